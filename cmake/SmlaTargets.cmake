@@ -1,0 +1,35 @@
+# One object-like static target per folder, with private includes: a wrong arrow does not compile.
+
+set(CMAKE_C_STANDARD 11)
+set(CMAKE_C_STANDARD_REQUIRED ON)
+set(CMAKE_C_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_C_VISIBILITY_PRESET hidden)
+add_compile_definitions(_GNU_SOURCE)
+add_compile_options(-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -ffp-contract=off)
+
+# smla_module(name SOURCES a.c b.c [USES folder...] [LIBRARIES lib...])
+# The target smla_<name>; its own headers are visible to the folders that USE it, by file name.
+function(smla_module name)
+  cmake_parse_arguments(arg "" "" "SOURCES;USES;LIBRARIES" ${ARGN})
+  add_library(smla_${name} STATIC ${arg_SOURCES})
+  target_include_directories(smla_${name} PUBLIC ${PROJECT_SOURCE_DIR}/include INTERFACE ${CMAKE_CURRENT_SOURCE_DIR})
+  foreach(used IN LISTS arg_USES)
+    target_include_directories(smla_${name} PRIVATE ${PROJECT_SOURCE_DIR}/${used})
+    target_link_libraries(smla_${name} PUBLIC $<LINK_ONLY:smla_${used}>)
+  endforeach()
+  target_link_libraries(smla_${name} PRIVATE ${arg_LIBRARIES})
+endfunction()
+
+# smla_test(name SOURCES test_x.c [USES folder...] [LIBRARIES lib...]): a cmocka program, run by ctest as <name>.
+function(smla_test name)
+  cmake_parse_arguments(arg "" "" "SOURCES;USES;LIBRARIES" ${ARGN})
+  add_executable(test_${name} ${arg_SOURCES})
+  foreach(used IN LISTS arg_USES)
+    target_include_directories(test_${name} PRIVATE ${PROJECT_SOURCE_DIR}/${used})
+    target_link_libraries(test_${name} PRIVATE smla_${used})
+  endforeach()
+  target_include_directories(test_${name} PRIVATE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/tests)
+  target_link_libraries(test_${name} PRIVATE ${arg_LIBRARIES} cmocka m)
+  add_test(NAME ${name} COMMAND test_${name})
+endfunction()

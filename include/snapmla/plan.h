@@ -1,0 +1,127 @@
+/* Plans: a problem bound to its variants, compiled and loaded on a device. Immutable; may execute concurrently on
+ * several streams, each with a workspace of its own.
+ *
+ * A decode step:   snapmla_plan_append (new tokens into the cache)
+ *                  snapmla_plan_schedule (once per step: splits from the lengths, on the device)
+ *                  snapmla_plan_decode (per layer)
+ * Execution is asynchronous on the caller's stream and current CUDA context; it allocates, compiles and synchronises
+ * nothing, and may be captured into a CUDA graph. */
+#ifndef SNAPMLA_PLAN_H
+#define SNAPMLA_PLAN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <snapmla/context.h>
+#include <snapmla/export.h>
+#include <snapmla/problem.h>
+#include <snapmla/status.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct snapmla_plan snapmla_plan;
+
+/* Zero-initialise and set size. */
+typedef struct snapmla_plan_options {
+  size_t size;         /* sizeof(snapmla_plan_options) */
+  const char *variant; /* override of the decode variant, whole or in part ("mla_decode:stages=3"), or NULL */
+} snapmla_plan_options;
+
+/* Expands, compiles and loads the kernels of `problem`. `options` may be NULL.
+ * Errors: INVALID_ARGUMENT, UNSUPPORTED, ILLEGAL_VARIANT (with the rule's reason), TEMPLATE, COMPILE, NO_COMPILER,
+ * DEVICE. */
+SNAPMLA_API snapmla_status snapmla_plan_create(snapmla_context *context, const snapmla_problem *problem,
+                                               const snapmla_plan_options *options, snapmla_plan **out);
+SNAPMLA_API void snapmla_plan_destroy(snapmla_plan *plan);
+
+/* The canonical text of the variant of `family` ("mla_decode", "query_quant", …), NULL if the plan has none. */
+SNAPMLA_API const char *snapmla_plan_variant(const snapmla_plan *plan, const char *family);
+
+/* Bytes of workspace that any call of this plan needs, for its largest batch and context. */
+SNAPMLA_API size_t snapmla_plan_workspace_bytes(const snapmla_plan *plan);
+
+/* Bits of the status word, the first 4 bytes of the workspace (uint32, written by the device, sticky until
+ * snapmla_plan_schedule clears it). */
+enum {
+  SNAPMLA_STATUS_BAD_PAGE = 1u,  /* a block-table entry within a length was outside the cache: that request is NaN */
+  SNAPMLA_STATUS_BAD_LENGTH = 2u /* a length was negative or longer than the table or the plan: that request is NaN */
+};
+
+/* One decode call. Shapes in brackets, outermost first; strides in elements unless they say bytes. Zero-initialise and
+ * set size. Pointers are device pointers: q, out and lse 16-byte aligned, kv 128-byte, workspace 256-byte.
+ * A sequence of length 0 yields zeros and an lse of -inf. */
+typedef struct snapmla_decode_args {
+  size_t size;   /* sizeof(snapmla_decode_args) */
+  int32_t batch; /* requests of this call, 0..max_batch */
+
+  const void *q_nope; /* [batch, q_len, heads, latent_rank] bf16: the absorbed content query */
+  int64_t q_nope_stride_batch, q_nope_stride_token, q_nope_stride_head;
+  const void *q_rope; /* [batch, q_len, heads, rope_dim] bf16 */
+  int64_t q_rope_stride_batch, q_rope_stride_token, q_rope_stride_head;
+
+  const void *kv;        /* [num_pages] page images */
+  int64_t page_stride;   /* bytes from one page to the next: a multiple of 128, at least the page's bytes */
+  int64_t num_pages;
+  const int32_t *block_table; /* [batch, block_table_stride] page numbers */
+  int64_t block_table_stride; /* entries per request */
+  const int32_t *seqlens;     /* [batch] tokens of each request, new ones included; query i of q_len sees the first
+                                 seqlen - q_len + i + 1 */
+
+  void *out; /* [batch, q_len, heads, latent_rank] bf16 */
+  int64_t out_stride_batch, out_stride_token, out_stride_head;
+  float *lse; /* [batch, heads, q_len] natural-log sum of exponentials; may be NULL */
+  int64_t lse_stride_batch, lse_stride_head, lse_stride_token;
+
+  float softmax_scale;
+  int32_t cp_world, cp_rank; /* sharding of the cache over ranks: 0, 0 or 1, 0 */
+
+  void *workspace;
+  size_t workspace_bytes;
+  void *stream; /* CUstream; NULL: the default stream */
+} snapmla_decode_args;
+
+/* Writes the split metadata for `batch`, `seqlens` and `block_table_stride` into the workspace and clears the status
+ * word. Once per step; the decode calls of every layer with the same workspace reuse it.
+ * Errors: INVALID_ARGUMENT, DEVICE. Thread-safe for distinct workspaces. */
+SNAPMLA_API snapmla_status snapmla_plan_schedule(const snapmla_plan *plan, const snapmla_decode_args *args);
+
+/* Quantises the query, decodes, merges the splits. The workspace must hold the schedule of the same lengths.
+ * Errors: INVALID_ARGUMENT (names the field, the rule and the remedy; nothing is launched), DEVICE. */
+SNAPMLA_API snapmla_status snapmla_plan_decode(const snapmla_plan *plan, const snapmla_decode_args *args);
+
+/* Appends rows to the cache: quantises and writes them at their slots. Zero-initialise and set size. */
+typedef struct snapmla_append_args {
+  size_t size;          /* sizeof(snapmla_append_args) */
+  int64_t tokens;       /* rows of this call, 0.. */
+  const void *latent;   /* [tokens, latent_rank] bf16 */
+  int64_t latent_stride; /* elements between rows, a multiple of 8 */
+  const void *rope;     /* [tokens, rope_dim] bf16 */
+  int64_t rope_stride;
+  const int64_t *slot_mapping; /* [tokens]: page * page_tokens + offset; negative: skip the row */
+  void *kv;
+  int64_t page_stride; /* bytes */
+  int64_t num_pages;   /* a slot outside the cache is skipped */
+  void *stream;
+} snapmla_append_args;
+
+SNAPMLA_API snapmla_status snapmla_plan_append(const snapmla_plan *plan, const snapmla_append_args *args);
+
+/* What the emulator counted since the plan's last decode call began (its schedule excluded). */
+typedef struct snapmla_plan_counters {
+  size_t size;
+  double modelled_us;          /* 0 on a GPU */
+  int64_t global_bytes_read;   /* bulk copies and loads */
+  int64_t global_bytes_written;
+  int64_t tensor_flops;
+  int64_t shared_bytes;
+  int64_t exponentials;
+} snapmla_plan_counters;
+/* Error: UNSUPPORTED on a GPU. */
+SNAPMLA_API snapmla_status snapmla_plan_last_counters(const snapmla_plan *plan, snapmla_plan_counters *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,58 @@
+/* What a caller wants computed. */
+#ifndef SNAPMLA_PROBLEM_H
+#define SNAPMLA_PROBLEM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <snapmla/export.h>
+#include <snapmla/status.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* How the KV cache is stored; docs/format.md specifies each byte by byte. */
+typedef enum snapmla_kv_format {
+  SNAPMLA_KV_FP8_TOKEN = 0 /* e4m3 latent, one fp32 scale per token, bf16 RoPE divided by the scale: page images */
+} snapmla_kv_format;
+
+/* How exact the arithmetic is; the limits are in docs/accuracy.md. */
+typedef enum snapmla_accuracy {
+  SNAPMLA_ACCURACY_FAST = 0 /* one e4m3 P per tile with a power-of-two scale, promoted accumulators */
+} snapmla_accuracy;
+
+/* A decode problem. Zero-initialise, set size = sizeof(snapmla_problem), fill the fields. */
+typedef struct snapmla_problem {
+  size_t size;       /* sizeof(snapmla_problem) */
+  int32_t heads;     /* query heads on this device, 1..128 */
+  int32_t q_len;     /* query tokens per request, 1..8; causal among themselves */
+  int32_t latent_rank; /* content channels of the latent KV cache: 256 or 512 */
+  int32_t rope_dim;    /* RoPE channels per token: 64 */
+  int32_t page_tokens; /* tokens per page of the cache: 64 or 128 */
+  snapmla_kv_format kv_format;
+  snapmla_accuracy accuracy;
+  int32_t max_batch;   /* the most requests of one call */
+  int32_t max_context; /* the most tokens of one request, new ones included */
+  uint32_t flags;      /* 0 */
+} snapmla_problem;
+
+/* Fills `problem` with DeepSeek-V3's shape: 128 heads, q_len 1, latent 512, RoPE 64, page 64, fp8_token, fast,
+ * max_batch 128, max_context 131072. */
+SNAPMLA_API void snapmla_problem_init(snapmla_problem *problem);
+
+/* Checks every field and every combination; the error message names the field, the rule and the remedy.
+ * Errors: INVALID_ARGUMENT, UNSUPPORTED. Thread-safe. */
+SNAPMLA_API snapmla_status snapmla_problem_check(const snapmla_problem *problem);
+
+/* Names as the program prints and reads them ("fp8_token", "fast"); NULL for an unknown value. */
+SNAPMLA_API const char *snapmla_kv_format_name(snapmla_kv_format format);
+SNAPMLA_API const char *snapmla_accuracy_name(snapmla_accuracy accuracy);
+/* The inverse. Error: INVALID_ARGUMENT, with the list of names. */
+SNAPMLA_API snapmla_status snapmla_kv_format_parse(const char *name, snapmla_kv_format *out);
+SNAPMLA_API snapmla_status snapmla_accuracy_parse(const char *name, snapmla_accuracy *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

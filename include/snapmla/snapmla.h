@@ -1,0 +1,14 @@
+/* snapmla: FP8 decode attention for Multi-head Latent Attention on NVIDIA Hopper. The whole public API. */
+#ifndef SNAPMLA_SNAPMLA_H
+#define SNAPMLA_SNAPMLA_H
+
+#include <snapmla/context.h>
+#include <snapmla/export.h>
+#include <snapmla/memory.h>
+#include <snapmla/plan.h>
+#include <snapmla/problem.h>
+#include <snapmla/reference.h>
+#include <snapmla/source.h>
+#include <snapmla/status.h>
+
+#endif

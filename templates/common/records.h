@@ -1,0 +1,22 @@
+/* What the schedule tells the kernels of a step. Read by templates and by the runtime.
+ *
+ * All tiles of a step, request after request, form one sequence; unit u (a block, or the blocks side by side that share a
+ * request's row groups) takes one contiguous share of it. */
+#ifndef SMLA_TEMPLATES_RECORDS_H
+#define SMLA_TEMPLATES_RECORDS_H
+
+/* One request: how it was cut. 16 bytes. */
+struct smla_request {
+  int tiles;      /* tiles of 64 tokens; 0 for an empty or a bad request */
+  int first_unit; /* the unit with its first tile; its pieces lie in consecutive units */
+  int first_slot; /* of its partial results, when pieces > 1: piece i is in slot first_slot + i */
+  int pieces;     /* 0: empty; 1: written straight to the output; -1: bad length, the output is NaN */
+};
+
+/* One unit: its share. 16 bytes. */
+struct smla_unit {
+  int first_request, first_tile; /* from this tile of this request */
+  int last_request, end_tile;    /* to before this tile of that one; last_request = -1: nothing to do */
+};
+
+#endif

@@ -1,0 +1,17 @@
+/* Arguments of kv_append. One warp per token; any number of blocks. */
+#ifndef SMLA_TEMPLATES_KV_APPEND_PARAMS_H
+#define SMLA_TEMPLATES_KV_APPEND_PARAMS_H
+
+struct kv_append_params {
+  const unsigned short *latent; /* [tokens, latent] bf16 */
+  long long latent_stride;      /* elements */
+  const unsigned short *rope;   /* [tokens, rope] bf16 */
+  long long rope_stride;
+  const long long *slots; /* [tokens]; negative or outside the cache: skipped */
+  unsigned char *kv;
+  long long page_stride; /* bytes */
+  long long num_pages;
+  long long tokens;
+};
+
+#endif

@@ -1,0 +1,16 @@
+/* Arguments of mla_combine. Grid: (rows = heads * q_len, batch). */
+#ifndef SMLA_TEMPLATES_MLA_COMBINE_PARAMS_H
+#define SMLA_TEMPLATES_MLA_COMBINE_PARAMS_H
+
+struct mla_combine_params {
+  const struct smla_request *requests;
+  const float *partial_out; /* [slots, groups, 64, latent] */
+  const float *partial_lse; /* [slots, groups, 64], base 2 */
+  unsigned short *out;      /* [batch, q_len, heads, latent] bf16 */
+  long long out_stride_batch, out_stride_token, out_stride_head;
+  float *lse; /* [batch, heads, q_len], or NULL */
+  long long lse_stride_batch, lse_stride_head, lse_stride_token;
+  int heads, q_len, groups;
+};
+
+#endif

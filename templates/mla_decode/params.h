@@ -1,0 +1,27 @@
+/* Arguments of mla_decode. Grid: groups x units blocks, block = unit * groups + group. */
+#ifndef SMLA_TEMPLATES_MLA_DECODE_PARAMS_H
+#define SMLA_TEMPLATES_MLA_DECODE_PARAMS_H
+
+struct mla_decode_params {
+  const unsigned char *kv; /* [num_pages] page images */
+  long long page_stride;   /* bytes */
+  long long num_pages;
+  const int *block_table; /* [batch, block_table_stride] */
+  long long block_table_stride;
+  const int *seqlens; /* [batch] */
+  const struct smla_request *requests;
+  const struct smla_unit *units;
+  const unsigned char *q_image; /* as query_quant writes it */
+  const float *q_scale;
+  unsigned short *out; /* [batch, q_len, heads, latent] bf16 */
+  long long out_stride_batch, out_stride_token, out_stride_head;
+  float *lse; /* [batch, heads, q_len], or NULL */
+  long long lse_stride_batch, lse_stride_head, lse_stride_token;
+  float *partial_out; /* [slots, groups, 64, latent] */
+  float *partial_lse; /* [slots, groups, 64], base 2 */
+  unsigned *status;
+  float scale_log2e; /* softmax_scale * log2(e) */
+  int heads, q_len, groups;
+};
+
+#endif
