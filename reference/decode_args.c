@@ -71,7 +71,7 @@ static snapmla_status check_decode_struct(const snapmla_problem *problem, const 
   return SNAPMLA_OK;
 }
 
-static snapmla_status check_query_tensor(const snapmla_problem *problem, int32_t batch, const char *name, const void *pointer,
+static snapmla_status check_row_tensor(const snapmla_problem *problem, int32_t batch, const char *name, const void *pointer,
                                          int64_t row, const int64_t strides[3], int device) {
   const dimension dimensions[] = {{"stride_batch", batch, strides[0]},
                                   {"stride_token", problem->q_len, strides[1]},
@@ -136,9 +136,9 @@ snapmla_status smla_decode_args_check_query(const snapmla_problem *problem, cons
 
   const int64_t nope_strides[] = {args->q_nope_stride_batch, args->q_nope_stride_token, args->q_nope_stride_head};
   const int64_t rope_strides[] = {args->q_rope_stride_batch, args->q_rope_stride_token, args->q_rope_stride_head};
-  status = check_query_tensor(problem, args->batch, "q_nope", args->q_nope, problem->latent_rank, nope_strides, device);
+  status = check_row_tensor(problem, args->batch, "q_nope", args->q_nope, problem->latent_rank, nope_strides, device);
   if (!status)
-    status = check_query_tensor(problem, args->batch, "q_rope", args->q_rope, problem->rope_dim, rope_strides, device);
+    status = check_row_tensor(problem, args->batch, "q_rope", args->q_rope, problem->rope_dim, rope_strides, device);
   return status ? status : check_lengths(args);
 }
 
@@ -153,7 +153,7 @@ snapmla_status smla_decode_args_check(const snapmla_problem *problem, const snap
   if (status || !device) return status;
 
   const int64_t out_strides[] = {args->out_stride_batch, args->out_stride_token, args->out_stride_head};
-  status = check_query_tensor(problem, args->batch, "out", args->out, problem->latent_rank, out_strides, device);
+  status = check_row_tensor(problem, args->batch, "out", args->out, problem->latent_rank, out_strides, device);
   return status ? status : check_lse(problem, args);
 }
 
