@@ -14,7 +14,8 @@
 snapmla_status smla_decode_args_check(const snapmla_problem *problem, const snapmla_decode_args *args, int device);
 
 /* What the oracle of unquantised rows needs: all but cache, block table, outputs and workspace. */
-snapmla_status smla_decode_args_check_query(const snapmla_problem *problem, const snapmla_decode_args *args, int device);
+snapmla_status smla_decode_args_check_query(const snapmla_problem *problem, const snapmla_decode_args *args,
+                                            int device);
 
 /* What a schedule call needs: batch, seqlens, block_table_stride, workspace. */
 snapmla_status smla_schedule_args_check(const snapmla_problem *problem, const snapmla_decode_args *args);

@@ -36,7 +36,8 @@ static snapmla_status scratch_create(const snapmla_problem *problem, scratch *s)
   s->tile.keys = malloc((keys + values) * sizeof *s->tile.keys);
   if (!s->tile.keys) {
     smla_oracle_rows_destroy(&s->rows);
-    return smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: %zu bytes for the oracle", (keys + values) * sizeof(double));
+    return smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: %zu bytes for the oracle",
+                     (keys + values) * sizeof(double));
   }
   s->tile.values = s->tile.keys + keys;
   return SNAPMLA_OK;
@@ -90,7 +91,8 @@ static snapmla_status work(void *user, smla_parallel_items *items) {
 
 static snapmla_status run(job *j) {
   if (!j->out && j->args->batch > 0)
-    return smla_fail(SNAPMLA_INVALID_ARGUMENT, "reference: out_f64 is NULL: pass batch * q_len * heads * latent_rank doubles");
+    return smla_fail(SNAPMLA_INVALID_ARGUMENT,
+                     "reference: out_f64 is NULL: pass batch * q_len * heads * latent_rank doubles");
   return smla_parallel_run((int64_t)j->args->batch * j->problem->q_len * blocks_of_heads(j->problem), work, j);
 }
 
@@ -99,8 +101,10 @@ snapmla_status snapmla_reference_decode(const snapmla_problem *problem, const sn
   snapmla_status status = snapmla_problem_check(problem);
   if (!status) status = smla_decode_args_check(problem, args, 0);
   if (status) return status;
-  if (mode != SNAPMLA_REFERENCE_QUANTIZED && mode != SNAPMLA_REFERENCE_ROUNDED_P && mode != SNAPMLA_REFERENCE_EXACT_QUERY)
-    return smla_fail(SNAPMLA_INVALID_ARGUMENT, "reference: mode %d is not known: use a snapmla_reference_mode", (int)mode);
+  if (mode != SNAPMLA_REFERENCE_QUANTIZED && mode != SNAPMLA_REFERENCE_ROUNDED_P &&
+      mode != SNAPMLA_REFERENCE_EXACT_QUERY)
+    return smla_fail(SNAPMLA_INVALID_ARGUMENT, "reference: mode %d is not known: use a snapmla_reference_mode",
+                     (int)mode);
   smla_oracle_source source = smla_oracle_source_of(problem, args, NULL, NULL, NULL);
   job j = {.problem = problem,
            .args = args,
@@ -113,18 +117,22 @@ snapmla_status snapmla_reference_decode(const snapmla_problem *problem, const sn
 }
 
 snapmla_status snapmla_reference_decode_dense(const snapmla_problem *problem, const snapmla_decode_args *args,
-                                              const float *latent, const float *rope, const int64_t *row_of, double *out_f64,
-                                              double *lse_f64) {
+                                              const float *latent, const float *rope, const int64_t *row_of,
+                                              double *out_f64, double *lse_f64) {
   snapmla_status status = snapmla_problem_check(problem);
   if (!status) status = smla_decode_args_check_query(problem, args, 0);
   if (status) return status;
   if (args->batch > 0 && (!latent || !rope || !row_of))
-    return smla_fail(SNAPMLA_INVALID_ARGUMENT, "reference: %s is NULL: pass the unquantised rows and where requests begin",
-                     !latent ? "latent" : !rope ? "rope" : "row_of");
+    return smla_fail(SNAPMLA_INVALID_ARGUMENT,
+                     "reference: %s is NULL: pass the unquantised rows and where requests begin",
+                     !latent ? "latent"
+                     : !rope ? "rope"
+                             : "row_of");
   for (int32_t b = 0; b < args->batch; b++)
     if (row_of[b] < 0)
-      return smla_fail(SNAPMLA_INVALID_ARGUMENT, "reference: row_of[%d] is %lld, it must be the row of the first token, 0 or more",
-                       b, (long long)row_of[b]);
+      return smla_fail(SNAPMLA_INVALID_ARGUMENT,
+                       "reference: row_of[%d] is %lld, it must be the row of the first token, 0 or more", b,
+                       (long long)row_of[b]);
   smla_oracle_source source = smla_oracle_source_of(problem, args, latent, rope, row_of);
   job j = {.problem = problem, .args = args, .source = &source, .out = out_f64, .lse = lse_f64};
   return run(&j);

@@ -20,7 +20,8 @@ snapmla_status smla_oracle_rows_create(const snapmla_problem *problem, smla_orac
   size_t scores = SMLA_ORACLE_ROWS * SMLA_TILE_TOKENS;
   rows->memory = calloc(query + out + scores, sizeof *rows->memory);
   if (!rows->memory)
-    return smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: %zu bytes for the oracle", (query + out + scores) * sizeof(double));
+    return smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: %zu bytes for the oracle",
+                     (query + out + scores) * sizeof(double));
   rows->query = rows->memory;
   rows->out = rows->query + query;
   rows->scores = rows->out + out;
@@ -49,19 +50,22 @@ static double load_query(const smla_oracle_rows *rows, const uint16_t *nope, con
   return sigma;
 }
 
-void smla_oracle_rows_begin(smla_oracle_rows *rows, const snapmla_decode_args *args, int32_t b, int32_t token, int32_t head,
-                            int32_t count, int quantize) {
+void smla_oracle_rows_begin(smla_oracle_rows *rows, const snapmla_decode_args *args, int32_t b, int32_t token,
+                            int32_t head, int32_t count, int quantize) {
   rows->count = count;
   memset(rows->query, 0, (size_t)SMLA_ORACLE_ROWS * (size_t)rows->channels * sizeof *rows->query);
   memset(rows->out, 0, (size_t)SMLA_ORACLE_ROWS * (size_t)rows->latent_rank * sizeof *rows->out);
-  const uint16_t *nope = (const uint16_t *)args->q_nope + b * args->q_nope_stride_batch + token * args->q_nope_stride_token;
-  const uint16_t *rope = (const uint16_t *)args->q_rope + b * args->q_rope_stride_batch + token * args->q_rope_stride_token;
+  const uint16_t *nope =
+      (const uint16_t *)args->q_nope + b * args->q_nope_stride_batch + token * args->q_nope_stride_token;
+  const uint16_t *rope =
+      (const uint16_t *)args->q_rope + b * args->q_rope_stride_batch + token * args->q_rope_stride_token;
   for (int32_t r = 0; r < SMLA_ORACLE_ROWS; r++) {
     rows->reference[r] = -INFINITY;
     rows->exponentials[r] = rows->weight_sum[r] = rows->query_scale[r] = 0.0;
     if (r >= count) continue;
-    double sigma = load_query(rows, nope + (head + r) * args->q_nope_stride_head, rope + (head + r) * args->q_rope_stride_head,
-                              quantize, rows->query + (size_t)r * (size_t)rows->channels);
+    double sigma =
+        load_query(rows, nope + (head + r) * args->q_nope_stride_head, rope + (head + r) * args->q_rope_stride_head,
+                   quantize, rows->query + (size_t)r * (size_t)rows->channels);
     rows->query_scale[r] = LOG2_E * (double)args->softmax_scale * sigma;
   }
 }
@@ -81,7 +85,8 @@ static void multiply_add(int32_t inner, int32_t columns, const double *restrict 
         }
       }
       for (int32_t y = 0; y < BLOCK_ROWS; y++)
-        for (int32_t x = 0; x < BLOCK_COLUMNS; x++) c[(size_t)(r + y) * (size_t)columns + (size_t)(j + x)] += sums[y][x];
+        for (int32_t x = 0; x < BLOCK_COLUMNS; x++)
+          c[(size_t)(r + y) * (size_t)columns + (size_t)(j + x)] += sums[y][x];
     }
   }
 }

@@ -4,8 +4,8 @@
 
 #include "narrow_float.h"
 
-smla_oracle_source smla_oracle_source_of(const snapmla_problem *problem, const snapmla_decode_args *args, const float *latent,
-                                         const float *rope, const int64_t *row_of) {
+smla_oracle_source smla_oracle_source_of(const snapmla_problem *problem, const snapmla_decode_args *args,
+                                         const float *latent, const float *rope, const int64_t *row_of) {
   smla_oracle_source source = {.problem = problem,
                                .args = args,
                                .geometry = smla_page_geometry_of(problem),
@@ -70,7 +70,8 @@ static void load_dense(const smla_oracle_source *source, int32_t b, int32_t firs
   }
 }
 
-void smla_oracle_tile_load(const smla_oracle_source *source, int32_t b, int32_t first, int32_t count, smla_oracle_tile *tile) {
+void smla_oracle_tile_load(const smla_oracle_source *source, int32_t b, int32_t first, int32_t count,
+                           smla_oracle_tile *tile) {
   size_t latent_rank = (size_t)source->problem->latent_rank, channels = latent_rank + (size_t)source->problem->rope_dim;
   tile->count = count;
   if (count < SMLA_TILE_TOKENS) {

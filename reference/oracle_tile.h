@@ -28,13 +28,14 @@ typedef struct smla_oracle_source {
 } smla_oracle_source;
 
 /* `latent`, `rope` and `row_of` are NULL for the paged cache. */
-smla_oracle_source smla_oracle_source_of(const snapmla_problem *problem, const snapmla_decode_args *args, const float *latent,
-                                         const float *rope, const int64_t *row_of);
+smla_oracle_source smla_oracle_source_of(const snapmla_problem *problem, const snapmla_decode_args *args,
+                                         const float *latent, const float *rope, const int64_t *row_of);
 
 /* Nonzero when request `b` has a legal length and, in a paged cache, legal pages within it. */
 int smla_oracle_request_is_good(const smla_oracle_source *source, int32_t b);
 
 /* Loads tokens first .. first + count - 1 (count 1..64) of request `b`, which is good. `first` is a multiple of 64. */
-void smla_oracle_tile_load(const smla_oracle_source *source, int32_t b, int32_t first, int32_t count, smla_oracle_tile *tile);
+void smla_oracle_tile_load(const smla_oracle_source *source, int32_t b, int32_t first, int32_t count,
+                           smla_oracle_tile *tile);
 
 #endif
