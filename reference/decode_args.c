@@ -30,8 +30,8 @@ typedef struct dimension {
   int64_t extent, stride;
 } dimension;
 
-/* A tensor of up to three strided dimensions of contiguous rows. Strides in elements. The stride of a dimension of extent 1
- * is never used, so it may be anything. */
+/* A tensor of up to three strided dimensions of contiguous rows. Strides in elements. The stride of a dimension of
+/* extent 1 is never used, so it may be anything. */
 typedef struct strided {
   const char *call, *name;
   const dimension *dimensions;

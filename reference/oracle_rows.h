@@ -1,7 +1,7 @@
 /* Attention of a block of query rows that see the same tokens, tile after tile, in double precision.
  *
- * Exponentials are taken relative to 2^reference, an integer that follows the largest logit, so that a rescale is exact and
- * one pass over the tokens is as exact as two; and the rounding of P does not depend on it. */
+ * Exponentials are taken relative to 2^reference, an integer that follows the largest logit, so that a rescale is
+ * exact and one pass over the tokens is as exact as two; and the rounding of P does not depend on it. */
 #ifndef SMLA_REFERENCE_ORACLE_ROWS_H
 #define SMLA_REFERENCE_ORACLE_ROWS_H
 
@@ -38,7 +38,8 @@ void smla_oracle_rows_begin(smla_oracle_rows *rows, const snapmla_decode_args *a
 /* Adds a tile; `round_p` rounds its P to e4m3. */
 void smla_oracle_rows_add(smla_oracle_rows *rows, const smla_oracle_tile *tile, int round_p);
 
-/* Turns `out` into the result and gives the natural log-sum-exp of row r in lse[r]. Rows that saw no tile: zeros and -inf. */
+/* Turns `out` into the result and gives the natural log-sum-exp of row r in lse[r]. Rows that saw no tile: zeros and
+/* -inf. */
 void smla_oracle_rows_finish(smla_oracle_rows *rows, double lse[SMLA_ORACLE_ROWS]);
 
 #endif
