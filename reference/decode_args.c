@@ -31,7 +31,7 @@ typedef struct dimension {
 } dimension;
 
 /* A tensor of up to three strided dimensions of contiguous rows. Strides in elements. The stride of a dimension of
-/* extent 1 is never used, so it may be anything. */
+ * extent 1 is never used, so it may be anything. */
 typedef struct strided {
   const char *call, *name;
   const dimension *dimensions;

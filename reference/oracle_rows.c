@@ -71,7 +71,7 @@ void smla_oracle_rows_begin(smla_oracle_rows *rows, const snapmla_decode_args *a
 }
 
 /* c[16][columns] += a[16][inner] · b[inner][columns], columns a multiple of 8. A block of the result stays in
-/* registers; each element is summed in the order of `inner`. */
+ * registers; each element is summed in the order of `inner`. */
 static void multiply_add(int32_t inner, int32_t columns, const double *restrict a, const double *restrict b,
                          double *restrict c) {
   for (int32_t r = 0; r < SMLA_ORACLE_ROWS; r += BLOCK_ROWS) {

@@ -39,7 +39,7 @@ void smla_oracle_rows_begin(smla_oracle_rows *rows, const snapmla_decode_args *a
 void smla_oracle_rows_add(smla_oracle_rows *rows, const smla_oracle_tile *tile, int round_p);
 
 /* Turns `out` into the result and gives the natural log-sum-exp of row r in lse[r]. Rows that saw no tile: zeros and
-/* -inf. */
+ * -inf. */
 void smla_oracle_rows_finish(smla_oracle_rows *rows, double lse[SMLA_ORACLE_ROWS]);
 
 #endif

@@ -22,7 +22,7 @@ static int64_t image_offset(const smla_page_geometry *geometry, int32_t token) {
 }
 
 /* Byte `x` of a token's row in a subtile, under the 128-byte swizzle of shared memory: 16-byte chunk i of row t is
-/* stored as chunk i XOR (t mod 8). */
+ * stored as chunk i XOR (t mod 8). */
 static int64_t swizzled(int32_t token, int32_t x) {
   int32_t row = token % SMLA_IMAGE_TOKENS;
   return (int64_t)row * SMLA_SUBTILE_ROW + (x ^ (row % 8 * 16));

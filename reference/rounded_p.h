@@ -17,8 +17,8 @@ static inline int smla_exponent_of(double largest) {
 }
 
 /* `f` >= 0 rounded to nearest even: to 4 significant bits, and to multiples of e4m3's subnormal unit where f lies
-/* more than 14 binades below the tile's largest, whose exponent is `tile_exponent`. Which power of two is the unit
-/* does not matter. */
+ * more than 14 binades below the tile's largest, whose exponent is `tile_exponent`. Which power of two is the unit
+ * does not matter. */
 static inline double smla_round_p(double f, int tile_exponent) {
   if (!(f > 0.0) || isinf(f)) return f;
   int exponent = smla_exponent_of(f), least = tile_exponent - SMLA_P_NORMAL_BINADES;
