@@ -9,9 +9,8 @@
 #include <stddef.h>
 
 enum {
-  COLUMNS = 32,         /* columns of B held decoded at a time */
-  ABSENT = -2048,       /* exponent of a zero: no sum with it is the largest */
-  LEAST_PRODUCT = -252  /* exponent of a product of two subnormals */
+  COLUMNS = 32,  /* columns of B held decoded at a time */
+  ABSENT = -2048 /* exponent of a zero: no sum with it is the largest */
 };
 
 #define LEAST_NORMAL 0x1p-126
@@ -76,7 +75,7 @@ SMLA_BODY void decode_columns(column_block *block, const uint16_t *b, int width)
   }
 }
 
-/* The largest exponent among the nonzero products; far below LEAST_PRODUCT where there is none. */
+/* The largest exponent among the nonzero products, far below SMLA_MMA_LEAST_TOP where there is none. */
 SMLA_BODY void find_tops(int16_t *restrict top, const row *restrict a, const column_block *restrict b) {
   for (int j = 0; j < COLUMNS; j++) top[j] = 2 * ABSENT;
   for (int k = 0; k < SMLA_BF16_K; k += 4)
@@ -123,7 +122,7 @@ SMLA_BODY void multiply_row(float *restrict d, const row *restrict a, const colu
   for (int j = 0; j < COLUMNS; j++) {
     const int32_t field = (int32_t)(bits[j] >> 23 & 255);
     const int32_t exponent = field < 255 && (bits[j] & 0x7fffffff) ? larger(field, 1) - 127 : ABSENT;
-    top[j] = larger(larger(product_top[j], exponent), LEAST_PRODUCT);
+    top[j] = larger(larger(product_top[j], exponent), SMLA_MMA_LEAST_TOP);
     bits[j] &= field < 255 ? ~0u : 0;
   }
   for (int j = 0; j < COLUMNS; j++) scale[j] = power_of_two(SMLA_BF16_SUM_BITS - top[j]);

@@ -1,13 +1,13 @@
 /* One dot product of the tensor cores, stated plainly in integers.
  *
  * All products of an instruction and the accumulator are added as one group, in no order: each term is cut toward zero
- * at SUM_BITS below the largest exponent among the nonzero terms, the cut terms are added exactly, and the sum is cut
- * toward zero to RESULT_BITS fraction bits. A term's exponent is the sum of its operands' exponents: products are not
- * normalised, and subnormal operands keep the least exponent. No result is a negative zero. */
+ * at SUM_BITS below the largest exponent among the nonzero terms (which counts as LEAST_TOP at least), the cut terms are
+ * added exactly, and the sum is cut toward zero to RESULT_BITS fraction bits. A term's exponent is the sum of its
+ * operands' exponents: products are not normalised, and subnormal operands keep the least exponent. No result is a
+ * negative zero. */
 #include "mma.h"
 #include "mma_dot.h"
 
-#include <limits.h>
 #include <stdbool.h>
 
 typedef enum { FINITE, INFINITE, NOT_A_NUMBER } number_class;
@@ -88,7 +88,8 @@ static float add_group(float c, const number *products, int count, int product_f
   bool nan = accumulator.class == NOT_A_NUMBER;
   bool infinity[2] = {false, false};
   if (accumulator.class == INFINITE) infinity[accumulator.negative] = true;
-  int top = accumulator.significand ? accumulator.exponent : INT_MIN;
+  int top = SMLA_MMA_LEAST_TOP;
+  if (accumulator.significand && accumulator.exponent > top) top = accumulator.exponent;
   for (int k = 0; k < count; k++) {
     if (products[k].class == NOT_A_NUMBER) nan = true;
     if (products[k].class == INFINITE) infinity[products[k].negative] = true;
@@ -96,7 +97,6 @@ static float add_group(float c, const number *products, int count, int product_f
   }
   if (nan || (infinity[0] && infinity[1])) return smla_bits_float(SMLA_MMA_NAN);
   if (infinity[0] || infinity[1]) return smla_bits_float(infinity[1] ? 0xff800000u : 0x7f800000u);
-  if (top == INT_MIN) return 0;
   int64_t sum = accumulator.significand ? cut(accumulator, FLOAT32.fraction_bits, sum_bits, top) : 0;
   for (int k = 0; k < count; k++)
     if (products[k].significand) sum += cut(products[k], product_fraction_bits, sum_bits, top);

@@ -14,6 +14,8 @@ enum {
   SMLA_E4M3_RESULT_BITS = 13,
   SMLA_BF16_SUM_BITS = 25,
   SMLA_BF16_RESULT_BITS = 23,
+  /* The group's leading exponent is at least that of the smallest bf16 subnormal. Products of e4m3 stay far above. */
+  SMLA_MMA_LEAST_TOP = -133,
   SMLA_MMA_ROWS = 64
 };
 

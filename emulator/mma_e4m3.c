@@ -10,9 +10,9 @@
 #include <stddef.h>
 
 enum {
-  COLUMNS = 32,               /* columns of B held decoded at a time */
-  ABSENT = -2048,             /* exponent of a zero: no sum with it is the largest */
-  LEAST_PRODUCT = -12,        /* exponent of a product of two subnormals */
+  COLUMNS = 32,        /* columns of B held decoded at a time */
+  ABSENT = -2048,      /* exponent of a zero: no sum with it is the largest */
+  LEAST_PRODUCT = -12, /* exponent of a product of two subnormals */
   CUT_MASK = (1 << (23 - SMLA_E4M3_RESULT_BITS)) - 1
 };
 
@@ -66,8 +66,8 @@ SMLA_BODY void decode_columns(column_block *block, const uint8_t *b, int width) 
   }
 }
 
-/* The largest exponent among the nonzero products, near 2 * ABSENT or ABSENT where there is none. */
-SMLA_BODY void find_tops(int16_t *top, const row *a, const column_block *b) {
+/* The largest exponent among the nonzero products, far below LEAST_PRODUCT where there is none. */
+SMLA_BODY void find_tops(int16_t *restrict top, const row *restrict a, const column_block *restrict b) {
   for (int j = 0; j < COLUMNS; j++) top[j] = 2 * ABSENT;
   for (int k = 0; k < SMLA_E4M3_K; k += 4)
     for (int j = 0; j < COLUMNS; j++) {
@@ -80,7 +80,9 @@ SMLA_BODY void find_tops(int16_t *top, const row *a, const column_block *b) {
     }
 }
 
-SMLA_BODY void add_products(int32_t *sum, const float *scale, const row *a, const column_block *b) {
+/* 32 products of at most 225 << 7 each: the sum fits an int32 and is exact in a float. */
+SMLA_BODY void add_products(int32_t *restrict sum, const float *restrict scale, const row *restrict a,
+                            const column_block *restrict b) {
   for (int k = 0; k < SMLA_E4M3_K; k += 4) {
     const float a0 = a->value[k], a1 = a->value[k + 1], a2 = a->value[k + 2], a3 = a->value[k + 3];
     for (int j = 0; j < COLUMNS; j++)
