@@ -57,7 +57,7 @@ static void compare_row(const double *out, const long double *expected, int32_t 
     if (fabsl(out[c] - expected[c]) > worst) worst = fabsl(out[c] - expected[c]);
   }
   assert_true(worst <= tolerance * largest);
-  if (isinf(expected_lse))
+  if (isinf((double)expected_lse))
     assert_true(lse == (double)expected_lse);
   else
     assert_true(fabsl(lse - expected_lse) <= 1e-12L * (1 + fabsl(expected_lse)));
