@@ -16,10 +16,11 @@ enum {
 };
 
 static snapmla_status check_pointer(const char *call, const char *name, const void *pointer, size_t alignment) {
-  if (!pointer) return smla_fail(SNAPMLA_INVALID_ARGUMENT, "%s: %s is NULL: set it to the tensor's address", call, name);
+  if (!pointer)
+    return smla_fail(SNAPMLA_INVALID_ARGUMENT, "%s: %s is NULL: set it to the tensor's address", call, name);
   if ((uintptr_t)pointer % alignment)
-    return smla_fail(SNAPMLA_INVALID_ARGUMENT, "%s: %s is %p, it must be a multiple of %zu bytes: align the tensor", call, name,
-                     pointer, alignment);
+    return smla_fail(SNAPMLA_INVALID_ARGUMENT, "%s: %s is %p, it must be a multiple of %zu bytes: align the tensor",
+                     call, name, pointer, alignment);
   return SNAPMLA_OK;
 }
 
@@ -29,8 +30,8 @@ typedef struct dimension {
   int64_t extent, stride;
 } dimension;
 
-/* A tensor of up to three strided dimensions of contiguous rows. Strides in elements. The stride of a dimension of extent 1
- * is never used, so it may be anything. */
+/* A tensor of up to three strided dimensions of contiguous rows. Strides in elements. The stride of a dimension of
+ * extent 1 is never used, so it may be anything. */
 typedef struct strided {
   const char *call, *name;
   const dimension *dimensions;
@@ -46,16 +47,19 @@ static snapmla_status check_strides(const strided *tensor) {
     const dimension *d = &tensor->dimensions[i];
     if (d->extent <= 1) continue;
     if (d->stride < tensor->row)
-      return smla_fail(SNAPMLA_INVALID_ARGUMENT, "%s: %s_%s is %lld elements, it must be at least the row's %lld: set it",
-                       tensor->call, tensor->name, d->name, (long long)d->stride, (long long)tensor->row);
+      return smla_fail(SNAPMLA_INVALID_ARGUMENT,
+                       "%s: %s_%s is %lld elements, it must be at least the row's %lld: set it", tensor->call,
+                       tensor->name, d->name, (long long)d->stride, (long long)tensor->row);
     if (d->stride % tensor->multiple)
-      return smla_fail(SNAPMLA_INVALID_ARGUMENT, "%s: %s_%s is %lld elements, it must be a multiple of %lld: pad the rows",
-                       tensor->call, tensor->name, d->name, (long long)d->stride, (long long)tensor->multiple);
+      return smla_fail(SNAPMLA_INVALID_ARGUMENT,
+                       "%s: %s_%s is %lld elements, it must be a multiple of %lld: pad the rows", tensor->call,
+                       tensor->name, d->name, (long long)d->stride, (long long)tensor->multiple);
     int64_t reach;
-    if (__builtin_mul_overflow(d->extent - 1, d->stride, &reach) || __builtin_add_overflow(elements, reach, &elements) ||
-        elements > INT64_MAX / tensor->bytes)
-      return smla_fail(SNAPMLA_INVALID_ARGUMENT, "%s: %s_%s is %lld elements, the tensor would exceed 2^63 bytes: mend it",
-                       tensor->call, tensor->name, d->name, (long long)d->stride);
+    if (__builtin_mul_overflow(d->extent - 1, d->stride, &reach) ||
+        __builtin_add_overflow(elements, reach, &elements) || elements > INT64_MAX / tensor->bytes)
+      return smla_fail(SNAPMLA_INVALID_ARGUMENT,
+                       "%s: %s_%s is %lld elements, the tensor would exceed 2^63 bytes: mend it", tensor->call,
+                       tensor->name, d->name, (long long)d->stride);
   }
   return SNAPMLA_OK;
 }
@@ -71,8 +75,8 @@ static snapmla_status check_decode_struct(const snapmla_problem *problem, const 
   return SNAPMLA_OK;
 }
 
-static snapmla_status check_query_tensor(const snapmla_problem *problem, int32_t batch, const char *name, const void *pointer,
-                                         int64_t row, const int64_t strides[3], int device) {
+static snapmla_status check_row_tensor(const snapmla_problem *problem, int32_t batch, const char *name,
+                                       const void *pointer, int64_t row, const int64_t strides[3], int device) {
   const dimension dimensions[] = {{"stride_batch", batch, strides[0]},
                                   {"stride_token", problem->q_len, strides[1]},
                                   {"stride_head", problem->heads, strides[2]}};
@@ -98,10 +102,11 @@ static snapmla_status check_cache(const snapmla_problem *problem, const char *ca
   if (status) return status;
   if (page_stride < page_bytes || page_stride % SMLA_PAGE_ALIGNMENT)
     return smla_fail(SNAPMLA_INVALID_ARGUMENT,
-                     "%s: page_stride is %lld bytes, it must be a multiple of %d and at least the page's %lld: set it", call,
-                     (long long)page_stride, (int)SMLA_PAGE_ALIGNMENT, (long long)page_bytes);
+                     "%s: page_stride is %lld bytes, it must be a multiple of %d and at least the page's %lld: set it",
+                     call, (long long)page_stride, (int)SMLA_PAGE_ALIGNMENT, (long long)page_bytes);
   if (num_pages < 1 || num_pages > INT64_MAX / page_stride)
-    return smla_fail(SNAPMLA_INVALID_ARGUMENT, "%s: num_pages is %lld, it must be 1 to %lld at this page_stride: set it", call,
+    return smla_fail(SNAPMLA_INVALID_ARGUMENT,
+                     "%s: num_pages is %lld, it must be 1 to %lld at this page_stride: set it", call,
                      (long long)num_pages, (long long)(INT64_MAX / page_stride));
   return SNAPMLA_OK;
 }
@@ -122,23 +127,25 @@ static snapmla_status check_workspace(const snapmla_decode_args *args) {
   return check_pointer("decode", "workspace", args->workspace, WORKSPACE_ALIGNMENT);
 }
 
-snapmla_status smla_decode_args_check_query(const snapmla_problem *problem, const snapmla_decode_args *args, int device) {
+snapmla_status smla_decode_args_check_query(const snapmla_problem *problem, const snapmla_decode_args *args,
+                                            int device) {
   snapmla_status status = check_decode_struct(problem, args);
   if (status) return status;
   if (!isfinite(args->softmax_scale))
     return smla_fail(SNAPMLA_INVALID_ARGUMENT, "decode: softmax_scale is %g, it must be finite: set it, as 1/sqrt(192)",
                      (double)args->softmax_scale);
   if (args->cp_world < 0 || args->cp_world > 1 || args->cp_rank != 0)
-    return smla_fail(SNAPMLA_UNSUPPORTED,
-                     "decode: cp_world, cp_rank are %d, %d: a cache sharded over ranks is not implemented: set 0, 0 or 1, 0",
-                     args->cp_world, args->cp_rank);
+    return smla_fail(
+        SNAPMLA_UNSUPPORTED,
+        "decode: cp_world, cp_rank are %d, %d: a cache sharded over ranks is not implemented: set 0, 0 or 1, 0",
+        args->cp_world, args->cp_rank);
   if (args->batch == 0) return SNAPMLA_OK;
 
   const int64_t nope_strides[] = {args->q_nope_stride_batch, args->q_nope_stride_token, args->q_nope_stride_head};
   const int64_t rope_strides[] = {args->q_rope_stride_batch, args->q_rope_stride_token, args->q_rope_stride_head};
-  status = check_query_tensor(problem, args->batch, "q_nope", args->q_nope, problem->latent_rank, nope_strides, device);
+  status = check_row_tensor(problem, args->batch, "q_nope", args->q_nope, problem->latent_rank, nope_strides, device);
   if (!status)
-    status = check_query_tensor(problem, args->batch, "q_rope", args->q_rope, problem->rope_dim, rope_strides, device);
+    status = check_row_tensor(problem, args->batch, "q_rope", args->q_rope, problem->rope_dim, rope_strides, device);
   return status ? status : check_lengths(args);
 }
 
@@ -153,7 +160,7 @@ snapmla_status smla_decode_args_check(const snapmla_problem *problem, const snap
   if (status || !device) return status;
 
   const int64_t out_strides[] = {args->out_stride_batch, args->out_stride_token, args->out_stride_head};
-  status = check_query_tensor(problem, args->batch, "out", args->out, problem->latent_rank, out_strides, device);
+  status = check_row_tensor(problem, args->batch, "out", args->out, problem->latent_rank, out_strides, device);
   return status ? status : check_lse(problem, args);
 }
 
@@ -178,7 +185,8 @@ snapmla_status smla_append_args_check(const snapmla_problem *problem, const snap
   snapmla_status status = smla_struct_size_check("snapmla_append_args", args, args->size, sizeof *args);
   if (status) return status;
   if (args->tokens < 0 || args->tokens > INT64_MAX / (int64_t)sizeof(int64_t))
-    return smla_fail(SNAPMLA_INVALID_ARGUMENT, "append: tokens is %lld, it must be 0 to 2^60 - 1: set it to the rows to append",
+    return smla_fail(SNAPMLA_INVALID_ARGUMENT,
+                     "append: tokens is %lld, it must be 0 to 2^60 - 1: set it to the rows to append",
                      (long long)args->tokens);
   if (args->tokens == 0) return SNAPMLA_OK;
   status = check_rows(args, "latent", args->latent, args->latent_stride, problem->latent_rank, device);

@@ -16,8 +16,8 @@ static float float_of(uint32_t bits) {
 
 enum {
   FLOAT_INFINITY = 0x7f800000,
-  FLOAT_448 = 0x43e00000,    /* the largest e4m3 number */
-  FLOAT_2_M6 = 0x3c800000,   /* the smallest normal e4m3 number */
+  FLOAT_448 = 0x43e00000,  /* the largest e4m3 number */
+  FLOAT_2_M6 = 0x3c800000, /* the smallest normal e4m3 number */
   E4M3_MAX = 0x7e,
   E4M3_NAN = 0x7f,
   BF16_NAN = 0x7fff,

@@ -26,12 +26,14 @@ static snapmla_status find_slot(const snapmla_problem *problem, const void *kv, 
                      "cache: page_stride is %lld bytes, it must be a multiple of %d and at least %lld: pad the pages",
                      (long long)page_stride, (int)SMLA_PAGE_ALIGNMENT, (long long)place->geometry.page_bytes);
   if (num_pages < 0 || num_pages > INT64_MAX / page_stride)
-    return smla_fail(SNAPMLA_INVALID_ARGUMENT, "cache: num_pages is %lld, with a stride of %lld bytes no such cache exists",
-                     (long long)num_pages, (long long)page_stride);
-  if (slot < 0 || slot / page_tokens >= num_pages)
     return smla_fail(SNAPMLA_INVALID_ARGUMENT,
-                     "cache: slot %lld is outside the cache of %lld pages of %d tokens: use 0 to %lld, or a larger cache",
-                     (long long)slot, (long long)num_pages, page_tokens, (long long)num_pages * page_tokens - 1);
+                     "cache: num_pages is %lld, with a stride of %lld bytes no such cache exists", (long long)num_pages,
+                     (long long)page_stride);
+  if (slot < 0 || slot / page_tokens >= num_pages)
+    return smla_fail(
+        SNAPMLA_INVALID_ARGUMENT,
+        "cache: slot %lld is outside the cache of %lld pages of %d tokens: use 0 to %lld, or a larger cache",
+        (long long)slot, (long long)num_pages, page_tokens, (long long)num_pages * page_tokens - 1);
   place->page_offset = slot / page_tokens * page_stride;
   place->token = (int32_t)(slot % page_tokens);
   return SNAPMLA_OK;
@@ -43,7 +45,8 @@ snapmla_status snapmla_page_write(const snapmla_problem *problem, void *kv, int6
   snapmla_status status = find_slot(problem, kv, page_stride, num_pages, slot, &place);
   if (status) return status;
   if (!latent || !rope)
-    return smla_fail(SNAPMLA_INVALID_ARGUMENT, "cache: %s is NULL: pass the token's bf16 row", latent ? "rope" : "latent");
+    return smla_fail(SNAPMLA_INVALID_ARGUMENT, "cache: %s is NULL: pass the token's bf16 row",
+                     latent ? "rope" : "latent");
 
   const smla_page_geometry *geometry = &place.geometry;
   unsigned char *page = (unsigned char *)kv + place.page_offset;

@@ -2,10 +2,9 @@
 
 #include <stdio.h>
 
-#include <sodium.h>
-
 #include <snapmla/reference.h>
 
+#include "hash.h"
 #include "status.h"
 
 smla_page_geometry smla_page_geometry_of(const snapmla_problem *problem) {
@@ -22,8 +21,8 @@ static int64_t image_offset(const smla_page_geometry *geometry, int32_t token) {
   return token / SMLA_IMAGE_TOKENS * geometry->image_bytes;
 }
 
-/* Byte `x` of a token's row in a subtile, under the 128-byte swizzle of shared memory: 16-byte chunk i of row t is stored
- * as chunk i XOR (t mod 8). */
+/* Byte `x` of a token's row in a subtile, under the 128-byte swizzle of shared memory: 16-byte chunk i of row t is
+ * stored as chunk i XOR (t mod 8). */
 static int64_t swizzled(int32_t token, int32_t x) {
   int32_t row = token % SMLA_IMAGE_TOKENS;
   return (int64_t)row * SMLA_SUBTILE_ROW + (x ^ (row % 8 * 16));
@@ -43,14 +42,12 @@ int64_t smla_page_scale_offset(const smla_page_geometry *geometry, int32_t token
 }
 
 /* SHA-256, in hexadecimal, of the layout's text: what decides where a byte lies, and nothing else. */
-static void fingerprint_of(const snapmla_problem *problem, char hex[65]) {
+static void fingerprint_of(const snapmla_problem *problem, char hex[SMLA_HASH_HEX]) {
   char text[128];
-  unsigned char digest[crypto_hash_sha256_BYTES];
   int length = snprintf(text, sizeof text, "snapmla-page v%d %s page=%d latent=%d rope=%d", (int)SMLA_LAYOUT_VERSION,
                         snapmla_kv_format_name(problem->kv_format), problem->page_tokens, problem->latent_rank,
                         problem->rope_dim);
-  crypto_hash_sha256(digest, (const unsigned char *)text, (unsigned long long)length);
-  sodium_bin2hex(hex, 65, digest, sizeof digest);
+  smla_hash_buffer(text, (size_t)length, hex);
 }
 
 snapmla_status snapmla_page_layout_get(const snapmla_problem *problem, snapmla_page_layout *out) {
@@ -58,9 +55,10 @@ snapmla_status snapmla_page_layout_get(const snapmla_problem *problem, snapmla_p
   if (status) return status;
   if (!out) return smla_fail(SNAPMLA_INVALID_ARGUMENT, "page layout: out is NULL: pass a snapmla_page_layout");
   if (out->size < sizeof *out)
-    return smla_fail(SNAPMLA_INVALID_ARGUMENT,
-                     "snapmla_page_layout: size is %zu, it must be at least %zu: set size = sizeof(snapmla_page_layout)",
-                     out->size, sizeof *out);
+    return smla_fail(
+        SNAPMLA_INVALID_ARGUMENT,
+        "snapmla_page_layout: size is %zu, it must be at least %zu: set size = sizeof(snapmla_page_layout)", out->size,
+        sizeof *out);
   smla_page_geometry geometry = smla_page_geometry_of(problem);
   out->page_bytes = geometry.page_bytes;
   out->image_bytes = geometry.image_bytes;

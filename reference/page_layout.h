@@ -7,12 +7,12 @@
 #include <snapmla/problem.h>
 
 enum {
-  SMLA_IMAGE_TOKENS = 64,     /* tokens of one image */
-  SMLA_SUBTILE_ROW = 128,     /* bytes of one token in a subtile */
-  SMLA_SUBTILE_BYTES = 8192,  /* 64 rows of 128 bytes */
-  SMLA_IMAGE_SCALES = 256,    /* 64 fp32 */
-  SMLA_PAGE_ALIGNMENT = 128,  /* bytes, of a page's address */
-  SMLA_LAYOUT_VERSION = 1     /* raised whenever a byte moves or changes its meaning */
+  SMLA_IMAGE_TOKENS = 64,    /* tokens of one image */
+  SMLA_SUBTILE_ROW = 128,    /* bytes of one token in a subtile */
+  SMLA_SUBTILE_BYTES = 8192, /* 64 rows of 128 bytes */
+  SMLA_IMAGE_SCALES = 256,   /* 64 fp32 */
+  SMLA_PAGE_ALIGNMENT = 128, /* bytes, of a page's address */
+  SMLA_LAYOUT_VERSION = 1    /* raised whenever a byte moves or changes its meaning */
 };
 
 /* The layout of one problem. Offsets are bytes from the start of an image. */

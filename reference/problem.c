@@ -27,8 +27,8 @@ void snapmla_problem_init(snapmla_problem *problem) {
 typedef struct field_rule {
   const char *name;
   size_t offset;
-  int32_t low, high;   /* a range; unused where there is a list */
-  int32_t listed[2];   /* zeros: none */
+  int32_t low, high; /* a range; unused where there is a list */
+  int32_t listed[2]; /* zeros: none */
   const char *remedy;
 } field_rule;
 
@@ -49,15 +49,15 @@ static snapmla_status check_field(const snapmla_problem *problem, const field_ru
   memcpy(&value, (const char *)problem + rule->offset, sizeof value);
   if (!rule->listed[0]) {
     if (value >= rule->low && value <= rule->high) return SNAPMLA_OK;
-    return smla_fail(SNAPMLA_INVALID_ARGUMENT, "problem: %s is %d, it must be %d to %d: %s", rule->name, value, rule->low,
-                     rule->high, rule->remedy);
+    return smla_fail(SNAPMLA_INVALID_ARGUMENT, "problem: %s is %d, it must be %d to %d: %s", rule->name, value,
+                     rule->low, rule->high, rule->remedy);
   }
   if (value == rule->listed[0] || value == rule->listed[1]) return SNAPMLA_OK;
   snapmla_status status = value > 0 ? SNAPMLA_UNSUPPORTED : SNAPMLA_INVALID_ARGUMENT;
   if (rule->listed[0] == rule->listed[1])
     return smla_fail(status, "problem: %s is %d, it must be %d: %s", rule->name, value, rule->listed[0], rule->remedy);
-  return smla_fail(status, "problem: %s is %d, it must be %d or %d: %s", rule->name, value, rule->listed[0], rule->listed[1],
-                   rule->remedy);
+  return smla_fail(status, "problem: %s is %d, it must be %d or %d: %s", rule->name, value, rule->listed[0],
+                   rule->listed[1], rule->remedy);
 }
 
 /* The names of an enum's values, value by value. */
@@ -91,8 +91,8 @@ static snapmla_status parse_name(const name_table *table, const char *name, int 
   }
   char list[128];
   list_names(table, list, sizeof list);
-  return smla_fail(SNAPMLA_INVALID_ARGUMENT, "%s \"%s\" is not known: use one of: %s", table->what, name ? name : "(null)",
-                   list);
+  return smla_fail(SNAPMLA_INVALID_ARGUMENT, "%s \"%s\" is not known: use one of: %s", table->what,
+                   name ? name : "(null)", list);
 }
 
 static snapmla_status check_name(const name_table *table, const char *field, int value) {
@@ -104,14 +104,17 @@ static snapmla_status check_name(const name_table *table, const char *field, int
 }
 
 snapmla_status snapmla_problem_check(const snapmla_problem *problem) {
-  if (!problem) return smla_fail(SNAPMLA_INVALID_ARGUMENT, "problem is NULL: pass a struct that snapmla_problem_init filled");
+  if (!problem)
+    return smla_fail(SNAPMLA_INVALID_ARGUMENT, "problem is NULL: pass a struct that snapmla_problem_init filled");
   snapmla_status status = smla_struct_size_check("snapmla_problem", problem, problem->size, sizeof *problem);
-  for (size_t i = 0; !status && i < sizeof field_rules / sizeof *field_rules; i++) status = check_field(problem, &field_rules[i]);
+  for (size_t i = 0; !status && i < sizeof field_rules / sizeof *field_rules; i++)
+    status = check_field(problem, &field_rules[i]);
   if (!status) status = check_name(&kv_formats, "kv_format", (int)problem->kv_format);
   if (!status) status = check_name(&accuracies, "accuracy", (int)problem->accuracy);
   if (status) return status;
   if (problem->flags)
-    return smla_fail(SNAPMLA_UNSUPPORTED, "problem: flags is 0x%x, this library knows no flag: set it to 0", problem->flags);
+    return smla_fail(SNAPMLA_UNSUPPORTED, "problem: flags is 0x%x, this library knows no flag: set it to 0",
+                     problem->flags);
   return SNAPMLA_OK;
 }
 

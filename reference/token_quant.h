@@ -1,6 +1,6 @@
-/* The quantisation that the cache and the query share: one fp32 scale per row, content in e4m3, RoPE divided by the scale
- * and kept in bf16, so that both accumulate in one unit. Each step is one IEEE fp32 operation on the widened bf16 input,
- * so a kernel that follows gives the same bits. Pure, thread-safe. */
+/* The quantisation that the cache and the query share: one fp32 scale per row, content in e4m3, RoPE divided by the
+ * scale and kept in bf16, so that both accumulate in one unit. Each step is one IEEE fp32 operation on the widened
+ * bf16 input, so a kernel that follows gives the same bits. Pure, thread-safe. */
 #ifndef SMLA_REFERENCE_TOKEN_QUANT_H
 #define SMLA_REFERENCE_TOKEN_QUANT_H
 

@@ -109,11 +109,12 @@ static snapmla_status check_one(const char *path, mode_t kind) {
     return smla_fail(SNAPMLA_UNSUPPORTED, "%s is not a %s; remove it", path,
                      kind == S_IFDIR ? "directory" : "regular file");
   if (info.st_uid != geteuid() && info.st_uid != 0)
-    return smla_fail(SNAPMLA_UNSUPPORTED, "%s belongs to user %u, and code is loaded from your own files alone; remove it",
-                     path, (unsigned)info.st_uid);
+    return smla_fail(SNAPMLA_UNSUPPORTED,
+                     "%s belongs to user %u, and code is loaded from your own files alone; remove it", path,
+                     (unsigned)info.st_uid);
   if (info.st_mode & (S_IWGRP | S_IWOTH))
-    return smla_fail(SNAPMLA_UNSUPPORTED, "others may write to %s, and code is loaded from private files alone; chmod go-w %s",
-                     path, path);
+    return smla_fail(SNAPMLA_UNSUPPORTED,
+                     "others may write to %s, and code is loaded from private files alone; chmod go-w %s", path, path);
   return SNAPMLA_OK;
 }
 

@@ -18,7 +18,8 @@ static smla_log_level environment_level(void) {
   const char *wanted = smla_env(SMLA_ENV_LOG);
   for (int level = SMLA_LOG_NONE; wanted && level <= SMLA_LOG_DEBUG; level++)
     if (!strcmp(wanted, level_names[level])) return (smla_log_level)level;
-  return wanted ? SMLA_LOG_WARNING : SMLA_LOG_NONE; /* a misspelt level asks for something: better too much than nothing */
+  return wanted ? SMLA_LOG_WARNING
+                : SMLA_LOG_NONE; /* a misspelt level asks for something: better too much than nothing */
 }
 
 static int heard(smla_log_level level) {
