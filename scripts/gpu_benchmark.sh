@@ -25,7 +25,7 @@ failed=0
 result=$out/benchmark.json
 echo "batch,heads,tokens,time_us,time_kind,target_us,bytes,gb_per_s,variant" | tee "$out/benchmark.csv"
 while read -r batch heads tokens target; do
-  if ! "$program" run --device "$device" --batch "$batch" --heads "$heads" --context "$tokens" --repeat 50 --no-check \
+  if ! timeout 60 "$program" run --device "$device" --batch "$batch" --heads "$heads" --context "$tokens" --repeat 50 --no-check \
     --json </dev/null >"$result"; then
     echo "FAILED: batch $batch, $heads heads, $tokens tokens"
     failed=1
