@@ -58,7 +58,7 @@ static snapmla_status allocate(smla_device *device, size_t bytes, void **out) {
   snapmla_status status = enter(d);
   if (status) return status;
   cu_pointer pointer = 0;
-  char doing[64];
+  char doing[192];
   snprintf(doing, sizeof doing, "allocate %zu bytes on %s", bytes, d->info.name);
   status = check(d, d->driver->memory_alloc(&pointer, bytes), "cuMemAlloc", doing);
   if (!status && pointer % 1024)
