@@ -66,6 +66,7 @@ static int major_of_nvrtc(snapmla_target target) {
 
 static snapmla_status compile(job *j, smla_image **out) {
   smla_compiled compiled = {0};
+  double start = smla_clock_seconds();
   snapmla_status status = j->compiler->compile(j->source.data, j->build->variant, &compiled);
   if (status) {
     j->build->log = smla_buffer_take(&compiled.log);
@@ -78,6 +79,7 @@ static snapmla_status compile(job *j, smla_image **out) {
   smla_buffer_free(&compiled.image);
   smla_buffer_free(&compiled.log);
   if (status) return status;
+  (*out)->seconds = smla_clock_seconds() - start;
   (*out)->nvrtc_major = major_of_nvrtc(j->compiler->target);
   read_facts(*out);
   return SNAPMLA_OK;
@@ -124,6 +126,7 @@ snapmla_status smla_build_run(smla_build *build) {
   double start = smla_clock_seconds();
   build->status = run(build);
   build->seconds = smla_clock_seconds() - start;
+  if (build->image && build->image->seconds > build->seconds) build->seconds = build->image->seconds;
   if (build->status) build->reason = strdup(snapmla_error_message());
   return build->status;
 }

@@ -20,7 +20,7 @@ typedef struct smla_build {
   char *log;         /* the compiler's full log, also of a failure; NULL where nothing was compiled */
   char *reason;      /* of a failure, for other threads; else NULL */
   snapmla_status status;
-  double seconds; /* expansion and compilation, or what stood in for it */
+  double seconds; /* expansion and compilation; of a kernel that was compiled before, what it took then */
 } smla_build;
 
 /* Builds one. Errors: TEMPLATE, NO_COMPILER, COMPILE, OUT_OF_MEMORY, IO; also in build->status. Thread-safe. */

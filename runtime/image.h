@@ -21,6 +21,7 @@ typedef struct smla_image {
   void *bytes;
   size_t size;
   smla_facts facts;
+  double seconds; /* that the compiler took, once */
 } smla_image;
 
 /* Copies its texts and takes over `bytes` (from malloc), on failure too. One reference. Error: OUT_OF_MEMORY. */

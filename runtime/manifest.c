@@ -23,11 +23,11 @@ snapmla_status smla_manifest_write(const smla_image *image, smla_buffer *out) {
   char *log = plain_text(image->log);
   const smla_facts *facts = &image->facts;
   json_t *json =
-      log ? json_pack("{s:i s:s s:s s:s s:s s:I s:i s:i s:i s:i s:i s:i s:s}", "schema", SCHEMA, "key", image->key, "target",
+      log ? json_pack("{s:i s:s s:s s:s s:s s:I s:i s:i s:i s:i s:i s:i s:f s:s}", "schema", SCHEMA, "key", image->key, "target",
                       smla_compiler_of(image->target)->name, "entry", image->entry, "sha256", digest, "bytes",
                       (json_int_t)image->size, "nvrtc_major", image->nvrtc_major, "registers", facts->registers,
                       "spill_bytes", facts->spill_bytes, "stack_bytes", facts->stack_bytes, "warnings", facts->warnings,
-                      "serialized_wgmma", facts->serialized_wgmma, "log", log)
+                      "serialized_wgmma", facts->serialized_wgmma, "seconds", image->seconds, "log", log)
           : NULL;
   char *text = json ? json_dumps(json, JSON_INDENT(1)) : NULL;
   snapmla_status status = text ? smla_buffer_append_text(out, text)
@@ -46,13 +46,14 @@ static snapmla_status make_image(const json_t *json, snapmla_target target, cons
                                  smla_image **out) {
   int schema, nvrtc_major;
   json_int_t length;
+  double seconds;
   const char *stored_key, *stored_target, *entry, *stored_digest, *log;
   smla_facts facts;
-  if (json_unpack((json_t *)json, "{s:i s:s s:s s:s s:s s:I s:i s:i s:i s:i s:i s:i s:s}", "schema", &schema, "key",
+  if (json_unpack((json_t *)json, "{s:i s:s s:s s:s s:s s:I s:i s:i s:i s:i s:i s:i s:F s:s}", "schema", &schema, "key",
                   &stored_key, "target", &stored_target, "entry", &entry, "sha256", &stored_digest, "bytes", &length,
                   "nvrtc_major", &nvrtc_major, "registers", &facts.registers, "spill_bytes", &facts.spill_bytes,
                   "stack_bytes", &facts.stack_bytes, "warnings", &facts.warnings, "serialized_wgmma",
-                  &facts.serialized_wgmma, "log", &log))
+                  &facts.serialized_wgmma, "seconds", &seconds, "log", &log))
     return malformed(key, "its manifest lacks a field");
   if (schema != SCHEMA || strcmp(stored_key, key) || strcmp(stored_target, smla_compiler_of(target)->name))
     return malformed(key, "its manifest is of another kernel");
@@ -65,6 +66,7 @@ static snapmla_status make_image(const json_t *json, snapmla_target target, cons
   if (status) return status;
   (*out)->facts = facts;
   (*out)->nvrtc_major = nvrtc_major;
+  (*out)->seconds = seconds;
   return SNAPMLA_OK;
 }
 

@@ -61,6 +61,25 @@ static snapmla_status select_parts(const char *override_text, const char *family
   return status;
 }
 
+/* A variant for another cache or shape than the problem's would run outside its tensors. */
+static snapmla_status check_agreement(const char *variant, const smla_setting *settings, size_t count) {
+  for (const char *axis = strchr(variant, ':'); axis && *axis; axis += strcspn(axis, ",")) {
+    axis++;
+    for (size_t i = 0; i < count; i++) {
+      size_t name = strlen(settings[i].name);
+      if (strncmp(axis, settings[i].name, name) || axis[name] != '=') continue;
+      const char *value = axis + name + 1;
+      size_t length = strcspn(value, ",");
+      if (length == strlen(settings[i].value) && !memcmp(value, settings[i].value, length)) continue;
+      return smla_fail(SNAPMLA_INVALID_ARGUMENT,
+                       "variant %s: %s is %.*s and the problem's is %s; a variant may not change the problem: leave it out, or "
+                       "change the problem",
+                       variant, settings[i].name, (int)length, value, settings[i].value);
+    }
+  }
+  return SNAPMLA_OK;
+}
+
 snapmla_status smla_problem_resolve(const smla_generator *generator, const snapmla_problem *problem, const char *family,
                                     const char *override_text, smla_buffer *out) {
   char heads[16], q_len[16], latent[16], rope[16], page[16];
@@ -81,11 +100,15 @@ snapmla_status smla_problem_resolve(const smla_generator *generator, const snapm
   const char *const *families = smla_generator_families(generator);
   size_t count = 0;
   while (families[count]) count++;
-  smla_buffer selected = {0};
+  size_t setting_count = sizeof settings / sizeof *settings;
+  smla_buffer selected = {0}, variant = {0};
   snapmla_status status = smla_override_check(override_text, families, count);
   if (!status) status = select_parts(override_text, family, &selected);
   if (!status)
-    status = smla_generator_resolve(generator, family, settings, sizeof settings / sizeof *settings, selected.data, out);
+    status = smla_generator_resolve(generator, family, settings, setting_count, selected.data, &variant);
+  if (!status) status = check_agreement(variant.data, settings, setting_count);
+  if (!status) status = smla_buffer_append(out, variant.data, variant.length);
+  smla_buffer_free(&variant);
   smla_buffer_free(&selected);
   return status;
 }

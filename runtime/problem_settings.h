@@ -13,7 +13,7 @@ const char *smla_templates_directory(const char *asked);
 
 /* Appends the canonical variant of `family` for a checked problem. Of `override_text` ("family:axis=value,…", several
  * separated by ';') the parts that name `family` apply, in their order; NULL for none.
- * Errors: as smla_generator_resolve; INVALID_ARGUMENT for a part that names no family. */
+ * Errors: as smla_generator_resolve; INVALID_ARGUMENT for a part that names no family or contradicts the problem. */
 snapmla_status smla_problem_resolve(const smla_generator *generator, const snapmla_problem *problem, const char *family,
                                     const char *override_text, smla_buffer *out);
 
