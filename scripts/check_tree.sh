@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.." || exit 1
 if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
   files=$(git ls-files --cached --others --exclude-standard)
 else
-  files=$(find . -path ./build -prune -o -type f -print | sed 's|^\./||')
+  files=$(find . \( -path ./build -o -path ./.git \) -prune -o -type f -print | sed 's|^\./||')
 fi
 failed=0
 complain() {
