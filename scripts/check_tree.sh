@@ -27,6 +27,11 @@ for file in $(printf '%s\n' "$files" | grep '\.md$'); do
   done
 done
 
+# Pages that sources refer to.
+for page in $(printf '%s\n' "$files" | grep -E '\.(c|h|lua|tmpl|inc|sh|cmake|txt)$' | xargs grep -hoE 'docs/[a-z_]+\.md' | sort -u); do
+  [ -e "$page" ] || complain "$page: referred to, but not there: $(printf '%s\n' "$files" | xargs grep -l "$page" | tr '\n' ' ')"
+done
+
 # One concept per file.
 for file in $(printf '%s\n' "$files" | grep -E '\.(c|h|lua|tmpl|inc|sh|cmake)$' | grep -v '^generated/'); do
   lines=$(wc -l <"$file")
