@@ -78,9 +78,9 @@ static void take_quantity(lua_State *L, smla_space *space, const char *name, int
   lua_setfield(L, to, name);
 }
 
-/* Replaces what derived() returned, on the top, by a checked copy. */
-static void check_derived(lua_State *L, smla_space *space) {
-  static const char *const required[] = {"threads", "smem_bytes", "rows"};
+/* Replaces what derived() returned, on the top, by a checked copy. `values` is the table of the axes' values. */
+static void check_derived(lua_State *L, smla_space *space, int values) {
+  static const char *const required[] = {"threads", "smem_bytes"}; /* what a launch needs */
   if (!lua_istable(L, -1)) {
     smla_sandbox_report_file(L, space->file, "derived must return a table of quantities by name");
     smla_sandbox_stop_on_errors(L);
@@ -97,9 +97,11 @@ static void check_derived(lua_State *L, smla_space *space) {
       take_quantity(L, space, lua_tostring(L, -2), to);
   }
   for (size_t i = 0; i < sizeof required / sizeof *required; ++i) {
-    if (lua_getfield(L, to, required[i]) != LUA_TNUMBER || lua_tointeger(L, -1) < 0)
-      smla_sandbox_report_file(L, space->file, "derived: '%s' must be there, an integer of at least 0", required[i]);
-    lua_pop(L, 1);
+    if (lua_getfield(L, to, required[i]) == LUA_TNIL) lua_getfield(L, values, required[i]);
+    if (!lua_isinteger(L, -1) || lua_tointeger(L, -1) < 0)
+      smla_sandbox_report_file(L, space->file, "derived: '%s' must be there (or be an axis), an integer of at least 0",
+                               required[i]);
+    lua_settop(L, to);
   }
   smla_sandbox_stop_on_errors(L);
   lua_remove(L, from);
@@ -150,7 +152,7 @@ void smla_space_evaluate(lua_State *L, smla_space *space, const smla_point *poin
   lua_getfield(L, LUA_REGISTRYINDEX, "derived");
   lua_pushvalue(L, v);
   if (!smla_sandbox_call(L, 1, 1)) smla_sandbox_stop_on_errors(L);
-  check_derived(L, space);
+  check_derived(L, space, values);
   lua_pushvalue(L, -1);
   lua_replace(L, derived);
   smla_sandbox_seal(L, "quantity");

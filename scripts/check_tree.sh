@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.." || exit 1
 if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
   files=$(git ls-files --cached --others --exclude-standard)
 else
-  files=$(find . -path ./build -prune -o -type f -print | sed 's|^\./||')
+  files=$(find . \( -path ./build -o -path ./.git \) -prune -o -type f -print | sed 's|^\./||')
 fi
 failed=0
 complain() {
@@ -25,6 +25,11 @@ for file in $(printf '%s\n' "$files" | grep '\.md$'); do
   for link in $(sed '/^```/,/^```/d; /^    /d; s/`[^`]*`//g' "$file" | grep -oE '\]\([^)#: ]+[)#]' | sed 's/^](//; s/[)#]$//'); do
     [ -e "$(dirname "$file")/$link" ] || complain "$file: links to $link, which is not there"
   done
+done
+
+# Pages that sources refer to.
+for page in $(printf '%s\n' "$files" | grep -E '\.(c|h|lua|tmpl|inc|sh|cmake|txt)$' | xargs grep -hoE 'docs/[a-z_]+\.md' | sort -u); do
+  [ -e "$page" ] || complain "$page: referred to, but not there: $(printf '%s\n' "$files" | xargs grep -l "$page" | tr '\n' ' ')"
 done
 
 # One concept per file.

@@ -69,12 +69,14 @@ static long double attend(int32_t count, int32_t latent_rank, const long double 
   for (int32_t t = 0; t < count; t++)
     if (x[t] > largest) largest = x[t];
   for (int32_t t = 0; t < count; t++) sum += expl(x[t] - largest);
+  /* P in units of a power of two that is not the oracle's: which one must not matter. */
+  long double unit = floorl(largest / logl(2.0L)) + 37;
   memset(out, 0, (size_t)latent_rank * sizeof *out);
   for (int32_t first = 0; first < count; first += 64) {
     int32_t end = first + 64 < count ? first + 64 : count;
     long double p[64], peak = 0;
     for (int32_t t = first; t < end; t++) {
-      p[t - first] = expl(x[t]) * s[t]; /* no reference at all: long double has the range */
+      p[t - first] = expl(x[t] - unit * logl(2.0L)) * s[t];
       if (p[t - first] > peak) peak = p[t - first];
     }
     for (int32_t t = first; t < end; t++) {

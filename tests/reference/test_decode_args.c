@@ -1,4 +1,4 @@
-/* The host's checks of decode, schedule and append calls: one field is spoiled at a time, and the message must name it. */
+/* The host's checks of decode, schedule and append calls: one field is spoiled at a time; the message must name it. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
