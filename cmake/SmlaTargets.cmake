@@ -72,6 +72,11 @@ function(smla_test name)
   add_test(NAME ${name} COMMAND test_${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
   set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT})
   smla_test_environment(${name})
+  if(SNAPMLA_VALGRIND AND "unit" IN_LIST arg_LABELS AND NOT SNAPMLA_SANITIZE)
+    smla_script_test(valgrind_${name} LABELS valgrind TIMEOUT 600
+      COMMAND ${SNAPMLA_VALGRIND} -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,indirect
+              $<TARGET_FILE:test_${name}>)
+  endif()
 endfunction()
 
 # smla_script_test(name COMMAND command... [LABELS label...] [TIMEOUT seconds]): any other command as a test.
@@ -87,6 +92,9 @@ function(smla_script_test name)
   set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT})
   smla_test_environment(${name})
 endfunction()
+
+find_program(SNAPMLA_VALGRIND NAMES valgrind)
+mark_as_advanced(SNAPMLA_VALGRIND)
 
 # Tests use the NVRTC that configuring found.
 function(smla_test_environment name)

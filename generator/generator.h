@@ -40,13 +40,21 @@ typedef struct smla_setting {
 snapmla_status smla_generator_resolve(const smla_generator *generator, const char *family, const smla_setting *settings,
                                       size_t setting_count, const char *override_text, smla_buffer *out);
 
-/* The derived quantities of a variant: at least threads, smem_bytes, rows; freed by the caller with free().
+/* The integers of a variant by name, sorted: derived quantities and integer axes. `threads` and `smem_bytes` are always
+ * among them, `rows` where a family deals in rows. Freed by the caller with free().
  * Errors: as smla_generator_resolve. */
 snapmla_status smla_generator_describe(const smla_generator *generator, const char *variant, smla_quantity **out,
                                        size_t *count);
 
 /* The entry symbol of a family. Error: INVALID_ARGUMENT. */
 snapmla_status smla_generator_entry(const smla_generator *generator, const char *family, smla_buffer *out);
+
+/* The axes of a family, a line for each: name, default, legal values (blanks between), what it is; tabs between.
+ * Appended to `out`. Errors: INVALID_ARGUMENT; TEMPLATE (a faulty space.lua). */
+snapmla_status smla_generator_axes(const smla_generator *generator, const char *family, smla_buffer *out);
+
+/* SHA-256, in hexadecimal, over the sorted names and the contents of all template files in effect, each length-prefixed. */
+snapmla_status smla_generator_digest(const smla_generator *generator, char hex[65]);
 
 typedef struct smla_expand_options {
   int emulator;        /* nonzero: target emulator, else sm_90a */
