@@ -48,6 +48,13 @@ snapmla_status smla_generator_describe(const smla_generator *generator, const ch
 /* The entry symbol of a family. Error: INVALID_ARGUMENT. */
 snapmla_status smla_generator_entry(const smla_generator *generator, const char *family, smla_buffer *out);
 
+/* The axes of a family, a line for each: name, default, legal values (blanks between), what it is; tabs between.
+ * Appended to `out`. Errors: INVALID_ARGUMENT; TEMPLATE (a faulty space.lua). */
+snapmla_status smla_generator_axes(const smla_generator *generator, const char *family, smla_buffer *out);
+
+/* SHA-256, in hexadecimal, over the sorted names and the contents of all template files in effect, each length-prefixed. */
+snapmla_status smla_generator_digest(const smla_generator *generator, char hex[65]);
+
 typedef struct smla_expand_options {
   int emulator;        /* nonzero: target emulator, else sm_90a */
   int line_directives; /* nonzero: #line directives naming templates */

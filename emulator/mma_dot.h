@@ -1,0 +1,37 @@
+/* The rule of one tensor-core dot product, shared by its plain statement (mma_dot.c) and the fast forms (mma_e4m3.c,
+ * mma_bf16.c). docs/numerics.md says how it was measured. */
+#ifndef SMLA_EMULATOR_MMA_DOT_H
+#define SMLA_EMULATOR_MMA_DOT_H
+
+#include <stdint.h>
+#include <string.h>
+
+enum {
+  SMLA_E4M3_K = 32, /* products that one instruction adds as one group */
+  SMLA_BF16_K = 16,
+  /* Bits below the leading exponent kept while the group is added, and fraction bits of the result. */
+  SMLA_E4M3_SUM_BITS = 13,
+  SMLA_E4M3_RESULT_BITS = 13,
+  SMLA_BF16_SUM_BITS = 25,
+  SMLA_BF16_RESULT_BITS = 23,
+  /* The group's leading exponent is at least that of the smallest bf16 subnormal. Products of e4m3 stay far above. */
+  SMLA_MMA_LEAST_TOP = -133,
+  SMLA_MMA_ROWS = 64
+};
+
+/* Every NaN result is this one. */
+#define SMLA_MMA_NAN 0x7fffffffu
+
+static inline uint32_t smla_float_bits(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  return bits;
+}
+
+static inline float smla_bits_float(uint32_t bits) {
+  float value;
+  memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+#endif

@@ -1,0 +1,196 @@
+#include "decode_args.h"
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "page_layout.h"
+#include "status.h"
+#include "struct_size.h"
+
+enum {
+  TENSOR_ALIGNMENT = 16,     /* bytes: kernels load and store 16 at a time */
+  WORKSPACE_ALIGNMENT = 256, /* bytes */
+  BF16_BYTES = 2,
+  STRIDE_MULTIPLE = TENSOR_ALIGNMENT / BF16_BYTES /* elements */
+};
+
+static snapmla_status check_pointer(const char *call, const char *name, const void *pointer, size_t alignment) {
+  if (!pointer)
+    return smla_fail(SNAPMLA_INVALID_ARGUMENT, "%s: %s is NULL: set it to the tensor's address", call, name);
+  if ((uintptr_t)pointer % alignment)
+    return smla_fail(SNAPMLA_INVALID_ARGUMENT, "%s: %s is %p, it must be a multiple of %zu bytes: align the tensor",
+                     call, name, pointer, alignment);
+  return SNAPMLA_OK;
+}
+
+/* One dimension of a strided tensor. */
+typedef struct dimension {
+  const char *name; /* of the stride's field, without the tensor's */
+  int64_t extent, stride;
+} dimension;
+
+/* A tensor of up to three strided dimensions of contiguous rows. Strides in elements. The stride of a dimension of
+ * extent 1 is never used, so it may be anything. */
+typedef struct strided {
+  const char *call, *name;
+  const dimension *dimensions;
+  int count;
+  int64_t row;      /* elements of one row */
+  int64_t bytes;    /* of an element */
+  int64_t multiple; /* every stride in use is one of it */
+} strided;
+
+static snapmla_status check_strides(const strided *tensor) {
+  int64_t elements = tensor->row;
+  for (int i = 0; i < tensor->count; i++) {
+    const dimension *d = &tensor->dimensions[i];
+    if (d->extent <= 1) continue;
+    if (d->stride < tensor->row)
+      return smla_fail(SNAPMLA_INVALID_ARGUMENT,
+                       "%s: %s_%s is %lld elements, it must be at least the row's %lld: set it", tensor->call,
+                       tensor->name, d->name, (long long)d->stride, (long long)tensor->row);
+    if (d->stride % tensor->multiple)
+      return smla_fail(SNAPMLA_INVALID_ARGUMENT,
+                       "%s: %s_%s is %lld elements, it must be a multiple of %lld: pad the rows", tensor->call,
+                       tensor->name, d->name, (long long)d->stride, (long long)tensor->multiple);
+    int64_t reach;
+    if (__builtin_mul_overflow(d->extent - 1, d->stride, &reach) ||
+        __builtin_add_overflow(elements, reach, &elements) || elements > INT64_MAX / tensor->bytes)
+      return smla_fail(SNAPMLA_INVALID_ARGUMENT,
+                       "%s: %s_%s is %lld elements, the tensor would exceed 2^63 bytes: mend it", tensor->call,
+                       tensor->name, d->name, (long long)d->stride);
+  }
+  return SNAPMLA_OK;
+}
+
+static snapmla_status check_decode_struct(const snapmla_problem *problem, const snapmla_decode_args *args) {
+  if (!args) return smla_fail(SNAPMLA_INVALID_ARGUMENT, "decode: args is NULL: pass a snapmla_decode_args");
+  snapmla_status status = smla_struct_size_check("snapmla_decode_args", args, args->size, sizeof *args);
+  if (status) return status;
+  if (args->batch < 0 || args->batch > problem->max_batch)
+    return smla_fail(SNAPMLA_INVALID_ARGUMENT,
+                     "decode: batch is %d, it must be 0 to max_batch = %d: split the call, or plan for a larger batch",
+                     args->batch, problem->max_batch);
+  return SNAPMLA_OK;
+}
+
+static snapmla_status check_row_tensor(const snapmla_problem *problem, int32_t batch, const char *name,
+                                       const void *pointer, int64_t row, const int64_t strides[3], int device) {
+  const dimension dimensions[] = {{"stride_batch", batch, strides[0]},
+                                  {"stride_token", problem->q_len, strides[1]},
+                                  {"stride_head", problem->heads, strides[2]}};
+  const strided tensor = {"decode", name, dimensions, 3, row, BF16_BYTES, device ? STRIDE_MULTIPLE : 1};
+  snapmla_status status = check_pointer("decode", name, pointer, device ? TENSOR_ALIGNMENT : BF16_BYTES);
+  return status ? status : check_strides(&tensor);
+}
+
+static snapmla_status check_lse(const snapmla_problem *problem, const snapmla_decode_args *args) {
+  if (!args->lse) return SNAPMLA_OK;
+  const dimension dimensions[] = {{"stride_batch", args->batch, args->lse_stride_batch},
+                                  {"stride_head", problem->heads, args->lse_stride_head},
+                                  {"stride_token", problem->q_len, args->lse_stride_token}};
+  const strided tensor = {"decode", "lse", dimensions, 3, 1, sizeof(float), 1};
+  snapmla_status status = check_pointer("decode", "lse", args->lse, TENSOR_ALIGNMENT);
+  return status ? status : check_strides(&tensor);
+}
+
+static snapmla_status check_cache(const snapmla_problem *problem, const char *call, const void *kv, int64_t page_stride,
+                                  int64_t num_pages, int device) {
+  int64_t page_bytes = smla_page_geometry_of(problem).page_bytes;
+  snapmla_status status = check_pointer(call, "kv", kv, device ? SMLA_PAGE_ALIGNMENT : 1);
+  if (status) return status;
+  if (page_stride < page_bytes || page_stride % SMLA_PAGE_ALIGNMENT)
+    return smla_fail(SNAPMLA_INVALID_ARGUMENT,
+                     "%s: page_stride is %lld bytes, it must be a multiple of %d and at least the page's %lld: set it",
+                     call, (long long)page_stride, (int)SMLA_PAGE_ALIGNMENT, (long long)page_bytes);
+  if (num_pages < 1 || num_pages > INT64_MAX / page_stride)
+    return smla_fail(SNAPMLA_INVALID_ARGUMENT,
+                     "%s: num_pages is %lld, it must be 1 to %lld at this page_stride: set it", call,
+                     (long long)num_pages, (long long)(INT64_MAX / page_stride));
+  return SNAPMLA_OK;
+}
+
+static snapmla_status check_lengths(const snapmla_decode_args *args) {
+  return check_pointer("decode", "seqlens", args->seqlens, sizeof(int32_t));
+}
+
+static snapmla_status check_block_table_stride(const snapmla_decode_args *args) {
+  int64_t most = INT64_MAX / (int64_t)sizeof(int32_t) / (args->batch > 0 ? args->batch : 1);
+  if (args->block_table_stride >= 1 && args->block_table_stride <= most) return SNAPMLA_OK;
+  return smla_fail(SNAPMLA_INVALID_ARGUMENT,
+                   "decode: block_table_stride is %lld entries, it must be 1 to %lld: set it to the table's width",
+                   (long long)args->block_table_stride, (long long)most);
+}
+
+static snapmla_status check_workspace(const snapmla_decode_args *args) {
+  return check_pointer("decode", "workspace", args->workspace, WORKSPACE_ALIGNMENT);
+}
+
+snapmla_status smla_decode_args_check_query(const snapmla_problem *problem, const snapmla_decode_args *args,
+                                            int device) {
+  snapmla_status status = check_decode_struct(problem, args);
+  if (status) return status;
+  if (!isfinite(args->softmax_scale))
+    return smla_fail(SNAPMLA_INVALID_ARGUMENT, "decode: softmax_scale is %g, it must be finite: set it, as 1/sqrt(192)",
+                     (double)args->softmax_scale);
+  if (args->cp_world < 0 || args->cp_world > 1 || args->cp_rank != 0)
+    return smla_fail(
+        SNAPMLA_UNSUPPORTED,
+        "decode: cp_world, cp_rank are %d, %d: a cache sharded over ranks is not implemented: set 0, 0 or 1, 0",
+        args->cp_world, args->cp_rank);
+  if (args->batch == 0) return SNAPMLA_OK;
+
+  const int64_t nope_strides[] = {args->q_nope_stride_batch, args->q_nope_stride_token, args->q_nope_stride_head};
+  const int64_t rope_strides[] = {args->q_rope_stride_batch, args->q_rope_stride_token, args->q_rope_stride_head};
+  status = check_row_tensor(problem, args->batch, "q_nope", args->q_nope, problem->latent_rank, nope_strides, device);
+  if (!status)
+    status = check_row_tensor(problem, args->batch, "q_rope", args->q_rope, problem->rope_dim, rope_strides, device);
+  return status ? status : check_lengths(args);
+}
+
+snapmla_status smla_decode_args_check(const snapmla_problem *problem, const snapmla_decode_args *args, int device) {
+  snapmla_status status = smla_decode_args_check_query(problem, args, device);
+  if (!status && device) status = check_workspace(args);
+  if (status || args->batch == 0) return status;
+
+  status = check_cache(problem, "decode", args->kv, args->page_stride, args->num_pages, device);
+  if (!status) status = check_pointer("decode", "block_table", args->block_table, sizeof(int32_t));
+  if (!status) status = check_block_table_stride(args);
+  if (status || !device) return status;
+
+  const int64_t out_strides[] = {args->out_stride_batch, args->out_stride_token, args->out_stride_head};
+  status = check_row_tensor(problem, args->batch, "out", args->out, problem->latent_rank, out_strides, device);
+  return status ? status : check_lse(problem, args);
+}
+
+snapmla_status smla_schedule_args_check(const snapmla_problem *problem, const snapmla_decode_args *args) {
+  snapmla_status status = check_decode_struct(problem, args);
+  if (!status) status = check_workspace(args);
+  if (status || args->batch == 0) return status;
+  status = check_lengths(args);
+  return status ? status : check_block_table_stride(args);
+}
+
+static snapmla_status check_rows(const snapmla_append_args *args, const char *name, const void *pointer, int64_t stride,
+                                 int64_t row, int device) {
+  const dimension rows = {"stride", args->tokens, stride};
+  const strided tensor = {"append", name, &rows, 1, row, BF16_BYTES, device ? STRIDE_MULTIPLE : 1};
+  snapmla_status status = check_pointer("append", name, pointer, device ? TENSOR_ALIGNMENT : BF16_BYTES);
+  return status ? status : check_strides(&tensor);
+}
+
+snapmla_status smla_append_args_check(const snapmla_problem *problem, const snapmla_append_args *args, int device) {
+  if (!args) return smla_fail(SNAPMLA_INVALID_ARGUMENT, "append: args is NULL: pass a snapmla_append_args");
+  snapmla_status status = smla_struct_size_check("snapmla_append_args", args, args->size, sizeof *args);
+  if (status) return status;
+  if (args->tokens < 0 || args->tokens > INT64_MAX / (int64_t)sizeof(int64_t))
+    return smla_fail(SNAPMLA_INVALID_ARGUMENT,
+                     "append: tokens is %lld, it must be 0 to 2^60 - 1: set it to the rows to append",
+                     (long long)args->tokens);
+  if (args->tokens == 0) return SNAPMLA_OK;
+  status = check_rows(args, "latent", args->latent, args->latent_stride, problem->latent_rank, device);
+  if (!status) status = check_rows(args, "rope", args->rope, args->rope_stride, problem->rope_dim, device);
+  if (!status) status = check_pointer("append", "slot_mapping", args->slot_mapping, sizeof(int64_t));
+  return status ? status : check_cache(problem, "append", args->kv, args->page_stride, args->num_pages, device);
+}

@@ -1,0 +1,27 @@
+/* The host's checks of a call's arguments: all that can be known without a device, before anything is launched. The
+ * oracle and the runtime share them. A message names the field, the rule and the remedy. Pure, thread-safe.
+ *
+ * `device` nonzero: the call goes to a kernel, so outputs and workspace must be there and pointers and strides
+ * aligned as plan.h says. Zero: the call goes to the oracle, which needs natural alignment and leaves outputs and
+ * workspace alone. `problem` has passed snapmla_problem_check. Errors: INVALID_ARGUMENT, UNSUPPORTED. */
+#ifndef SMLA_REFERENCE_DECODE_ARGS_H
+#define SMLA_REFERENCE_DECODE_ARGS_H
+
+#include <snapmla/plan.h>
+#include <snapmla/problem.h>
+
+/* Everything of a decode call. With batch 0 no tensor is looked at. Not checked: workspace_bytes, which the plan
+ * knows. */
+snapmla_status smla_decode_args_check(const snapmla_problem *problem, const snapmla_decode_args *args, int device);
+
+/* What the oracle of unquantised rows needs: all but cache, block table, outputs and workspace. */
+snapmla_status smla_decode_args_check_query(const snapmla_problem *problem, const snapmla_decode_args *args,
+                                            int device);
+
+/* What a schedule call needs: batch, seqlens, block_table_stride, workspace. */
+snapmla_status smla_schedule_args_check(const snapmla_problem *problem, const snapmla_decode_args *args);
+
+/* Everything of an append call. With tokens 0 no tensor is looked at. */
+snapmla_status smla_append_args_check(const snapmla_problem *problem, const snapmla_append_args *args, int device);
+
+#endif

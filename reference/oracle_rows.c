@@ -1,0 +1,151 @@
+#include "oracle_rows.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "narrow_float.h"
+#include "query_quant.h"
+#include "rounded_p.h"
+#include "status.h"
+
+enum { MOST_LATENT = 512, MOST_ROPE = 64, BLOCK_ROWS = 2, BLOCK_COLUMNS = 8 };
+
+static const double LOG2_E = 1.4426950408889634074, LN_2 = 0.69314718055994530942;
+
+snapmla_status smla_oracle_rows_create(const snapmla_problem *problem, smla_oracle_rows *rows) {
+  *rows = (smla_oracle_rows){.latent_rank = problem->latent_rank, .channels = problem->latent_rank + problem->rope_dim};
+  size_t query = (size_t)SMLA_ORACLE_ROWS * (size_t)rows->channels;
+  size_t out = (size_t)SMLA_ORACLE_ROWS * (size_t)rows->latent_rank;
+  size_t scores = SMLA_ORACLE_ROWS * SMLA_TILE_TOKENS;
+  rows->memory = calloc(query + out + scores, sizeof *rows->memory);
+  if (!rows->memory)
+    return smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: %zu bytes for the oracle",
+                     (query + out + scores) * sizeof(double));
+  rows->query = rows->memory;
+  rows->out = rows->query + query;
+  rows->scores = rows->out + out;
+  return SNAPMLA_OK;
+}
+
+void smla_oracle_rows_destroy(smla_oracle_rows *rows) {
+  free(rows->memory);
+  *rows = (smla_oracle_rows){0};
+}
+
+/* The row of a head as the kernel has it, or as it was given. Returns its scale. */
+static double load_query(const smla_oracle_rows *rows, const uint16_t *nope, const uint16_t *rope, int quantize,
+                         double *query) {
+  int32_t latent_rank = rows->latent_rank, rope_dim = rows->channels - latent_rank;
+  uint8_t content[MOST_LATENT];
+  uint16_t rounded[MOST_ROPE];
+  if (!quantize) {
+    for (int32_t c = 0; c < latent_rank; c++) query[c] = smla_bf16_to_float(nope[c]);
+    for (int32_t c = 0; c < rope_dim; c++) query[latent_rank + c] = smla_bf16_to_float(rope[c]);
+    return 1.0;
+  }
+  float sigma = smla_query_quant_row(nope, latent_rank, rope, rope_dim, content, rounded);
+  for (int32_t c = 0; c < latent_rank; c++) query[c] = smla_e4m3_to_float(content[c]);
+  for (int32_t c = 0; c < rope_dim; c++) query[latent_rank + c] = smla_bf16_to_float(rounded[c]);
+  return sigma;
+}
+
+void smla_oracle_rows_begin(smla_oracle_rows *rows, const snapmla_decode_args *args, int32_t b, int32_t token,
+                            int32_t head, int32_t count, int quantize) {
+  rows->count = count;
+  memset(rows->query, 0, (size_t)SMLA_ORACLE_ROWS * (size_t)rows->channels * sizeof *rows->query);
+  memset(rows->out, 0, (size_t)SMLA_ORACLE_ROWS * (size_t)rows->latent_rank * sizeof *rows->out);
+  const uint16_t *nope =
+      (const uint16_t *)args->q_nope + b * args->q_nope_stride_batch + token * args->q_nope_stride_token;
+  const uint16_t *rope =
+      (const uint16_t *)args->q_rope + b * args->q_rope_stride_batch + token * args->q_rope_stride_token;
+  for (int32_t r = 0; r < SMLA_ORACLE_ROWS; r++) {
+    rows->reference[r] = -INFINITY;
+    rows->exponentials[r] = rows->weight_sum[r] = rows->query_scale[r] = 0.0;
+    if (r >= count) continue;
+    double sigma =
+        load_query(rows, nope + (head + r) * args->q_nope_stride_head, rope + (head + r) * args->q_rope_stride_head,
+                   quantize, rows->query + (size_t)r * (size_t)rows->channels);
+    rows->query_scale[r] = LOG2_E * (double)args->softmax_scale * sigma;
+  }
+}
+
+/* c[16][columns] += a[16][inner] · b[inner][columns], columns a multiple of 8. A block of the result stays in
+ * registers; each element is summed in the order of `inner`. */
+static void multiply_add(int32_t inner, int32_t columns, const double *restrict a, const double *restrict b,
+                         double *restrict c) {
+  for (int32_t r = 0; r < SMLA_ORACLE_ROWS; r += BLOCK_ROWS) {
+    for (int32_t j = 0; j < columns; j += BLOCK_COLUMNS) {
+      double sums[BLOCK_ROWS][BLOCK_COLUMNS] = {{0}};
+      const double *a0 = a + (size_t)r * (size_t)inner, *a1 = a0 + inner, *column = b + j;
+      for (int32_t k = 0; k < inner; k++, column += columns) {
+        for (int32_t x = 0; x < BLOCK_COLUMNS; x++) {
+          sums[0][x] += a0[k] * column[x];
+          sums[1][x] += a1[k] * column[x];
+        }
+      }
+      for (int32_t y = 0; y < BLOCK_ROWS; y++)
+        for (int32_t x = 0; x < BLOCK_COLUMNS; x++)
+          c[(size_t)(r + y) * (size_t)columns + (size_t)(j + x)] += sums[y][x];
+    }
+  }
+}
+
+/* 2^difference for an integer difference < 0 or -inf. */
+static double power_of_two(double difference) { return difference > -1100.0 ? ldexp(1.0, (int)difference) : 0.0; }
+
+/* Raises row r's reference to the largest of `logits`, and rescales what the row holds. */
+static void raise_reference(smla_oracle_rows *rows, int32_t r, const double *logits, int32_t count) {
+  double largest = -INFINITY;
+  for (int32_t t = 0; t < count; t++)
+    if (isfinite(logits[t]) && logits[t] > largest) largest = logits[t];
+  double reference = ceil(largest);
+  if (!(reference > rows->reference[r])) return;
+  double factor = power_of_two(rows->reference[r] - reference);
+  rows->reference[r] = reference;
+  rows->exponentials[r] *= factor;
+  rows->weight_sum[r] *= factor;
+  double *out = rows->out + (size_t)r * (size_t)rows->latent_rank;
+  for (int32_t c = 0; c < rows->latent_rank; c++) out[c] *= factor;
+}
+
+/* Turns row r's logits into the weights of the values; sums them and the exponentials. */
+static void weigh(smla_oracle_rows *rows, int32_t r, double *scores, const smla_oracle_tile *tile, int round_p) {
+  double reference = isfinite(rows->reference[r]) ? rows->reference[r] : 0.0, largest = 0.0;
+  for (int32_t t = 0; t < tile->count; t++) {
+    double e = exp2(scores[t] - reference);
+    rows->exponentials[r] += e;
+    if (!round_p) rows->weight_sum[r] += e;
+    scores[t] = e * tile->scale[t];
+    if (isfinite(scores[t]) && scores[t] > largest) largest = scores[t];
+  }
+  for (int32_t t = tile->count; t < SMLA_TILE_TOKENS; t++) scores[t] = 0.0;
+  if (!round_p) return;
+  int exponent = largest > 0.0 ? smla_exponent_of(largest) : 0;
+  for (int32_t t = 0; t < tile->count; t++) {
+    scores[t] = smla_round_p(scores[t], exponent);
+    rows->weight_sum[r] += scores[t] / tile->scale[t];
+  }
+}
+
+void smla_oracle_rows_add(smla_oracle_rows *rows, const smla_oracle_tile *tile, int round_p) {
+  memset(rows->scores, 0, SMLA_ORACLE_ROWS * SMLA_TILE_TOKENS * sizeof *rows->scores);
+  multiply_add(rows->channels, SMLA_TILE_TOKENS, rows->query, tile->keys, rows->scores);
+  for (int32_t r = 0; r < rows->count; r++) {
+    double *scores = rows->scores + r * SMLA_TILE_TOKENS;
+    for (int32_t t = 0; t < tile->count; t++) scores[t] *= rows->query_scale[r] * tile->scale[t];
+    raise_reference(rows, r, scores, tile->count);
+    weigh(rows, r, scores, tile, round_p);
+  }
+  multiply_add(SMLA_TILE_TOKENS, rows->latent_rank, rows->scores, tile->values, rows->out);
+}
+
+void smla_oracle_rows_finish(smla_oracle_rows *rows, double lse[SMLA_ORACLE_ROWS]) {
+  for (int32_t r = 0; r < rows->count; r++) {
+    double *out = rows->out + (size_t)r * (size_t)rows->latent_rank;
+    double reference = isfinite(rows->reference[r]) ? rows->reference[r] : 0.0;
+    lse[r] = LN_2 * (reference + log2(rows->exponentials[r]));
+    if (rows->weight_sum[r] == 0.0) continue;
+    for (int32_t c = 0; c < rows->latent_rank; c++) out[c] /= rows->weight_sum[r];
+  }
+}

@@ -1,0 +1,45 @@
+/* Attention of a block of query rows that see the same tokens, tile after tile, in double precision.
+ *
+ * Exponentials are taken relative to 2^reference, an integer that follows the largest logit, so that a rescale is
+ * exact and one pass over the tokens is as exact as two; and the rounding of P does not depend on it. */
+#ifndef SMLA_REFERENCE_ORACLE_ROWS_H
+#define SMLA_REFERENCE_ORACLE_ROWS_H
+
+#include <snapmla/plan.h>
+#include <snapmla/problem.h>
+#include <snapmla/reference.h>
+
+#include "oracle_tile.h"
+
+enum { SMLA_ORACLE_ROWS = 16 }; /* heads of one block */
+
+typedef struct smla_oracle_rows {
+  int32_t latent_rank, channels;         /* channels = latent_rank + rope_dim */
+  int32_t count;                         /* rows in use; the others are zero */
+  double *query;                         /* [16][channels] */
+  double *out;                           /* [16][latent_rank]: sum of weights and values, then the result */
+  double *scores;                        /* [16][64]: logits, base 2, then weights of the values */
+  double *memory;                        /* owns the three above */
+  double query_scale[SMLA_ORACLE_ROWS];  /* logit in base 2 = query_scale * token scale * (query·key) */
+  double reference[SMLA_ORACLE_ROWS];    /* integers; -inf before the first token */
+  double exponentials[SMLA_ORACLE_ROWS]; /* sum of 2^(logit - reference) */
+  double weight_sum[SMLA_ORACLE_ROWS];   /* what `out` is divided by */
+} smla_oracle_rows;
+
+/* Error: OUT_OF_MEMORY. */
+snapmla_status smla_oracle_rows_create(const snapmla_problem *problem, smla_oracle_rows *rows);
+void smla_oracle_rows_destroy(smla_oracle_rows *rows);
+
+/* Starts over with the rows of heads head .. head + count - 1 (count 1..16) of query token `token` of request `b`,
+ * quantised if `quantize`. */
+void smla_oracle_rows_begin(smla_oracle_rows *rows, const snapmla_decode_args *args, int32_t b, int32_t token,
+                            int32_t head, int32_t count, int quantize);
+
+/* Adds a tile; `round_p` rounds its P to e4m3. */
+void smla_oracle_rows_add(smla_oracle_rows *rows, const smla_oracle_tile *tile, int round_p);
+
+/* Turns `out` into the result and gives the natural log-sum-exp of row r in lse[r]. Rows that saw no tile: zeros and
+ * -inf. */
+void smla_oracle_rows_finish(smla_oracle_rows *rows, double lse[SMLA_ORACLE_ROWS]);
+
+#endif

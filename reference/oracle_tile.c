@@ -1,0 +1,86 @@
+#include "oracle_tile.h"
+
+#include <string.h>
+
+#include "narrow_float.h"
+
+smla_oracle_source smla_oracle_source_of(const snapmla_problem *problem, const snapmla_decode_args *args,
+                                         const float *latent, const float *rope, const int64_t *row_of) {
+  smla_oracle_source source = {.problem = problem,
+                               .args = args,
+                               .geometry = smla_page_geometry_of(problem),
+                               .latent = latent,
+                               .rope = rope,
+                               .row_of = row_of};
+  for (int i = 0; i < 256; i++) source.e4m3[i] = smla_e4m3_to_float((uint8_t)i);
+  return source;
+}
+
+static int32_t page_number(const smla_oracle_source *source, int32_t b, int32_t token) {
+  return source->args->block_table[b * source->args->block_table_stride + token / source->problem->page_tokens];
+}
+
+int smla_oracle_request_is_good(const smla_oracle_source *source, int32_t b) {
+  const snapmla_decode_args *args = source->args;
+  int32_t length = args->seqlens[b], page_tokens = source->problem->page_tokens;
+  if (length < 0 || length > source->problem->max_context) return 0;
+  if (source->latent) return 1;
+  int64_t pages = ((int64_t)length + page_tokens - 1) / page_tokens;
+  if (pages > args->block_table_stride) return 0;
+  for (int64_t i = 0; i < pages; i++) {
+    int32_t page = page_number(source, b, (int32_t)(i * page_tokens));
+    if (page < 0 || page >= args->num_pages) return 0;
+  }
+  return 1;
+}
+
+static void load_cached(const smla_oracle_source *source, int32_t b, int32_t first, smla_oracle_tile *tile) {
+  const smla_page_geometry *geometry = &source->geometry;
+  int64_t page_offset = page_number(source, b, first) * source->args->page_stride;
+  const unsigned char *page = (const unsigned char *)source->args->kv + page_offset;
+  for (int32_t t = 0; t < tile->count; t++) {
+    int32_t token = first % geometry->page_tokens + t;
+    for (int32_t c = 0; c < geometry->latent_rank; c++) {
+      double value = source->e4m3[page[smla_page_latent_offset(geometry, token, c)]];
+      tile->keys[c * SMLA_TILE_TOKENS + t] = value;
+      tile->values[t * geometry->latent_rank + c] = value;
+    }
+    for (int32_t c = 0; c < geometry->rope_dim; c++) {
+      uint16_t stored;
+      memcpy(&stored, page + smla_page_rope_offset(geometry, token, c), sizeof stored);
+      tile->keys[(geometry->latent_rank + c) * SMLA_TILE_TOKENS + t] = smla_bf16_to_float(stored);
+    }
+    float scale;
+    memcpy(&scale, page + smla_page_scale_offset(geometry, token), sizeof scale);
+    tile->scale[t] = scale;
+  }
+}
+
+static void load_dense(const smla_oracle_source *source, int32_t b, int32_t first, smla_oracle_tile *tile) {
+  int32_t latent_rank = source->problem->latent_rank, rope_dim = source->problem->rope_dim;
+  for (int32_t t = 0; t < tile->count; t++) {
+    int64_t row = source->row_of[b] + first + t;
+    const float *latent = source->latent + row * latent_rank, *rope = source->rope + row * rope_dim;
+    for (int32_t c = 0; c < latent_rank; c++) {
+      tile->keys[c * SMLA_TILE_TOKENS + t] = latent[c];
+      tile->values[t * latent_rank + c] = latent[c];
+    }
+    for (int32_t c = 0; c < rope_dim; c++) tile->keys[(latent_rank + c) * SMLA_TILE_TOKENS + t] = rope[c];
+    tile->scale[t] = 1.0;
+  }
+}
+
+void smla_oracle_tile_load(const smla_oracle_source *source, int32_t b, int32_t first, int32_t count,
+                           smla_oracle_tile *tile) {
+  size_t latent_rank = (size_t)source->problem->latent_rank, channels = latent_rank + (size_t)source->problem->rope_dim;
+  tile->count = count;
+  if (count < SMLA_TILE_TOKENS) {
+    memset(tile->keys, 0, channels * SMLA_TILE_TOKENS * sizeof *tile->keys);
+    memset(tile->values, 0, SMLA_TILE_TOKENS * latent_rank * sizeof *tile->values);
+    memset(tile->scale, 0, sizeof tile->scale);
+  }
+  if (source->latent)
+    load_dense(source, b, first, tile);
+  else
+    load_cached(source, b, first, tile);
+}

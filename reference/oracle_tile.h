@@ -1,0 +1,41 @@
+/* Tiles of 64 tokens of one request as the oracle computes with them, from a paged cache or from dense rows. */
+#ifndef SMLA_REFERENCE_ORACLE_TILE_H
+#define SMLA_REFERENCE_ORACLE_TILE_H
+
+#include <snapmla/plan.h>
+#include <snapmla/problem.h>
+
+#include "page_layout.h"
+
+enum { SMLA_TILE_TOKENS = 64 };
+
+/* A token's key is scale * keys[.][t], its value scale * values[t][.]: both in the units of the format. */
+typedef struct smla_oracle_tile {
+  double *keys;   /* [latent_rank + rope_dim][64] */
+  double *values; /* [64][latent_rank] */
+  double scale[SMLA_TILE_TOKENS];
+  int32_t count; /* tokens present; the columns, rows and scales of the others are zero */
+} smla_oracle_tile;
+
+/* Where keys and values come from. Owns nothing. */
+typedef struct smla_oracle_source {
+  const snapmla_problem *problem;
+  const snapmla_decode_args *args;
+  smla_page_geometry geometry;
+  const float *latent, *rope; /* dense rows [row][latent_rank], [row][rope_dim]; NULL: the paged cache of args */
+  const int64_t *row_of;      /* [batch]: the row of a request's first token */
+  double e4m3[256];           /* the values of the bytes */
+} smla_oracle_source;
+
+/* `latent`, `rope` and `row_of` are NULL for the paged cache. */
+smla_oracle_source smla_oracle_source_of(const snapmla_problem *problem, const snapmla_decode_args *args,
+                                         const float *latent, const float *rope, const int64_t *row_of);
+
+/* Nonzero when request `b` has a legal length and, in a paged cache, legal pages within it. */
+int smla_oracle_request_is_good(const smla_oracle_source *source, int32_t b);
+
+/* Loads tokens first .. first + count - 1 (count 1..64) of request `b`, which is good. `first` is a multiple of 64. */
+void smla_oracle_tile_load(const smla_oracle_source *source, int32_t b, int32_t first, int32_t count,
+                           smla_oracle_tile *tile);
+
+#endif

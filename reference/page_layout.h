@@ -1,0 +1,34 @@
+/* Where each byte of a page lies: the C text of docs/format.md. Pure, thread-safe. */
+#ifndef SMLA_REFERENCE_PAGE_LAYOUT_H
+#define SMLA_REFERENCE_PAGE_LAYOUT_H
+
+#include <stdint.h>
+
+#include <snapmla/problem.h>
+
+enum {
+  SMLA_IMAGE_TOKENS = 64,    /* tokens of one image */
+  SMLA_SUBTILE_ROW = 128,    /* bytes of one token in a subtile */
+  SMLA_SUBTILE_BYTES = 8192, /* 64 rows of 128 bytes */
+  SMLA_IMAGE_SCALES = 256,   /* 64 fp32 */
+  SMLA_PAGE_ALIGNMENT = 128, /* bytes, of a page's address */
+  SMLA_LAYOUT_VERSION = 1    /* raised whenever a byte moves or changes its meaning */
+};
+
+/* The layout of one problem. Offsets are bytes from the start of an image. */
+typedef struct smla_page_geometry {
+  int32_t latent_rank, rope_dim, page_tokens;
+  int64_t rope_offset, scales_offset;
+  int64_t image_bytes, page_bytes;
+} smla_page_geometry;
+
+/* `problem` has passed snapmla_problem_check. */
+smla_page_geometry smla_page_geometry_of(const snapmla_problem *problem);
+
+/* Byte offsets in a page, of token 0 .. page_tokens - 1: of the e4m3 byte of a latent channel, of the first of the two
+ * bytes of a RoPE channel, of the first of the four bytes of the scale. */
+int64_t smla_page_latent_offset(const smla_page_geometry *geometry, int32_t token, int32_t channel);
+int64_t smla_page_rope_offset(const smla_page_geometry *geometry, int32_t token, int32_t channel);
+int64_t smla_page_scale_offset(const smla_page_geometry *geometry, int32_t token);
+
+#endif

@@ -1,0 +1,137 @@
+#include <snapmla/problem.h>
+
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "status.h"
+#include "struct_size.h"
+
+void snapmla_problem_init(snapmla_problem *problem) {
+  if (!problem) return;
+  *problem = (snapmla_problem){
+      .size = sizeof *problem,
+      .heads = 128,
+      .q_len = 1,
+      .latent_rank = 512,
+      .rope_dim = 64,
+      .page_tokens = 64,
+      .kv_format = SNAPMLA_KV_FP8_TOKEN,
+      .accuracy = SNAPMLA_ACCURACY_FAST,
+      .max_batch = 128,
+      .max_context = 131072,
+  };
+}
+
+/* The legal values of an integer field: a range, or up to two listed values. `remedy` ends the message. */
+typedef struct field_rule {
+  const char *name;
+  size_t offset;
+  int32_t low, high; /* a range; unused where there is a list */
+  int32_t listed[2]; /* zeros: none */
+  const char *remedy;
+} field_rule;
+
+#define FIELD(name) #name, offsetof(snapmla_problem, name)
+
+static const field_rule field_rules[] = {
+    {FIELD(heads), 1, 128, {0, 0}, "set the query heads of this device; shard more heads over devices"},
+    {FIELD(q_len), 1, 8, {0, 0}, "set the query tokens of one decode step; cut longer ones into several calls"},
+    {FIELD(latent_rank), 0, 0, {256, 512}, "pad the latent with zero channels to the next of them"},
+    {FIELD(rope_dim), 0, 0, {64, 64}, "pad RoPE with zero channels to 64"},
+    {FIELD(page_tokens), 0, 0, {64, 128}, "choose one of them as the cache's page size"},
+    {FIELD(max_batch), 1, 4096, {0, 0}, "set the most requests of one call"},
+    {FIELD(max_context), 1, 1 << 20, {0, 0}, "set the most tokens of one request, new ones included"},
+};
+
+static snapmla_status check_field(const snapmla_problem *problem, const field_rule *rule) {
+  int32_t value;
+  memcpy(&value, (const char *)problem + rule->offset, sizeof value);
+  if (!rule->listed[0]) {
+    if (value >= rule->low && value <= rule->high) return SNAPMLA_OK;
+    return smla_fail(SNAPMLA_INVALID_ARGUMENT, "problem: %s is %d, it must be %d to %d: %s", rule->name, value,
+                     rule->low, rule->high, rule->remedy);
+  }
+  if (value == rule->listed[0] || value == rule->listed[1]) return SNAPMLA_OK;
+  snapmla_status status = value > 0 ? SNAPMLA_UNSUPPORTED : SNAPMLA_INVALID_ARGUMENT;
+  if (rule->listed[0] == rule->listed[1])
+    return smla_fail(status, "problem: %s is %d, it must be %d: %s", rule->name, value, rule->listed[0], rule->remedy);
+  return smla_fail(status, "problem: %s is %d, it must be %d or %d: %s", rule->name, value, rule->listed[0],
+                   rule->listed[1], rule->remedy);
+}
+
+/* The names of an enum's values, value by value. */
+typedef struct name_table {
+  const char *what;
+  int count;
+  const char *names[2];
+} name_table;
+
+static const name_table kv_formats = {"KV format", 1, {"fp8_token"}};
+static const name_table accuracies = {"accuracy", 1, {"fast"}};
+
+static const char *name_of(const name_table *table, int value) {
+  return value >= 0 && value < table->count ? table->names[value] : NULL;
+}
+
+/* "a, b": for messages; `list` is large enough for every table here. */
+static void list_names(const name_table *table, char *list, size_t bytes) {
+  size_t length = 0;
+  list[0] = 0;
+  for (int i = 0; i < table->count && length < bytes; i++)
+    length += (size_t)snprintf(list + length, bytes - length, "%s%s", i ? ", " : "", table->names[i]);
+}
+
+static snapmla_status parse_name(const name_table *table, const char *name, int *value) {
+  for (int i = 0; name && i < table->count; i++) {
+    if (strcmp(name, table->names[i]) == 0) {
+      *value = i;
+      return SNAPMLA_OK;
+    }
+  }
+  char list[128];
+  list_names(table, list, sizeof list);
+  return smla_fail(SNAPMLA_INVALID_ARGUMENT, "%s \"%s\" is not known: use one of: %s", table->what,
+                   name ? name : "(null)", list);
+}
+
+static snapmla_status check_name(const name_table *table, const char *field, int value) {
+  if (name_of(table, value)) return SNAPMLA_OK;
+  char list[128];
+  list_names(table, list, sizeof list);
+  return smla_fail(SNAPMLA_UNSUPPORTED, "problem: %s is %d, not a %s this library knows: use one of: %s", field, value,
+                   table->what, list);
+}
+
+snapmla_status snapmla_problem_check(const snapmla_problem *problem) {
+  if (!problem)
+    return smla_fail(SNAPMLA_INVALID_ARGUMENT, "problem is NULL: pass a struct that snapmla_problem_init filled");
+  snapmla_status status = smla_struct_size_check("snapmla_problem", problem, problem->size, sizeof *problem);
+  for (size_t i = 0; !status && i < sizeof field_rules / sizeof *field_rules; i++)
+    status = check_field(problem, &field_rules[i]);
+  if (!status) status = check_name(&kv_formats, "kv_format", (int)problem->kv_format);
+  if (!status) status = check_name(&accuracies, "accuracy", (int)problem->accuracy);
+  if (status) return status;
+  if (problem->flags)
+    return smla_fail(SNAPMLA_UNSUPPORTED, "problem: flags is 0x%x, this library knows no flag: set it to 0",
+                     problem->flags);
+  return SNAPMLA_OK;
+}
+
+const char *snapmla_kv_format_name(snapmla_kv_format format) { return name_of(&kv_formats, (int)format); }
+
+const char *snapmla_accuracy_name(snapmla_accuracy accuracy) { return name_of(&accuracies, (int)accuracy); }
+
+snapmla_status snapmla_kv_format_parse(const char *name, snapmla_kv_format *out) {
+  int value;
+  snapmla_status status = parse_name(&kv_formats, name, &value);
+  if (!status) *out = (snapmla_kv_format)value;
+  return status;
+}
+
+snapmla_status snapmla_accuracy_parse(const char *name, snapmla_accuracy *out) {
+  int value;
+  snapmla_status status = parse_name(&accuracies, name, &value);
+  if (!status) *out = (snapmla_accuracy)value;
+  return status;
+}

@@ -1,0 +1,36 @@
+#!/bin/sh
+# What can be said of the tree without building it: no machine's own paths, no dead links in documents, no overlong files.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
+  files=$(git ls-files --cached --others --exclude-standard)
+else
+  files=$(find . -path ./build -prune -o -type f -print | sed 's|^\./||')
+fi
+failed=0
+complain() {
+  printf '%s\n' "$*"
+  failed=1
+}
+
+# Absolute paths of somebody's machine. The pattern does not match itself.
+found=$(printf '%s\n' "$files" | xargs grep -nIE '(^|[^A-Za-z0-9._~}-])/(home|root|work|Users|mnt|tmp/[a-z]+[-_])/?[A-Za-z0-9]' 2>/dev/null |
+  grep -v '^scripts/check_tree.sh:' || true)
+[ -z "$found" ] || complain "paths of a machine:
+$found"
+
+# Relative links of Markdown files, code left out.
+for file in $(printf '%s\n' "$files" | grep '\.md$'); do
+  for link in $(sed '/^```/,/^```/d; /^    /d; s/`[^`]*`//g' "$file" | grep -oE '\]\([^)#: ]+[)#]' | sed 's/^](//; s/[)#]$//'); do
+    [ -e "$(dirname "$file")/$link" ] || complain "$file: links to $link, which is not there"
+  done
+done
+
+# One concept per file.
+for file in $(printf '%s\n' "$files" | grep -E '\.(c|h|lua|tmpl|inc|sh|cmake)$' | grep -v '^generated/'); do
+  lines=$(wc -l <"$file")
+  [ "$lines" -le 500 ] || complain "$file: $lines lines; split what is over 500 into concepts"
+done
+
+exit $failed

@@ -1,0 +1,114 @@
+# What the scripts share; read with `. scripts/lib.sh` from the repository's root. POSIX sh.
+
+# Debian keeps some administration commands where a plain user's PATH does not look.
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+export PATH
+
+say() { printf '%s\n' "$*"; }
+step() { printf '\n== %s\n' "$*"; }
+die() {
+  printf 'error: %s\n' "$*" >&2
+  exit 1
+}
+have() { command -v "$1" >/dev/null 2>&1; }
+now() { date +%s; }
+cores() { getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2; }
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then
+    "$@"
+  elif have sudo; then
+    sudo "$@"
+  else
+    die "'$*' needs root, and there is no sudo: run it as root once, then this script again"
+  fi
+}
+
+# need_packages PACKAGE...: installs the Debian packages that are missing.
+need_packages() {
+  if ! have dpkg-query; then
+    say "not a Debian system: install what corresponds to $* yourself if the build asks for it"
+    return 0
+  fi
+  missing=
+  for package; do
+    case $(dpkg-query -W -f='${Status}' "$package" 2>/dev/null) in
+    *' installed') ;;
+    *) missing="$missing $package" ;;
+    esac
+  done
+  if [ -z "$missing" ]; then
+    say "packages: all there"
+    return 0
+  fi
+  say "packages: installing$missing"
+  mkdir -p build
+  # shellcheck disable=SC2086 # a list of words
+  if ! { as_root apt-get update && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+    $missing; } >build/apt.log 2>&1; then
+    tail -n 20 build/apt.log >&2
+    die "apt-get could not install$missing (the whole log: build/apt.log)"
+  fi
+}
+
+build_packages='gcc g++ cmake ninja-build pkg-config liblua5.4-dev libjansson-dev libsodium-dev libzstd-dev'
+
+# nvrtc_here: true where a CUDA Toolkit or an NVRTC wheel of build/cuda-venv is found.
+nvrtc_here() {
+  for root in "${CUDAToolkit_ROOT:-}" "${CUDA_HOME:-}" "${CUDA_PATH:-}" /usr/local/cuda build/cuda-venv/lib/python3*/site-packages/nvidia/*; do
+    [ -n "$root" ] || continue
+    for file in "$root"/lib64/libnvrtc.so.1[23] "$root"/lib/libnvrtc.so.1[23]; do
+      [ -e "$file" ] && return 0
+    done
+  done
+  [ -n "${SNAPMLA_NVRTC:-}" ] && [ -e "$SNAPMLA_NVRTC" ]
+}
+
+# The wheel of NVRTC whose kernels this machine's driver can load: a driver before 580 (CUDA 13.0) needs CUDA 12's.
+nvrtc_wheel() {
+  driver=$(nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null | head -n 1 | cut -d. -f1)
+  case $driver in
+  '' | *[!0-9]*) echo nvidia-cuda-nvrtc ;;
+  *) if [ "$driver" -lt 580 ]; then echo nvidia-cuda-nvrtc-cu12; else echo nvidia-cuda-nvrtc; fi ;;
+  esac
+}
+
+# need_nvrtc: gets NVRTC from PyPI into build/cuda-venv where no toolkit is found, and lets programs find it.
+need_nvrtc() {
+  if ! nvrtc_here; then
+    need_packages python3-venv
+    wheel=$(nvrtc_wheel)
+    say "NVRTC: installing the PyPI wheel $wheel into build/cuda-venv"
+    mkdir -p build
+    if ! { python3 -m venv build/cuda-venv && build/cuda-venv/bin/pip install --disable-pip-version-check "$wheel"; } \
+      >build/pip.log 2>&1; then
+      tail -n 20 build/pip.log >&2
+      die "pip could not install $wheel (the whole log: build/pip.log); or set CUDAToolkit_ROOT to a CUDA Toolkit"
+    fi
+    nvrtc_here || die "$wheel is installed, but no libnvrtc.so.12 or .13 lies in build/cuda-venv"
+  fi
+  for file in build/cuda-venv/lib/python3*/site-packages/nvidia/*/lib/libnvrtc.so.1[23]; do
+    if [ -e "$file" ] && [ -z "${SNAPMLA_NVRTC:-}" ]; then
+      SNAPMLA_NVRTC=$PWD/$file
+      export SNAPMLA_NVRTC
+    fi
+  done
+}
+
+# json_field NAME: the first value of that name in the JSON on standard input, without quotes.
+json_field() {
+  tr -d '\n' | sed -n 's/.*"'"$1"'": *"\([^"]*\)".*/\1/p; t
+s/.*"'"$1"'": *\([^],} ]*\).*/\1/p'
+}
+
+# The table of parts: part_begin NAME; …; part_end RESULT. Then parts_table.
+parts_file=
+parts_start() { parts_file=$1; : >"$parts_file"; parts_begun=$(now); }
+part_record() { printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$parts_file"; }
+parts_table() {
+  awk -F '\t' -v total="$(($(now) - parts_begun))" '
+    BEGIN { printf "\n%-34s %-10s %7s\n", "part", "result", "seconds" }
+    { printf "%-34s %-10s %7d\n", $1, $2, $3 }
+    END { printf "%-34s %-10s %7d\n", "total", "", total }' "$parts_file"
+}
+parts_failed() { awk -F '\t' '$2 == "failed" || $2 == "timeout" { n++ } END { exit !n }' "$parts_file"; }

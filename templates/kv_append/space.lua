@@ -1,0 +1,22 @@
+-- New tokens into the cache.
+return {
+  family = "kv_append",
+  entry = "snapmla_kv_append",
+  about = "quantises latent and RoPE rows and writes them into page images",
+  axes = {
+    { name = "latent", values = { 256, 512 }, default = 512, about = "latent rank: content channels per token" },
+    { name = "rope", values = { 64 }, default = 64, about = "RoPE channels per token" },
+    { name = "page", values = { 64, 128 }, default = 64, about = "tokens per page" },
+    { name = "format", values = { "fp8_token" }, default = "fp8_token", about = "how the cache is stored" },
+  },
+  rules = {},
+  derived = function(v)
+    return {
+      threads = 256,
+      subtiles = v.latent // 128,
+      image_tokens = 64,
+      image_bytes = 64 * (v.latent + 2 * v.rope + 4),
+      smem_bytes = 0,
+    }
+  end,
+}

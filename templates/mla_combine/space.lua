@@ -1,0 +1,23 @@
+-- Merging the splits of a request.
+return {
+  family = "mla_combine",
+  entry = "snapmla_mla_combine",
+  about = "merges partial results by their log-sum-exp",
+  axes = {
+    { name = "latent", values = { 256, 512 }, default = 512, about = "latent rank: channels of an output row" },
+    { name = "lanes", values = { 1, 2, 4, 8 }, default = 4, about = "splits read side by side by one block" },
+  },
+  rules = {
+    { name = "block_size", reason = "a block has at most 1024 threads: latent / 4 * lanes",
+      legal = function(_, d) return d.threads <= 1024 end },
+  },
+  derived = function(v)
+    local columns = v.latent // 4
+    return {
+      columns = columns,
+      threads = columns * v.lanes,
+      rows = 64,
+      smem_bytes = v.lanes * v.latent * 4 + v.lanes * 8,
+    }
+  end,
+}

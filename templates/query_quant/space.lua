@@ -1,0 +1,20 @@
+-- The query as mla_decode wants it: e4m3 content, scaled bf16 RoPE, one scale per row.
+return {
+  family = "query_quant",
+  entry = "snapmla_query_quant",
+  about = "quantises the query rows into the decode kernel's shared-memory image",
+  axes = {
+    { name = "latent", values = { 256, 512 }, default = 512, about = "latent rank: content channels per token" },
+    { name = "rope", values = { 64 }, default = 64, about = "RoPE channels per token" },
+  },
+  rules = {},
+  derived = function(v)
+    return {
+      threads = 256,
+      rows = 64,
+      subtiles = v.latent // 128,
+      image_bytes = (v.latent // 128 + 1) * 64 * 128,
+      smem_bytes = 0,
+    }
+  end,
+}
