@@ -9,7 +9,7 @@
 #include <snapmla/context.h>
 #include <snapmla/status.h>
 
-#include "services.h"
+#include "../templates/dialect/services.h"
 
 typedef struct smla_emulator smla_emulator;
 
