@@ -105,7 +105,8 @@ SMLA_BODY void add_products(int32_t *restrict sum, const double *restrict scale,
 SMLA_BODY float cut_to_float(double total) {
   const double kept = bits_double(double_bits(total) & ~((UINT64_C(1) << (52 - SMLA_BF16_RESULT_BITS)) - 1));
   const double magnitude = kept < 0 ? -kept : kept;
-  if (magnitude >= PAST_LARGEST) return smla_bits_float(kept < 0 ? 0xff800000u : 0x7f800000u);
+  if (magnitude >= PAST_LARGEST) /* C leaves such a conversion undefined */
+    return smla_bits_float(kept < 0 ? 0xff800000u : 0x7f800000u);
   if (magnitude >= LEAST_NORMAL) return (float)kept;
   const uint32_t subnormal = (uint32_t)(int32_t)(magnitude * SUBNORMALS_PER_UNIT);
   return smla_bits_float(subnormal && kept < 0 ? subnormal | 0x80000000u : subnormal);

@@ -1,6 +1,7 @@
 /* The fast forms are one C body per format, compiled for the baseline of the target and, on x86-64, for wider vectors.
  * smla_mma_e4m3 and smla_mma_bf16 take the widest that the machine runs; tests compare all of them. The arithmetic is
- * exact wherever the rule does not cut, so that all give the same bits. */
+ * exact wherever the rule does not cut, so that all give the same bits. Each needs some 8 KiB of stack, and the default
+ * floating-point environment (no flushing of subnormals). */
 #ifndef SMLA_EMULATOR_MMA_PATHS_H
 #define SMLA_EMULATOR_MMA_PATHS_H
 

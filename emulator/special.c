@@ -14,7 +14,6 @@ static float narrowed(double x) { return fabs(x) < (double)FLT_MIN ? copysignf(0
 float smla_exp2_approx(float x) {
   if (isnan(x)) return smla_bits_float(SMLA_MMA_NAN);
   if (x >= 128) return INFINITY;
-  if (x < -126) return 0;
   return narrowed(exp2((double)flushed(x)));
 }
 

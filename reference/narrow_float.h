@@ -4,7 +4,8 @@
 
 #include <stdint.h>
 
-uint8_t smla_e4m3_from_float(float value);  /* cvt.rn.satfinite: to nearest even, subnormals kept, ±inf -> ±448, NaN -> 0x7f */
+/* cvt.rn.satfinite: to nearest even, subnormals kept, ±inf -> ±448, NaN -> 0x7f */
+uint8_t smla_e4m3_from_float(float value);
 float smla_e4m3_to_float(uint8_t bits);     /* exact; 0x7f and 0xff are NaN */
 uint16_t smla_bf16_from_float(float value); /* cvt.rn: to nearest even, NaN -> 0x7fff */
 float smla_bf16_to_float(uint16_t bits);    /* exact */
