@@ -1,13 +1,11 @@
 #include "generator.h"
 
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <sodium.h>
-
 #include "expand.h"
 #include "generator_make.h"
+#include "hash.h"
 #include "space.h"
 #include "status.h"
 
@@ -30,7 +28,8 @@ static snapmla_status add_family(smla_generator *generator, const char *path) {
     name[length] = 0;
   }
   if (length > SMLA_NAME_MAX || !smla_name_is_plain(name))
-    return smla_fail(SNAPMLA_BAD_FORMAT, "template file '%s': a family's folder is named by a-z 0-9 _ up to %d characters", path,
+    return smla_fail(SNAPMLA_BAD_FORMAT,
+                     "template file '%s': a family's folder is named by a-z 0-9 _ up to %d characters", path,
                      SMLA_NAME_MAX);
   char *copy = malloc(length + 1);
   if (!copy) return smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: the family '%s'", name);
@@ -39,7 +38,9 @@ static snapmla_status add_family(smla_generator *generator, const char *path) {
   return SNAPMLA_OK;
 }
 
-static int compare_names(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
+static int compare_names(const void *a, const void *b) {
+  return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
 
 snapmla_status smla_generator_make(const smla_template_file *files, size_t count, const char *directory,
                                    smla_generator **out) {
@@ -146,7 +147,8 @@ snapmla_status smla_generator_resolve(const smla_generator *generator, const cha
                                       size_t setting_count, const char *override_text, smla_buffer *out) {
   snapmla_status status = check_family(generator, family);
   if (status) return status;
-  request asked = {.family = family, .settings = settings, .setting_count = setting_count, .override_text = override_text};
+  request asked = {
+      .family = family, .settings = settings, .setting_count = setting_count, .override_text = override_text};
   return ask(generator, resolve_body, &asked, out);
 }
 
@@ -154,19 +156,27 @@ static int compare_quantities(const void *a, const void *b) {
   return strcmp(((const smla_quantity *)a)->name, ((const smla_quantity *)b)->name);
 }
 
+/* Adds the integers of the table at `index`. */
+static void add_integers(lua_State *L, int index, request *asked) {
+  index = lua_absindex(L, index);
+  for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
+    if (!lua_isinteger(L, -1)) continue;
+    smla_quantity *quantity = asked->quantities + asked->quantity_count++;
+    const char *name = lua_tostring(L, -2);
+    memcpy(quantity->name, name, strlen(name) + 1);
+    quantity->value = lua_tointeger(L, -1);
+  }
+}
+
 static int describe_body(lua_State *L) {
   request *asked = lua_touserdata(L, 1);
   smla_point point;
   load_and_evaluate(L, asked, &point);
-  asked->quantities = calloc(SMLA_SPACE_MAX_DERIVED, sizeof *asked->quantities);
+  asked->quantities = calloc(SMLA_SPACE_MAX_AXES + SMLA_SPACE_MAX_DERIVED, sizeof *asked->quantities);
   if (!asked->quantities)
-    return smla_sandbox_raise(L, smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: derived quantities"));
-  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
-    if (lua_type(L, -1) != LUA_TNUMBER) continue;
-    smla_quantity *quantity = asked->quantities + asked->quantity_count++;
-    memcpy(quantity->name, lua_tostring(L, -2), strlen(lua_tostring(L, -2)) + 1);
-    quantity->value = lua_tointeger(L, -1);
-  }
+    return smla_sandbox_raise(L, smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: the quantities of a variant"));
+  add_integers(L, -1, asked);
+  add_integers(L, -2, asked);
   qsort(asked->quantities, asked->quantity_count, sizeof *asked->quantities, compare_quantities);
   return 0;
 }
@@ -242,23 +252,13 @@ snapmla_status smla_generator_expand(const smla_generator *generator, const char
 
 /* --- identity --------------------------------------------------------------------------------------------------- */
 
-static void hash_field(crypto_hash_sha256_state *state, const char *data, size_t length) {
-  unsigned char prefix[8];
-  for (int i = 0; i < 8; ++i) prefix[i] = (unsigned char)((unsigned long long)length >> (8 * i));
-  crypto_hash_sha256_update(state, prefix, sizeof prefix);
-  crypto_hash_sha256_update(state, (const unsigned char *)data, length);
-}
-
 snapmla_status smla_generator_digest(const smla_generator *generator, char hex[65]) {
-  crypto_hash_sha256_state state;
-  unsigned char digest[crypto_hash_sha256_BYTES];
-  crypto_hash_sha256_init(&state);
+  smla_hash hash;
+  smla_hash_start(&hash);
   for (size_t i = 0; i < generator->store.count; ++i) {
-    const smla_template_file *file = generator->store.files + i;
-    hash_field(&state, file->path, strlen(file->path));
-    hash_field(&state, file->text, file->length);
+    smla_hash_field_text(&hash, generator->store.files[i].path);
+    smla_hash_field(&hash, generator->store.files[i].text, generator->store.files[i].length);
   }
-  crypto_hash_sha256_final(&state, digest);
-  sodium_bin2hex(hex, 65, digest, sizeof digest);
+  smla_hash_finish(&hash, hex);
   return SNAPMLA_OK;
 }

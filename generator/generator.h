@@ -40,7 +40,8 @@ typedef struct smla_setting {
 snapmla_status smla_generator_resolve(const smla_generator *generator, const char *family, const smla_setting *settings,
                                       size_t setting_count, const char *override_text, smla_buffer *out);
 
-/* The derived quantities of a variant: at least threads, smem_bytes, rows; freed by the caller with free().
+/* The integers of a variant by name, sorted: derived quantities and integer axes. `threads` and `smem_bytes` are always
+ * among them, `rows` where a family deals in rows. Freed by the caller with free().
  * Errors: as smla_generator_resolve. */
 snapmla_status smla_generator_describe(const smla_generator *generator, const char *variant, smla_quantity **out,
                                        size_t *count);

@@ -60,8 +60,10 @@ static void take_quantity(lua_State *L, smla_space *space, const char *name, int
   lua_Integer integer;
   int is_integer = 0;
   if (!smla_name_is_plain(name) || smla_space_name_is_taken(name) || smla_space_axis(space, name, strlen(name))) {
-    smla_sandbox_report_file(L, space->file, "derived: '%s' cannot name a quantity: a-z 0-9 _ up to %d characters, no axis, "
-                             "no word of Lua or of templates", name, SMLA_NAME_MAX);
+    smla_sandbox_report_file(L, space->file,
+                             "derived: '%s' cannot name a quantity: a-z 0-9 _ up to %d characters, no axis, "
+                             "no word of Lua or of templates",
+                             name, SMLA_NAME_MAX);
     return;
   }
   if (lua_type(L, -1) == LUA_TNUMBER) {
@@ -78,9 +80,9 @@ static void take_quantity(lua_State *L, smla_space *space, const char *name, int
   lua_setfield(L, to, name);
 }
 
-/* Replaces what derived() returned, on the top, by a checked copy. */
-static void check_derived(lua_State *L, smla_space *space) {
-  static const char *const required[] = {"threads", "smem_bytes", "rows"};
+/* Replaces what derived() returned, on the top, by a checked copy. `values` is the table of the axes' values. */
+static void check_derived(lua_State *L, smla_space *space, int values) {
+  static const char *const required[] = {"threads", "smem_bytes"}; /* what a launch needs */
   if (!lua_istable(L, -1)) {
     smla_sandbox_report_file(L, space->file, "derived must return a table of quantities by name");
     smla_sandbox_stop_on_errors(L);
@@ -97,9 +99,11 @@ static void check_derived(lua_State *L, smla_space *space) {
       take_quantity(L, space, lua_tostring(L, -2), to);
   }
   for (size_t i = 0; i < sizeof required / sizeof *required; ++i) {
-    if (lua_getfield(L, to, required[i]) != LUA_TNUMBER || lua_tointeger(L, -1) < 0)
-      smla_sandbox_report_file(L, space->file, "derived: '%s' must be there, an integer of at least 0", required[i]);
-    lua_pop(L, 1);
+    if (lua_getfield(L, to, required[i]) == LUA_TNIL) lua_getfield(L, values, required[i]);
+    if (!lua_isinteger(L, -1) || lua_tointeger(L, -1) < 0)
+      smla_sandbox_report_file(L, space->file, "derived: '%s' must be there (or be an axis), an integer of at least 0",
+                               required[i]);
+    lua_settop(L, to);
   }
   smla_sandbox_stop_on_errors(L);
   lua_remove(L, from);
@@ -115,7 +119,8 @@ static void ask_rule(lua_State *L, const smla_space *space, const smla_point *po
   lua_pushvalue(L, d);
   if (!smla_sandbox_call(L, 2, 1)) smla_sandbox_stop_on_errors(L);
   if (!lua_isboolean(L, -1)) {
-    smla_sandbox_report_file(L, space->file, "rule '%s': legal must return true or false, not %s", name, luaL_typename(L, -1));
+    smla_sandbox_report_file(L, space->file, "rule '%s': legal must return true or false, not %s", name,
+                             luaL_typename(L, -1));
     smla_sandbox_stop_on_errors(L);
   }
   if (lua_toboolean(L, -1)) return;
@@ -126,7 +131,8 @@ static void ask_rule(lua_State *L, const smla_space *space, const smla_point *po
     lua_pushvalue(L, d);
     if (!smla_sandbox_call(L, 2, 1)) smla_sandbox_stop_on_errors(L);
     if (lua_type(L, -1) != LUA_TSTRING) {
-      smla_sandbox_report_file(L, space->file, "rule '%s': reason must return a text, not %s", name, luaL_typename(L, -1));
+      smla_sandbox_report_file(L, space->file, "rule '%s': reason must return a text, not %s", name,
+                               luaL_typename(L, -1));
       smla_sandbox_stop_on_errors(L);
     }
   }
@@ -150,7 +156,7 @@ void smla_space_evaluate(lua_State *L, smla_space *space, const smla_point *poin
   lua_getfield(L, LUA_REGISTRYINDEX, "derived");
   lua_pushvalue(L, v);
   if (!smla_sandbox_call(L, 1, 1)) smla_sandbox_stop_on_errors(L);
-  check_derived(L, space);
+  check_derived(L, space, values);
   lua_pushvalue(L, -1);
   lua_replace(L, derived);
   smla_sandbox_seal(L, "quantity");

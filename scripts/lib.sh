@@ -97,8 +97,13 @@ need_nvrtc() {
 
 # json_field NAME: the first value of that name in the JSON on standard input, without quotes.
 json_field() {
-  tr -d '\n' | sed -n 's/.*"'"$1"'": *"\([^"]*\)".*/\1/p; t
-s/.*"'"$1"'": *\([^],} ]*\).*/\1/p'
+  tr '\n' ' ' | awk -v name="$1" '{
+    if (!match($0, "\"" name "\": *(\"[^\"]*\"|[^], }]*)")) exit 1
+    value = substr($0, RSTART, RLENGTH)
+    sub("^\"" name "\": *", "", value)
+    gsub("\"", "", value)
+    print value
+  }'
 }
 
 # The table of parts: part_begin NAME; …; part_end RESULT. Then parts_table.

@@ -13,6 +13,7 @@ return {
   derived = function(v)
     return {
       threads = 256,
+      rows = 8, -- tokens a block quantises at a time, one a warp
       subtiles = v.latent // 128,
       image_tokens = 64,
       image_bytes = 64 * (v.latent + 2 * v.rope + 4),

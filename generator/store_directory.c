@@ -2,12 +2,11 @@
  * passed over, so that notes and an editor's leftovers do no harm. */
 #include <dirent.h>
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "buffer.h"
+#include "file.h"
 #include "status.h"
 #include "store.h"
 
@@ -23,30 +22,10 @@ static int is_template_name(const char *name) {
 
 /* `path` is the file's place on disk, `name` its place below the root. */
 static snapmla_status read_file(smla_store *store, const char *path, const char *name) {
-  snapmla_status status = SNAPMLA_OK;
-  char *text = NULL;
-  FILE *file = fopen(path, "rb");
-  if (!file) return smla_fail(SNAPMLA_IO, "template file '%s': %s", path, strerror(errno));
-  size_t capacity = 16384, length = 0;
-  for (;;) {
-    char *larger = realloc(text, capacity);
-    if (!larger) {
-      status = smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: template file '%s'", path);
-      goto out;
-    }
-    text = larger;
-    length += fread(text + length, 1, capacity - length, file);
-    if (length < capacity || length > SMLA_STORE_MAX_FILE_BYTES) break;
-    capacity *= 2;
-  }
-  if (ferror(file)) {
-    status = smla_fail(SNAPMLA_IO, "template file '%s': %s", path, strerror(errno));
-    goto out;
-  }
-  status = smla_store_put(store, name, text, length);
-out:
-  free(text);
-  fclose(file);
+  smla_buffer text = {0};
+  snapmla_status status = smla_file_read(path, SMLA_STORE_MAX_FILE_BYTES, &text);
+  if (!status) status = smla_store_put(store, name, text.data ? text.data : "", text.length);
+  smla_buffer_free(&text);
   return status;
 }
 

@@ -1,0 +1,213 @@
+#include "build.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "artifact_store.h"
+#include "buffer.h"
+#include "clock.h"
+#include "compiler.h"
+#include "image_cache.h"
+#include "log.h"
+#include "nvrtc.h"
+#include "status.h"
+
+enum { KEY_SCHEMA = 1 };
+
+/* What `make` needs: the build and its texts. */
+typedef struct job {
+  smla_build *build;
+  const smla_compiler *compiler;
+  smla_buffer source; /* as compiled, with #line directives */
+  smla_buffer entry;
+  char key[SMLA_HASH_HEX];
+} job;
+
+/* The key is of what decides the image's bytes: where #line directives do not, they are left out. */
+static snapmla_status make_key(job *j) {
+  smla_buffer plain = {0}, identity = {0};
+  const smla_buffer *text = &j->source;
+  snapmla_status status = j->compiler->identity(&identity);
+  if (!status && !j->compiler->line_directives_in_image) {
+    smla_expand_options options = {j->compiler->target == SNAPMLA_TARGET_EMULATOR, 0};
+    status = smla_generator_expand(j->build->generator, j->build->variant, &options, &plain);
+    text = &plain;
+  }
+  if (!status) {
+    smla_hash hash;
+    smla_hash_start(&hash);
+    smla_hash_field_number(&hash, KEY_SCHEMA);
+    smla_hash_field(&hash, text->data, text->length);
+    for (const char *const *option = j->compiler->options; *option; option++) smla_hash_field_text(&hash, *option);
+    smla_hash_field(&hash, identity.data, identity.length);
+    smla_hash_field_text(&hash, j->compiler->name);
+    smla_hash_field(&hash, j->entry.data, j->entry.length);
+    smla_hash_finish(&hash, j->key);
+  }
+  smla_buffer_free(&plain);
+  smla_buffer_free(&identity);
+  return status;
+}
+
+static void read_facts(smla_image *image) {
+  int tells_spills;
+  smla_facts_read_log(image->log, &image->facts, &tells_spills);
+  if (image->target != SNAPMLA_TARGET_SM90A) return;
+  smla_facts_read_cubin(image->bytes, image->size, &image->facts);
+  /* Without a word on spills, the stack frame bounds them from above. */
+  if (!tells_spills) image->facts.spill_bytes = image->facts.stack_bytes;
+}
+
+static int major_of_nvrtc(snapmla_target target) {
+  const smla_nvrtc *nvrtc;
+  return target == SNAPMLA_TARGET_SM90A && !smla_nvrtc_open(&nvrtc) ? nvrtc->major : 0;
+}
+
+static snapmla_status compile(job *j, smla_image **out) {
+  smla_compiled compiled = {0};
+  double start = smla_clock_seconds();
+  snapmla_status status = j->compiler->compile(j->source.data, j->build->variant, &compiled);
+  if (status) {
+    j->build->log = smla_buffer_take(&compiled.log);
+  } else {
+    size_t size = compiled.image.length;
+    char *log = smla_buffer_take(&compiled.log);
+    status = smla_image_create(j->compiler->target, j->key, j->entry.data, log, smla_buffer_take(&compiled.image), size, out);
+    free(log);
+  }
+  smla_buffer_free(&compiled.image);
+  smla_buffer_free(&compiled.log);
+  if (status) return status;
+  (*out)->seconds = smla_clock_seconds() - start;
+  (*out)->nvrtc_major = major_of_nvrtc(j->compiler->target);
+  read_facts(*out);
+  return SNAPMLA_OK;
+}
+
+/* From the store, else compiled and stored. A store that fails is done without, and said. */
+static snapmla_status make(void *user, smla_image **out) {
+  job *j = user;
+  snapmla_status stored = smla_store_read(j->compiler->target, j->key, out);
+  if (!stored) return SNAPMLA_OK;
+  if (stored != SNAPMLA_NOT_FOUND) smla_log(SMLA_LOG_WARNING, "store not used: %s", snapmla_error_message());
+  snapmla_status status = compile(j, out);
+  if (status) return status;
+  if (smla_store_write(*out)) smla_log(SMLA_LOG_WARNING, "kernel not stored: %s", snapmla_error_message());
+  return SNAPMLA_OK;
+}
+
+static snapmla_status run(smla_build *build) {
+  job j = {.build = build, .compiler = smla_compiler_of(build->target)};
+  if (!j.compiler)
+    return smla_fail(SNAPMLA_INVALID_ARGUMENT, "target %d is none; SNAPMLA_TARGET_SM90A or SNAPMLA_TARGET_EMULATOR",
+                     (int)build->target);
+  smla_expand_options options = {build->target == SNAPMLA_TARGET_EMULATOR, 1};
+  snapmla_status status = smla_generator_expand(build->generator, build->variant, &options, &j.source);
+  if (!status) {
+    size_t family = strcspn(build->variant, ":");
+    char *name = strndup(build->variant, family);
+    status = name ? smla_generator_entry(build->generator, name, &j.entry)
+                  : smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: the name of a family");
+    free(name);
+  }
+  if (!status) status = make_key(&j);
+  if (!status) status = smla_image_cache_get(j.key, make, &j, &build->image);
+  smla_buffer_free(&j.source);
+  smla_buffer_free(&j.entry);
+  if (!status) {
+    build->log = strdup(build->image->log);
+    if (!build->log) status = smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a compile log");
+  }
+  return status;
+}
+
+snapmla_status smla_build_run(smla_build *build) {
+  double start = smla_clock_seconds();
+  build->status = run(build);
+  build->seconds = smla_clock_seconds() - start;
+  if (build->image && build->image->seconds > build->seconds) build->seconds = build->image->seconds;
+  if (build->status) build->reason = strdup(snapmla_error_message());
+  return build->status;
+}
+
+void smla_build_clear(smla_build *build) {
+  smla_image_release(build->image);
+  free(build->log);
+  free(build->reason);
+  build->image = NULL;
+  build->log = build->reason = NULL;
+}
+
+/* Work shared by the threads of one smla_build_all. */
+typedef struct crew {
+  pthread_mutex_t lock;
+  pthread_cond_t ended;
+  smla_build *builds;
+  size_t count, next;
+  size_t *ends, end_count; /* indices of builds that ended, in that order */
+} crew;
+
+static void *work(void *user) {
+  crew *c = user;
+  pthread_mutex_lock(&c->lock);
+  while (c->next < c->count) {
+    size_t mine = c->next++;
+    pthread_mutex_unlock(&c->lock);
+    smla_build_run(&c->builds[mine]);
+    pthread_mutex_lock(&c->lock);
+    c->ends[c->end_count++] = mine;
+    pthread_cond_signal(&c->ended);
+  }
+  pthread_mutex_unlock(&c->lock);
+  return NULL;
+}
+
+/* Reports each end in this thread, whatever thread it happened in. */
+static void report_ends(crew *c, smla_build_progress *progress, void *user) {
+  for (size_t reported = 0; reported < c->count; reported++) {
+    pthread_mutex_lock(&c->lock);
+    while (c->end_count <= reported) pthread_cond_wait(&c->ended, &c->lock);
+    size_t index = c->ends[reported];
+    pthread_mutex_unlock(&c->lock);
+    if (progress) progress(user, &c->builds[index]);
+  }
+}
+
+static void build_here(smla_build *builds, size_t count, smla_build_progress *progress, void *user) {
+  for (size_t i = 0; i < count; i++) {
+    smla_build_run(&builds[i]);
+    if (progress) progress(user, &builds[i]);
+  }
+}
+
+/* Where threads or memory are short, the work is done in this one. */
+static void build_together(smla_build *builds, size_t count, size_t threads, smla_build_progress *progress, void *user) {
+  crew c = {.builds = builds, .count = count, .ends = calloc(count, sizeof *c.ends)};
+  pthread_t *ids = calloc(threads, sizeof *ids);
+  size_t started = 0;
+  pthread_mutex_init(&c.lock, NULL);
+  pthread_cond_init(&c.ended, NULL);
+  while (c.ends && ids && started < threads && !pthread_create(&ids[started], NULL, work, &c)) started++;
+  if (started)
+    report_ends(&c, progress, user);
+  else
+    build_here(builds, count, progress, user);
+  for (size_t i = 0; i < started; i++) pthread_join(ids[i], NULL);
+  pthread_cond_destroy(&c.ended);
+  pthread_mutex_destroy(&c.lock);
+  free(ids);
+  free(c.ends);
+}
+
+snapmla_status smla_build_all(smla_build *builds, size_t count, smla_build_progress *progress, void *user) {
+  size_t cores = (size_t)smla_clock_cores();
+  size_t threads = cores < count ? cores : count;
+  if (threads > 1)
+    build_together(builds, count, threads, progress, user);
+  else
+    build_here(builds, count, progress, user);
+  for (size_t i = 0; i < count; i++)
+    if (builds[i].status) return smla_fail(builds[i].status, "%s", builds[i].reason ? builds[i].reason : "out of memory");
+  return SNAPMLA_OK;
+}

@@ -1,0 +1,23 @@
+/* A problem as the generator knows it: texts by axis name. */
+#ifndef SMLA_RUNTIME_PROBLEM_SETTINGS_H
+#define SMLA_RUNTIME_PROBLEM_SETTINGS_H
+
+#include <snapmla/problem.h>
+#include <snapmla/status.h>
+
+#include "buffer.h"
+#include "generator.h"
+
+/* The directory of overriding templates: `asked`, else SNAPMLA_TEMPLATES, else NULL. */
+const char *smla_templates_directory(const char *asked);
+
+/* Appends the canonical variant of `family` for a checked problem. Of `override_text` ("family:axis=value,…", several
+ * separated by ';') the parts that name `family` apply, in their order; NULL for none.
+ * Errors: as smla_generator_resolve; INVALID_ARGUMENT for a part that names no family or contradicts the problem. */
+snapmla_status smla_problem_resolve(const smla_generator *generator, const snapmla_problem *problem, const char *family,
+                                    const char *override_text, smla_buffer *out);
+
+/* Checks that every part of `override_text` names one of `families`. Error: INVALID_ARGUMENT, with what is legal. */
+snapmla_status smla_override_check(const char *override_text, const char *const *families, size_t count);
+
+#endif

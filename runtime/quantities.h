@@ -1,0 +1,21 @@
+/* A variant's derived quantities, by name. */
+#ifndef SMLA_RUNTIME_QUANTITIES_H
+#define SMLA_RUNTIME_QUANTITIES_H
+
+#include <stdint.h>
+
+#include <snapmla/status.h>
+
+#include "generator.h"
+
+/* What launching a variant needs of them. */
+typedef struct smla_geometry {
+  int32_t threads;    /* per block, a multiple of 32 */
+  int32_t smem_bytes; /* dynamic, per block */
+  int32_t cluster;    /* blocks per cluster along x; 1: none */
+} smla_geometry;
+
+/* Errors: as smla_generator_describe; TEMPLATE (a quantity is missing or absurd). */
+snapmla_status smla_geometry_get(const smla_generator *generator, const char *variant, smla_geometry *out);
+
+#endif

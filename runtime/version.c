@@ -1,0 +1,3 @@
+#include <snapmla/source.h>
+
+const char *snapmla_version(void) { return SNAPMLA_VERSION; }

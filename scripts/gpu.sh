@@ -1,0 +1,126 @@
+#!/bin/sh
+# Everything worth knowing from one visit to a Hopper machine that has the CUDA Toolkit and no network, from a portable build
+# (`cmake --preset portable && cmake --build --preset portable`, build/portable copied along): conformance, correctness,
+# compute-sanitizer, benchmark. Every part runs under a timeout, all of them within eight minutes; a table ends it.
+#
+#   sh scripts/gpu.sh OUTDIR            on the GPU machine; SNAPMLA_BUILD names another build, SNAPMLA_GPU another device
+#   sh scripts/gpu.sh --dry [OUTDIR]    without a GPU: the same script on the emulator, what needs a GPU left out and said
+set -u
+root=$(cd "$(dirname "$0")/.." && pwd) || exit 1
+dry=0
+if [ "${1:-}" = --dry ]; then
+  dry=1
+  shift
+  set -- "${1:-$root/build/gpu-dry}"
+fi
+[ $# = 1 ] || { echo "usage: sh scripts/gpu.sh OUTDIR | --dry [OUTDIR]" >&2; exit 2; }
+mkdir -p "$1" && out=$(cd "$1" && pwd) || exit 1
+cd "$root" || exit 1
+. scripts/lib.sh
+
+build=${SNAPMLA_BUILD:-build/portable}
+program=$build/bin/snapmla
+[ -x "$program" ] || die "$program is not there: cmake --preset portable && cmake --build --preset portable"
+device=${SNAPMLA_GPU:-cuda:0}
+[ "$dry" = 0 ] || device=emulator
+PATH=$PATH:${CUDA_HOME:-/usr/local/cuda}/bin
+# Nothing outside OUTDIR is written.
+SNAPMLA_CACHE_DIR=$out/cache TMPDIR=$out/tmp
+export PATH SNAPMLA_CACHE_DIR TMPDIR
+mkdir -p "$TMPDIR"
+
+deadline=$(($(now) + 470))
+parts_start "$out/parts.tsv"
+
+# part NAME SECONDS COMMAND...: one part under its timeout, or what the whole has left; its output in OUTDIR/NAME.log.
+part() {
+  name=$1 limit=$2
+  shift 2
+  left=$((deadline - $(now)))
+  if [ "$left" -lt 5 ]; then
+    skip "$name" "no time left"
+    return 1
+  fi
+  [ "$limit" -le "$left" ] || limit=$left
+  begun=$(now)
+  timeout -k 5 "$limit" "$@" >"$out/$name.log" 2>&1
+  code=$?
+  case $code in
+  0) result=ok ;;
+  124 | 137) result=timeout ;;
+  *) result=failed ;;
+  esac
+  part_record "$name" "$result" "$(($(now) - begun))"
+  say "$name: $result, $(($(now) - begun)) s"
+  if [ $result != ok ]; then
+    say "--- the end of $out/$name.log"
+    tail -n 15 "$out/$name.log"
+    say "---"
+  fi
+  [ $result = ok ]
+}
+skip() {
+  say "$1: left out, $2"
+  part_record "$1" "left out" 0
+}
+# On the emulator, left out with the reason; else part.
+gpu_part() {
+  if [ "$dry" = 1 ]; then skip "$1" "it needs a GPU"; else part "$@"; fi
+}
+
+say "device $device, build $build, output $out"
+{ date -u; uname -srm; nvidia-smi; nvidia-smi -q -d CLOCK,POWER; } >"$out/machine.log" 2>&1 || true
+
+part doctor 30 "$program" doctor
+"$program" doctor --json >"$out/doctor.json" 2>/dev/null || true
+
+# A first run compiles the kernels: no later part pays for it, and where it fails nothing later can work.
+if ! part first-run 60 "$program" run --device "$device" --heads 16 --context 700,65 --json && [ "$dry" = 0 ]; then
+  parts_table | tee "$out/table.txt"
+  die "the program does not run on $device: see $out/first-run.log and $out/doctor.log"
+fi
+
+if [ -x "$build/bin/snapmla-conformance" ]; then
+  part conformance 60 "$build/bin/snapmla-conformance" --device "$device"
+else
+  skip conformance "$build/bin/snapmla-conformance is not built"
+fi
+
+SNAPMLA_TEST_TARGET=$device
+export SNAPMLA_TEST_TARGET
+gpu_part tests 120 sh scripts/gpu_tests.sh "$build"
+
+# verify NAME OPTIONS...: against the oracle; the JSON is in the log.
+verify() {
+  name=verify-$1
+  shift
+  gpu_part "$name" 60 "$program" verify --device "$device" --json "$@"
+}
+[ "$dry" = 0 ] || part verify-small 120 "$program" verify --device "$device" --json --heads 16 --context 0,1,65
+verify h128 --heads 128 --context 0,1,63,64,65,700,4096
+verify h64 --heads 64 --context 0,1,63,64,65,700,4096
+verify h16 --heads 16 --context 0,1,63,64,65,700,4096,32768
+verify q2-page128 --heads 64 --q-len 2 --page 128 --context 2,65,700,4096
+verify rank256 --heads 64 --latent 256 --context 1,65,700,4096
+
+for tool in memcheck racecheck synccheck initcheck; do
+  if [ "$dry" = 0 ] && ! have compute-sanitizer; then
+    skip "sanitizer-$tool" "compute-sanitizer is neither in PATH nor in CUDA_HOME/bin"
+  else
+    gpu_part "sanitizer-$tool" 45 compute-sanitizer --tool "$tool" --error-exitcode 9 \
+      "$program" run --device "$device" --heads 64 --context 65,1,130 --repeat 1 --no-check --json
+  fi
+done
+
+if [ "$dry" = 1 ]; then
+  part benchmark 60 sh scripts/gpu_benchmark.sh "$program" "$device" "$out" one
+else
+  part benchmark 240 sh scripts/gpu_benchmark.sh "$program" "$device" "$out"
+fi
+
+rm -rf "$out/tmp"
+parts_table | tee "$out/table.txt"
+if parts_failed; then
+  say "FAILED: the logs are in $out"
+  exit 1
+fi

@@ -1,0 +1,56 @@
+-- One kernel per primitive of the dialect: input bytes in, output bytes out, so that two devices can be compared bit by bit.
+
+-- Input and output bytes of a block of 128 threads, per primitive; n is wgmma's.
+local function wgmma(v)
+  -- operands of one k step: 64 and n rows of 128 bytes, then the accumulators
+  return { input = (64 + v.n) * 128 + 64 * v.n * 4, output = 64 * v.n * 4, smem = 64 * 128 + v.n * 128 }
+end
+local function fixed(input, output, smem)
+  return function() return { input = input, output = output, smem = smem } end
+end
+
+local primitives = {
+  wgmma_e4m3_shared = wgmma,
+  wgmma_e4m3_registers = wgmma,
+  wgmma_bf16_shared = wgmma,
+  wgmma_bf16_registers = wgmma,
+  ldmatrix = fixed(2048, 2048, 2048),
+  ldmatrix_trans = fixed(2048, 2048, 2048),
+  stmatrix = fixed(2048, 2048, 2048),
+  stmatrix_trans = fixed(2048, 2048, 2048),
+  pack_e4m3 = fixed(2048, 512, 0),
+  unpack_e4m3 = fixed(512, 2048, 0),
+  pack_bf16 = fixed(1024, 512, 0),
+  byte_permute = fixed(1536, 512, 0),
+  shuffle = fixed(512, 2048, 0),
+  vote = fixed(512, 1024, 0),
+  fma_rn = fixed(1536, 512, 0),
+  divide = fixed(1024, 512, 0),
+  minmax = fixed(1024, 1024, 0),
+  bulk_copy = fixed(4096, 4096, 8192),
+  bulk_store = fixed(4096, 4096, 4096),
+  named_barrier = fixed(512, 512, 512),
+  exp2_approx = fixed(512, 512, 0),
+  log2_approx = fixed(512, 512, 0),
+  reciprocal_approx = fixed(512, 512, 0),
+}
+local names = {
+  "wgmma_e4m3_shared", "wgmma_e4m3_registers", "wgmma_bf16_shared", "wgmma_bf16_registers", "ldmatrix", "ldmatrix_trans",
+  "stmatrix", "stmatrix_trans", "pack_e4m3", "unpack_e4m3", "pack_bf16", "byte_permute", "shuffle", "vote", "fma_rn",
+  "divide", "minmax", "bulk_copy", "bulk_store", "named_barrier", "exp2_approx", "log2_approx", "reciprocal_approx",
+}
+
+return {
+  family = "conformance",
+  entry = "snapmla_conformance",
+  about = "runs one primitive of the device dialect on given bytes",
+  axes = {
+    { name = "primitive", values = names, default = "pack_e4m3", about = "the primitive" },
+    { name = "n", values = { 8, 16, 32, 64, 128, 256 }, default = 64, about = "columns of a wgmma" },
+  },
+  rules = {},
+  derived = function(v)
+    local size = primitives[v.primitive](v)
+    return { threads = 128, rows = 64, input_bytes = size.input, output_bytes = size.output, smem_bytes = size.smem }
+  end,
+}

@@ -1,0 +1,305 @@
+#include "fixture.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "narrow_float.h"
+
+#define must(call)                                                                                   \
+  do {                                                                                               \
+    snapmla_status must_status = (call);                                                             \
+    if (must_status) fail_msg("%s: %s: %s", #call, snapmla_status_text(must_status), snapmla_error_message()); \
+  } while (0)
+
+/* --- random numbers ------------------------------------------------------------------------------------------------ */
+
+static uint64_t next_random(uint64_t *state) { /* splitmix64 */
+  uint64_t z = (*state += 0x9e3779b97f4a7c15u);
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+  return z ^ (z >> 31);
+}
+
+static double next_normal(uint64_t *state) { /* twelve uniforms: no libm, same everywhere */
+  double sum = -6.0;
+  for (int i = 0; i < 12; ++i) sum += (double)(next_random(state) >> 11) * 0x1p-53;
+  return sum;
+}
+
+/* --- data ------------------------------------------------------------------------------------------------------------ */
+
+typedef struct data {
+  int32_t tokens, pages, pages_per_request;
+  uint16_t *latent, *rope; /* [tokens of all requests] rows */
+  int64_t *slots;
+  int32_t *block_table;
+  int32_t *seqlens;
+  uint16_t *q_nope, *q_rope;
+  float softmax_scale;
+} data;
+
+static void *array(size_t count, size_t size) {
+  void *p = calloc(count ? count : 1, size);
+  assert_non_null(p);
+  return p;
+}
+
+static data make_data(const decode_case *c) {
+  const snapmla_problem *p = &c->problem;
+  data d = {0};
+  uint64_t random = c->seed * 2654435761u + 12345;
+  int32_t longest = 0;
+  for (int32_t b = 0; b < c->batch; ++b) {
+    d.tokens += c->lengths[b];
+    if (c->lengths[b] > longest) longest = c->lengths[b];
+  }
+  d.pages_per_request = longest / p->page_tokens + 2;
+  d.pages = d.tokens / p->page_tokens + c->batch + 3;
+  d.latent = array((size_t)d.tokens * (size_t)p->latent_rank, 2);
+  d.rope = array((size_t)d.tokens * (size_t)p->rope_dim, 2);
+  d.slots = array((size_t)d.tokens, sizeof *d.slots);
+  d.block_table = array((size_t)(c->batch * d.pages_per_request), sizeof *d.block_table);
+  d.seqlens = array((size_t)c->batch, sizeof *d.seqlens);
+
+  int32_t *free_pages = array((size_t)d.pages, sizeof *free_pages);
+  for (int32_t i = 0; i < d.pages; ++i) free_pages[i] = i;
+  for (int32_t i = d.pages - 1; i > 0; --i) {
+    int32_t j = (int32_t)(next_random(&random) % (uint64_t)(i + 1)), page = free_pages[i];
+    free_pages[i] = free_pages[j];
+    free_pages[j] = page;
+  }
+  int32_t used = 0, token = 0;
+  for (int32_t b = 0; b < c->batch; ++b) {
+    int32_t *table = d.block_table + b * d.pages_per_request;
+    d.seqlens[b] = c->lengths[b];
+    for (int32_t i = 0; i < d.pages_per_request; ++i) /* garbage past the length */
+      table[i] = i * p->page_tokens < c->lengths[b] ? free_pages[used++] : (i % 2 ? -77777 : 0x7fffff00);
+    for (int32_t t = 0; t < c->lengths[b]; ++t)
+      d.slots[token++] = (int64_t)table[t / p->page_tokens] * p->page_tokens + t % p->page_tokens;
+  }
+  free(free_pages);
+
+  size_t rows = (size_t)(c->batch * p->q_len * p->heads);
+  d.q_nope = array(rows * (size_t)p->latent_rank, 2);
+  d.q_rope = array(rows * (size_t)p->rope_dim, 2);
+  double sigma = c->kind == data_uniform ? 0.01 : c->kind == data_normal || c->kind == data_outlier ? c->sigma : 0.3;
+  d.softmax_scale = (float)(sigma / sqrt(p->latent_rank + p->rope_dim));
+  for (size_t i = 0; i < rows * (size_t)p->latent_rank; ++i) d.q_nope[i] = smla_bf16_from_float((float)next_normal(&random));
+  for (size_t i = 0; i < rows * (size_t)p->rope_dim; ++i) {
+    double x = next_normal(&random);
+    if (c->kind == data_outlier && i % 8 == 3) x /= 1000.0;
+    if (c->kind == data_sink && i % (size_t)p->rope_dim == 0) x = 1.0;
+    d.q_rope[i] = smla_bf16_from_float((float)x);
+  }
+  for (size_t i = 0; i < (size_t)d.tokens * (size_t)p->latent_rank; ++i)
+    d.latent[i] = smla_bf16_from_float((float)(next_normal(&random) + c->value_mean));
+  for (size_t i = 0; i < (size_t)d.tokens * (size_t)p->rope_dim; ++i) {
+    double x = next_normal(&random);
+    if (c->kind == data_outlier && i % 8 == 3) x *= 1000.0;
+    d.rope[i] = smla_bf16_from_float((float)x);
+  }
+  if (c->kind == data_sink)
+    for (int32_t b = 0, first = 0; b < c->batch; first += c->lengths[b++])
+      if (c->lengths[b]) d.rope[(size_t)first * (size_t)p->rope_dim] = smla_bf16_from_float(14.0f * 0.6931472f / d.softmax_scale);
+  return d;
+}
+
+static void free_data(data *d) {
+  free(d->latent), free(d->rope), free(d->slots), free(d->block_table), free(d->seqlens), free(d->q_nope), free(d->q_rope);
+}
+
+/* --- the device's copy ------------------------------------------------------------------------------------------------ */
+
+static snapmla_buffer *upload(snapmla_context *context, const void *source, size_t bytes) {
+  snapmla_buffer *buffer;
+  must(snapmla_buffer_create(context, bytes ? bytes : 16, &buffer));
+  if (bytes) must(snapmla_buffer_write(buffer, 0, source, bytes));
+  return buffer;
+}
+
+/* --- comparison --------------------------------------------------------------------------------------------------------- */
+
+static int is_nan_request(const decode_case *c, int32_t b) { return b == c->bad_page_request; }
+
+/* The largest |logit| of each row bounds the lse's error; here |lse| + ln(length) stands for it. */
+static void compare(const decode_case *c, const snapmla_decode_args *host, decode_result *r) {
+  const snapmla_problem *p = &c->problem;
+  double *out = array(r->out_count, sizeof *out), *lse = array(r->lse_count, sizeof *lse);
+  size_t per_request = r->out_count / (size_t)c->batch, lse_per_request = r->lse_count / (size_t)c->batch;
+  for (int mode = 0; mode < 2; ++mode) {
+    must(snapmla_reference_decode(p, host, mode ? SNAPMLA_REFERENCE_ROUNDED_P : SNAPMLA_REFERENCE_QUANTIZED, out, lse));
+    double error = 0, norm = 0;
+    for (int32_t b = 0; b < c->batch; ++b)
+      for (size_t i = 0; i < per_request; ++i) {
+        size_t at = (size_t)b * per_request + i;
+        double value = smla_bf16_to_float(r->out[at]);
+        if (is_nan_request(c, b)) {
+          assert_true(isnan(value) && isnan(out[at]));
+          continue;
+        }
+        if (!isfinite(value)) fail_msg("request %d: element %zu is %g", b, i, value);
+        error += (value - out[at]) * (value - out[at]);
+        norm += out[at] * out[at];
+      }
+    double distance = norm > 0 ? sqrt(error / norm) : sqrt(error);
+    *(mode ? &r->rel_l2_rounded : &r->rel_l2) = distance;
+    for (int32_t b = 0; b < c->batch && !mode; ++b)
+      for (size_t i = 0; i < lse_per_request; ++i) {
+        size_t at = (size_t)b * lse_per_request + i;
+        double value = r->lse[at], expected = lse[at];
+        if (is_nan_request(c, b)) {
+          assert_true(isnan(value) && isnan(expected));
+        } else if (isinf(expected)) {
+          assert_true(value == expected);
+        } else {
+          double excess = fabs(value - expected) / (1e-3 + 5e-4 * (fabs(expected) + log(c->lengths[b])));
+          if (!(excess <= r->lse_excess)) r->lse_excess = excess;
+        }
+      }
+  }
+  free(out), free(lse);
+}
+
+/* --- the step --------------------------------------------------------------------------------------------------------- */
+
+decode_case decode_case_default(void) {
+  decode_case c = {.batch = 1, .lengths = {65}, .sigma = 1.0, .seed = 1, .sms = 16, .bad_page_request = -1};
+  snapmla_problem_init(&c.problem);
+  c.problem.heads = 16;
+  c.problem.max_batch = max_requests;
+  c.problem.max_context = 8192;
+  return c;
+}
+
+static void append_all(snapmla_plan *plan, const decode_case *c, const data *d, snapmla_buffer *latent, snapmla_buffer *rope,
+                       snapmla_buffer *slots, snapmla_buffer *kv, int64_t page_stride) {
+  const snapmla_problem *p = &c->problem;
+  /* a prompt, then single tokens, then the rest: chunks of any size are legal */
+  for (int64_t done = 0, chunk = 37; done < d->tokens; done += chunk, chunk = chunk == 37 ? 1 : chunk * 3 + 1) {
+    if (chunk > d->tokens - done) chunk = d->tokens - done;
+    snapmla_append_args args = {.size = sizeof args, .tokens = chunk, .latent_stride = p->latent_rank, .rope_stride = p->rope_dim};
+    args.latent = (uint16_t *)snapmla_buffer_pointer(latent) + done * p->latent_rank;
+    args.rope = (uint16_t *)snapmla_buffer_pointer(rope) + done * p->rope_dim;
+    args.slot_mapping = (int64_t *)snapmla_buffer_pointer(slots) + done;
+    args.kv = snapmla_buffer_pointer(kv);
+    args.page_stride = page_stride;
+    args.num_pages = d->pages;
+    must(snapmla_plan_append(plan, &args));
+  }
+}
+
+/* What kv_append wrote must be what the reference writes, byte by byte, and nothing else may have changed. */
+static void check_cache(const decode_case *c, const data *d, const uint8_t *cache, int64_t page_stride) {
+  const snapmla_problem *p = &c->problem;
+  size_t bytes = (size_t)d->pages * (size_t)page_stride;
+  uint8_t *expected = array(bytes, 1);
+  memset(expected, 0xff, bytes);
+  for (int64_t t = 0; t < d->tokens; ++t)
+    must(snapmla_page_write(p, expected, page_stride, d->pages, d->slots[t], d->latent + t * p->latent_rank,
+                            d->rope + t * p->rope_dim));
+  assert_memory_equal(cache, expected, bytes);
+  free(expected);
+}
+
+decode_result decode_case_run(const decode_case *c) {
+  const snapmla_problem *p = &c->problem;
+  data d = make_data(c);
+  snapmla_context_options options = {.size = sizeof options, .device = "emulator", .emulator_order = c->order,
+                                     .emulator_seed = c->order_seed, .emulator_sms = c->sms};
+  snapmla_context *context;
+  must(snapmla_context_create(&options, &context));
+  snapmla_plan_options plan_options = {.size = sizeof plan_options, .variant = c->variant};
+  snapmla_plan *plan;
+  must(snapmla_plan_create(context, p, &plan_options, &plan));
+  snapmla_page_layout layout = {.size = sizeof layout};
+  must(snapmla_page_layout_get(p, &layout));
+  const int64_t page_stride = layout.page_bytes + 128; /* not dense */
+
+  size_t q_rows = (size_t)(c->batch * p->q_len * p->heads);
+  decode_result r = {.out_count = q_rows * (size_t)p->latent_rank, .lse_count = q_rows};
+  r.out = array(r.out_count, 2);
+  r.lse = array(r.lse_count, sizeof *r.lse);
+  size_t cache_bytes = (size_t)d.pages * (size_t)page_stride;
+  uint8_t *cache = array(cache_bytes, 1);
+  memset(cache, 0xff, cache_bytes);
+
+  snapmla_buffer *latent = upload(context, d.latent, (size_t)d.tokens * (size_t)p->latent_rank * 2);
+  snapmla_buffer *rope = upload(context, d.rope, (size_t)d.tokens * (size_t)p->rope_dim * 2);
+  snapmla_buffer *slots = upload(context, d.slots, (size_t)d.tokens * sizeof *d.slots);
+  snapmla_buffer *kv = upload(context, cache, cache_bytes);
+  append_all(plan, c, &d, latent, rope, slots, kv, page_stride);
+  must(snapmla_buffer_read(kv, 0, cache, cache_bytes));
+  check_cache(c, &d, cache, page_stride);
+
+  if (c->bad_page_request >= 0) {
+    int32_t *table = d.block_table + c->bad_page_request * d.pages_per_request;
+    table[(c->lengths[c->bad_page_request] - 1) / p->page_tokens] = d.pages;
+  }
+  snapmla_decode_args host = {.size = sizeof host, .batch = c->batch, .q_nope = d.q_nope, .q_rope = d.q_rope, .kv = cache,
+                              .page_stride = page_stride, .num_pages = d.pages, .block_table = d.block_table,
+                              .block_table_stride = d.pages_per_request, .seqlens = d.seqlens, .out = r.out, .lse = r.lse,
+                              .softmax_scale = d.softmax_scale};
+  host.q_nope_stride_head = p->latent_rank;
+  host.q_nope_stride_token = host.q_nope_stride_head * p->heads;
+  host.q_nope_stride_batch = host.q_nope_stride_token * p->q_len;
+  host.q_rope_stride_head = p->rope_dim;
+  host.q_rope_stride_token = host.q_rope_stride_head * p->heads;
+  host.q_rope_stride_batch = host.q_rope_stride_token * p->q_len;
+  host.out_stride_head = host.q_nope_stride_head;
+  host.out_stride_token = host.q_nope_stride_token;
+  host.out_stride_batch = host.q_nope_stride_batch;
+  host.lse_stride_token = 1;
+  host.lse_stride_head = p->q_len;
+  host.lse_stride_batch = (int64_t)p->q_len * p->heads;
+
+  snapmla_buffer *q_nope = upload(context, d.q_nope, r.out_count * 2);
+  snapmla_buffer *q_rope = upload(context, d.q_rope, q_rows * (size_t)p->rope_dim * 2);
+  snapmla_buffer *table = upload(context, d.block_table, (size_t)(c->batch * d.pages_per_request) * sizeof *d.block_table);
+  snapmla_buffer *seqlens = upload(context, d.seqlens, (size_t)c->batch * sizeof *d.seqlens);
+  snapmla_buffer *out, *lse, *workspace;
+  must(snapmla_buffer_create(context, r.out_count * 2, &out));
+  must(snapmla_buffer_create(context, r.lse_count * sizeof(float), &lse));
+  must(snapmla_buffer_create(context, snapmla_plan_workspace_bytes(plan), &workspace));
+  snapmla_stream *stream;
+  must(snapmla_stream_create(context, &stream));
+
+  snapmla_decode_args args = host;
+  args.q_nope = snapmla_buffer_pointer(q_nope);
+  args.q_rope = snapmla_buffer_pointer(q_rope);
+  args.kv = snapmla_buffer_pointer(kv);
+  args.block_table = snapmla_buffer_pointer(table);
+  args.seqlens = snapmla_buffer_pointer(seqlens);
+  args.out = snapmla_buffer_pointer(out);
+  args.lse = snapmla_buffer_pointer(lse);
+  args.workspace = snapmla_buffer_pointer(workspace);
+  args.workspace_bytes = snapmla_buffer_bytes(workspace);
+  args.stream = snapmla_stream_handle(stream);
+  must(snapmla_plan_schedule(plan, &args));
+  must(snapmla_plan_decode(plan, &args));
+  must(snapmla_stream_synchronize(stream));
+  must(snapmla_buffer_read(out, 0, r.out, r.out_count * 2));
+  must(snapmla_buffer_read(lse, 0, r.lse, r.lse_count * sizeof(float)));
+  must(snapmla_buffer_read(workspace, 0, &r.status_word, sizeof r.status_word));
+  r.counters.size = sizeof r.counters;
+  must(snapmla_plan_last_counters(plan, &r.counters));
+  compare(c, &host, &r);
+
+  snapmla_stream_destroy(stream);
+  snapmla_buffer *buffers[] = {latent, rope, slots, kv, q_nope, q_rope, table, seqlens, out, lse, workspace};
+  for (size_t i = 0; i < sizeof buffers / sizeof *buffers; ++i) snapmla_buffer_destroy(buffers[i]);
+  snapmla_plan_destroy(plan);
+  snapmla_context_destroy(context);
+  free(cache);
+  free_data(&d);
+  return r;
+}
+
+void decode_result_free(decode_result *r) {
+  free(r->out), free(r->lse);
+  *r = (decode_result){0};
+}

@@ -1,0 +1,52 @@
+/* A whole decode step through the public API on the emulator, and its distance to the oracle. */
+#ifndef SMLA_TESTS_TEMPLATES_FIXTURE_H
+#define SMLA_TESTS_TEMPLATES_FIXTURE_H
+
+#include <stdint.h>
+
+#include <snapmla/snapmla.h>
+
+enum { max_requests = 16 };
+
+/* What the random cache and query look like. */
+typedef enum data_kind {
+  data_normal,  /* logits of standard deviation sigma */
+  data_sink,    /* the first token's logit 14 ln 2 above the rest */
+  data_uniform, /* logits of standard deviation 0.01 */
+  data_outlier  /* some RoPE channels of the key near +-1000, the query's small there */
+} data_kind;
+
+typedef struct decode_case {
+  snapmla_problem problem;
+  int32_t batch;
+  int32_t lengths[max_requests];
+  data_kind kind;
+  double sigma;
+  double value_mean; /* added to every latent channel */
+  uint64_t seed;
+  snapmla_emulator_order order;
+  uint64_t order_seed;
+  int32_t sms;         /* 0: the emulator's default */
+  const char *variant; /* NULL: the problem's own */
+  int32_t bad_page_request; /* this request's last used block-table entry points outside the cache; -1: none */
+} decode_case;
+
+typedef struct decode_result {
+  uint16_t *out; /* [batch, q_len, heads, latent] bf16 */
+  float *lse;    /* [batch, heads, q_len] */
+  size_t out_count, lse_count;
+  uint32_t status_word;
+  /* Against the oracle of the same quantised data, over the requests that are not meant to be NaN: */
+  double rel_l2, rel_l2_rounded, lse_excess; /* lse_excess: largest |error| / (1e-3 + 5e-4 max |logit|) */
+  snapmla_plan_counters counters;
+} decode_result;
+
+/* A case of 16 heads, latent 512, one decode token, page 64, sigma 1. */
+decode_case decode_case_default(void);
+
+/* Makes the data, appends it in uneven chunks, schedules, decodes and compares; fails the running test on any error.
+ * The caller frees the result. */
+decode_result decode_case_run(const decode_case *c);
+void decode_result_free(decode_result *r);
+
+#endif

@@ -1,0 +1,171 @@
+/* The kernels' accuracy on the emulator, at the limits of level fast (docs/accuracy.md). */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "fixture.h"
+
+static const int32_t lengths[] = {0, 1, 63, 64, 65, 700};
+
+static decode_case mixed_case(void) {
+  decode_case c = decode_case_default();
+  c.batch = sizeof lengths / sizeof *lengths;
+  memcpy(c.lengths, lengths, sizeof lengths);
+  return c;
+}
+
+/* Runs the case and holds it against the level's limits. `rounded`: the limit against the oracle that rounds P. */
+static void expect_accurate(const char *name, decode_case c, double limit, double rounded) {
+  decode_result r = decode_case_run(&c);
+  print_message("%-34s rel_l2 %.2e  against rounded P %.2e  lse %.2f of its limit\n", name, r.rel_l2, r.rel_l2_rounded,
+                r.lse_excess);
+  assert_true(r.rel_l2 <= limit);
+  assert_true(r.rel_l2_rounded <= rounded);
+  assert_true(r.lse_excess <= 1.0);
+  assert_int_equal(r.status_word, 0);
+  decode_result_free(&r);
+}
+
+static const double fast_limit = 3.5e-2, fast_offset_limit = 3e-3, fast_rounded_limit = 8e-3;
+
+static void normal_logits(void **state) {
+  (void)state;
+  const double sigmas[] = {0.3, 1.0, 3.0};
+  for (int i = 0; i < 3; ++i) {
+    char name[64];
+    decode_case c = mixed_case();
+    c.sigma = sigmas[i];
+    c.seed = 10 + (uint64_t)i;
+    snprintf(name, sizeof name, "sigma %.1f, values of mean 0", c.sigma);
+    expect_accurate(name, c, fast_limit, fast_rounded_limit);
+    c.value_mean = 1.0;
+    snprintf(name, sizeof name, "sigma %.1f, values of mean 1", c.sigma);
+    expect_accurate(name, c, fast_offset_limit, fast_rounded_limit);
+  }
+}
+
+static void sink(void **state) {
+  (void)state;
+  decode_case c = mixed_case();
+  c.kind = data_sink;
+  expect_accurate("sink", c, fast_limit, fast_rounded_limit);
+}
+
+static void near_uniform(void **state) {
+  (void)state;
+  decode_case c = mixed_case();
+  c.kind = data_uniform;
+  expect_accurate("near uniform", c, fast_limit, fast_rounded_limit);
+  c.value_mean = 1.0;
+  expect_accurate("near uniform, values of mean 1", c, fast_offset_limit, fast_rounded_limit);
+}
+
+static void outlier_rope(void **state) {
+  (void)state;
+  decode_case c = mixed_case();
+  c.kind = data_outlier;
+  expect_accurate("RoPE outliers of 1000", c, fast_limit, fast_rounded_limit);
+}
+
+static void long_context(void **state) {
+  (void)state;
+  decode_case c = decode_case_default();
+  c.lengths[0] = 4096;
+  c.problem.heads = 8;
+  expect_accurate("4096 tokens", c, fast_limit, fast_rounded_limit);
+  c.value_mean = 1.0;
+  expect_accurate("4096 tokens, values of mean 1", c, fast_offset_limit, fast_rounded_limit);
+}
+
+/* Two groups of rows; rows fold heads and query tokens; causal among the query's tokens; short requests see nothing. */
+static void several_query_tokens(void **state) {
+  (void)state;
+  decode_case c = mixed_case();
+  c.problem.heads = 40;
+  c.problem.q_len = 3;
+  expect_accurate("40 heads x 3 tokens", c, fast_limit, fast_rounded_limit);
+}
+
+static void many_heads(void **state) {
+  (void)state;
+  decode_case c = mixed_case();
+  c.problem.heads = 128;
+  c.lengths[5] = 300;
+  expect_accurate("128 heads", c, fast_limit, fast_rounded_limit);
+}
+
+static void other_dimensions(void **state) {
+  (void)state;
+  decode_case c = mixed_case();
+  c.problem.latent_rank = 256;
+  expect_accurate("latent 256", c, fast_limit, fast_rounded_limit);
+  c.problem.page_tokens = 128;
+  expect_accurate("latent 256, page 128", c, fast_limit, fast_rounded_limit);
+  c.problem.latent_rank = 512;
+  c.variant = "mla_decode:stages=2";
+  expect_accurate("page 128, two stages", c, fast_limit, fast_rounded_limit);
+}
+
+/* One unit does everything: many requests through one block, no splits. */
+static void one_multiprocessor(void **state) {
+  (void)state;
+  decode_case c = mixed_case();
+  c.sms = 1;
+  expect_accurate("one multiprocessor", c, fast_limit, fast_rounded_limit);
+}
+
+/* A page number outside the cache, within a length: NaN for that request, a bit in the status word, others untouched. */
+static void bad_page(void **state) {
+  (void)state;
+  decode_case c = mixed_case();
+  c.bad_page_request = 4;
+  decode_result r = decode_case_run(&c);
+  assert_int_equal(r.status_word, SNAPMLA_STATUS_BAD_PAGE);
+  assert_true(r.rel_l2 <= fast_limit);
+  decode_result_free(&r);
+}
+
+static void same_bits(const decode_result *a, const decode_result *b) {
+  assert_int_equal(a->out_count, b->out_count);
+  assert_memory_equal(a->out, b->out, a->out_count * sizeof *a->out);
+  assert_memory_equal(a->lse, b->lse, a->lse_count * sizeof *a->lse);
+}
+
+/* A right kernel gives the same bits whenever its asynchronous work completes. */
+static void completion_orders(void **state) {
+  (void)state;
+  decode_case c = decode_case_default();
+  c.batch = 3;
+  c.lengths[0] = 500, c.lengths[1] = 64, c.lengths[2] = 129;
+  c.sms = 4;
+  c.problem.latent_rank = 256;
+  c.problem.heads = 5;
+  decode_result eager = decode_case_run(&c);
+  c.order = SNAPMLA_EMULATOR_LATE;
+  decode_result late = decode_case_run(&c);
+  same_bits(&eager, &late);
+  decode_result_free(&late);
+  c.order = SNAPMLA_EMULATOR_RANDOM;
+  for (c.order_seed = 1; c.order_seed <= 20; ++c.order_seed) {
+    decode_result random = decode_case_run(&c);
+    same_bits(&eager, &random);
+    decode_result_free(&random);
+  }
+  decode_result_free(&eager);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(normal_logits),      cmocka_unit_test(sink),
+      cmocka_unit_test(near_uniform),       cmocka_unit_test(outlier_rope),
+      cmocka_unit_test(long_context),       cmocka_unit_test(several_query_tokens),
+      cmocka_unit_test(many_heads),         cmocka_unit_test(other_dimensions),
+      cmocka_unit_test(one_multiprocessor), cmocka_unit_test(bad_page),
+      cmocka_unit_test(completion_orders),
+  };
+  return cmocka_run_group_tests_name("decode", tests, NULL, NULL);
+}
