@@ -32,9 +32,9 @@ typedef struct smla_device_ops {
   void (*destroy)(smla_device *device);
   void (*info)(const smla_device *device, snapmla_device_info *out); /* all fields but size */
 
-  /* 1024-byte aligned, filled with 0xff. */
-  snapmla_status (*allocate)(smla_device *device, size_t bytes, void **out);
-  void (*release)(smla_device *device, void *pointer);
+  /* *pointer: 1024-byte aligned, filled with 0xff, somewhere in *allocation, which goes to release. */
+  snapmla_status (*allocate)(smla_device *device, size_t bytes, void **allocation, void **pointer);
+  void (*release)(smla_device *device, void *allocation);
   snapmla_status (*copy_in)(smla_device *device, void *target, const void *source, size_t bytes);
   snapmla_status (*copy_out)(smla_device *device, void *target, const void *source, size_t bytes);
 

@@ -7,6 +7,7 @@
 #include "device.h"
 #include "driver.h"
 #include "env.h"
+#include "size.h"
 #include "status.h"
 
 typedef struct cuda_device {
@@ -23,7 +24,7 @@ typedef struct cuda_kernel {
   cu_function function;
 } cuda_kernel;
 
-enum { FILL = 0xff };
+enum { FILL = 0xff, ALIGNMENT = 1024 };
 
 static cuda_device *cuda(const smla_device *device) { return (cuda_device *)device; }
 
@@ -53,27 +54,30 @@ static void info(const smla_device *device, snapmla_device_info *out) {
   out->size = size;
 }
 
-static snapmla_status allocate(smla_device *device, size_t bytes, void **out) {
+/* cuMemAlloc aligns to less than a buffer needs: ask for more and move up. */
+static snapmla_status allocate(smla_device *device, size_t bytes, void **allocation, void **pointer) {
   cuda_device *d = cuda(device);
-  snapmla_status status = enter(d);
+  size_t total;
+  snapmla_status status = smla_size_add("a buffer", bytes, ALIGNMENT - 1, &total);
+  if (!status) status = enter(d);
   if (status) return status;
-  cu_pointer pointer = 0;
+  cu_pointer start = 0;
   char doing[192];
   snprintf(doing, sizeof doing, "allocate %zu bytes on %s", bytes, d->info.name);
-  status = check(d, d->driver->memory_alloc(&pointer, bytes), "cuMemAlloc", doing);
-  if (!status && pointer % 1024)
-    status = smla_fail(SNAPMLA_DEVICE, "cuMemAlloc gave memory that is not 1024-byte aligned; report this driver");
-  if (!status) status = check(d, d->driver->memory_set(pointer, FILL, bytes), "cuMemsetD8", "fill a buffer");
-  if (status && pointer) (void)d->driver->memory_free(pointer);
+  status = check(d, d->driver->memory_alloc(&start, total), "cuMemAlloc", doing);
+  if (!status) status = check(d, d->driver->memory_set(start, FILL, total), "cuMemsetD8", "fill a buffer");
+  if (status && start) (void)d->driver->memory_free(start);
   leave(d);
-  if (!status) *out = (void *)(uintptr_t)pointer;
-  return status;
+  if (status) return status;
+  *allocation = (void *)(uintptr_t)start;
+  *pointer = (void *)(uintptr_t)((start + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
+  return SNAPMLA_OK;
 }
 
-static void release(smla_device *device, void *pointer) {
+static void release(smla_device *device, void *allocation) {
   cuda_device *d = cuda(device);
   if (enter(d)) return;
-  (void)d->driver->memory_free((uintptr_t)pointer);
+  (void)d->driver->memory_free((uintptr_t)allocation);
   leave(d);
 }
 

@@ -56,7 +56,7 @@ static void info(const smla_device *device, snapmla_device_info *out) {
 
 /* Memory of a buffer lies GUARD bytes into its allocation and GUARD bytes before its end: only the middle is known to the
  * emulator, so that a kernel's access beside a buffer is never one to another buffer. */
-static snapmla_status allocate(smla_device *device, size_t bytes, void **out) {
+static snapmla_status allocate(smla_device *device, size_t bytes, void **allocation, void **pointer) {
   size_t total;
   snapmla_status status = smla_size_add("a buffer", bytes, 2 * GUARD, &total);
   if (!status) status = smla_size_align("a buffer", total, ALIGNMENT, &total);
@@ -65,16 +65,18 @@ static snapmla_status allocate(smla_device *device, size_t bytes, void **out) {
   if (!block) return smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a buffer of %zu bytes on the emulator", bytes);
   memset(block, FILL, total);
   status = smla_emulator_memory_add(emulated(device)->emulator, block + GUARD, bytes, 1);
-  if (status)
+  if (status) {
     free(block);
-  else
-    *out = block + GUARD;
-  return status;
+    return status;
+  }
+  *allocation = block;
+  *pointer = block + GUARD;
+  return SNAPMLA_OK;
 }
 
-static void release(smla_device *device, void *pointer) {
-  smla_emulator_memory_remove(emulated(device)->emulator, pointer);
-  free((char *)pointer - GUARD);
+static void release(smla_device *device, void *allocation) {
+  smla_emulator_memory_remove(emulated(device)->emulator, (char *)allocation + GUARD);
+  free(allocation);
 }
 
 static snapmla_status copy(smla_device *device, void *target, const void *source, size_t bytes) {

@@ -8,6 +8,7 @@
 
 struct snapmla_buffer {
   smla_device *device;
+  void *allocation; /* the device's; `pointer` lies in it */
   void *pointer;
   size_t bytes;
 };
@@ -32,8 +33,8 @@ snapmla_status snapmla_buffer_create(snapmla_context *context, size_t bytes, sna
   if (!bytes) return smla_fail(SNAPMLA_INVALID_ARGUMENT, "a buffer of 0 bytes; ask for at least 1");
   snapmla_buffer *buffer = malloc(sizeof *buffer);
   if (!buffer) return smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a buffer");
-  *buffer = (snapmla_buffer){context->device, NULL, bytes};
-  snapmla_status status = buffer->device->ops->allocate(buffer->device, bytes, &buffer->pointer);
+  *buffer = (snapmla_buffer){context->device, NULL, NULL, bytes};
+  snapmla_status status = buffer->device->ops->allocate(buffer->device, bytes, &buffer->allocation, &buffer->pointer);
   if (status)
     free(buffer);
   else
@@ -43,7 +44,7 @@ snapmla_status snapmla_buffer_create(snapmla_context *context, size_t bytes, sna
 
 void snapmla_buffer_destroy(snapmla_buffer *buffer) {
   if (!buffer) return;
-  buffer->device->ops->release(buffer->device, buffer->pointer);
+  buffer->device->ops->release(buffer->device, buffer->allocation);
   free(buffer);
 }
 

@@ -1,12 +1,13 @@
 #!/bin/sh
-# What can be said of the tree without building it: no machine's own paths, no dead links in documents, no overlong files.
+# What can be said of the tree without building it: no machine's own paths, no dead references to documents, one reader of
+# the environment, no overlong files.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
 if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
   files=$(git ls-files --cached --others --exclude-standard)
 else
-  files=$(find . -path ./build -prune -o -type f -print | sed 's|^\./||')
+  files=$(find . \( -path ./build -o -path ./.git \) -prune -o -type f -print | sed 's|^\./||')
 fi
 failed=0
 complain() {
@@ -26,6 +27,16 @@ for file in $(printf '%s\n' "$files" | grep '\.md$'); do
     [ -e "$(dirname "$file")/$link" ] || complain "$file: links to $link, which is not there"
   done
 done
+
+# Pages that sources refer to.
+for page in $(printf '%s\n' "$files" | grep -E '\.(c|h|lua|tmpl|inc|sh|cmake|txt)$' | xargs grep -hoE 'docs/[a-z_]+\.md' | sort -u); do
+  [ -e "$page" ] || complain "$page: referred to, but not there: $(printf '%s\n' "$files" | xargs grep -l "$page" | tr '\n' ' ')"
+done
+
+# The environment is read in one file.
+found=$(printf '%s\n' "$files" | grep -E '\.[ch]$' | grep -v -e '^tests/' -e '^util/env.c$' | xargs grep -nE '\b(secure_)?getenv *\(' || true)
+[ -z "$found" ] || complain "the environment is read by smla_env (util/env.h) alone:
+$found"
 
 # One concept per file.
 for file in $(printf '%s\n' "$files" | grep -E '\.(c|h|lua|tmpl|inc|sh|cmake)$' | grep -v '^generated/'); do

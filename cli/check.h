@@ -1,0 +1,48 @@
+/* One request's result against the oracles. */
+#ifndef SMLA_CLI_CHECK_H
+#define SMLA_CLI_CHECK_H
+
+#include <stdint.h>
+
+#include <snapmla/status.h>
+
+#include "session.h"
+#include "workload.h"
+
+/* Distances of a request, or the worst of several. NaN and infinity mean that something is not a number. */
+typedef struct smla_distance {
+  int32_t requests;       /* compared */
+  double rel_l2;          /* |out - oracle| / |oracle|, the oracle of the same quantised query and cache */
+  double rel_l2_rounded;  /* the same against the oracle that rounds P as the kernel does */
+  double row_rel_l2;      /* the worst row's rel_l2, for information */
+  double lse_abs;         /* largest |lse - oracle| */
+  double lse_ratio;       /* largest |lse - oracle| / limit: at most 1 is right */
+  double quantization;    /* |oracle - unquantised| / |unquantised|: what the format costs; NaN: not known */
+  double max_logit;       /* largest |logit| */
+  int64_t not_finite;     /* elements of out that are not finite, and of lse where a finite one is due */
+  int64_t cache_wrong;    /* bytes of the cache that differ from what the reference writes */
+} smla_distance;
+
+/* What the accuracy level allows; docs/accuracy.md. */
+typedef struct smla_limits {
+  double rel_l2, rel_l2_rounded;
+  double lse_absolute, lse_per_logit; /* lse_abs <= lse_absolute + lse_per_logit * max_logit */
+} smla_limits;
+
+/* The limits for values of a given mean: a mean of 1 and more makes the norm large, and the relative error small. */
+smla_limits smla_limits_of(snapmla_accuracy accuracy, double value_offset);
+
+/* Compares request `request` of step `step`: out [q_len, heads, latent_rank] bf16 and lse [heads, q_len] are its own rows; the
+ * session gives the cache as the device wrote it. Errors: OUT_OF_MEMORY, DEVICE. */
+snapmla_status smla_check_request(const smla_session *session, const smla_limits *limits, int32_t step, int32_t request,
+                                  const uint16_t *out, const float *lse, smla_distance *distance);
+/* No distance yet. */
+smla_distance smla_distance_none(void);
+/* Takes the worst of both. */
+void smla_distance_add(smla_distance *worst, const smla_distance *one);
+/* Nonzero if all is within the limits. */
+int smla_distance_ok(const smla_distance *distance, const smla_limits *limits);
+/* Multiply-adds that comparing a request costs, for one oracle. */
+double smla_check_cost(const smla_workload *work, int32_t step, int32_t request);
+
+#endif

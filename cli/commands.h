@@ -1,0 +1,15 @@
+/* The commands; each prints its results and errors itself. */
+#ifndef SMLA_CLI_COMMANDS_H
+#define SMLA_CLI_COMMANDS_H
+
+#include "options.h"
+
+smla_exit smla_command_gen(const smla_settings *settings);
+smla_exit smla_command_build(const smla_settings *settings);
+smla_exit smla_command_run(const smla_settings *settings);
+smla_exit smla_command_verify(const smla_settings *settings);
+smla_exit smla_command_doctor(const smla_settings *settings);
+smla_exit smla_command_help(const smla_settings *settings);
+smla_exit smla_command_version(const smla_settings *settings);
+
+#endif

@@ -1,0 +1,79 @@
+/* The command line: one table of commands, one of options. */
+#ifndef SMLA_CLI_OPTIONS_H
+#define SMLA_CLI_OPTIONS_H
+
+#include <stddef.h>
+#include <stdio.h>
+
+#include <snapmla/status.h>
+
+#include "console.h"
+#include "settings.h"
+
+/* Bits of smla_option.commands. */
+enum {
+  SMLA_FOR_GEN = 1,
+  SMLA_FOR_BUILD = 2,
+  SMLA_FOR_RUN = 4,
+  SMLA_FOR_VERIFY = 8,
+  SMLA_FOR_DOCTOR = 16,
+  SMLA_FOR_HELP = 32,
+  SMLA_FOR_VERSION = 64,
+  SMLA_FOR_PROBLEM = SMLA_FOR_GEN | SMLA_FOR_BUILD | SMLA_FOR_RUN | SMLA_FOR_VERIFY,
+  SMLA_FOR_DATA = SMLA_FOR_RUN | SMLA_FOR_VERIFY,
+  SMLA_FOR_ALL = 127
+};
+
+typedef struct smla_option smla_option;
+struct smla_option {
+  const char *name; /* without the dashes */
+  char letter;      /* of the short form, 0: none */
+  const char *argument; /* as help shows it, NULL: a flag */
+  const char *help;
+  /* `text` is NULL for a flag; `field` points into the settings. */
+  snapmla_status (*parse)(const smla_option *option, const char *text, void *field);
+  size_t field;
+  unsigned commands;
+  double low, high;           /* of numbers, both included */
+  const char *const *choices; /* of smla_parse_choice, NULL-terminated */
+};
+
+typedef struct smla_command {
+  const char *name, *summary;
+  const char *detail; /* paragraphs below the usage line */
+  unsigned bit;
+  smla_exit (*run)(const smla_settings *settings);
+} smla_command;
+
+extern const smla_option smla_options[]; /* ends with a NULL name */
+extern const smla_command smla_commands[]; /* ends with a NULL name */
+
+extern const char *const smla_data_names[];   /* of smla_data_kind */
+extern const char *const smla_target_names[]; /* of snapmla_target */
+extern const char *const smla_order_names[];  /* of snapmla_emulator_order */
+
+/* NULL if there is none of that name. */
+const smla_command *smla_command_find(const char *name);
+/* Reads argv[0 … count - 1] into `settings`. Errors: INVALID_ARGUMENT, naming the option, the rule and, for an unknown
+ * option, the nearest known one; OUT_OF_MEMORY. */
+snapmla_status smla_options_parse(const smla_command *command, int count, char **argv, smla_settings *settings);
+
+/* The name in `names` (NULL-terminated) nearest to `text`, NULL if none is near. */
+const char *smla_nearest_name(const char *text, const char *const *names);
+
+void smla_help_program(FILE *out);
+void smla_help_command(FILE *out, const smla_command *command);
+
+/* Parsers of the option table; each writes the type that its name says. */
+snapmla_status smla_parse_flag(const smla_option *option, const char *text, void *field);   /* int */
+snapmla_status smla_parse_count(const smla_option *option, const char *text, void *field);  /* int32_t */
+snapmla_status smla_parse_seed(const smla_option *option, const char *text, void *field);   /* uint64_t */
+snapmla_status smla_parse_real(const smla_option *option, const char *text, void *field);   /* double */
+snapmla_status smla_parse_text(const smla_option *option, const char *text, void *field);   /* const char * */
+snapmla_status smla_parse_list(const smla_option *option, const char *text, void *field);   /* smla_text_list */
+snapmla_status smla_parse_choice(const smla_option *option, const char *text, void *field); /* int */
+
+/* Strict numbers, for options and for files of lengths: nothing before or after the digits. Zero on success. */
+int smla_read_integer(const char *text, size_t length, long long *number);
+
+#endif

@@ -1,0 +1,54 @@
+/* What the command line said, before any of it is checked against anything else. */
+#ifndef SMLA_CLI_SETTINGS_H
+#define SMLA_CLI_SETTINGS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct smla_text_list {
+  const char **items; /* the array is owned, the texts are argv's */
+  size_t count;
+} smla_text_list;
+
+/* The kinds of synthetic data; docs/cli.md describes them. */
+typedef enum smla_data_kind {
+  SMLA_DATA_NORMAL,
+  SMLA_DATA_SINK,
+  SMLA_DATA_UNIFORM,
+  SMLA_DATA_OUTLIER,
+  SMLA_DATA_KIND_COUNT
+} smla_data_kind;
+
+/* Numbers are 0, reals NaN, texts NULL and choices -1 where the option was not given. */
+typedef struct smla_settings {
+  int help, json, progress;
+
+  /* the problem */
+  int32_t heads, q_len, latent, rope, page, batch, max_context;
+  const char *format, *accuracy, *context, *templates;
+  smla_text_list variants;
+
+  /* the device */
+  const char *device;
+  uint64_t seed; /* 1 unless given */
+  int emulator_order;
+  int32_t emulator_sms;
+
+  /* sources and artifacts */
+  const char *family, *output;
+  int target, lines;
+
+  /* data and measurement */
+  int data;
+  double sigma, value_offset, softmax_scale;
+  int32_t steps, repeat, check;
+  int no_check, npy_bf16;
+  const char *input, *save_cache;
+  /* one .npy (or .safetensors with a tensor of that name) each */
+  const char *q_nope, *q_rope, *latent_rows, *rope_rows, *seqlens, *kv, *block_table;
+} smla_settings;
+
+void smla_settings_init(smla_settings *settings);
+void smla_settings_free(smla_settings *settings);
+
+#endif
