@@ -1,0 +1,60 @@
+/* The wgmma operations of a warpgroup, from their issue to the wait that covers them. */
+#ifndef SMLA_EMULATOR_TENSOR_H
+#define SMLA_EMULATOR_TENSOR_H
+
+#include "machine.h"
+
+/* A K-major operand in shared memory with the 128-byte swizzle, as a descriptor states it. */
+typedef struct smla_operand {
+  uint32_t offset; /* in the block's shared memory, of row 0 at the operation's first k */
+  uint32_t stride; /* between groups of 8 rows */
+  uint32_t rows;
+} smla_operand;
+
+/* One wgmma of 128 threads. */
+typedef struct smla_operation {
+  int line, type, n, accumulate, a_in_registers;
+  unsigned long long a_descriptor, b_descriptor;
+  smla_operand a, b;
+  uint32_t arrived; /* threads that issued it */
+  uint32_t first;   /* in the block: the thread that issued it first */
+  int executed;
+  smla_frag_header *d[SMLA_WARPGROUP];
+  const unsigned *a_registers[SMLA_WARPGROUP];
+  uint32_t a_values[SMLA_WARPGROUP][4];
+} smla_operation;
+
+struct smla_tensor_group {
+  smla_operation **ring; /* operation k is ring[k % capacity] */
+  uint64_t capacity;
+  uint64_t retired, issued; /* operations waited for; operations issued by any thread */
+  uint64_t complete;        /* operations issued by all threads */
+  uint64_t executed;
+  uint64_t committed;             /* groups committed by all threads */
+  uint64_t commits;               /* groups committed by any thread */
+  uint64_t group_end[64];         /* group g holds operations up to group_end[g % 64] */
+  int group_line[64];
+  uint32_t group_arrived[64];
+  uint64_t committed_end;         /* operations that committed groups hold */
+  uint64_t groups_retired;
+  uint32_t waiting;               /* threads in wgmma_wait */
+  int wait_line, wait_pending;
+  uint64_t register_changes;      /* setmaxnreg calls by any thread */
+  int register_count, register_raise, register_line;
+  uint32_t register_arrived;
+};
+
+/* Executes operations up to `end` in order, from shared memory and snapshots into the frags. */
+void smla_tensor_execute(smla_cluster *cluster, smla_block *block, smla_tensor_group *group, uint64_t end);
+
+/* Bytes of k that one operation covers. */
+#define SMLA_K_BYTES 32u
+
+/* The offset of 16 bytes of an operand: row, and byte in the operation's 32 bytes of k. The swizzle exclusive-ors address
+ * bits 4 to 6 with bits 7 to 9. */
+static inline uint32_t smla_operand_place(const smla_operand *operand, uint32_t row, uint32_t byte) {
+  const uint32_t place = operand->offset + row / 8 * operand->stride + row % 8 * 128 + byte;
+  return place ^ (place >> 3 & 0x70);
+}
+
+#endif
