@@ -9,5 +9,7 @@ smla_exit smla_command_build(const smla_settings *settings);
 smla_exit smla_command_run(const smla_settings *settings);
 smla_exit smla_command_verify(const smla_settings *settings);
 smla_exit smla_command_doctor(const smla_settings *settings);
+smla_exit smla_command_help(const smla_settings *settings);
+smla_exit smla_command_version(const smla_settings *settings);
 
 #endif

@@ -80,15 +80,17 @@ out:
   return status;
 }
 
-/* One length and --batch N: N requests of it. */
-static snapmla_status spread(smla_lengths *lengths, size_t *room, int32_t batch) {
+/* One length, or the default ones, and --batch N: N requests of them in turn. */
+static snapmla_status spread(smla_lengths *lengths, size_t *room, int32_t batch, int given) {
   snapmla_status status = SNAPMLA_OK;
-  if (!batch || batch == lengths->count) return SNAPMLA_OK;
-  if (lengths->count > 1)
+  int32_t count = lengths->count;
+  if (!batch || batch == count) return SNAPMLA_OK;
+  if (count > 1 && given)
     return smla_console_fail(SNAPMLA_INVALID_ARGUMENT,
                              "--batch %" PRId32 " with %" PRId32 " lengths in --context: give one length, or leave --batch out",
                              batch, lengths->count);
-  while (!status && lengths->count < batch) status = append(lengths, room, lengths->items[0]);
+  while (!status && lengths->count < batch) status = append(lengths, room, lengths->items[lengths->count % count]);
+  if (lengths->count > batch) lengths->count = batch;
   return status;
 }
 
@@ -105,7 +107,7 @@ snapmla_status smla_lengths_read(const smla_settings *settings, const char *othe
   } else {
     status = read_list(text, out, &room);
   }
-  if (!status) status = spread(out, &room, settings->batch);
+  if (!status) status = spread(out, &room, settings->batch, settings->context != NULL);
   if (status) smla_lengths_free(out);
   return status;
 }

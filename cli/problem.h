@@ -15,7 +15,8 @@ typedef struct smla_lengths {
 } smla_lengths;
 
 /* Reads --context (`otherwise` where it is not given) and --batch: with one length, each of --batch requests has it (of one,
- * where --batch is not given); with several, their number is the batch, and --batch may only agree.
+ * where --batch is not given), as with the lengths of
+ * `otherwise`, in turn; with several given, their number is the batch, and --batch may only agree.
  * Errors: INVALID_ARGUMENT, NOT_FOUND, IO, OUT_OF_MEMORY. */
 snapmla_status smla_lengths_read(const smla_settings *settings, const char *otherwise, smla_lengths *out);
 void smla_lengths_free(smla_lengths *lengths);
