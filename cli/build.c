@@ -84,6 +84,7 @@ static snapmla_status build_one(const smla_kernels *kernels, size_t i, const cha
   const char *error = status ? smla_console_reason() : NULL;
   if (list) add_row(list, variant, &report, compiled, error);
   else print_row(variant, &report, compiled, error);
+  fflush(stdout); /* in order with what is told on stderr */
   snapmla_artifact_destroy(artifact);
   return status;
 }

@@ -107,8 +107,9 @@ snapmla_status smla_path_make_directory(const char *path) {
   for (char *slash = copy;; *slash = '/') {
     slash = strchr(slash + 1, '/');
     if (slash) *slash = 0;
-    if (!smla_path_is_directory(copy) && mkdir(copy, 0777) && !(errno == EEXIST && smla_path_is_directory(copy))) {
-      status = smla_console_fail(SNAPMLA_IO, "cannot make the directory %s: %s", copy, strerror(errno));
+    if (!smla_path_is_directory(copy) && mkdir(copy, 0777) && !smla_path_is_directory(copy)) {
+      status = smla_console_fail(SNAPMLA_IO, "cannot make the directory %s: %s", copy,
+                                 errno == EEXIST ? "a file of that name exists" : strerror(errno));
       break;
     }
     if (!slash) break;
