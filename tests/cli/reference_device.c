@@ -144,7 +144,7 @@ snapmla_status snapmla_plan_append(const snapmla_plan *plan, const snapmla_appen
   }
   if (fault("cache") && args->tokens) {
     int64_t page = args->slot_mapping[args->tokens - 1] / plan->problem.page_tokens;
-    ((uint8_t *)args->kv)[page * args->page_stride + 5] ^= 1;
+    ((uint8_t *)args->kv)[page * args->page_stride + 5] = 0x11;
   }
   return SNAPMLA_OK;
 }
