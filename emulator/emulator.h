@@ -10,6 +10,7 @@
 #include <snapmla/status.h>
 
 #include "../templates/dialect/services.h"
+#include "model.h"
 
 typedef struct smla_emulator smla_emulator;
 
@@ -54,5 +55,8 @@ snapmla_status smla_emulator_launch(smla_emulator *emulator, const smla_launch *
 
 /* The fault report of the last launch, one line per fault, "" if none; valid until the next launch. */
 const char *smla_emulator_report(const smla_emulator *emulator);
+
+/* What one role, the threads of a warpgroup, did in the last launch, summed over blocks. */
+void smla_emulator_role(const smla_emulator *emulator, uint32_t warpgroup, smla_role *role);
 
 #endif

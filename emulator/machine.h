@@ -272,7 +272,7 @@ void smla_frag_remove(smla_frag_header *frag);
 void smla_frag_fault(smla_frag_header *frag, int index, int line);
 int smla_tensor_progress(smla_cluster *cluster);
 snapmla_status smla_tensor_prepare(smla_worker *worker);
-void smla_tensor_reset(smla_block *block);
+snapmla_status smla_tensor_reset(smla_block *block);
 void smla_tensor_free(smla_block *block);
 void smla_tensor_check_exit(smla_thread *thread);
 /* Names the wgmma that reads a shared offset, for a report. */

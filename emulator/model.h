@@ -24,8 +24,8 @@ typedef struct smla_block_cost {
 /* 1/256 cycles of one wgmma m64nN: `bf16`, or e4m3; A in registers, or in shared memory. */
 uint64_t smla_model_wgmma(int bf16, int n, int a_in_registers);
 
-/* Microseconds of a launch. Blocks go to multiprocessors in order, `cluster` at a time, each to those least loaded. */
-double smla_model_time(const smla_block_cost *blocks, uint64_t count, uint32_t cluster, uint32_t sms);
+/* Microseconds of a launch. Blocks go to multiprocessors in order, each to the one that is free first. */
+double smla_model_time(const smla_block_cost *blocks, uint64_t count, uint32_t sms);
 
 /* Cycles that a block occupies a multiprocessor for, its busiest resource's. */
 double smla_model_block_cycles(const smla_block_cost *block, uint32_t sms);

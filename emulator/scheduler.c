@@ -228,7 +228,7 @@ static void prepare_block(smla_worker *worker, smla_block *block, uint64_t index
   if (registers > 256) registers = 256;
   block->registers_free = 0;
   for (uint32_t i = 0; i < SMLA_MAX_THREADS / SMLA_WARPGROUP; i++) block->registers_of[i] = registers;
-  smla_tensor_reset(block);
+  if (smla_tensor_reset(block) != SNAPMLA_OK) worker->status = SNAPMLA_OUT_OF_MEMORY;
   for (uint32_t i = 0; i < launch->threads; i++) {
     smla_thread *thread = block->threads + i;
     const uint32_t slot = block->rank * launch->threads + i;
@@ -270,7 +270,7 @@ static void run_cluster(smla_worker *worker, uint64_t index) {
     }
   for (uint32_t i = 0; i < run->cluster_size; i++)
     prepare_block(worker, cluster->blocks + i, index * run->cluster_size + i);
-  run_fibres(cluster);
+  if (worker->status == SNAPMLA_OK) run_fibres(cluster);
 }
 
 /* Room for a cluster of the launch. */

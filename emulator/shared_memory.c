@@ -1,5 +1,6 @@
 #include "shared_memory.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -121,8 +122,7 @@ static const void *load_slowly(smla_thread *thread, uint32_t address, uint32_t b
   return block->shared.bytes + offset;
 }
 
-const void *smla_shared_load(unsigned address, unsigned bytes, int line) {
-  smla_thread *thread = smla_step(line);
+const void *smla_shared_load_of(smla_thread *thread, uint32_t address, uint32_t bytes, int line) {
   const smla_shared_memory *shared = &thread->block->shared;
   const uint32_t offset = address - SMLA_SHARED_BASE;
   *thread->shared_bytes += bytes;
@@ -166,8 +166,7 @@ static void *store_slowly(smla_thread *thread, uint32_t address, uint32_t bytes,
   return block->shared.bytes + offset;
 }
 
-void *smla_shared_store(unsigned address, unsigned bytes, int line) {
-  smla_thread *thread = smla_step(line);
+void *smla_shared_store_of(smla_thread *thread, uint32_t address, uint32_t bytes, int line) {
   smla_shared_memory *shared = &thread->block->shared;
   const uint32_t offset = address - SMLA_SHARED_BASE;
   *thread->shared_bytes += bytes;
@@ -180,6 +179,14 @@ void *smla_shared_store(unsigned address, unsigned bytes, int line) {
     }
   }
   return store_slowly(thread, address, bytes, line);
+}
+
+const void *smla_shared_load(unsigned address, unsigned bytes, int line) {
+  return smla_shared_load_of(smla_step(line), address, bytes, line);
+}
+
+void *smla_shared_store(unsigned address, unsigned bytes, int line) {
+  return smla_shared_store_of(smla_step(line), address, bytes, line);
 }
 
 unsigned smla_shared_address(unsigned byte_offset, int line) {

@@ -43,6 +43,9 @@ void smla_shared_free(smla_shared_memory *shared);
 /* Services. */
 const void *smla_shared_load(unsigned address, unsigned bytes, int line);
 void *smla_shared_store(unsigned address, unsigned bytes, int line);
+/* The same for a given thread, on behalf of a collective. */
+const void *smla_shared_load_of(smla_thread *thread, uint32_t address, uint32_t bytes, int line);
+void *smla_shared_store_of(smla_thread *thread, uint32_t address, uint32_t bytes, int line);
 unsigned smla_shared_address(unsigned byte_offset, int line);
 unsigned smla_shared_address_of_rank(unsigned address, unsigned rank, int line);
 

@@ -102,8 +102,10 @@ static void run_file(lua_State *L, smla_expansion *e, long file) {
 
 static void check_path(lua_State *L, const smla_sandbox *sandbox, const char *path, size_t length) {
   if (strlen(path) != length || !smla_path_is_plain(path))
-    luaL_error(L, "include: '%s' must be a path below the templates folder: names of letters, digits and '._-' between "
-                  "single slashes, none beginning with a dot", path);
+    luaL_error(L,
+               "include: '%s' must be a path below the templates folder: names of letters, digits and '._-' between "
+               "single slashes, none beginning with a dot",
+               path);
   long file = smla_store_find(sandbox->store, path);
   if (file < 0) luaL_error(L, "include: there is no template file '%s'", path);
   for (int i = 0; i < sandbox->include_depth; ++i)
@@ -219,8 +221,8 @@ int smla_expansion_run(lua_State *L) {
   luaL_ref(L, LUA_REGISTRYINDEX);
   long file = smla_store_find(sandbox->store, root);
   if (file < 0)
-    return smla_sandbox_raise(L, smla_fail(SNAPMLA_TEMPLATE, "%s: there is no such template file, which the family needs",
-                                           root));
+    return smla_sandbox_raise(
+        L, smla_fail(SNAPMLA_TEMPLATE, "%s: there is no such template file, which the family needs", root));
   write_head(L, e, variant, root);
   e->compiler = (smla_position){-1, 0};
   push_globals(L, e, space, variant);

@@ -28,7 +28,8 @@ static snapmla_status add_family(smla_generator *generator, const char *path) {
     name[length] = 0;
   }
   if (length > SMLA_NAME_MAX || !smla_name_is_plain(name))
-    return smla_fail(SNAPMLA_BAD_FORMAT, "template file '%s': a family's folder is named by a-z 0-9 _ up to %d characters", path,
+    return smla_fail(SNAPMLA_BAD_FORMAT,
+                     "template file '%s': a family's folder is named by a-z 0-9 _ up to %d characters", path,
                      SMLA_NAME_MAX);
   char *copy = malloc(length + 1);
   if (!copy) return smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: the family '%s'", name);
@@ -37,7 +38,9 @@ static snapmla_status add_family(smla_generator *generator, const char *path) {
   return SNAPMLA_OK;
 }
 
-static int compare_names(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
+static int compare_names(const void *a, const void *b) {
+  return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
 
 snapmla_status smla_generator_make(const smla_template_file *files, size_t count, const char *directory,
                                    smla_generator **out) {
@@ -144,7 +147,8 @@ snapmla_status smla_generator_resolve(const smla_generator *generator, const cha
                                       size_t setting_count, const char *override_text, smla_buffer *out) {
   snapmla_status status = check_family(generator, family);
   if (status) return status;
-  request asked = {.family = family, .settings = settings, .setting_count = setting_count, .override_text = override_text};
+  request asked = {
+      .family = family, .settings = settings, .setting_count = setting_count, .override_text = override_text};
   return ask(generator, resolve_body, &asked, out);
 }
 

@@ -7,7 +7,7 @@
 #include "sandbox.h"
 
 /* The work a pattern may be estimated to do, and how much of it counts as one step: estimates are far above the truth. */
-enum { MATCH_WORK_MAX = 4000000, MATCH_WORK_PER_STEP = 256 };
+enum { MATCH_WORK_MAX = 4000000, MATCH_WORK_PER_STEP = 64 };
 
 /* The standard function stands in upvalue 1 and runs in this one's frame, so that errors name it. */
 static int forward(lua_State *L) { return lua_tocfunction(L, lua_upvalueindex(1))(L); }
@@ -34,7 +34,8 @@ static int bounded_match(lua_State *L) {
   const char *pattern = luaL_checklstring(L, 2, &pattern_length);
   double work = match_work(subject, pattern, pattern_length);
   if (work > MATCH_WORK_MAX)
-    return luaL_error(L, "a pattern with so many repetitions is too slow on a text of %d characters: match less at a time",
+    return luaL_error(L,
+                      "a pattern with so many repetitions is too slow on a text of %d characters: match less at a time",
                       (int)subject);
   smla_sandbox_of(L)->steps += (uint64_t)work / MATCH_WORK_PER_STEP;
   return forward(L);

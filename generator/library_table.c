@@ -19,7 +19,8 @@ static int before(lua_State *L, int right, int left, int comparator) {
 }
 
 /* Merges from[low, middle) and from[middle, high) into `to`; both are stack indices of tables. */
-static void merge(lua_State *L, int from, int to, lua_Integer low, lua_Integer middle, lua_Integer high, int comparator) {
+static void merge(lua_State *L, int from, int to, lua_Integer low, lua_Integer middle, lua_Integer high,
+                  int comparator) {
   lua_Integer left = low, right = middle;
   for (lua_Integer k = low; k < high; ++k) {
     int take_right = left >= middle;

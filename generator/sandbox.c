@@ -65,8 +65,7 @@ void smla_sandbox_report(lua_State *L, smla_position position, const char *messa
   smla_sandbox *sandbox = smla_sandbox_of(L);
   report(sandbox, position, message);
   if (sandbox->error_count < SMLA_SANDBOX_MAX_ERRORS) return;
-  append(sandbox, "\n%s: more than %d errors: the rest is not shown", path_of(sandbox, position.file),
-         SMLA_SANDBOX_MAX_ERRORS - 1);
+  append(sandbox, "\n%s: %d errors: the rest is not shown", path_of(sandbox, position.file), SMLA_SANDBOX_MAX_ERRORS);
   smla_sandbox_raise(L, SNAPMLA_TEMPLATE);
 }
 
@@ -93,7 +92,8 @@ static void take_error(smla_sandbox *sandbox, int code) {
   }
   if (code == LUA_ERRERR) {
     sandbox->failed = sandbox->position;
-    snprintf(sandbox->message, sizeof sandbox->message, "an error within the handling of an error (recursion too deep?)");
+    snprintf(sandbox->message, sizeof sandbox->message,
+             "an error within the handling of an error (recursion too deep?)");
   }
 }
 
@@ -171,7 +171,7 @@ snapmla_status smla_sandbox_open(smla_sandbox *sandbox, const smla_store *store)
   if (!sandbox->lua) return smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a Lua state");
   *(smla_sandbox **)lua_getextraspace(sandbox->lua) = sandbox;
   snapmla_status status = smla_sandbox_run(sandbox, push_library, NULL);
-  lua_sethook(sandbox->lua, smla_sandbox_hook, LUA_MASKCOUNT | LUA_MASKLINE, 100);
+  lua_sethook(sandbox->lua, smla_sandbox_hook, LUA_MASKCOUNT | LUA_MASKLINE, SMLA_SANDBOX_TICK);
   return status;
 }
 

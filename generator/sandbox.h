@@ -16,10 +16,12 @@
 #include "store.h"
 
 enum {
-  SMLA_SANDBOX_MEMORY = 64 << 20,  /* bytes a script may hold */
-  SMLA_SANDBOX_STEPS = 20000000,   /* VM instructions; 16 allocated bytes count as one, so that huge texts end too */
+  SMLA_SANDBOX_MEMORY = 64 << 20, /* bytes a script may hold */
+  SMLA_SANDBOX_STEPS = 10000000,  /* VM instructions; 16 allocated bytes count as one, so that huge texts end too */
+  SMLA_SANDBOX_TICK = 100,        /* steps between two looks at the limits */
+  SMLA_SANDBOX_MAX_CALLS = 10000, /* calls within each other: a runaway recursion is named before its memory is out */
   SMLA_SANDBOX_MAX_ERRORS = 20,
-  SMLA_SANDBOX_MAX_INCLUDES = 32   /* files open within each other */
+  SMLA_SANDBOX_MAX_INCLUDES = 32 /* files open within each other */
 };
 
 typedef struct smla_position {
@@ -31,9 +33,9 @@ typedef struct smla_sandbox {
   const smla_store *store;
   lua_State *lua;
   locale_t caller_locale;
-  size_t memory; /* bytes held */
-  uint64_t steps;
-  int starved; /* the system refused memory at some time */
+  size_t memory;          /* bytes held */
+  uint64_t steps, ticks;  /* ticks: calls of the step hook */
+  int starved;            /* the system refused memory at some time */
   snapmla_status status;  /* not OK: unwinding; every protected call passes it on */
   smla_position position; /* of the line being run, for errors that unwind before it can be asked for */
   smla_position failed;   /* of the error being reported, found by smla_sandbox_handler */

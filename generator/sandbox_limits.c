@@ -44,27 +44,38 @@ static long file_of_chunk(const smla_sandbox *sandbox, const char *name) {
   return file >= 0 && (size_t)file < sandbox->store->count ? file : -1;
 }
 
-void smla_sandbox_hook(lua_State *L, lua_Debug *activation) {
+static void note_position(smla_sandbox *sandbox, lua_State *L, lua_Debug *activation) {
+  lua_getinfo(L, "Sl", activation);
+  long file = file_of_chunk(sandbox, activation->source);
+  if (file >= 0) sandbox->position = (smla_position){file, activation->currentline};
+}
+
+/* Ends the run at the line that is running. Once is enough: what unwinds may run a little further script, to the same end. */
+static void stop(lua_State *L, lua_Debug *activation, const char *format, int limit) {
   smla_sandbox *sandbox = smla_sandbox_of(L);
-  if (activation->event == LUA_HOOKLINE) {
-    if (!lua_getinfo(L, "S", activation)) return;
-    long file = file_of_chunk(sandbox, activation->source);
-    if (file >= 0) sandbox->position = (smla_position){file, activation->currentline};
-    return;
-  }
-  sandbox->steps += 100;
-  if (sandbox->steps <= SMLA_SANDBOX_STEPS) return;
   if (!sandbox->status) {
-    lua_getinfo(L, "Sl", activation);
-    long file = file_of_chunk(sandbox, activation->source);
-    if (file >= 0) sandbox->position = (smla_position){file, activation->currentline};
-    sandbox->status = SNAPMLA_TEMPLATE;
     char text[128];
-    snprintf(text, sizeof text, "the script ran for more than %d steps: does a loop not end?", SMLA_SANDBOX_STEPS);
+    note_position(sandbox, L, activation);
+    snprintf(text, sizeof text, format, limit);
+    sandbox->status = SNAPMLA_TEMPLATE;
     smla_sandbox_report(L, sandbox->position, text);
   }
   lua_pushnil(L);
   lua_error(L);
+}
+
+void smla_sandbox_hook(lua_State *L, lua_Debug *activation) {
+  smla_sandbox *sandbox = smla_sandbox_of(L);
+  if (activation->event == LUA_HOOKLINE) {
+    note_position(sandbox, L, activation);
+    return;
+  }
+  sandbox->steps += SMLA_SANDBOX_TICK;
+  if (sandbox->steps > SMLA_SANDBOX_STEPS)
+    stop(L, activation, "the script ran for more than %d steps: does a loop not end?", SMLA_SANDBOX_STEPS);
+  lua_Debug deepest;
+  if (++sandbox->ticks % 64 == 0 && lua_getstack(L, SMLA_SANDBOX_MAX_CALLS, &deepest))
+    stop(L, activation, "calls are more than %d deep: does a recursion not end?", SMLA_SANDBOX_MAX_CALLS);
 }
 
 /* Skips the "t<index>:<line>: " that Lua puts before a message, and tells the position in it. */
@@ -84,9 +95,7 @@ int smla_sandbox_handler(lua_State *L) {
   const char *message;
   sandbox->failed = (smla_position){-1, 0};
   switch (lua_type(L, 1)) {
-  case LUA_TSTRING:
-    message = strip_position(sandbox, lua_tostring(L, 1), &sandbox->failed);
-    break;
+  case LUA_TSTRING: message = strip_position(sandbox, lua_tostring(L, 1), &sandbox->failed); break;
   case LUA_TNUMBER:
     snprintf(number, sizeof number, "error(%.17g)", (double)lua_tonumber(L, 1));
     message = number;

@@ -60,8 +60,10 @@ static void take_quantity(lua_State *L, smla_space *space, const char *name, int
   lua_Integer integer;
   int is_integer = 0;
   if (!smla_name_is_plain(name) || smla_space_name_is_taken(name) || smla_space_axis(space, name, strlen(name))) {
-    smla_sandbox_report_file(L, space->file, "derived: '%s' cannot name a quantity: a-z 0-9 _ up to %d characters, no axis, "
-                             "no word of Lua or of templates", name, SMLA_NAME_MAX);
+    smla_sandbox_report_file(L, space->file,
+                             "derived: '%s' cannot name a quantity: a-z 0-9 _ up to %d characters, no axis, "
+                             "no word of Lua or of templates",
+                             name, SMLA_NAME_MAX);
     return;
   }
   if (lua_type(L, -1) == LUA_TNUMBER) {
@@ -117,7 +119,8 @@ static void ask_rule(lua_State *L, const smla_space *space, const smla_point *po
   lua_pushvalue(L, d);
   if (!smla_sandbox_call(L, 2, 1)) smla_sandbox_stop_on_errors(L);
   if (!lua_isboolean(L, -1)) {
-    smla_sandbox_report_file(L, space->file, "rule '%s': legal must return true or false, not %s", name, luaL_typename(L, -1));
+    smla_sandbox_report_file(L, space->file, "rule '%s': legal must return true or false, not %s", name,
+                             luaL_typename(L, -1));
     smla_sandbox_stop_on_errors(L);
   }
   if (lua_toboolean(L, -1)) return;
@@ -128,7 +131,8 @@ static void ask_rule(lua_State *L, const smla_space *space, const smla_point *po
     lua_pushvalue(L, d);
     if (!smla_sandbox_call(L, 2, 1)) smla_sandbox_stop_on_errors(L);
     if (lua_type(L, -1) != LUA_TSTRING) {
-      smla_sandbox_report_file(L, space->file, "rule '%s': reason must return a text, not %s", name, luaL_typename(L, -1));
+      smla_sandbox_report_file(L, space->file, "rule '%s': reason must return a text, not %s", name,
+                               luaL_typename(L, -1));
       smla_sandbox_stop_on_errors(L);
     }
   }

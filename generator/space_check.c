@@ -9,10 +9,10 @@
 
 /* Names that an axis or a quantity cannot have: they mean something else where the value would be used. */
 static const char *const taken[] = {
-    "target", "variant", "family", "entry",  "include", "ipairs", "select", "tostring", "tonumber", "type",  "assert", "error",
-    "string", "table",   "math",   "pad",    "and",     "break",  "do",     "else",     "elseif",   "end",   "false",  "for",
-    "function", "goto",  "if",     "in",     "local",   "nil",    "not",    "or",       "repeat",   "return", "then",  "true",
-    "until",  "while",   "sorted_pairs"};
+    "target", "variant", "family", "entry",  "include",  "ipairs", "select", "tostring", "tonumber",    "type",
+    "assert", "error",   "string", "table",  "math",     "pad",    "and",    "break",    "do",          "else",
+    "elseif", "end",     "false",  "for",    "function", "goto",   "if",     "in",       "local",       "nil",
+    "not",    "or",      "repeat", "return", "then",     "true",   "until",  "while",    "sorted_pairs"};
 
 int smla_space_name_is_taken(const char *name) {
   for (size_t i = 0; i < sizeof taken / sizeof *taken; ++i)
@@ -62,15 +62,16 @@ static void only_fields(const checked *c, const char *const *known) {
     size_t i = 0;
     while (key && known[i] && strcmp(known[i], key)) ++i;
     if (!key || !known[i])
-      smla_sandbox_report_file(c->L, c->space->file, "%s has an unknown field '%s'", c->where, key ? key : "(not a name)");
+      smla_sandbox_report_file(c->L, c->space->file, "%s has an unknown field '%s'", c->where,
+                               key ? key : "(not a name)");
   }
 }
 
 static int value_text_is_plain(const char *text, size_t length) {
   if (!length || length > SMLA_SPACE_MAX_VALUE_TEXT) return 0;
   for (size_t i = 0; i < length; ++i)
-    if (!(text[i] >= 'a' && text[i] <= 'z') && !(text[i] >= 'A' && text[i] <= 'Z') && !(text[i] >= '0' && text[i] <= '9') &&
-        text[i] != '_' && text[i] != '.' && text[i] != '-')
+    if (!(text[i] >= 'a' && text[i] <= 'z') && !(text[i] >= 'A' && text[i] <= 'Z') &&
+        !(text[i] >= '0' && text[i] <= '9') && text[i] != '_' && text[i] != '.' && text[i] != '-')
       return 0;
   return 1;
 }
@@ -83,8 +84,10 @@ static const char *axis_value(const checked *c, smla_axis *axis, size_t position
   int is_integer = lua_isinteger(L, -1);
   if (is_integer || lua_type(L, -1) == LUA_TSTRING) text = lua_tolstring(L, -1, &length);
   if (!text || !value_text_is_plain(text, length)) {
-    smla_sandbox_report_file(L, c->space->file, "%s: values[%zu] must be an integer or a text of 1..%d characters out of "
-                             "A-Z a-z 0-9 _ . -", c->where, position, SMLA_SPACE_MAX_VALUE_TEXT);
+    smla_sandbox_report_file(L, c->space->file,
+                             "%s: values[%zu] must be an integer or a text of 1..%d characters out of "
+                             "A-Z a-z 0-9 _ . -",
+                             c->where, position, SMLA_SPACE_MAX_VALUE_TEXT);
     text = NULL;
   } else if (axis->value_count && is_integer != axis->is_integer) {
     smla_sandbox_report_file(L, c->space->file, "%s: values are all integers or all texts, not both", c->where);
@@ -110,8 +113,10 @@ static void check_axis(lua_State *L, smla_space *space, size_t number) {
   axis->name = text_field(&c, "name");
   if (*axis->name) {
     if (!smla_name_is_plain(axis->name) || smla_space_name_is_taken(axis->name))
-      smla_sandbox_report_file(L, space->file, "%s: '%s' cannot be an axis name: a-z 0-9 _ up to %d characters, no word of "
-                               "Lua or of templates", c.where, axis->name, SMLA_NAME_MAX);
+      smla_sandbox_report_file(L, space->file,
+                               "%s: '%s' cannot be an axis name: a-z 0-9 _ up to %d characters, no word of "
+                               "Lua or of templates",
+                               c.where, axis->name, SMLA_NAME_MAX);
     if (smla_space_axis(space, axis->name, strlen(axis->name)))
       smla_sandbox_report_file(L, space->file, "%s: a second axis '%s'", c.where, axis->name);
     snprintf(c.where, sizeof c.where, "axis '%.50s'", axis->name);

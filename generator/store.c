@@ -59,10 +59,11 @@ static char *copy_of(const char *data, size_t length) {
 
 snapmla_status smla_store_put(smla_store *store, const char *path, const char *text, size_t length) {
   if (!smla_path_is_plain(path))
-    return smla_fail(SNAPMLA_BAD_FORMAT, "template file '%.200s': a name has letters, digits and '._-' only: rename it", path);
+    return smla_fail(SNAPMLA_BAD_FORMAT, "template file '%.200s': a name has letters, digits and '._-' only: rename it",
+                     path);
   if (length > SMLA_STORE_MAX_FILE_BYTES)
-    return smla_fail(SNAPMLA_BAD_FORMAT, "template file '%s': %zu bytes, at most %d are allowed: split it", path, length,
-                     SMLA_STORE_MAX_FILE_BYTES);
+    return smla_fail(SNAPMLA_BAD_FORMAT, "template file '%s': %zu bytes, at most %d are allowed: split it", path,
+                     length, SMLA_STORE_MAX_FILE_BYTES);
   size_t at = lower_bound(store, path);
   int present = at < store->count && !strcmp(store->files[at].path, path);
   if (!present && store->count == SMLA_STORE_MAX_FILES)

@@ -99,7 +99,8 @@ static int is_word(char c) {
 static void refuse_environment(parser *p, size_t at, size_t end) {
   static const char word[] = "_ENV";
   for (size_t i = at; i + 4 <= end; ++i)
-    if (!memcmp(p->text + i, word, 4) && (i == at || !is_word(p->text[i - 1])) && (i + 4 == end || !is_word(p->text[i + 4])))
+    if (!memcmp(p->text + i, word, 4) && (i == at || !is_word(p->text[i - 1])) &&
+        (i + 4 == end || !is_word(p->text[i + 4])))
       fault(p, "_ENV is not available to templates");
 }
 

@@ -24,9 +24,7 @@ int smla_value_text(lua_State *L, int index, char *text, size_t capacity, const 
   lua_Integer integer;
   *out = text;
   switch (lua_type(L, index)) {
-  case LUA_TSTRING:
-    *out = lua_tolstring(L, index, length);
-    return 1;
+  case LUA_TSTRING: *out = lua_tolstring(L, index, length); return 1;
   case LUA_TBOOLEAN:
     *length = (size_t)snprintf(text, capacity, "%s", lua_toboolean(L, index) ? "true" : "false");
     return 1;
@@ -41,11 +39,7 @@ int smla_value_text(lua_State *L, int index, char *text, size_t capacity, const 
       *length = number_text(lua_tonumber(L, index), text, capacity);
     }
     return 1;
-  case LUA_TNIL:
-    *problem = "the value is nil";
-    return 0;
-  default:
-    *problem = lua_pushfstring(L, "a %s has no text", luaL_typename(L, index));
-    return 0;
+  case LUA_TNIL: *problem = "the value is nil"; return 0;
+  default: *problem = lua_pushfstring(L, "a %s has no text", luaL_typename(L, index)); return 0;
   }
 }

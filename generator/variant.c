@@ -28,9 +28,10 @@ snapmla_status smla_variant_family(const char *text, char family[SMLA_NAME_MAX +
   char name[SMLA_NAME_MAX + 2];
   snprintf(name, sizeof name, "%.*s", (int)(length < sizeof name ? length : sizeof name), text);
   if (!smla_name_is_plain(name))
-    return smla_fail(SNAPMLA_INVALID_ARGUMENT,
-                     "variant text '%.*s': it must begin with a family's name and a colon: family:axis=value,axis=value",
-                     SHOWN, text);
+    return smla_fail(
+        SNAPMLA_INVALID_ARGUMENT,
+        "variant text '%.*s': it must begin with a family's name and a colon: family:axis=value,axis=value", SHOWN,
+        text);
   memcpy(family, name, length + 1);
   return SNAPMLA_OK;
 }
@@ -38,8 +39,8 @@ snapmla_status smla_variant_family(const char *text, char family[SMLA_NAME_MAX +
 snapmla_status smla_variant_text(const smla_space *space, const smla_point *point, smla_buffer *out) {
   snapmla_status status = smla_buffer_append_text(out, space->family);
   for (size_t i = 0; i < space->axis_count && !status; ++i)
-    status = smla_buffer_printf(out, "%c%s=%s", i ? ',' : ':', space->axes[i].name,
-                                space->axes[i].values[point->chosen[i]]);
+    status =
+        smla_buffer_printf(out, "%c%s=%s", i ? ',' : ':', space->axes[i].name, space->axes[i].values[point->chosen[i]]);
   return status;
 }
 
@@ -52,7 +53,8 @@ static void list_text(char *out, size_t capacity, const smla_space *space, const
                              axis ? axis->values[i] : space->axes[i].name);
 }
 
-static void choose(lua_State *L, smla_space *space, smla_axis *axis, const char *value, size_t length, smla_point *point) {
+static void choose(lua_State *L, smla_space *space, smla_axis *axis, const char *value, size_t length,
+                   smla_point *point) {
   long index = smla_axis_value(axis, value, length);
   if (index < 0) {
     char legal[2048];
@@ -67,8 +69,8 @@ static void apply_settings(lua_State *L, smla_space *space, const smla_setting *
                            smla_point *point) {
   for (size_t i = 0; i < count; ++i) {
     if (!settings[i].name || !settings[i].value)
-      smla_sandbox_raise(L, smla_fail(SNAPMLA_INVALID_ARGUMENT, "%s: setting %zu lacks its name or its value",
-                                      space->family, i));
+      smla_sandbox_raise(
+          L, smla_fail(SNAPMLA_INVALID_ARGUMENT, "%s: setting %zu lacks its name or its value", space->family, i));
     smla_axis *axis = smla_space_axis(space, settings[i].name, strlen(settings[i].name));
     if (axis) choose(L, space, axis, settings[i].value, strlen(settings[i].value), point);
   }
@@ -80,8 +82,8 @@ static void apply_pair(lua_State *L, smla_space *space, const char *pair, size_t
   int shown = (int)(length < SHOWN ? length : SHOWN);
   const char *equals = memchr(pair, '=', length);
   if (!equals || equals == pair || equals + 1 == pair + length)
-    smla_sandbox_raise(L, smla_fail(SNAPMLA_INVALID_ARGUMENT, "variant of '%s': '%.*s' should read axis=value", space->family,
-                                    shown, pair));
+    smla_sandbox_raise(L, smla_fail(SNAPMLA_INVALID_ARGUMENT, "variant of '%s': '%.*s' should read axis=value",
+                                    space->family, shown, pair));
   size_t name_length = (size_t)(equals - pair);
   smla_axis *axis = smla_space_axis(space, pair, name_length);
   if (!axis) {
@@ -91,8 +93,8 @@ static void apply_pair(lua_State *L, smla_space *space, const char *pair, size_t
                                     (int)(name_length < SHOWN ? name_length : SHOWN), pair, *known ? known : "none"));
   }
   if (seen[axis - space->axes]++)
-    smla_sandbox_raise(L, smla_fail(SNAPMLA_INVALID_ARGUMENT, "variant of '%s': axis '%s' stands twice", space->family,
-                                    axis->name));
+    smla_sandbox_raise(
+        L, smla_fail(SNAPMLA_INVALID_ARGUMENT, "variant of '%s': axis '%s' stands twice", space->family, axis->name));
   choose(L, space, axis, equals + 1, length - name_length - 1, point);
 }
 
@@ -105,8 +107,9 @@ void smla_variant_choose(lua_State *L, smla_space *space, const smla_setting *se
   char family[SMLA_NAME_MAX + 1];
   smla_sandbox_check(L, smla_variant_family(text, family));
   if (strcmp(family, space->family))
-    smla_sandbox_raise(L, smla_fail(SNAPMLA_INVALID_ARGUMENT, "variant text '%.*s' is of the family '%s', wanted is one of '%s'",
-                                    SHOWN, text, family, space->family));
+    smla_sandbox_raise(
+        L, smla_fail(SNAPMLA_INVALID_ARGUMENT, "variant text '%.*s' is of the family '%s', wanted is one of '%s'",
+                     SHOWN, text, family, space->family));
   text += strlen(family);
   if (!*text) return; /* the family alone: its defaults */
   unsigned char seen[SMLA_SPACE_MAX_AXES] = {0};

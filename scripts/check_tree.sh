@@ -1,5 +1,6 @@
 #!/bin/sh
-# What can be said of the tree without building it: no machine's own paths, no dead links in documents, no overlong files.
+# What can be said of the tree without building it: no machine's own paths, no dead references to documents, one reader of
+# the environment, no overlong files.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
@@ -31,6 +32,11 @@ done
 for page in $(printf '%s\n' "$files" | grep -E '\.(c|h|lua|tmpl|inc|sh|cmake|txt)$' | xargs grep -hoE 'docs/[a-z_]+\.md' | sort -u); do
   [ -e "$page" ] || complain "$page: referred to, but not there: $(printf '%s\n' "$files" | xargs grep -l "$page" | tr '\n' ' ')"
 done
+
+# The environment is read in one file.
+found=$(printf '%s\n' "$files" | grep -E '\.[ch]$' | grep -v -e '^tests/' -e '^util/env.c$' | xargs grep -nE '\b(secure_)?getenv *\(' || true)
+[ -z "$found" ] || complain "the environment is read by smla_env (util/env.h) alone:
+$found"
 
 # One concept per file.
 for file in $(printf '%s\n' "$files" | grep -E '\.(c|h|lua|tmpl|inc|sh|cmake)$' | grep -v '^generated/'); do

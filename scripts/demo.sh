@@ -21,8 +21,7 @@ step "2. build"
 begun=$(now)
 mkdir -p build
 # The demo needs no tests; a folder that is already configured stays as it is.
-[ -f build/release/CMakeCache.txt ] || set -- -DSNAPMLA_TESTS=OFF
-[ -f build/release/CMakeCache.txt ] && set --
+if [ -f build/release/CMakeCache.txt ]; then set --; else set -- -DSNAPMLA_TESTS=OFF; fi
 if ! { cmake --preset release "$@" && cmake --build --preset release; } >build/demo-build.log 2>&1; then
   tail -n 40 build/demo-build.log >&2
   die "the build failed (the whole log: build/demo-build.log)"
@@ -41,22 +40,9 @@ esac
 
 step "4. decode on $device: requests of $lengths tokens"
 begun=$(now)
-"$program" run --device "$device" --heads 128 --latent 512 --rope 64 --context "$lengths" --progress --json \
-  >build/demo.json
+"$program" run --device "$device" --heads 128 --latent 512 --rope 64 --context "$lengths" --progress
 code=$?
-[ "$code" = 0 ] || { cat build/demo.json; die "snapmla run ended with $code"; }
-value() { json_field "$1" <build/demo.json; }
-
-cat <<TXT
-
-variant   $(value variant)
-device    $(value device)
-error     relative L2 $(value rel_l2) against the double-precision oracle of the same quantised data (limit 3.5e-2)
-          lse $(value lse_abs) absolute
-bytes     $(value bytes) moved
-time      $(value time_us) us, $(value time_kind)
-ok        $(value ok)
-
-$(($(now) - begun)) s of this machine's time, the oracle's included. All of it as JSON: build/demo.json
-TXT
-[ "$(value ok)" = true ]
+say
+say "$(($(now) - begun)) s of this machine's time, in which the data was made, appended to the cache, decoded, and compared with the"
+say "double-precision oracle of the same quantised data. A time is measured on a GPU and modelled on the emulator."
+exit $code

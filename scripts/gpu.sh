@@ -81,7 +81,7 @@ if ! part first-run 60 "$program" run --device "$device" --heads 16 --context 70
 fi
 
 if [ -x "$build/bin/snapmla-conformance" ]; then
-  gpu_part conformance 60 "$build/bin/snapmla-conformance" --device "$device" --output "$out/conformance"
+  part conformance 60 "$build/bin/snapmla-conformance" --device "$device"
 else
   skip conformance "$build/bin/snapmla-conformance is not built"
 fi

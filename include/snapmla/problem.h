@@ -32,8 +32,8 @@ typedef struct snapmla_problem {
   int32_t page_tokens; /* tokens per page of the cache: 64 or 128 */
   snapmla_kv_format kv_format;
   snapmla_accuracy accuracy;
-  int32_t max_batch;   /* the most requests of one call */
-  int32_t max_context; /* the most tokens of one request, new ones included */
+  int32_t max_batch;   /* the most requests of one call, 1..4096 */
+  int32_t max_context; /* the most tokens of one request, new ones included, 1..1048576 */
   uint32_t flags;      /* 0 */
 } snapmla_problem;
 

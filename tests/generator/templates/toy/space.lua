@@ -16,7 +16,9 @@ return {
     },
     {
       name = "buffers_fit",
-      reason = function(v, d) return d.smem_bytes .. " bytes of shared memory for " .. v.stages .. " stages, 1024 are there" end,
+      reason = function(v, d)
+        return d.smem_bytes .. " bytes of shared memory for " .. v.stages .. " stages, 1024 are there"
+      end,
       legal = function(_, d) return d.smem_bytes <= 1024 end,
     },
   },

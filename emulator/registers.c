@@ -1,0 +1,61 @@
+/* setmaxnreg: a warpgroup gives registers back to the block's pool, or waits for them. */
+#include "fault.h"
+#include "tensor.h"
+
+static void take_or_wait(smla_thread *thread, uint32_t count, int line) {
+  smla_block *block = thread->block;
+  const uint32_t index = thread->index / SMLA_WARPGROUP;
+  while (block->registers_of[index] < count &&
+         (uint64_t)(count - block->registers_of[index]) * SMLA_WARPGROUP > block->registers_free)
+    smla_thread_wait(thread, SMLA_WAITS_REGISTERS, "registers_raise", count, line);
+  if (count > block->registers_of[index]) block->registers_free -= (count - block->registers_of[index]) * SMLA_WARPGROUP;
+  block->registers_of[index] = count;
+}
+
+/* Registers were given back: those who wait for some may look again. */
+static void wake_waiters(smla_block *block) {
+  for (uint32_t i = 0; i < block->thread_count; i++)
+    if (block->threads[i].wait == SMLA_WAITS_REGISTERS) smla_thread_wake(block->threads + i);
+}
+
+void smla_registers(int count, int raise, int line) {
+  smla_thread *thread = smla_step(line);
+  smla_block *block = thread->block;
+  smla_cluster *cluster = block->cluster;
+  const uint32_t index = thread->index / SMLA_WARPGROUP;
+  const char *what = raise ? "registers_raise" : "registers_lower";
+  if ((index + 1) * SMLA_WARPGROUP > block->thread_count)
+    smla_fault_end(cluster, SMLA_FAULT_REGISTERS, line, "%s of %s needs a warpgroup of 128 threads; the block has %u", what,
+                   smla_thread_name(thread), block->thread_count);
+  smla_tensor_group *group = block->tensor[index];
+  if (count < 24 || count > 256 || count % 8 != 0)
+    smla_fault_end(cluster, SMLA_FAULT_REGISTERS, line, "%s of %s to %d: a multiple of 8 from 24 to 256 is legal", what,
+                   smla_thread_name(thread), count);
+  if (thread->register_changes++ == group->register_changes) {
+    if (group->register_changes && group->register_arrived != SMLA_WARPGROUP)
+      smla_fault_end(cluster, SMLA_FAULT_REGISTERS, line, "%s calls %s at line %d before all of its warpgroup has called that of line %d",
+                     smla_thread_name(thread), what, line, group->register_line);
+    group->register_changes++;
+    group->register_count = count;
+    group->register_raise = raise;
+    group->register_line = line;
+    group->register_arrived = 0;
+  } else if (group->register_count != count || group->register_raise != raise || group->register_line != line) {
+    smla_fault_end(cluster, SMLA_FAULT_REGISTERS, line,
+                   "%s asks for %d registers at line %d, other threads of its warpgroup for %d at line %d: a whole warpgroup must "
+                   "ask for the same",
+                   smla_thread_name(thread), count, line, group->register_count, group->register_line);
+  }
+  if (++group->register_arrived != SMLA_WARPGROUP) return;
+  const uint32_t held = block->registers_of[index], wanted = (uint32_t)count;
+  if (raise ? wanted < held : wanted > held)
+    smla_fault_end(cluster, SMLA_FAULT_REGISTERS, line, "%s of warpgroup %u to %d registers, which holds %u", what, index, count,
+                   held);
+  if (raise) {
+    take_or_wait(thread, wanted, line);
+    return;
+  }
+  block->registers_free += (held - wanted) * SMLA_WARPGROUP;
+  block->registers_of[index] = wanted;
+  wake_waiters(block);
+}

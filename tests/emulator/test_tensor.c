@@ -1,0 +1,83 @@
+/* wgmma and matrix loads: layouts against docs/dialect.md, arithmetic against mma.h. */
+#include <string.h>
+
+#include "cmocka_all.h"
+#include "kernel_object.h"
+#include "mma.h"
+
+static kernel_object kernel;
+static _Alignas(64) unsigned char image[8192 + 32768], out[65536];
+static unsigned char rows[64 + 256][128]; /* A, then B, as plain rows */
+
+static int setup(void **state) {
+  (void)state;
+  kernel = kernel_object_load("tensor");
+  uint32_t seed = 1;
+  for (uint32_t row = 0; row < 64 + 256; row++)
+    for (uint32_t byte = 0; byte < 128; byte++) {
+      seed = seed * 1664525 + 1013904223;
+      /* Small values as e4m3 and, in pairs, as bf16: exponents near the middle. */
+      rows[row][byte] = (unsigned char)((byte & 1 ? 0x38 : 0x30) + (seed >> 24 & 0x0f) + (seed >> 16 & 0x80));
+      const uint32_t tile = row < 64 ? 0 : 8192, in_tile = row < 64 ? row : row - 64;
+      image[tile + smla_swizzle128(in_tile * 128 + byte)] = rows[row][byte];
+    }
+  return 0;
+}
+
+static int teardown(void **state) {
+  (void)state;
+  kernel_object_unload(&kernel);
+  return 0;
+}
+
+static void test_products(void **state) {
+  (void)state;
+  static const int sizes[] = {8, 16, 32, 64, 128, 256};
+  static float expected[64 * 256];
+  for (uint32_t which = 0; which < 24; which++)
+    for (uint32_t accumulate = 0; accumulate < 2; accumulate++) {
+      const int n = sizes[which / 4];
+      kernel_run run = {.which = which, .count = accumulate, .in = image, .in_bytes = sizeof image, .out = out,
+                        .out_bytes = sizeof out};
+      kernel_object_run_all(&kernel, &run, 0);
+      for (int i = 0; i < 64 * n; i++) expected[i] = 100.f;
+      for (int k = 0; k < 4; k++) {
+        static _Alignas(64) uint8_t a[64 * 32], b[256 * 32];
+        for (int row = 0; row < 64; row++) memcpy(a + row * 32, rows[row] + k * 32, 32);
+        for (int row = 0; row < n; row++) memcpy(b + row * 32, rows[64 + row] + k * 32, 32);
+        if (which % 4 >= 2)
+          smla_mma_bf16(expected, (const uint16_t *)(const void *)a, (const uint16_t *)(const void *)b, n, k || accumulate);
+        else
+          smla_mma_e4m3(expected, a, b, n, k || accumulate);
+      }
+      assert_memory_equal(out, expected, sizeof(float) * 64 * (size_t)n);
+      assert_int_equal(run.counters.tensor_flops, 4 * 2 * 64 * n * (which % 4 >= 2 ? 16 : 32));
+    }
+}
+
+static void test_matrices(void **state) {
+  (void)state;
+  kernel_run run = {.which = 24, .in = image, .in_bytes = sizeof image, .out = out, .out_bytes = sizeof out};
+  kernel_object_run_all(&kernel, &run, 0);
+  for (uint32_t t = 0; t < 128; t++) {
+    const unsigned char *warp = image + t / 32 * 512;
+    const uint32_t major = t % 32 / 4, minor = t % 4 * 2;
+    for (uint32_t j = 0; j < 4; j++) {
+      const unsigned char *matrix = warp + j * 128;
+      const unsigned char plain[4] = {matrix[major * 16 + minor * 2], matrix[major * 16 + minor * 2 + 1],
+                                      matrix[major * 16 + minor * 2 + 2], matrix[major * 16 + minor * 2 + 3]};
+      const unsigned char across[4] = {matrix[minor * 16 + major * 2], matrix[minor * 16 + major * 2 + 1],
+                                       matrix[minor * 16 + 16 + major * 2], matrix[minor * 16 + 17 + major * 2]};
+      assert_memory_equal(out + t * 32 + j * 4, plain, 4);
+      assert_memory_equal(out + t * 32 + 16 + j * 4, across, 4);
+    }
+    /* Stored again, either way gives the rows back. */
+    assert_memory_equal(out + 4096 + t * 32, image + t * 16, 16);
+    assert_memory_equal(out + 4096 + t * 32 + 16, image + t * 16, 16);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_products), cmocka_unit_test(test_matrices)};
+  return cmocka_run_group_tests(tests, setup, teardown);
+}

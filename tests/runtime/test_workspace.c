@@ -1,0 +1,73 @@
+#include "cmocka_all.h"
+
+#include "workspace.h"
+
+static snapmla_problem problem_of(int32_t heads, int32_t q_len, int32_t latent, int32_t batch) {
+  snapmla_problem p;
+  snapmla_problem_init(&p);
+  p.heads = heads;
+  p.q_len = q_len;
+  p.latent_rank = latent;
+  p.max_batch = batch;
+  return p;
+}
+
+static void counts_groups_and_units(void **state) {
+  (void)state;
+  static const struct {
+    int32_t heads, q_len, sms, groups, units;
+  } cases[] = {{16, 1, 132, 1, 132}, {64, 1, 132, 1, 132}, {65, 1, 132, 2, 66}, {128, 1, 132, 2, 66},
+               {128, 8, 132, 16, 8}, {128, 8, 10, 16, 1},  {1, 1, 1, 1, 1}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    snapmla_problem p = problem_of(cases[i].heads, cases[i].q_len, 512, 3);
+    smla_workspace w;
+    assert_int_equal(smla_workspace_plan(&p, cases[i].sms, &w), SNAPMLA_OK);
+    assert_int_equal(w.rows, cases[i].heads * cases[i].q_len);
+    assert_int_equal(w.groups, cases[i].groups);
+    assert_int_equal(w.unit_count, cases[i].units);
+  }
+}
+
+/* 128 heads, latent 512, batch 3, 132 multiprocessors: 2 groups, 66 units. */
+static void lays_out_sections(void **state) {
+  (void)state;
+  snapmla_problem p = problem_of(128, 1, 512, 3);
+  smla_workspace w;
+  assert_int_equal(smla_workspace_plan(&p, 132, &w), SNAPMLA_OK);
+  assert_int_equal(w.status, 0);
+  assert_int_equal(w.requests, 256);
+  assert_int_equal(w.units, 512);                         /* 3 * 16 = 48 bytes of requests */
+  assert_int_equal(w.q_image, 512 + 1280);                /* 66 * 16 = 1056 bytes of units */
+  assert_int_equal(w.q_scale, 1792 + 3 * 2 * 5 * 8192);
+  assert_int_equal(w.partial_out, 247552 + 3 * 2 * 64 * 4);
+  assert_int_equal(w.partial_lse, 249088 + 132 * 2 * 64 * 512 * 4);
+  assert_int_equal(w.bytes, 34852096 + 132 * 2 * 64 * 4);
+}
+
+static void sections_are_aligned_and_apart(void **state) {
+  (void)state;
+  for (int32_t heads = 1; heads <= 128; heads += 21) {
+    for (int32_t batch = 1; batch <= 4096; batch += 819) {
+      snapmla_problem p = problem_of(heads, 3, 256, batch);
+      smla_workspace w;
+      assert_int_equal(smla_workspace_plan(&p, 78, &w), SNAPMLA_OK);
+      const size_t starts[] = {w.status, w.requests, w.units, w.q_image, w.q_scale, w.partial_out, w.partial_lse, w.bytes};
+      for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
+        assert_int_equal(starts[i] % SMLA_WORKSPACE_ALIGNMENT, 0);
+        assert_true(!i || starts[i] > starts[i - 1]);
+      }
+      assert_true(w.units - w.requests >= 16u * (size_t)batch);
+      assert_true(w.q_image - w.units >= 16u * (size_t)w.unit_count);
+      assert_true(w.q_scale - w.q_image == (size_t)batch * (size_t)w.groups * 3 * 8192);
+    }
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(counts_groups_and_units),
+      cmocka_unit_test(lays_out_sections),
+      cmocka_unit_test(sections_are_aligned_and_apart),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
