@@ -16,7 +16,7 @@ typedef struct host_request {
   int32_t length;
   int64_t rows, values; /* q_len * heads; and times latent_rank */
   uint16_t *q_nope, *q_rope;
-  uint8_t *kv;          /* [pages, page_stride]; the stored cache itself where there is one */
+  uint8_t *kv; /* [pages, page_stride]; the stored cache itself where there is one */
   uint8_t *owned_kv;
   int32_t *block_table; /* [pages] */
   float *latent, *rope; /* unquantised tokens; NULL for a stored cache */
@@ -64,9 +64,8 @@ void smla_distance_add(smla_distance *worst, const smla_distance *one) {
 }
 
 int smla_distance_ok(const smla_distance *distance, const smla_limits *limits) {
-  return distance->requests > 0 && distance->rel_l2_ratio <= 1 &&
-         distance->rel_l2_rounded <= limits->rel_l2_rounded && distance->lse_ratio <= 1 && !distance->not_finite &&
-         !distance->cache_wrong;
+  return distance->requests > 0 && distance->rel_l2_ratio <= 1 && distance->rel_l2_rounded <= limits->rel_l2_rounded &&
+         distance->lse_ratio <= 1 && !distance->not_finite && !distance->cache_wrong;
 }
 
 double smla_check_cost(const smla_workload *work, int32_t step, int32_t request) {
@@ -98,8 +97,9 @@ static snapmla_status allocate(const smla_workload *work, int32_t step, int32_t 
     host->latent = malloc((length + 1) * (rank + dim) * sizeof(float));
   }
   if (!host->q_nope || !host->block_table || !host->out || (!work->kv && (!host->owned_kv || !host->latent)))
-    return smla_console_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory for the oracle of request %d, %d tokens: use --no-check",
-                             request, host->length);
+    return smla_console_fail(SNAPMLA_OUT_OF_MEMORY,
+                             "out of memory for the oracle of request %d, %d tokens: use --no-check", request,
+                             host->length);
   host->q_rope = host->q_nope + rows * rank;
   host->exact_out = host->out + rows * rank;
   host->lse = host->exact_out + rows * rank;
@@ -121,8 +121,8 @@ static snapmla_status write_cache(const smla_workload *work, int32_t request, ho
     smla_workload_token(work, request, t, latent, rope);
     for (size_t c = 0; c < rank; ++c) host->latent[(size_t)t * rank + c] = smla_widen_bf16(latent[c]);
     for (size_t c = 0; c < dim; ++c) host->rope[(size_t)t * dim + c] = smla_widen_bf16(rope[c]);
-    status = smla_library_status(
-        snapmla_page_write(p, host->owned_kv, work->page_stride, host->pages + 1, t, latent, rope));
+    status =
+        smla_library_status(snapmla_page_write(p, host->owned_kv, work->page_stride, host->pages + 1, t, latent, rope));
   }
   free(latent);
   host->kv = host->owned_kv;
@@ -181,7 +181,8 @@ static double relative(const double *a, const double *b, int64_t count) {
   return difference > 0 || isnan(difference) ? INFINITY : isnan(norm) ? NAN : 0;
 }
 
-static void compare_lse(const host_request *host, const smla_limits *limits, const float *lse, smla_distance *distance) {
+static void compare_lse(const host_request *host, const smla_limits *limits, const float *lse,
+                        smla_distance *distance) {
   for (int64_t i = 0; i < host->rows; ++i) {
     double expected = host->lse[i], got = (double)lse[i];
     if (isinf(expected) && got == expected) continue;
@@ -205,8 +206,8 @@ static double limit_of(const host_request *host, const smla_limits *limits) {
 }
 
 /* Against the oracle of the same quantised data in host->out. */
-static void compare_out(const smla_workload *work, const smla_limits *limits, const host_request *host, const double *got,
-                        smla_distance *distance) {
+static void compare_out(const smla_workload *work, const smla_limits *limits, const host_request *host,
+                        const double *got, smla_distance *distance) {
   int64_t rank = work->problem.latent_rank;
   distance->rel_l2 = relative(got, host->out, host->values);
   distance->rel_l2_limit = limit_of(host, limits);
@@ -264,8 +265,8 @@ snapmla_status smla_check_request(const smla_session *session, const smla_limits
   compare_out(work, limits, &host, got, distance);
   compare_lse(&host, limits, lse, distance);
   if (host.latent && host.length) {
-    status = smla_library_status(snapmla_reference_decode_dense(p, &args, host.latent, host.rope, &first_row,
-                                                                host.exact_out, host.exact_lse));
+    status = smla_library_status(
+        snapmla_reference_decode_dense(p, &args, host.latent, host.rope, &first_row, host.exact_out, host.exact_lse));
     if (!status) distance->quantization = relative(host.out, host.exact_out, host.values);
   }
 out:

@@ -11,18 +11,18 @@
 
 /* Distances of a request, or the worst of several. NaN and infinity mean that something is not a number. */
 typedef struct smla_distance {
-  int32_t requests;       /* compared */
-  double rel_l2;          /* |out - oracle| / |oracle|, the oracle of the same quantised query and cache */
-  double rel_l2_ratio;    /* largest rel_l2 / limit: at most 1 is right */
-  double rel_l2_limit;    /* the limit where that ratio is largest */
-  double rel_l2_rounded;  /* the same against the oracle that rounds P as the kernel does */
-  double row_rel_l2;      /* the worst row's rel_l2, for information */
-  double lse_abs;         /* largest |lse - oracle| */
-  double lse_ratio;       /* largest |lse - oracle| / limit: at most 1 is right */
-  double quantization;    /* |oracle - unquantised| / |unquantised|: what the format costs; NaN: not known */
-  double max_logit;       /* largest |logit| */
-  int64_t not_finite;     /* elements of out that are not finite, and of lse where a finite one is due */
-  int64_t cache_wrong;    /* bytes of the cache that differ from what the reference writes */
+  int32_t requests;      /* compared */
+  double rel_l2;         /* |out - oracle| / |oracle|, the oracle of the same quantised query and cache */
+  double rel_l2_ratio;   /* largest rel_l2 / limit: at most 1 is right */
+  double rel_l2_limit;   /* the limit where that ratio is largest */
+  double rel_l2_rounded; /* the same against the oracle that rounds P as the kernel does */
+  double row_rel_l2;     /* the worst row's rel_l2, for information */
+  double lse_abs;        /* largest |lse - oracle| */
+  double lse_ratio;      /* largest |lse - oracle| / limit: at most 1 is right */
+  double quantization;   /* |oracle - unquantised| / |unquantised|: what the format costs; NaN: not known */
+  double max_logit;      /* largest |logit| */
+  int64_t not_finite;    /* elements of out that are not finite, and of lse where a finite one is due */
+  int64_t cache_wrong;   /* bytes of the cache that differ from what the reference writes */
 } smla_distance;
 
 /* What the accuracy level allows; docs/accuracy.md. */
