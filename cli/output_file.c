@@ -73,8 +73,10 @@ snapmla_status smla_output_file_commit(smla_output_file *file) {
   snapmla_status status = smla_output_file_finish(file);
   if (!status && rename(file->partial, file->path))
     status = smla_console_fail(SNAPMLA_IO, "cannot rename onto %s: %s", file->path, strerror(errno));
-  if (status) smla_output_file_abandon(file);
-  else release(file);
+  if (status)
+    smla_output_file_abandon(file);
+  else
+    release(file);
   return status;
 }
 

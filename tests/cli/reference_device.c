@@ -121,7 +121,7 @@ snapmla_status snapmla_plan_create(snapmla_context *context, const snapmla_probl
   (void)context;
   *out = calloc(1, sizeof **out);
   (*out)->problem = *problem;
-  snprintf((*out)->variant, sizeof (*out)->variant, "%s", options->variant ? options->variant : "mla_decode:default=1");
+  snprintf((*out)->variant, sizeof(*out)->variant, "%s", options->variant ? options->variant : "mla_decode:default=1");
   return SNAPMLA_OK;
 }
 void snapmla_plan_destroy(snapmla_plan *plan) { free(plan); }
@@ -137,14 +137,14 @@ snapmla_status snapmla_plan_append(const snapmla_plan *plan, const snapmla_appen
   const uint16_t *latent = args->latent, *rope = args->rope;
   for (int64_t i = 0; i < args->tokens; ++i) {
     if (args->slot_mapping[i] < 0) continue;
-    snapmla_status status = snapmla_page_write(&plan->problem, args->kv, args->page_stride, args->num_pages,
-                                               args->slot_mapping[i], latent + i * args->latent_stride,
-                                               rope + i * args->rope_stride);
+    snapmla_status status =
+        snapmla_page_write(&plan->problem, args->kv, args->page_stride, args->num_pages, args->slot_mapping[i],
+                           latent + i * args->latent_stride, rope + i * args->rope_stride);
     if (status) return status;
   }
   if (fault("cache") && args->tokens) {
     int64_t page = args->slot_mapping[args->tokens - 1] / plan->problem.page_tokens;
-    ((uint8_t *)args->kv)[page * args->page_stride + 5] ^= 1;
+    ((uint8_t *)args->kv)[page * args->page_stride + 5] = 0x11;
   }
   return SNAPMLA_OK;
 }
