@@ -36,7 +36,8 @@ static void write_npy(const char *path, const char *header, size_t data_bytes) {
 static void refused(const char *path, const char *what, const char *rule) {
   smla_tensor_file file;
   snapmla_status status = smla_tensor_file_open(&file, path, "x");
-  if (status == SNAPMLA_BAD_FORMAT && strstr(smla_console_reason(), rule) && strstr(smla_console_reason(), path)) return;
+  if (status == SNAPMLA_BAD_FORMAT && strstr(smla_console_reason(), rule) && strstr(smla_console_reason(), path))
+    return;
   fail_msg("%s: status %d, '%s', expected '%s'", what, (int)status, status ? smla_console_reason() : "", rule);
 }
 
@@ -256,12 +257,14 @@ static void npy_round_trip(void **state) {
 static void mutations(void **state) {
   const char *good = in(state, "good"), *bad = in(state, "bad");
   for (int kind = 0; kind < 2; ++kind) {
-    if (kind) write_npy(good, "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 1), }   \n", 8);
+    if (kind)
+      write_npy(good, "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 1), }   \n", 8);
     else
-      write_safetensors(good,
-                        "{\"__metadata__\":{\"k\":\"v\"},\"a\":{\"dtype\":\"F16\",\"shape\":[2,1],\"data_offsets\":[0,4]},"
-                        "\"b\":{\"dtype\":\"U8\",\"shape\":[3],\"data_offsets\":[4,7]}}",
-                        7);
+      write_safetensors(
+          good,
+          "{\"__metadata__\":{\"k\":\"v\"},\"a\":{\"dtype\":\"F16\",\"shape\":[2,1],\"data_offsets\":[0,4]},"
+          "\"b\":{\"dtype\":\"U8\",\"shape\":[3],\"data_offsets\":[4,7]}}",
+          7);
     size_t bytes;
     char *file = program_read_file(good, &bytes);
     static const unsigned char changes[] = {0x01, 0x80, 0xff, '0', '"', '[', ','};
@@ -270,8 +273,10 @@ static void mutations(void **state) {
       smla_tensor_file opened;
       size_t at = i % bytes, change = i / bytes;
       char kept = file[at];
-      if (change && change <= 3) file[at] = (char)(file[at] ^ changes[change - 1]);
-      else if (change) file[at] = (char)changes[change - 1];
+      if (change && change <= 3)
+        file[at] = (char)(file[at] ^ changes[change - 1]);
+      else if (change)
+        file[at] = (char)changes[change - 1];
       program_write_file(bad, file, change ? bytes : at);
       file[at] = kept;
       if (smla_tensor_file_open(&opened, bad, "x")) {
@@ -318,8 +323,9 @@ static void outputs_are_whole_or_absent(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, temporary_setup, temporary_teardown)
   const struct CMUnitTest tests[] = {
-      TEST(safetensors_refused),    TEST(safetensors_lengths), TEST(npy_refused), TEST(npy_accepted), TEST(not_files),
-      TEST(safetensors_round_trip), TEST(npy_round_trip),      TEST(mutations),   TEST(outputs_are_whole_or_absent),
+      TEST(safetensors_refused), TEST(safetensors_lengths), TEST(npy_refused),
+      TEST(npy_accepted),        TEST(not_files),           TEST(safetensors_round_trip),
+      TEST(npy_round_trip),      TEST(mutations),           TEST(outputs_are_whole_or_absent),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
