@@ -37,7 +37,7 @@ typedef struct smla_context {
 typedef struct smla_stacks {
   char *base;
   size_t count, bytes;
-  size_t guards;         /* how many stacks have a guard page below them */
+  size_t guards;          /* how many stacks have a guard page below them */
   unsigned *valgrind_ids; /* under valgrind, else NULL */
 } smla_stacks;
 

@@ -1,5 +1,5 @@
-/* The faults of a launch. Each worker keeps its own list; the launch reports those of the lowest faulting cluster, which
- * makes the report independent of the number of host threads. */
+/* The faults of a launch. Each worker keeps its own list; the launch reports those of the lowest faulting cluster,
+ * which makes the report independent of the number of host threads. */
 #ifndef SMLA_EMULATOR_FAULT_H
 #define SMLA_EMULATOR_FAULT_H
 

@@ -19,23 +19,24 @@ static _Noreturn void fault_bounds(smla_thread *thread, const smla_range *range,
                    smla_thread_name(thread), bytes, (void *)address);
   smla_fault_end(cluster, SMLA_FAULT_GLOBAL_BOUNDS, line,
                  "%s of %s: %u bytes at %p, which is byte %lld of the nearest buffer, %p of %zu bytes", what,
-                 smla_thread_name(thread), bytes, (void *)address, (long long)(address - range->begin), (void *)range->begin,
-                 (size_t)(range->end - range->begin));
+                 smla_thread_name(thread), bytes, (void *)address, (long long)(address - range->begin),
+                 (void *)range->begin, (size_t)(range->end - range->begin));
 }
 
-void smla_global_check(smla_thread *thread, const void *p, uint32_t bytes, uint32_t alignment, int writing, const char *what,
-                       int line) {
+void smla_global_check(smla_thread *thread, const void *p, uint32_t bytes, uint32_t alignment, int writing,
+                       const char *what, int line) {
   smla_cluster *cluster = thread->block->cluster;
   const uintptr_t address = (uintptr_t)p;
   const smla_range *range = find(cluster->worker, address);
-  if (__builtin_expect(!range || range->end - address < bytes, 0)) fault_bounds(thread, range, address, bytes, what, line);
+  if (__builtin_expect(!range || range->end - address < bytes, 0))
+    fault_bounds(thread, range, address, bytes, what, line);
   if (__builtin_expect(address % alignment != 0, 0))
     smla_fault_end(cluster, SMLA_FAULT_MISALIGNED, line, "%s of %s at global %p must be aligned to %u bytes", what,
                    smla_thread_name(thread), p, alignment);
   if (__builtin_expect(writing && !range->writable, 0))
-    smla_fault_end(cluster, SMLA_FAULT_GLOBAL_READ_ONLY, line, "%s of %s writes byte %zu of the read-only buffer %p of %zu bytes",
-                   what, smla_thread_name(thread), (size_t)(address - range->begin), (void *)range->begin,
-                   (size_t)(range->end - range->begin));
+    smla_fault_end(cluster, SMLA_FAULT_GLOBAL_READ_ONLY, line,
+                   "%s of %s writes byte %zu of the read-only buffer %p of %zu bytes", what, smla_thread_name(thread),
+                   (size_t)(address - range->begin), (void *)range->begin, (size_t)(range->end - range->begin));
 }
 
 const void *smla_global_load(const void *p, unsigned bytes, int line) {

@@ -5,8 +5,8 @@
 #include "machine.h"
 
 /* Ends the cluster unless the running thread may access these bytes. */
-void smla_global_check(smla_thread *thread, const void *p, uint32_t bytes, uint32_t alignment, int writing, const char *what,
-                       int line);
+void smla_global_check(smla_thread *thread, const void *p, uint32_t bytes, uint32_t alignment, int writing,
+                       const char *what, int line);
 
 /* Services. */
 const void *smla_global_load(const void *p, unsigned bytes, int line);

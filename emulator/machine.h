@@ -18,9 +18,9 @@
 #define SMLA_MAX_THREADS 1024
 #define SMLA_MAX_CLUSTER 16
 #define SMLA_MAX_SHARED 232448
-#define SMLA_MAX_BARRIERS 256   /* transaction barriers alive in a block */
-#define SMLA_NAMED_BARRIERS 16  /* 0 is block_sync */
-#define SMLA_COPY_LIMIT 4096    /* asynchronous copies in flight in a cluster */
+#define SMLA_MAX_BARRIERS 256  /* transaction barriers alive in a block */
+#define SMLA_NAMED_BARRIERS 16 /* 0 is block_sync */
+#define SMLA_COPY_LIMIT 4096   /* asynchronous copies in flight in a cluster */
 
 typedef struct smla_block smla_block;
 typedef struct smla_cluster smla_cluster;
@@ -68,27 +68,27 @@ struct smla_thread {
   smla_context context;
   smla_block *block;
   smla_identity identity;
-  uint32_t index; /* in the block */
-  uint32_t slot;  /* in the cluster */
-  uint32_t stamp; /* marks shared stores that no fence_async_proxy has followed: see SMLA_STAMP_SHIFT */
+  uint32_t index;         /* in the block */
+  uint32_t slot;          /* in the cluster */
+  uint32_t stamp;         /* marks shared stores that no fence_async_proxy has followed: see SMLA_STAMP_SHIFT */
   uint64_t *shared_bytes; /* its role's counter */
   smla_role *role;
 
   smla_wait_kind wait;
   int wait_line;
-  const char *wait_what;       /* the primitive */
-  uint32_t wait_object;        /* barrier offset or id */
+  const char *wait_what; /* the primitive */
+  uint32_t wait_object;  /* barrier offset or id */
   int32_t wait_phase;
   smla_thread *next_waiter;
 
   uint32_t operand[4]; /* of the collective it is in */
   uint32_t result[4];
-  uint32_t spins;      /* failed tests without a success between */
-  uint64_t steps;      /* primitives since it last gave way */
+  uint32_t spins; /* failed tests without a success between */
+  uint64_t steps; /* primitives since it last gave way */
 
   smla_frag_header *frags;
-  uint64_t tensor_issued;    /* wgmma operations it has issued */
-  uint64_t tensor_commits;   /* groups it has committed */
+  uint64_t tensor_issued;  /* wgmma operations it has issued */
+  uint64_t tensor_commits; /* groups it has committed */
   uint64_t register_changes;
   uint32_t stores_committed; /* groups of bulk_store */
 };
@@ -109,8 +109,8 @@ typedef struct smla_copy {
   uint32_t thread;        /* slot of the thread that issued it */
   uint32_t group;         /* of a bulk_store */
   int line;
-  int landed;             /* the bytes are there, no one has waited for them yet */
-  int32_t phase;          /* in which it landed */
+  int landed;    /* the bytes are there, no one has waited for them yet */
+  int32_t phase; /* in which it landed */
 } smla_copy;
 
 struct smla_block {
@@ -178,7 +178,7 @@ struct smla_worker {
   smla_registry_hit hits[4];
   uint32_t next_hit;
   struct smla_fault_list *faults;
-  uint8_t scratch[16];   /* where accesses go after a fault */
+  uint8_t scratch[16]; /* where accesses go after a fault */
   struct smla_tensor_scratch *tensor_scratch;
   snapmla_status status; /* of preparing; a fault is none */
 };
@@ -246,8 +246,8 @@ void smla_mbarrier_deliver(smla_block *block, smla_mbarrier *barrier, uint32_t b
 
 /* copies.c */
 void smla_bulk_copy(unsigned address, const void *global, unsigned bytes, unsigned barrier, int line);
-void smla_bulk_copy_multicast(unsigned address, const void *global, unsigned bytes, unsigned barrier, unsigned rank_mask,
-                              int line);
+void smla_bulk_copy_multicast(unsigned address, const void *global, unsigned bytes, unsigned barrier,
+                              unsigned rank_mask, int line);
 void smla_bulk_store(void *global, unsigned address, unsigned bytes, int line);
 void smla_bulk_store_commit(int line);
 void smla_bulk_store_wait(int pending, int line);
@@ -260,16 +260,19 @@ void smla_copies_observe(smla_block *block, smla_mbarrier *barrier, int32_t phas
 void smla_copies_check_exit(smla_thread *thread);
 void smla_copies_check_block(smla_block *block); /* all its threads have exited */
 
-/* tensor.c, tensor_execute.c */
+/* descriptor.c */
 unsigned long long smla_wgmma_descriptor(unsigned address, unsigned stride, int line);
 unsigned long long smla_descriptor_advance(unsigned long long descriptor, unsigned bytes, int line);
+/* tensor.c */
 void smla_wgmma_issue(const smla_wgmma *operation, int line);
 void smla_wgmma_fence(int line);
 void smla_wgmma_commit(int line);
 void smla_wgmma_wait(int pending, int line);
+/* frag.c */
 void smla_frag_add(smla_frag_header *frag, int count);
 void smla_frag_remove(smla_frag_header *frag);
 void smla_frag_fault(smla_frag_header *frag, int index, int line);
+/* tensor.c and tensor_execute.c. Progress: executes some of what is committed, 0 if there is nothing. */
 int smla_tensor_progress(smla_cluster *cluster);
 snapmla_status smla_tensor_prepare(smla_worker *worker);
 snapmla_status smla_tensor_reset(smla_block *block);

@@ -1,5 +1,6 @@
-/* ldmatrix and stmatrix: four 8x8 matrices of 16-bit cells between a warp's registers and shared memory. Lane 8j + i gives
- * the address of row i of matrix j; lane l holds cells 2(l % 4) and + 1 of row l / 4, of column l / 4 when transposed. */
+/* ldmatrix and stmatrix: four 8x8 matrices of 16-bit cells between a warp's registers and shared memory. Lane 8j + i
+ * gives the address of row i of matrix j; lane l holds cells 2(l % 4) and + 1 of row l / 4, of column l / 4 when
+ * transposed. */
 #include <string.h>
 
 #include "fault.h"

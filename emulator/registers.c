@@ -15,15 +15,16 @@ void smla_registers(int count, int raise, int line) {
   const uint32_t index = thread->index / SMLA_WARPGROUP;
   const char *what = raise ? "registers_raise" : "registers_lower";
   if ((index + 1) * SMLA_WARPGROUP > block->thread_count)
-    smla_fault_end(cluster, SMLA_FAULT_REGISTERS, line, "%s of %s needs a warpgroup of 128 threads; the block has %u", what,
-                   smla_thread_name(thread), block->thread_count);
+    smla_fault_end(cluster, SMLA_FAULT_REGISTERS, line, "%s of %s needs a warpgroup of 128 threads; the block has %u",
+                   what, smla_thread_name(thread), block->thread_count);
   smla_tensor_group *group = block->tensor[index];
   if (count < 24 || count > 256 || count % 8 != 0)
     smla_fault_end(cluster, SMLA_FAULT_REGISTERS, line, "%s of %s to %d: a multiple of 8 from 24 to 256 is legal", what,
                    smla_thread_name(thread), count);
   if (thread->register_changes++ == group->register_changes) {
     if (group->register_changes && group->register_arrived != SMLA_WARPGROUP)
-      smla_fault_end(cluster, SMLA_FAULT_REGISTERS, line, "%s calls %s at line %d before all of its warpgroup has called that of line %d",
+      smla_fault_end(cluster, SMLA_FAULT_REGISTERS, line,
+                     "%s calls %s at line %d before all of its warpgroup has called that of line %d",
                      smla_thread_name(thread), what, line, group->register_line);
     group->register_changes++;
     group->register_count = count;
@@ -31,16 +32,17 @@ void smla_registers(int count, int raise, int line) {
     group->register_line = line;
     group->register_arrived = 0;
   } else if (group->register_count != count || group->register_raise != raise || group->register_line != line) {
-    smla_fault_end(cluster, SMLA_FAULT_REGISTERS, line,
-                   "%s asks for %d registers at line %d, other threads of its warpgroup for %d at line %d: a whole warpgroup must "
-                   "ask for the same",
-                   smla_thread_name(thread), count, line, group->register_count, group->register_line);
+    smla_fault_end(
+        cluster, SMLA_FAULT_REGISTERS, line,
+        "%s asks for %d registers at line %d, other threads of its warpgroup for %d at line %d: a whole warpgroup must "
+        "ask for the same",
+        smla_thread_name(thread), count, line, group->register_count, group->register_line);
   }
   group->register_arrived++;
   const uint32_t held = block->registers_of[index], wanted = (uint32_t)count;
   if (group->register_granted < thread->register_changes && (raise ? wanted < held : wanted > held))
-    smla_fault_end(cluster, SMLA_FAULT_REGISTERS, line, "%s of warpgroup %u to %d registers, which holds %u", what, index, count,
-                   held);
+    smla_fault_end(cluster, SMLA_FAULT_REGISTERS, line, "%s of warpgroup %u to %d registers, which holds %u", what,
+                   index, count, held);
   while (group->register_granted < thread->register_changes) {
     const int64_t more = ((int64_t)wanted - block->registers_of[index]) * SMLA_WARPGROUP;
     if (group->register_arrived == SMLA_WARPGROUP && more <= (int64_t)block->registers_free) {

@@ -9,8 +9,9 @@
 
 /* Threads that wait for the same thing at the same place are named together. */
 static int same_wait(const smla_thread *a, const smla_thread *b) {
-  return a->block == b->block && a->wait == b->wait && a->wait_line == b->wait_line && a->wait_object == b->wait_object &&
-         a->wait_what == b->wait_what && (a->wait != SMLA_WAITS_MBARRIER || a->wait_phase == b->wait_phase);
+  return a->block == b->block && a->wait == b->wait && a->wait_line == b->wait_line &&
+         a->wait_object == b->wait_object && a->wait_what == b->wait_what &&
+         (a->wait != SMLA_WAITS_MBARRIER || a->wait_phase == b->wait_phase);
 }
 
 /* "threads 0-31, 64" of those that wait as `first` does. */
@@ -45,18 +46,19 @@ static void name_reason(smla_buffer *text, smla_block *block, const smla_thread 
     break;
   case SMLA_WAITS_MBARRIER: {
     const smla_mbarrier *barrier = smla_mbarrier_find(block, thread->wait_object);
-    smla_buffer_printf(text, "barrier at shared offset %u, phase %d, parity %d: %u of %u arrivals and %lld bytes are missing",
-                       thread->wait_object, thread->wait_phase, thread->wait_phase & 1, barrier->pending, barrier->expected,
-                       (long long)barrier->bytes);
+    smla_buffer_printf(text,
+                       "barrier at shared offset %u, phase %d, parity %d: %u of %u arrivals and %lld bytes are missing",
+                       thread->wait_object, thread->wait_phase, thread->wait_phase & 1, barrier->pending,
+                       barrier->expected, (long long)barrier->bytes);
     break;
   }
   case SMLA_WAITS_WARPGROUP:
     smla_buffer_printf(text, "for the other threads of warpgroup %u", thread->index / SMLA_WARPGROUP);
     break;
   case SMLA_WAITS_REGISTERS:
-    smla_buffer_printf(text, "to %u registers a thread, %u registers are free in the block, %u of 128 threads have come",
-                       thread->wait_object, block->registers_free,
-                       block->tensor[thread->index / SMLA_WARPGROUP]->register_arrived);
+    smla_buffer_printf(
+        text, "to %u registers a thread, %u registers are free in the block, %u of 128 threads have come",
+        thread->wait_object, block->registers_free, block->tensor[thread->index / SMLA_WARPGROUP]->register_arrived);
     break;
   case SMLA_RUNS:
   case SMLA_EXITED: break;
@@ -91,14 +93,15 @@ _Noreturn void smla_report_deadlock(smla_cluster *cluster) {
       if (!line) line = thread->wait_line;
       smla_buffer_append_text(&text, between);
       name_threads(&text, block, thread);
-      smla_buffer_printf(&text, " of block %llu wait at line %d in %s (", (unsigned long long)block->index, thread->wait_line,
-                         thread->wait_what);
+      smla_buffer_printf(&text, " of block %llu wait at line %d in %s (", (unsigned long long)block->index,
+                         thread->wait_line, thread->wait_what);
       name_reason(&text, block, thread);
       smla_buffer_append_text(&text, ")");
       between = "; ";
     }
   }
-  smla_fault(cluster, cause ? SMLA_FAULT_PARTIAL_COLLECTIVE : SMLA_FAULT_DEADLOCK, line, "%s", text.data ? text.data : "");
+  smla_fault(cluster, cause ? SMLA_FAULT_PARTIAL_COLLECTIVE : SMLA_FAULT_DEADLOCK, line, "%s",
+             text.data ? text.data : "");
   smla_buffer_free(&text);
   smla_cluster_abort(cluster);
 }

@@ -9,7 +9,8 @@
 
 _Thread_local smla_thread *smla_current;
 
-/* In random order, of so many chances to give way one is taken, and of so many switches one lets a copy or wgmma complete. */
+/* In random order, of so many chances to give way one is taken, and of so many switches one lets a copy or wgmma
+ * complete. */
 #define RANDOM_YIELD 16
 #define RANDOM_COMPLETION 8
 /* A thread that tests a barrier so often in vain, while nothing else happens, will do so for ever. */
@@ -54,7 +55,8 @@ static void switch_to(smla_worker *worker, smla_context *from, smla_context *to,
   smla_context_switch(from, to, last);
 }
 
-/* Leaves the running thread for the next ready one, or for the host's own stack when something must be decided there. */
+/* Leaves the running thread for the next ready one, or for the host's own stack when something must be decided there.
+ * */
 static void give_way(smla_thread *thread, int last) {
   smla_cluster *cluster = thread->block->cluster;
   smla_worker *worker = cluster->worker;
@@ -198,8 +200,8 @@ void smla_thread_spins(smla_thread *thread, int line) {
   smla_cluster *cluster = thread->block->cluster;
   cluster->polls++;
   if (++thread->spins > SPIN_LIMIT)
-    smla_fault_end(cluster, SMLA_FAULT_NO_PROGRESS, line, "%s tested a barrier %u times in vain", smla_thread_name(thread),
-                   thread->spins - 1);
+    smla_fault_end(cluster, SMLA_FAULT_NO_PROGRESS, line, "%s tested a barrier %u times in vain",
+                   smla_thread_name(thread), thread->spins - 1);
   if (all_spin(cluster)) {
     /* Let the host thread's stack complete something: this thread stays ready. */
     switch_to(cluster->worker, &thread->context, &cluster->worker->home, NULL, 0);

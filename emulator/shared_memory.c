@@ -34,15 +34,15 @@ void smla_shared_free(smla_shared_memory *shared) {
   memset(shared, 0, sizeof *shared);
 }
 
-smla_block *smla_shared_locate(smla_thread *thread, uint32_t address, uint32_t bytes, uint32_t alignment, const char *what,
-                               int line, uint32_t *offset) {
+smla_block *smla_shared_locate(smla_thread *thread, uint32_t address, uint32_t bytes, uint32_t alignment,
+                               const char *what, int line, uint32_t *offset) {
   smla_block *block = thread->block;
   smla_cluster *cluster = block->cluster;
   const uint32_t rank = address >> SMLA_RANK_SHIFT;
   if (rank) {
     if (rank > cluster->block_count)
-      smla_fault_end(cluster, SMLA_FAULT_SHARED_BOUNDS, line, "%s of %s names shared address 0x%x, which no block has", what,
-                     smla_thread_name(thread), address);
+      smla_fault_end(cluster, SMLA_FAULT_SHARED_BOUNDS, line, "%s of %s names shared address 0x%x, which no block has",
+                     what, smla_thread_name(thread), address);
     block = cluster->blocks + rank - 1;
     if (block->live == 0)
       smla_fault_end(cluster, SMLA_FAULT_EXITED_BLOCK, line,
@@ -52,12 +52,12 @@ smla_block *smla_shared_locate(smla_thread *thread, uint32_t address, uint32_t b
   const uint32_t place = address & ((1u << SMLA_RANK_SHIFT) - 1);
   if (place < SMLA_SHARED_BASE || place - SMLA_SHARED_BASE > block->shared.size ||
       bytes > block->shared.size - (place - SMLA_SHARED_BASE))
-    smla_fault_end(cluster, SMLA_FAULT_SHARED_BOUNDS, line, "%s of %s covers bytes %lld to %lld of the block's %u", what,
-                   smla_thread_name(thread), (long long)place - SMLA_SHARED_BASE,
+    smla_fault_end(cluster, SMLA_FAULT_SHARED_BOUNDS, line, "%s of %s covers bytes %lld to %lld of the block's %u",
+                   what, smla_thread_name(thread), (long long)place - SMLA_SHARED_BASE,
                    (long long)place - SMLA_SHARED_BASE + bytes - 1, block->shared.size);
   if (place % alignment != 0)
-    smla_fault_end(cluster, SMLA_FAULT_MISALIGNED, line, "%s of %s at shared offset %u must be aligned to %u bytes", what,
-                   smla_thread_name(thread), place - SMLA_SHARED_BASE, alignment);
+    smla_fault_end(cluster, SMLA_FAULT_MISALIGNED, line, "%s of %s at shared offset %u must be aligned to %u bytes",
+                   what, smla_thread_name(thread), place - SMLA_SHARED_BASE, alignment);
   *offset = place - SMLA_SHARED_BASE;
   return block;
 }
@@ -74,14 +74,16 @@ static const smla_copy *copy_over(const smla_block *block, uint32_t offset, int 
   return NULL;
 }
 
-static void fault_copy(smla_thread *thread, smla_block *block, uint32_t offset, uint32_t bytes, const char *verb, int line) {
+static void fault_copy(smla_thread *thread, smla_block *block, uint32_t offset, uint32_t bytes, const char *verb,
+                       int line) {
   const smla_copy *copy = NULL;
   for (uint32_t i = 0; i < bytes && !copy; i++) copy = copy_over(block, offset + i, 0);
   const uint32_t barrier = copy ? copy->barrier->offset : 0;
-  smla_fault(block->cluster, SMLA_FAULT_COPY_IN_FLIGHT, line,
-             "%s %s %u bytes at shared offset %u before any wait for the bulk copy of line %d (by %s, barrier at offset %u)",
-             smla_thread_name(thread), verb, bytes, offset, copy ? copy->line : 0,
-             copy ? smla_thread_name(block->cluster->threads + copy->thread) : "?", barrier);
+  smla_fault(
+      block->cluster, SMLA_FAULT_COPY_IN_FLIGHT, line,
+      "%s %s %u bytes at shared offset %u before any wait for the bulk copy of line %d (by %s, barrier at offset %u)",
+      smla_thread_name(thread), verb, bytes, offset, copy ? copy->line : 0,
+      copy ? smla_thread_name(block->cluster->threads + copy->thread) : "?", barrier);
 }
 
 static void fault_barrier(smla_thread *thread, smla_block *block, uint32_t offset, const char *verb, int line) {
@@ -116,8 +118,8 @@ static const void *load_slowly(smla_thread *thread, uint32_t address, uint32_t b
       fault_barrier(thread, block, offset, "reads", line);
     else
       smla_fault(block->cluster, SMLA_FAULT_UNINITIALISED, line,
-                 "%s reads %u bytes at shared offset %u, not all of which were written", smla_thread_name(thread), bytes,
-                 offset);
+                 "%s reads %u bytes at shared offset %u, not all of which were written", smla_thread_name(thread),
+                 bytes, offset);
   }
   return block->shared.bytes + offset;
 }
@@ -135,7 +137,8 @@ const void *smla_shared_load_of(smla_thread *thread, uint32_t address, uint32_t 
 }
 
 /* Notes a store by `thread`; what it must not touch was checked. */
-static inline void mark_store(smla_thread *thread, smla_shared_memory *shared, uint32_t offset, uint32_t bytes, int line) {
+static inline void mark_store(smla_thread *thread, smla_shared_memory *shared, uint32_t offset, uint32_t bytes,
+                              int line) {
   const uint32_t index = offset / SMLA_GRANULE, first = offset % SMLA_GRANULE;
   smla_granule *granule = shared->granules + index;
   uint32_t *stamps = shared->stamps[index];
@@ -237,9 +240,10 @@ void smla_shared_begin_read(smla_thread *thread, smla_block *block, uint32_t off
       uint32_t byte;
       const smla_thread *writer = unfenced(block, i, &byte);
       if (writer)
-        smla_fault(block->cluster, SMLA_FAULT_UNFENCED, line,
-                   "%s %s shared offset %u, which %s wrote (last store to it: line %u) without a fence_async_proxy since",
-                   smla_thread_name(thread), what, i * SMLA_GRANULE + byte, smla_thread_name(writer), granule->line);
+        smla_fault(
+            block->cluster, SMLA_FAULT_UNFENCED, line,
+            "%s %s shared offset %u, which %s wrote (last store to it: line %u) without a fence_async_proxy since",
+            smla_thread_name(thread), what, i * SMLA_GRANULE + byte, smla_thread_name(writer), granule->line);
       else
         granule->state &= (uint16_t)~SMLA_MAY_BE_DIRTY;
     }

@@ -15,8 +15,8 @@ typedef struct smla_thread smla_thread;
 #define SMLA_RANK_SHIFT 24
 
 #define SMLA_GRANULE 16u
-#define SMLA_READERS 0x3fffu   /* asynchronous operations that still read the granule */
-#define SMLA_IS_BARRIER 0x4000u /* holds a transaction barrier */
+#define SMLA_READERS 0x3fffu      /* asynchronous operations that still read the granule */
+#define SMLA_IS_BARRIER 0x4000u   /* holds a transaction barrier */
 #define SMLA_MAY_BE_DIRTY 0x8000u /* holds shared stores that may not have been fenced: see the stamps */
 
 /* A stamp: the storing thread's slot in its cluster above this bit, the number of its fences below; 0 is none. */
@@ -49,10 +49,10 @@ void *smla_shared_store_of(smla_thread *thread, uint32_t address, uint32_t bytes
 unsigned smla_shared_address(unsigned byte_offset, int line);
 unsigned smla_shared_address_of_rank(unsigned address, unsigned rank, int line);
 
-/* The block and offset that an address of the running thread means. Ends the cluster if a range of `bytes` from there is
- * not inside its shared memory, or not aligned; `what` names it. */
-smla_block *smla_shared_locate(smla_thread *thread, uint32_t address, uint32_t bytes, uint32_t alignment, const char *what,
-                               int line, uint32_t *offset);
+/* The block and offset that an address of the running thread means. Ends the cluster if a range of `bytes` from there
+ * is not inside its shared memory, or not aligned; `what` names it. */
+smla_block *smla_shared_locate(smla_thread *thread, uint32_t address, uint32_t bytes, uint32_t alignment,
+                               const char *what, int line, uint32_t *offset);
 
 /* An asynchronous read of whole granules begins: checks that they hold data and that stores to them were fenced. */
 void smla_shared_begin_read(smla_thread *thread, smla_block *block, uint32_t offset, uint32_t bytes, const char *what,

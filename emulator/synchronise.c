@@ -24,9 +24,9 @@ void smla_warp_collective(smla_thread *thread, const char *what, int line,
     warp->what = what;
   } else if (warp->line != line || warp->what != what) {
     smla_fault_end(thread->block->cluster, SMLA_FAULT_PARTIAL_COLLECTIVE, line,
-                   "lanes 0x%08x of warp %u of block %llu call %s at line %d while lane %u calls %s at line %d", warp->arrived,
-                   (unsigned)thread->index / SMLA_WARP, (unsigned long long)thread->block->index, warp->what, warp->line,
-                   (unsigned)thread->index % SMLA_WARP, what, line);
+                   "lanes 0x%08x of warp %u of block %llu call %s at line %d while lane %u calls %s at line %d",
+                   warp->arrived, (unsigned)thread->index / SMLA_WARP, (unsigned long long)thread->block->index,
+                   warp->what, warp->line, (unsigned)thread->index % SMLA_WARP, what, line);
   }
   warp->arrived |= lane_bit(thread);
   if (warp->arrived != FULL_WARP) {
@@ -46,7 +46,9 @@ static void shuffle_lanes(smla_thread *lanes, const void *argument) {
   const int kind = *(const int *)argument;
   for (uint32_t i = 0; i < SMLA_WARP; i++) {
     const uint32_t operand = lanes[i].operand[1];
-    uint32_t source = kind == SMLA_SHUFFLE_INDEX ? operand % SMLA_WARP : kind == SMLA_SHUFFLE_XOR ? i ^ operand : i - operand;
+    uint32_t source = kind == SMLA_SHUFFLE_INDEX ? operand % SMLA_WARP
+                      : kind == SMLA_SHUFFLE_XOR ? i ^ operand
+                                                 : i - operand;
     if (source >= SMLA_WARP) source = i;
     lanes[i].result[0] = lanes[source].operand[0];
   }
@@ -64,8 +66,7 @@ unsigned smla_shuffle(unsigned value, int kind, unsigned operand, int line) {
 static void vote_lanes(smla_thread *lanes, const void *argument) {
   const int all = *(const int *)argument;
   uint32_t result = (uint32_t)all;
-  for (uint32_t i = 0; i < SMLA_WARP; i++)
-    result = all ? result & lanes[i].operand[0] : result | lanes[i].operand[0];
+  for (uint32_t i = 0; i < SMLA_WARP; i++) result = all ? result & lanes[i].operand[0] : result | lanes[i].operand[0];
   for (uint32_t i = 0; i < SMLA_WARP; i++) lanes[i].result[0] = result;
 }
 
@@ -97,17 +98,19 @@ static int enter_named(smla_thread *thread, uint32_t id, uint32_t expected, cons
   smla_named_barrier *barrier = block->named + id;
   const uint32_t warp = thread->index / SMLA_WARP;
   if (barrier->arrived && barrier->expected != expected)
-    smla_fault_end(block->cluster, SMLA_FAULT_BARRIER_COUNT, line, "%s expects %u threads at barrier %u, where others expect %u",
-                   smla_thread_name(thread), expected, id, barrier->expected);
+    smla_fault_end(block->cluster, SMLA_FAULT_BARRIER_COUNT, line,
+                   "%s expects %u threads at barrier %u, where others expect %u", smla_thread_name(thread), expected,
+                   id, barrier->expected);
   if (barrier->lanes[warp] & lane_bit(thread))
     smla_fault_end(block->cluster, SMLA_FAULT_BARRIER_COUNT, line,
-                   "%s arrives twice at barrier %u before it completes (%u of %u threads have come)", smla_thread_name(thread),
-                   id, barrier->arrived, expected);
+                   "%s arrives twice at barrier %u before it completes (%u of %u threads have come)",
+                   smla_thread_name(thread), id, barrier->arrived, expected);
   if (barrier->lanes[warp] && barrier->line[warp] != line)
-    smla_fault_end(block->cluster, SMLA_FAULT_PARTIAL_COLLECTIVE, line,
-                   "lanes 0x%08x of warp %u of block %llu are at barrier %u at line %d while lane %u calls %s at line %d",
-                   barrier->lanes[warp], warp, (unsigned long long)block->index, id, barrier->line[warp],
-                   thread->index % SMLA_WARP, what, line);
+    smla_fault_end(
+        block->cluster, SMLA_FAULT_PARTIAL_COLLECTIVE, line,
+        "lanes 0x%08x of warp %u of block %llu are at barrier %u at line %d while lane %u calls %s at line %d",
+        barrier->lanes[warp], warp, (unsigned long long)block->index, id, barrier->line[warp],
+        thread->index % SMLA_WARP, what, line);
   if (barrier->lanes[warp] == 0) barrier->line[warp] = line;
   barrier->expected = expected;
   barrier->arrived++;
@@ -123,7 +126,8 @@ static void wait_named(smla_thread *thread, uint32_t id, const char *what, int l
 }
 
 static void check_named(smla_thread *thread, uint32_t id, uint32_t threads, int line) {
-  if (id < 1 || id >= SMLA_NAMED_BARRIERS || threads == 0 || threads % SMLA_WARP != 0 || threads > thread->block->thread_count)
+  if (id < 1 || id >= SMLA_NAMED_BARRIERS || threads == 0 || threads % SMLA_WARP != 0 ||
+      threads > thread->block->thread_count)
     smla_fault_end(thread->block->cluster, SMLA_FAULT_BARRIER_COUNT, line,
                    "%s names barrier %u of %u threads: ids are 1 to 15, counts whole warps of the block's %u threads",
                    smla_thread_name(thread), id, threads, thread->block->thread_count);

@@ -30,20 +30,28 @@ struct smla_tensor_group {
   uint64_t retired, issued; /* operations waited for; operations issued by any thread */
   uint64_t complete;        /* operations issued by all threads */
   uint64_t executed;
-  uint64_t committed;             /* groups committed by all threads */
-  uint64_t commits;               /* groups committed by any thread */
-  uint64_t group_end[64];         /* group g holds operations up to group_end[g % 64] */
+  uint64_t committed;     /* groups committed by all threads */
+  uint64_t commits;       /* groups committed by any thread */
+  uint64_t group_end[64]; /* group g holds operations up to group_end[g % 64] */
   int group_line[64];
   uint32_t group_arrived[64];
-  uint64_t committed_end;         /* operations that committed groups hold */
+  uint64_t committed_end; /* operations that committed groups hold */
   uint64_t groups_retired;
-  uint32_t waiting;               /* threads in wgmma_wait */
+  uint32_t waiting; /* threads in wgmma_wait */
   int wait_line, wait_pending;
-  uint64_t register_changes;      /* setmaxnreg calls by any thread */
-  uint64_t register_granted;      /* of these, done */
+  uint64_t register_changes; /* setmaxnreg calls by any thread */
+  uint64_t register_granted; /* of these, done */
   int register_count, register_raise, register_line;
   uint32_t register_arrived;
 };
+
+static inline smla_tensor_group *smla_tensor_group_of(const smla_thread *thread) {
+  return thread->block->tensor[thread->index / SMLA_WARPGROUP];
+}
+
+/* descriptor.c: takes a descriptor apart; one that is illegal for `rows` rows ends the cluster. `name`: "A" or "B". */
+void smla_operand_decode(smla_thread *thread, unsigned long long descriptor, uint32_t rows, const char *name, int line,
+                         smla_operand *operand);
 
 /* Executes operations up to `end` in order, from shared memory and snapshots into the frags. */
 void smla_tensor_execute(smla_cluster *cluster, smla_block *block, smla_tensor_group *group, uint64_t end);
@@ -51,8 +59,8 @@ void smla_tensor_execute(smla_cluster *cluster, smla_block *block, smla_tensor_g
 /* Bytes of k that one operation covers. */
 #define SMLA_K_BYTES 32u
 
-/* The offset of 16 bytes of an operand: row, and byte in the operation's 32 bytes of k. The swizzle exclusive-ors address
- * bits 4 to 6 with bits 7 to 9. */
+/* The offset of 16 bytes of an operand: row, and byte in the operation's 32 bytes of k. The swizzle exclusive-ors
+ * address bits 4 to 6 with bits 7 to 9. */
 static inline uint32_t smla_operand_place(const smla_operand *operand, uint32_t row, uint32_t byte) {
   const uint32_t place = operand->offset + row / 8 * operand->stride + row % 8 * 128 + byte;
   return place ^ (place >> 3 & 0x70);

@@ -11,13 +11,15 @@ smla_mbarrier *smla_mbarrier_find(smla_block *block, uint32_t offset) {
   return NULL;
 }
 
-static smla_mbarrier *barrier_at(smla_thread *thread, uint32_t address, const char *what, int line, smla_block **block) {
+static smla_mbarrier *barrier_at(smla_thread *thread, uint32_t address, const char *what, int line,
+                                 smla_block **block) {
   uint32_t offset;
   *block = smla_shared_locate(thread, address, 8, 8, what, line, &offset);
   smla_mbarrier *barrier = smla_mbarrier_find(*block, offset);
   if (!barrier)
     smla_fault_end((*block)->cluster, SMLA_FAULT_BARRIER_MEMORY, line,
-                   "%s of %s at shared offset %u, where no mbarrier_init made a barrier", what, smla_thread_name(thread), offset);
+                   "%s of %s at shared offset %u, where no mbarrier_init made a barrier", what,
+                   smla_thread_name(thread), offset);
   return barrier;
 }
 
@@ -68,16 +70,15 @@ void smla_mbarriers_fence(smla_thread *thread) {
   }
 }
 
-void smla_mbarrier_init_fence(int line) {
-  smla_mbarriers_fence(smla_step(line));
-}
+void smla_mbarrier_init_fence(int line) { smla_mbarriers_fence(smla_step(line)); }
 
 /* Ends the phase if nothing is missing. */
 static void complete_if_done(smla_block *block, smla_mbarrier *barrier, int line) {
   if (barrier->pending != 0 || barrier->bytes > 0) return;
   if (barrier->bytes < 0)
     smla_fault_end(block->cluster, SMLA_FAULT_BARRIER_COUNT, line,
-                   "phase %d of the barrier at shared offset %u of block %llu has all its arrivals, but %lld bytes more than it expected",
+                   "phase %d of the barrier at shared offset %u of block %llu has all its arrivals, but %lld bytes "
+                   "more than it expected",
                    barrier->phase, barrier->offset, (unsigned long long)block->index, -(long long)barrier->bytes);
   barrier->phase++;
   barrier->pending = barrier->expected;
@@ -89,16 +90,18 @@ static void add_bytes(smla_block *block, smla_mbarrier *barrier, int64_t bytes, 
   if (barrier->bytes > BYTES_LIMIT || barrier->bytes < -BYTES_LIMIT)
     smla_fault_end(block->cluster, SMLA_FAULT_BARRIER_COUNT, line,
                    "the barrier at shared offset %u of block %llu has %lld bytes outstanding: the counter holds %lld",
-                   barrier->offset, (unsigned long long)block->index, (long long)barrier->bytes, (long long)BYTES_LIMIT);
+                   barrier->offset, (unsigned long long)block->index, (long long)barrier->bytes,
+                   (long long)BYTES_LIMIT);
 }
 
 static void arrive(smla_thread *thread, smla_block *block, smla_mbarrier *barrier, const char *what, int line) {
   if (barrier->pending == 0)
-    smla_fault_end(block->cluster, SMLA_FAULT_BARRIER_COUNT, line,
-                   "%s of %s is one too many: phase %d of the barrier at shared offset %u of block %llu has had its %u arrivals "
-                   "and waits for %lld bytes",
-                   what, smla_thread_name(thread), barrier->phase, barrier->offset, (unsigned long long)block->index,
-                   barrier->expected, (long long)barrier->bytes);
+    smla_fault_end(
+        block->cluster, SMLA_FAULT_BARRIER_COUNT, line,
+        "%s of %s is one too many: phase %d of the barrier at shared offset %u of block %llu has had its %u arrivals "
+        "and waits for %lld bytes",
+        what, smla_thread_name(thread), barrier->phase, barrier->offset, (unsigned long long)block->index,
+        barrier->expected, (long long)barrier->bytes);
   barrier->pending--;
   block->cluster->polls = 0;
   complete_if_done(block, barrier, line);
@@ -146,10 +149,11 @@ void smla_mbarrier_wait(unsigned address, unsigned parity, int line) {
   int32_t *observed = barrier->observed + thread->index;
   const int32_t meant = *observed == SMLA_NONE ? (parity ? -1 : 0) : *observed + 1;
   if (((uint32_t)meant & 1) != parity)
-    smla_fault_end(block->cluster, SMLA_FAULT_PARITY, line,
-                   "%s waits for parity %u of the barrier at shared offset %u: it has observed phase %d, so its next phase %d has "
-                   "parity %u; the wait would take the old phase for the new one",
-                   smla_thread_name(thread), parity, barrier->offset, *observed, meant, (unsigned)meant & 1);
+    smla_fault_end(
+        block->cluster, SMLA_FAULT_PARITY, line,
+        "%s waits for parity %u of the barrier at shared offset %u: it has observed phase %d, so its next phase %d has "
+        "parity %u; the wait would take the old phase for the new one",
+        smla_thread_name(thread), parity, barrier->offset, *observed, meant, (unsigned)meant & 1);
   thread->spins = 0;
   if (barrier->phase - 1 < meant) {
     thread->wait_phase = meant;
@@ -158,10 +162,11 @@ void smla_mbarrier_wait(unsigned address, unsigned parity, int line) {
     smla_thread_wait(thread, SMLA_WAITS_MBARRIER, "mbarrier_wait", barrier->offset, line);
   }
   if (barrier->phase - 1 > meant)
-    smla_fault_end(block->cluster, SMLA_FAULT_PARITY, line,
-                   "%s waits for phase %d (parity %u) of the barrier at shared offset %u, which has gone on to phase %d: nothing "
-                   "kept it from lapping the wait",
-                   smla_thread_name(thread), meant, parity, barrier->offset, barrier->phase);
+    smla_fault_end(
+        block->cluster, SMLA_FAULT_PARITY, line,
+        "%s waits for phase %d (parity %u) of the barrier at shared offset %u, which has gone on to phase %d: nothing "
+        "kept it from lapping the wait",
+        smla_thread_name(thread), meant, parity, barrier->offset, barrier->phase);
   *observed = meant;
   if (barrier->unobserved) smla_copies_observe(block, barrier, meant);
 }

@@ -1,6 +1,7 @@
-/* What the emulator does for a compiled kernel: one table of functions. One text, C11 and C++17: the emulator includes it,
- * and it is expanded into every kernel for the target `emulator`, which has no headers. Functions act for the thread whose
- * fibre calls them; `line` is the template line of the call, for reports. Semantics: docs/dialect.md, docs/emulator.md. */
+/* What the emulator does for a compiled kernel: one table of functions. One text, C11 and C++17: the emulator includes
+ * it, and it is expanded into every kernel for the target `emulator`, which has no headers. Functions act for the
+ * thread whose fibre calls them; `line` is the template line of the call, for reports. Semantics: docs/dialect.md,
+ * docs/emulator.md. */
 #ifndef SMLA_DIALECT_SERVICES_H
 #define SMLA_DIALECT_SERVICES_H
 
@@ -17,11 +18,13 @@ typedef struct smla_identity {
 typedef struct smla_frag_header {
   struct smla_frag_header *next, **link;
   unsigned pending; /* wgmma operations that were issued and not waited for */
-  unsigned touched; /* accessed since the thread's last wgmma_fence, or never used before */
+  unsigned touched; /* SMLA_FRAG_… */
   unsigned shape;   /* of the last operation since the last wgmma_fence, 0: none */
   int count;        /* N */
 } smla_frag_header;
 
+/* Accessed since the thread's last wgmma_fence, or new; neither accessed nor written by a wgmma yet. */
+enum { SMLA_FRAG_ACCESSED = 1, SMLA_FRAG_EMPTY = 2 };
 enum { SMLA_WGMMA_E4M3 = 0, SMLA_WGMMA_BF16 = 1 };
 enum { SMLA_SHUFFLE_INDEX = 0, SMLA_SHUFFLE_XOR = 1, SMLA_SHUFFLE_UP = 2 };
 enum { SMLA_ATOMIC_ADD = 0, SMLA_ATOMIC_OR = 1 };
@@ -60,8 +63,8 @@ typedef struct smla_services {
   int (*mbarrier_test)(unsigned address, unsigned parity, int line);
 
   void (*bulk_copy)(unsigned address, const void *global, unsigned bytes, unsigned barrier, int line);
-  void (*bulk_copy_multicast)(unsigned address, const void *global, unsigned bytes, unsigned barrier, unsigned rank_mask,
-                              int line);
+  void (*bulk_copy_multicast)(unsigned address, const void *global, unsigned bytes, unsigned barrier,
+                              unsigned rank_mask, int line);
   void (*bulk_store)(void *global, unsigned address, unsigned bytes, int line);
   void (*bulk_store_commit)(int line);
   void (*bulk_store_wait)(int pending, int line);

@@ -14,14 +14,22 @@ typedef struct planted {
   const char *tag, *kind, *text, *other;
   uint32_t cluster; /* also the grid; 0: one block */
   uint32_t threads; /* 0: the file's own number */
-  int either; /* of tag and other */
+  int either;       /* of tag and other */
 } planted;
 
 static void check(const kernel_object *kernel, uint32_t which, const planted *fault, uint32_t threads) {
   for (int order = SNAPMLA_EMULATOR_EAGER; order <= SNAPMLA_EMULATOR_RANDOM; order++)
     for (uint64_t seed = 1; seed <= (order == SNAPMLA_EMULATOR_RANDOM ? 3 : 1); seed++) {
-      kernel_run run = {.order = (snapmla_emulator_order)order, .seed = seed, .host_threads = 1, .which = which, .in = in,
-                        .in_bytes = BYTES, .out = out, .out_bytes = BYTES, .threads = fault->threads ? fault->threads : threads, .cluster = fault->cluster};
+      kernel_run run = {.order = (snapmla_emulator_order)order,
+                        .seed = seed,
+                        .host_threads = 1,
+                        .which = which,
+                        .in = in,
+                        .in_bytes = BYTES,
+                        .out = out,
+                        .out_bytes = BYTES,
+                        .threads = fault->threads ? fault->threads : threads,
+                        .cluster = fault->cluster};
       char expected[160];
       run.grid[0] = fault->cluster;
       const snapmla_status status = kernel_object_run(kernel, &run);
@@ -32,7 +40,8 @@ static void check(const kernel_object *kernel, uint32_t which, const planted *fa
         snprintf(expected, sizeof expected, "line %d: %s: ", kernel_object_line(kernel, fault->other), fault->kind);
         found = strstr(run.report, expected) != NULL;
       }
-      if (!found) fail_msg("case %u (%s), order %d: expected '%s' in\n%s", which, fault->tag, order, expected, run.report);
+      if (!found)
+        fail_msg("case %u (%s), order %d: expected '%s' in\n%s", which, fault->tag, order, expected, run.report);
       if (!strstr(run.report, fault->text))
         fail_msg("case %u (%s), order %d: expected '%s' in\n%s", which, fault->tag, order, fault->text, run.report);
       if (fault->other && !fault->either) {
@@ -46,8 +55,7 @@ static void check(const kernel_object *kernel, uint32_t which, const planted *fa
 
 static void check_all(const char *name, const planted *faults, uint32_t count, uint32_t threads) {
   kernel_object kernel = kernel_object_load(name);
-  for (uint32_t i = 0; i < count; i++)
-    check(&kernel, i, faults + i, threads);
+  for (uint32_t i = 0; i < count; i++) check(&kernel, i, faults + i, threads);
   kernel_object_unload(&kernel);
 }
 
@@ -56,18 +64,23 @@ static void check_all(const char *name, const planted *faults, uint32_t count, u
 static void test_memory(void **state) {
   (void)state;
   static const planted faults[] = {
-      [0] = {"uninitialised", "uninitialised read", "thread 5 (warp 0, lane 5) of block 0 reads 8 bytes at shared offset 512"},
-      [1] = {"load_bounds", "shared memory out of bounds", "thread 33 (warp 1, lane 1) of block 0 covers bytes 49152 to 49155"},
+      [0] = {"uninitialised", "uninitialised read",
+             "thread 5 (warp 0, lane 5) of block 0 reads 8 bytes at shared offset 512"},
+      [1] = {"load_bounds", "shared memory out of bounds",
+             "thread 33 (warp 1, lane 1) of block 0 covers bytes 49152 to 49155"},
       [2] = {"misaligned", "misaligned access", "thread 33 (warp 1, lane 1) of block 0 at shared offset 2"},
       [3] = {"read_in_flight", "copy in flight", "thread 40 (warp 1, lane 8) of block 0 reads", "copy_issued"},
       [4] = {"write_in_flight", "copy in flight", "thread 0 (warp 0, lane 0) of block 0 writes", "copy_issued_2"},
       [5] = {"copy_over_copy", "copy in flight", "thread 0 (warp 0, lane 0) of block 0 copies over", "copy_issued_3"},
-      [6] = {"store_over_operand", "overwritten while still read", "thread 70 (warp 2, lane 6) of block 0 writes", "wgmma_reads"},
+      [6] = {"store_over_operand", "overwritten while still read", "thread 70 (warp 2, lane 6) of block 0 writes",
+             "wgmma_reads"},
       [7] = {"copy_over_operand", "overwritten while still read", "operand A, row 8", "wgmma_reads_2"},
       [8] = {"overwrite_store", "overwritten while still read", "by thread 64 (warp 2, lane 0)", "store_reads"},
       [9] = {"unfenced", "no proxy fence", "which thread 77 (warp 2, lane 13) of block 0 wrote", "unfenced_store"},
-      [10] = {"unfenced_bulk", "no proxy fence", "thread 0 (warp 0, lane 0) of block 0 stores with bulk_store shared offset"},
-      [11] = {"operand_in_flight", "copy in flight", "reads as wgmma operand A 16 bytes at shared offset 0", "copy_issued_4"},
+      [10] = {"unfenced_bulk", "no proxy fence",
+              "thread 0 (warp 0, lane 0) of block 0 stores with bulk_store shared offset"},
+      [11] = {"operand_in_flight", "copy in flight", "reads as wgmma operand A 16 bytes at shared offset 0",
+              "copy_issued_4"},
       [12] = {"operand_uninitialised", "uninitialised read", "reads as wgmma operand A 16 bytes at shared offset 0"},
       [13] = {"global_bounds", "global memory out of bounds", "which is byte 65536 of the nearest buffer"},
       [14] = {"global_misaligned", "misaligned access", "thread 9 (warp 0, lane 9) of block 0"},
@@ -84,6 +97,7 @@ static void test_memory(void **state) {
       [25] = {"prefetch", "illegal copy", "thread 31 (warp 0, lane 31) of block 0: 64 bytes"},
       [26] = {"bulk_store_bounds", "global memory out of bounds", "byte 65520"},
       [27] = {"ldmatrix_alignment", "misaligned access", "thread 38 (warp 1, lane 6) of block 0 at shared offset 8"},
+      [28] = {"released_early", "copy in flight", "(warp 1, lane", "refill"},
   };
   check_all("faults_memory", faults, COUNT(faults), 128);
 }
@@ -91,8 +105,7 @@ static void test_memory(void **state) {
 static void test_barriers(void **state) {
   (void)state;
   static const planted faults[] = {
-      [0] = {"never_arrives", "deadlock",
-             "threads 96-127 of block 0 wait at line"},
+      [0] = {"never_arrives", "deadlock", "threads 96-127 of block 0 wait at line"},
       [1] = {"too_many", "barrier count", "mbarrier_arrive of thread 0 (warp 0, lane 0) of block 0 is one too many"},
       [2] = {"more_bytes", "barrier count", "but 32 bytes more than it expected", "more_bytes_eager", 0, 0, 1},
       [3] = {"bytes_overflow", "barrier count", "has 1048576 bytes outstanding"},
@@ -110,8 +123,8 @@ static void test_barriers(void **state) {
       [16] = {"sync_after_exit", "collective call by part of a warp", "lanes 0x00000008 have exited"},
       [17] = {"half_shuffle", "collective call by part of a warp", "shuffle_xor needs all lanes of warp 2 of block 0"},
       [15] = {"sync_of_some", "deadlock", "threads 128-159 of block 0 wait at line", "sync_of_others", 0, 0, 1},
-      [18] = {"upper_shuffle", "collective call by part of a warp", "of warp 2 of block 0 call shuffle_xor at line", "lower_shuffle",
-              0, 0, 1},
+      [18] = {"upper_shuffle", "collective call by part of a warp", "of warp 2 of block 0 call shuffle_xor at line",
+              "lower_shuffle", 0, 0, 1},
       [19] = {"rest_of_warp", "collective call by part of a warp", "threads 164 of block 0 wait", "one_lane_elsewhere"},
       [20] = {"ldmatrix_part", "collective call by part of a warp", "of which lanes 0x00000200 have exited"},
       [21] = {"raise_too_far", "deadlock", "threads 0-127 of block 0 wait", NULL, 0, 512},
@@ -130,9 +143,12 @@ static void test_barriers(void **state) {
 static void test_tensor(void **state) {
   (void)state;
   static const planted faults[] = {
-      [0] = {"reads_early", "accumulator pending", "thread 17 (warp 0, lane 17) of block 0 uses accumulator 3", "issued"},
-      [1] = {"not_committed", "accumulator pending", "thread 17 (warp 0, lane 17) of block 0 uses accumulator 3", "issued_1"},
-      [2] = {"other_group", "accumulator pending", "thread 99 (warp 3, lane 3) of block 0 uses accumulator 31", "issued_2"},
+      [0] = {"reads_early", "accumulator pending", "thread 17 (warp 0, lane 17) of block 0 uses accumulator 3",
+             "issued"},
+      [1] = {"not_committed", "accumulator pending", "thread 17 (warp 0, lane 17) of block 0 uses accumulator 3",
+             "issued_1"},
+      [2] = {"other_group", "accumulator pending", "thread 99 (warp 3, lane 3) of block 0 uses accumulator 31",
+             "issued_2"},
       [3] = {"changed", "A fragment changed", "thread 60 (warp 1, lane 28) of block 0 changed its A fragment"},
       [4] = {"no_fence", "no wgmma_fence", "accumulates into registers that it accessed"},
       [5] = {"other_type", "no wgmma_fence", "another shape or type"},
@@ -145,11 +161,13 @@ static void test_tensor(void **state) {
       [12] = {"element", "accumulator pending", "uses element 32 of a frag<32>"},
       [13] = {"part_of_group", "collective call by part of a warp", "0 wgmma"},
       [14] = {"part_waits", "collective call by part of a warp", "threads 31 of block 0 wait"},
-      [15] = {"first_place", "collective call by part of a warp", "as operation 0 of its warpgroup", "second_place", 0, 0, 1},
+      [15] = {"first_place", "collective call by part of a warp", "as operation 0 of its warpgroup", "second_place", 0,
+              0, 1},
       [16] = {"descriptor_alignment", "illegal descriptor", "at shared offset 8"},
       [17] = {"descriptor_stride", "illegal descriptor", "stride 512"},
       [18] = {"advance", "illegal descriptor", "by 8 bytes"},
       [19] = {"read_without_fence", "no wgmma_fence", "accumulates into registers that it accessed"},
+      [20] = {"empty_accumulators", "uninitialised read", "of block 0 accumulates into registers that nothing wrote"},
   };
   check_all("faults_tensor", faults, COUNT(faults), 256);
 }
