@@ -222,6 +222,19 @@ static const smla_thread *unfenced(const smla_block *block, uint32_t index, uint
   return NULL;
 }
 
+/* Stores that the asynchronous proxy is to follow must have been fenced. */
+static void check_fenced(smla_thread *thread, smla_block *block, uint32_t index, const char *what, int line) {
+  smla_granule *granule = block->shared.granules + index;
+  uint32_t byte;
+  const smla_thread *writer = unfenced(block, index, &byte);
+  if (writer)
+    smla_fault(block->cluster, SMLA_FAULT_UNFENCED, line,
+               "%s %s shared offset %u, which %s wrote (last store to it: line %u) without a fence_async_proxy since",
+               smla_thread_name(thread), what, index * SMLA_GRANULE + byte, smla_thread_name(writer), granule->line);
+  else
+    granule->state &= (uint16_t)~SMLA_MAY_BE_DIRTY;
+}
+
 void smla_shared_begin_read(smla_thread *thread, smla_block *block, uint32_t offset, uint32_t bytes, const char *what,
                             int line) {
   smla_granule *granules = block->shared.granules;
@@ -236,17 +249,7 @@ void smla_shared_begin_read(smla_thread *thread, smla_block *block, uint32_t off
                    "%s %s 16 bytes at shared offset %u, not all of which were written", smla_thread_name(thread), what,
                    i * SMLA_GRANULE);
     }
-    if (granule->state & SMLA_MAY_BE_DIRTY) {
-      uint32_t byte;
-      const smla_thread *writer = unfenced(block, i, &byte);
-      if (writer)
-        smla_fault(
-            block->cluster, SMLA_FAULT_UNFENCED, line,
-            "%s %s shared offset %u, which %s wrote (last store to it: line %u) without a fence_async_proxy since",
-            smla_thread_name(thread), what, i * SMLA_GRANULE + byte, smla_thread_name(writer), granule->line);
-      else
-        granule->state &= (uint16_t)~SMLA_MAY_BE_DIRTY;
-    }
+    if (granule->state & SMLA_MAY_BE_DIRTY) check_fenced(thread, block, i, what, line);
     granule->state++;
   }
 }
@@ -270,6 +273,7 @@ void smla_shared_begin_copy(smla_thread *thread, smla_block *block, uint32_t off
         fault_barrier(thread, block, half, "copies over", line);
       }
     }
+    if (granule->state & SMLA_MAY_BE_DIRTY) check_fenced(thread, block, i, "copies over", line);
     granule->copying = 0xffff;
   }
 }

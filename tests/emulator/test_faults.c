@@ -98,6 +98,7 @@ static void test_memory(void **state) {
       [26] = {"bulk_store_bounds", "global memory out of bounds", "byte 65520"},
       [27] = {"ldmatrix_alignment", "misaligned access", "thread 38 (warp 1, lane 6) of block 0 at shared offset 8"},
       [28] = {"released_early", "copy in flight", "(warp 1, lane", "refill"},
+      [29] = {"copy_over_store", "no proxy fence", "which thread 90 (warp 2, lane 26) of block 0 wrote", "store_before_copy"},
   };
   check_all("faults_memory", faults, COUNT(faults), 128);
 }

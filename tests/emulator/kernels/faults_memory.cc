@@ -274,5 +274,16 @@ KERNEL(faults, 128) {
       global_store(out + t, sum);
       break;
     }
+    case 29: {
+      start_barrier(1);
+      if (t == 90) s.store(20, 1);  // @store_before_copy
+      block_sync();
+      if (t == 0) {
+        mbarrier_arrive_expect(b, 512);
+        bulk_copy(s.address(), p.in, 512, b);  // @copy_over_store
+      }
+      mbarrier_wait(b, 0);
+      break;
+    }
   }
 }
