@@ -5,7 +5,7 @@
 #include "global_memory.h"
 #include "machine.h"
 
-static void check_copy(smla_thread *thread, const void *global, uint32_t bytes, const char *what, int line) {
+static void check_copy(smla_thread *thread, const void *global, uint32_t bytes, const char *what, smla_place line) {
   if (bytes == 0 || bytes % SMLA_GRANULE != 0 || (uintptr_t)global % SMLA_GRANULE != 0)
     smla_fault_end(
         thread->block->cluster, SMLA_FAULT_COPY_ARGUMENT, line,
@@ -13,7 +13,7 @@ static void check_copy(smla_thread *thread, const void *global, uint32_t bytes, 
         what, smla_thread_name(thread), bytes, global);
 }
 
-static smla_copy *add_copy(smla_thread *thread, int line) {
+static smla_copy *add_copy(smla_thread *thread, smla_place line) {
   smla_cluster *cluster = thread->block->cluster;
   if (cluster->copy_count == SMLA_COPY_LIMIT)
     smla_fault_end(cluster, SMLA_FAULT_NO_PROGRESS, line, "%s issues copy %d that no one has waited for",
@@ -81,7 +81,7 @@ void smla_copies_observe(smla_block *block, smla_mbarrier *barrier, int32_t phas
 
 /* One destination block's copy. */
 static void start_copy(smla_thread *thread, smla_block *block, uint32_t offset, const void *global, uint32_t bytes,
-                       uint32_t barrier_offset, int line) {
+                       uint32_t barrier_offset, smla_place line) {
   smla_cluster *cluster = block->cluster;
   smla_mbarrier *barrier = smla_mbarrier_find(block, barrier_offset);
   if (!barrier)
@@ -90,9 +90,9 @@ static void start_copy(smla_thread *thread, smla_block *block, uint32_t offset, 
                    smla_thread_name(thread), barrier_offset, (unsigned long long)block->index);
   if (!barrier->fenced)
     smla_fault_end(cluster, SMLA_FAULT_UNFENCED, line,
-                   "a bulk copy of %s signals the barrier at shared offset %u, which line %d initialised without an "
+                   "a bulk copy of %s signals the barrier at shared offset %u, which %s initialised without an "
                    "mbarrier_init_fence after it",
-                   smla_thread_name(thread), barrier_offset, barrier->init_line);
+                   smla_thread_name(thread), barrier_offset, smla_place_name(barrier->init_line));
   smla_shared_begin_copy(thread, block, offset, bytes, line);
   block->threads[thread->index].role->shared_bytes += bytes;
   smla_copy *copy = add_copy(thread, line);
@@ -107,7 +107,7 @@ static void start_copy(smla_thread *thread, smla_block *block, uint32_t offset, 
 }
 
 static void bulk_copy(smla_thread *thread, uint32_t address, const void *global, uint32_t bytes, uint32_t barrier,
-                      uint32_t rank_mask, const char *what, int line) {
+                      uint32_t rank_mask, const char *what, smla_place line) {
   smla_cluster *cluster = thread->block->cluster;
   uint32_t offset, barrier_offset;
   check_copy(thread, global, bytes, what, line);
@@ -133,17 +133,17 @@ static void bulk_copy(smla_thread *thread, uint32_t address, const void *global,
   smla_thread_yield(thread, 0);
 }
 
-void smla_bulk_copy(unsigned address, const void *global, unsigned bytes, unsigned barrier, int line) {
+void smla_bulk_copy(unsigned address, const void *global, unsigned bytes, unsigned barrier, smla_place line) {
   smla_thread *thread = smla_step(line);
   bulk_copy(thread, address, global, bytes, barrier, 1u << thread->block->rank, "bulk_copy", line);
 }
 
 void smla_bulk_copy_multicast(unsigned address, const void *global, unsigned bytes, unsigned barrier,
-                              unsigned rank_mask, int line) {
+                              unsigned rank_mask, smla_place line) {
   bulk_copy(smla_step(line), address, global, bytes, barrier, rank_mask, "bulk_copy_multicast", line);
 }
 
-void smla_bulk_store(void *global, unsigned address, unsigned bytes, int line) {
+void smla_bulk_store(void *global, unsigned address, unsigned bytes, smla_place line) {
   smla_thread *thread = smla_step(line);
   smla_cluster *cluster = thread->block->cluster;
   uint32_t offset;
@@ -166,12 +166,12 @@ void smla_bulk_store(void *global, unsigned address, unsigned bytes, int line) {
   smla_thread_yield(thread, 0);
 }
 
-void smla_bulk_store_commit(int line) {
+void smla_bulk_store_commit(smla_place line) {
   smla_thread *thread = smla_step(line);
   thread->stores_committed++;
 }
 
-void smla_bulk_store_wait(int pending, int line) {
+void smla_bulk_store_wait(int pending, smla_place line) {
   smla_thread *thread = smla_step(line);
   smla_cluster *cluster = thread->block->cluster;
   for (uint32_t i = 0; i < cluster->copy_count;) {
@@ -186,13 +186,13 @@ void smla_bulk_store_wait(int pending, int line) {
   }
 }
 
-void smla_bulk_prefetch(const void *global, unsigned bytes, int line) {
+void smla_bulk_prefetch(const void *global, unsigned bytes, smla_place line) {
   smla_thread *thread = smla_step(line);
   check_copy(thread, global, bytes, "bulk_prefetch", line);
   smla_global_check(thread, global, bytes, SMLA_GRANULE, 0, "bulk_prefetch", line);
 }
 
-void smla_fence_async_proxy(int line) {
+void smla_fence_async_proxy(smla_place line) {
   smla_thread *thread = smla_step(line);
   const uint32_t fences = (thread->stamp + 1) & ((1u << SMLA_STAMP_SHIFT) - 1);
   thread->stamp = thread->slot << SMLA_STAMP_SHIFT | (fences ? fences : 1);

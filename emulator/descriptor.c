@@ -11,7 +11,7 @@
 #define SWIZZLE_128 1ull
 #define UNUSED_MASK (0x3full << 46 | 0xfffull << 50 | 3ull << 14 | 3ull << 30)
 
-unsigned long long smla_wgmma_descriptor(unsigned address, unsigned stride, int line) {
+unsigned long long smla_wgmma_descriptor(unsigned address, unsigned stride, smla_place line) {
   smla_thread *thread = smla_current;
   if (address % 16 != 0 || stride % 1024 != 0 || stride >> 4 > START_MASK || address >> 4 > START_MASK)
     smla_fault_end(
@@ -23,7 +23,7 @@ unsigned long long smla_wgmma_descriptor(unsigned address, unsigned stride, int 
          SWIZZLE_128 << SWIZZLE_SHIFT;
 }
 
-unsigned long long smla_descriptor_advance(unsigned long long descriptor, unsigned bytes, int line) {
+unsigned long long smla_descriptor_advance(unsigned long long descriptor, unsigned bytes, smla_place line) {
   smla_thread *thread = smla_current;
   const unsigned long long start = (descriptor & START_MASK) + (bytes >> 4);
   if (bytes % 16 != 0 || start > START_MASK)
@@ -33,8 +33,8 @@ unsigned long long smla_descriptor_advance(unsigned long long descriptor, unsign
   return (descriptor & ~START_MASK) | start;
 }
 
-void smla_operand_decode(smla_thread *thread, unsigned long long descriptor, uint32_t rows, const char *name, int line,
-                         smla_operand *operand) {
+void smla_operand_decode(smla_thread *thread, unsigned long long descriptor, uint32_t rows, const char *name,
+                         smla_place line, smla_operand *operand) {
   smla_cluster *cluster = thread->block->cluster;
   const uint32_t start = (uint32_t)(descriptor & START_MASK) << 4;
   const uint32_t stride = (uint32_t)(descriptor >> STRIDE_SHIFT & START_MASK) << 4;

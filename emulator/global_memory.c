@@ -11,7 +11,7 @@ static const smla_range *find(smla_worker *worker, uintptr_t address) {
 }
 
 static _Noreturn void fault_bounds(smla_thread *thread, const smla_range *range, uintptr_t address, uint32_t bytes,
-                                   const char *what, int line) {
+                                   const char *what, smla_place line) {
   smla_cluster *cluster = thread->block->cluster;
   if (!range) range = smla_registry_nearest(cluster->worker->run->registry, address);
   if (!range)
@@ -24,7 +24,7 @@ static _Noreturn void fault_bounds(smla_thread *thread, const smla_range *range,
 }
 
 void smla_global_check(smla_thread *thread, const void *p, uint32_t bytes, uint32_t alignment, int writing,
-                       const char *what, int line) {
+                       const char *what, smla_place line) {
   smla_cluster *cluster = thread->block->cluster;
   const uintptr_t address = (uintptr_t)p;
   const smla_range *range = find(cluster->worker, address);
@@ -39,21 +39,21 @@ void smla_global_check(smla_thread *thread, const void *p, uint32_t bytes, uint3
                    (size_t)(address - range->begin), (void *)range->begin, (size_t)(range->end - range->begin));
 }
 
-const void *smla_global_load(const void *p, unsigned bytes, int line) {
+const void *smla_global_load(const void *p, unsigned bytes, smla_place line) {
   smla_thread *thread = smla_step(line);
   thread->role->global_read += bytes;
   smla_global_check(thread, p, bytes, bytes, 0, "global_load", line);
   return p;
 }
 
-void *smla_global_store(void *p, unsigned bytes, int line) {
+void *smla_global_store(void *p, unsigned bytes, smla_place line) {
   smla_thread *thread = smla_step(line);
   thread->role->global_written += bytes;
   smla_global_check(thread, p, bytes, bytes, 1, "global_store", line);
   return p;
 }
 
-unsigned smla_global_atomic(unsigned *p, unsigned value, int operation, int line) {
+unsigned smla_global_atomic(unsigned *p, unsigned value, int operation, smla_place line) {
   smla_thread *thread = smla_step(line);
   thread->role->global_read += sizeof *p;
   thread->role->global_written += sizeof *p;

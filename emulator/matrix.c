@@ -7,7 +7,8 @@
 #include "machine.h"
 
 struct access {
-  int transposed, line;
+  int transposed;
+  smla_place line;
 };
 
 static void load_lanes(smla_thread *lanes, const void *argument) {
@@ -26,7 +27,7 @@ static void load_lanes(smla_thread *lanes, const void *argument) {
   }
 }
 
-void smla_ldmatrix(unsigned *r, unsigned address, int transposed, int line) {
+void smla_ldmatrix(unsigned *r, unsigned address, int transposed, smla_place line) {
   smla_thread *thread = smla_step(line);
   const struct access access = {transposed, line};
   thread->operand[0] = address;
@@ -59,7 +60,7 @@ static void store_lanes(smla_thread *lanes, const void *argument) {
   }
 }
 
-void smla_stmatrix(unsigned address, const unsigned *r, int transposed, int line) {
+void smla_stmatrix(unsigned address, const unsigned *r, int transposed, smla_place line) {
   smla_thread *thread = smla_step(line);
   const struct access access = {transposed, line};
   thread->operand[0] = address;

@@ -79,7 +79,7 @@ static void set_ready(smla_cluster *cluster, uint32_t slot, int ready) {
     cluster->ready[slot / 64] &= ~(UINT64_C(1) << slot % 64);
 }
 
-void smla_thread_wait(smla_thread *thread, smla_wait_kind kind, const char *what, uint32_t object, int line) {
+void smla_thread_wait(smla_thread *thread, smla_wait_kind kind, const char *what, uint32_t object, smla_place line) {
   thread->wait = kind;
   thread->wait_what = what;
   thread->wait_object = object;
@@ -135,7 +135,7 @@ _Noreturn void smla_cluster_abort(smla_cluster *cluster) {
   abort(); /* nobody switches to an ended thread */
 }
 
-void smla_step_limit(smla_thread *thread, int line) {
+void smla_step_limit(smla_thread *thread, smla_place line) {
   smla_fault_end(thread->block->cluster, SMLA_FAULT_NO_PROGRESS, line,
                  "%s issued %llu primitives and never waited: its loop has no end", smla_thread_name(thread),
                  (unsigned long long)thread->steps - 1);
@@ -196,7 +196,7 @@ static void run_fibres(smla_cluster *cluster) {
   for (uint32_t i = 0; i < cluster->block_count; i++) smla_copies_check_block(cluster->blocks + i);
 }
 
-void smla_thread_spins(smla_thread *thread, int line) {
+void smla_thread_spins(smla_thread *thread, smla_place line) {
   smla_cluster *cluster = thread->block->cluster;
   cluster->polls++;
   if (++thread->spins > SPIN_LIMIT)

@@ -37,7 +37,7 @@ static unsigned pack_bf16(float lo, float hi) {
 }
 
 /* Nothing precedes or follows a launch here: launches of an emulator run one at a time. */
-static void grid_dependency(int line) { smla_step(line); }
+static void grid_dependency(smla_place line) { smla_step(line); }
 
 static const smla_services table = {
     .version = SMLA_SERVICES_VERSION,

@@ -16,7 +16,7 @@ static const char *group_name(const smla_thread *thread) {
 }
 
 /* Whether the thread's warpgroup is whole; wgmma needs all of it. */
-static void check_group(smla_thread *thread, const char *what, int line) {
+static void check_group(smla_thread *thread, const char *what, smla_place line) {
   const smla_block *block = thread->block;
   if ((thread->index / SMLA_WARPGROUP + 1) * SMLA_WARPGROUP > block->thread_count)
     smla_fault_end(block->cluster, SMLA_FAULT_PARTIAL_COLLECTIVE, line,
@@ -24,7 +24,7 @@ static void check_group(smla_thread *thread, const char *what, int line) {
                    smla_thread_name(thread), block->thread_count);
 }
 
-static void begin_reads(smla_thread *thread, const smla_operand *operand, const char *what, int line) {
+static void begin_reads(smla_thread *thread, const smla_operand *operand, const char *what, smla_place line) {
   for (uint32_t row = 0; row < operand->rows; row++)
     for (uint32_t byte = 0; byte < SMLA_K_BYTES; byte += SMLA_GRANULE)
       smla_shared_begin_read(thread, thread->block, smla_operand_place(operand, row, byte), SMLA_GRANULE, what, line);
@@ -54,7 +54,7 @@ static smla_operation *next_operation(smla_thread *thread, smla_tensor_group *gr
 }
 
 /* What the first thread to issue an operation states. */
-static void open_operation(smla_thread *thread, smla_tensor_group *group, const smla_wgmma *stated, int line) {
+static void open_operation(smla_thread *thread, smla_tensor_group *group, const smla_wgmma *stated, smla_place line) {
   smla_cluster *cluster = thread->block->cluster;
   smla_operation *operation = next_operation(thread, group);
   if (!operation) {
@@ -70,7 +70,6 @@ static void open_operation(smla_thread *thread, smla_tensor_group *group, const 
   operation->b_descriptor = stated->b;
   operation->arrived = 0;
   operation->first = thread->index;
-  operation->executed = 0;
   if (!operation->a_in_registers) smla_operand_decode(thread, stated->a, 64, "A", line, &operation->a);
   smla_operand_decode(thread, stated->b, (uint32_t)stated->n, "B", line, &operation->b);
   if (!operation->a_in_registers) begin_reads(thread, &operation->a, "reads as wgmma operand A", line);
@@ -84,14 +83,15 @@ static void open_operation(smla_thread *thread, smla_tensor_group *group, const 
   role->tensor_cycles += smla_model_wgmma(stated->type == SMLA_WGMMA_BF16, stated->n, operation->a_in_registers);
 }
 
-static void check_same(smla_thread *thread, const smla_operation *operation, const smla_wgmma *stated, int line) {
+static void check_same(smla_thread *thread, const smla_operation *operation, const smla_wgmma *stated,
+                       smla_place line) {
   smla_cluster *cluster = thread->block->cluster;
   if (operation->line != line || operation->type != stated->type || operation->n != stated->n ||
       operation->accumulate != stated->accumulate || operation->a_in_registers != (stated->a_registers != NULL))
-    smla_fault_end(
-        cluster, SMLA_FAULT_PARTIAL_COLLECTIVE, line,
-        "%s issues a wgmma at line %d as operation %llu of its warpgroup, where thread %u issued that of line %d",
-        smla_thread_name(thread), line, (unsigned long long)thread->tensor_issued, operation->first, operation->line);
+    smla_fault_end(cluster, SMLA_FAULT_PARTIAL_COLLECTIVE, line,
+                   "%s issues a wgmma as operation %llu of its warpgroup, where thread %u issued that of %s",
+                   smla_thread_name(thread), (unsigned long long)thread->tensor_issued, operation->first,
+                   smla_place_name(operation->line));
   if (operation->b_descriptor != stated->b || (!operation->a_in_registers && operation->a_descriptor != stated->a))
     smla_fault_end(
         cluster, SMLA_FAULT_DESCRIPTOR, line,
@@ -101,10 +101,11 @@ static void check_same(smla_thread *thread, const smla_operation *operation, con
         operation->b_descriptor);
 }
 
-static void check_accumulators(smla_thread *thread, smla_frag_header *d, unsigned shape, int accumulate, int line) {
+static void check_accumulators(smla_thread *thread, smla_frag_header *d, unsigned shape, int accumulate,
+                               smla_place line) {
   if (accumulate && (d->touched & SMLA_FRAG_EMPTY))
-    smla_fault(thread->block->cluster, SMLA_FAULT_UNINITIALISED, line, "%s accumulates into registers that nothing wrote",
-               smla_thread_name(thread));
+    smla_fault(thread->block->cluster, SMLA_FAULT_UNINITIALISED, line,
+               "%s accumulates into registers that nothing wrote", smla_thread_name(thread));
   if (d->touched & SMLA_FRAG_ACCESSED)
     smla_fault(thread->block->cluster, SMLA_FAULT_WGMMA_FENCE, line,
                "%s accumulates into registers that it accessed, or never used, since its last wgmma_fence",
@@ -118,7 +119,7 @@ static void check_accumulators(smla_thread *thread, smla_frag_header *d, unsigne
   d->touched = 0;
 }
 
-void smla_wgmma_issue(const smla_wgmma *stated, int line) {
+void smla_wgmma_issue(const smla_wgmma *stated, smla_place line) {
   smla_thread *thread = smla_step(line);
   check_group(thread, "wgmma", line);
   smla_tensor_group *group = smla_tensor_group_of(thread);
@@ -132,10 +133,10 @@ void smla_wgmma_issue(const smla_wgmma *stated, int line) {
   if (stated->a_registers) memcpy(operation->a_values[lane], stated->a_registers, sizeof operation->a_values[lane]);
   stated->d->pending++;
   thread->tensor_issued++;
-  if (++operation->arrived == SMLA_WARPGROUP) group->complete++;
+  operation->arrived++;
 }
 
-void smla_wgmma_fence(int line) {
+void smla_wgmma_fence(smla_place line) {
   smla_thread *thread = smla_step(line);
   check_group(thread, "wgmma_fence", line);
   for (smla_frag_header *frag = thread->frags; frag; frag = frag->next) {
@@ -161,7 +162,7 @@ static void execute_until(smla_thread *thread, smla_tensor_group *group, uint64_
   smla_on_home(thread->block->cluster, execute, &execution);
 }
 
-void smla_wgmma_commit(int line) {
+void smla_wgmma_commit(smla_place line) {
   smla_thread *thread = smla_step(line);
   check_group(thread, "wgmma_commit", line);
   smla_tensor_group *group = smla_tensor_group_of(thread);
@@ -175,11 +176,10 @@ void smla_wgmma_commit(int line) {
     group->group_line[place] = line;
     group->group_arrived[place] = 0;
   } else if (group->group_end[place] != thread->tensor_issued || group->group_line[place] != line) {
-    smla_fault_end(
-        thread->block->cluster, SMLA_FAULT_PARTIAL_COLLECTIVE, line,
-        "%s commits after %llu wgmma at line %d, where other threads of its warpgroup had issued %llu at line %d",
-        smla_thread_name(thread), (unsigned long long)thread->tensor_issued, line,
-        (unsigned long long)group->group_end[place], group->group_line[place]);
+    smla_fault_end(thread->block->cluster, SMLA_FAULT_PARTIAL_COLLECTIVE, line,
+                   "%s commits after %llu wgmma, where other threads of its warpgroup had issued %llu, at %s",
+                   smla_thread_name(thread), (unsigned long long)thread->tensor_issued,
+                   (unsigned long long)group->group_end[place], smla_place_name(group->group_line[place]));
   }
   if (++group->group_arrived[place] != SMLA_WARPGROUP) return;
   group->committed++;
@@ -198,8 +198,8 @@ static void retire(smla_thread *thread, smla_tensor_group *group) {
     if (operation->a_in_registers &&
         memcmp(operation->a_registers[i], operation->a_values[i], sizeof operation->a_values[i]) != 0)
       smla_fault(block->cluster, SMLA_FAULT_FRAGMENT_CHANGED, operation->line,
-                 "%s changed its A fragment between this wgmma and the wgmma_wait of line %d",
-                 smla_thread_name(lanes + i), group->wait_line);
+                 "%s changed its A fragment between this wgmma and the wgmma_wait of %s", smla_thread_name(lanes + i),
+                 smla_place_name(group->wait_line));
   }
   if (!operation->a_in_registers) end_reads(block, &operation->a);
   end_reads(block, &operation->b);
@@ -214,12 +214,11 @@ static void complete_wait(smla_thread *thread, smla_tensor_group *group) {
     if (lanes[i].tensor_issued == group->issued && lanes[i].tensor_commits == group->commits) continue;
     smla_fault_end(block->cluster, SMLA_FAULT_PARTIAL_COLLECTIVE, group->wait_line,
                    "%s comes to wgmma_wait with %llu wgmma and %llu commits, others of its warpgroup with %llu and "
-                   "%llu (last wgmma: "
-                   "line %d)",
+                   "%llu (last wgmma: %s)",
                    smla_thread_name(lanes + i), (unsigned long long)lanes[i].tensor_issued,
                    (unsigned long long)lanes[i].tensor_commits, (unsigned long long)group->issued,
                    (unsigned long long)group->commits,
-                   group->issued ? group->ring[(group->issued - 1) % group->capacity]->line : 0);
+                   group->issued ? smla_place_name(group->ring[(group->issued - 1) % group->capacity]->line) : "none");
   }
   const uint64_t pending = (uint64_t)group->wait_pending;
   if (group->committed <= pending) return;
@@ -231,7 +230,7 @@ static void complete_wait(smla_thread *thread, smla_tensor_group *group) {
   group->groups_retired = groups;
 }
 
-void smla_wgmma_wait(int pending, int line) {
+void smla_wgmma_wait(int pending, smla_place line) {
   smla_thread *thread = smla_step(line);
   check_group(thread, "wgmma_wait", line);
   smla_block *block = thread->block;
@@ -242,8 +241,8 @@ void smla_wgmma_wait(int pending, int line) {
     group->wait_pending = pending;
   } else if (group->wait_line != line || group->wait_pending != pending) {
     smla_fault_end(block->cluster, SMLA_FAULT_PARTIAL_COLLECTIVE, line,
-                   "%s calls wgmma_wait at line %d while other threads of its warpgroup wait in the one of line %d",
-                   smla_thread_name(thread), line, group->wait_line);
+                   "%s calls wgmma_wait while other threads of its warpgroup wait in the one of %s",
+                   smla_thread_name(thread), smla_place_name(group->wait_line));
   }
   if (++group->waiting != SMLA_WARPGROUP) {
     smla_thread_wait(thread, SMLA_WAITS_WARPGROUP, "wgmma_wait", 0, line);
@@ -279,8 +278,8 @@ void smla_tensor_reader(const smla_block *block, uint32_t offset, char *text, si
         for (uint32_t row = 0; row < operand->rows; row++)
           for (uint32_t byte = 0; byte < SMLA_K_BYTES; byte += SMLA_GRANULE)
             if (smla_operand_place(operand, row, byte) == (offset & ~(SMLA_GRANULE - 1))) {
-              snprintf(text, size, "the wgmma of line %d (warpgroup %u, operand %s, row %u)", operation->line, g,
-                       b ? "B" : "A", row);
+              snprintf(text, size, "the wgmma of %s (warpgroup %u, operand %s, row %u)",
+                       smla_place_name(operation->line), g, b ? "B" : "A", row);
               return;
             }
       }

@@ -8,7 +8,7 @@
 enum { BYTES = 65536 };
 static _Alignas(64) unsigned char in[BYTES], out[BYTES];
 
-/* Expected of the report: "line <of tag>: <kind>: ", `text`, and where `other` is not NULL "line <of other>". With
+/* Expected of the report: "<file>:<line of tag>: <kind>: ", `text`, and where `other` is not NULL "<file>:<line of other>". With
  * `either`, the report may open with one or the other: it depends on who comes first. */
 typedef struct planted {
   const char *tag, *kind, *text, *other;
@@ -17,7 +17,8 @@ typedef struct planted {
   int either;       /* of tag and other */
 } planted;
 
-static void check(const kernel_object *kernel, uint32_t which, const planted *fault, uint32_t threads) {
+static void check(const kernel_object *kernel, const char *name, uint32_t which, const planted *fault,
+                  uint32_t threads) {
   for (int order = SNAPMLA_EMULATOR_EAGER; order <= SNAPMLA_EMULATOR_RANDOM; order++)
     for (uint64_t seed = 1; seed <= (order == SNAPMLA_EMULATOR_RANDOM ? 3 : 1); seed++) {
       kernel_run run = {.order = (snapmla_emulator_order)order,
@@ -34,10 +35,11 @@ static void check(const kernel_object *kernel, uint32_t which, const planted *fa
       run.grid[0] = fault->cluster;
       const snapmla_status status = kernel_object_run(kernel, &run);
       if (status != SNAPMLA_EMULATOR_FAULT) fail_msg("case %u (%s), order %d: no fault", which, fault->tag, order);
-      snprintf(expected, sizeof expected, "line %d: %s: ", kernel_object_line(kernel, fault->tag), fault->kind);
+      snprintf(expected, sizeof expected, "%s.cc:%d: %s: ", name, kernel_object_line(kernel, fault->tag), fault->kind);
       int found = strstr(run.report, expected) != NULL;
       if (!found && fault->either) {
-        snprintf(expected, sizeof expected, "line %d: %s: ", kernel_object_line(kernel, fault->other), fault->kind);
+        snprintf(expected, sizeof expected, "%s.cc:%d: %s: ", name, kernel_object_line(kernel, fault->other),
+                 fault->kind);
         found = strstr(run.report, expected) != NULL;
       }
       if (!found)
@@ -45,17 +47,17 @@ static void check(const kernel_object *kernel, uint32_t which, const planted *fa
       if (!strstr(run.report, fault->text))
         fail_msg("case %u (%s), order %d: expected '%s' in\n%s", which, fault->tag, order, fault->text, run.report);
       if (fault->other && !fault->either) {
-        snprintf(expected, sizeof expected, "line %d", kernel_object_line(kernel, fault->other));
+        snprintf(expected, sizeof expected, "%s.cc:%d", name, kernel_object_line(kernel, fault->other));
         if (!strstr(run.report, expected))
           fail_msg("case %u (%s), order %d: expected '%s' in\n%s", which, fault->tag, order, expected, run.report);
       }
-      assert_non_null(strstr(snapmla_error_message(), "kernel test: line "));
+      assert_non_null(strstr(snapmla_error_message(), "kernel test: faults_"));
     }
 }
 
 static void check_all(const char *name, const planted *faults, uint32_t count, uint32_t threads) {
   kernel_object kernel = kernel_object_load(name);
-  for (uint32_t i = 0; i < count; i++) check(&kernel, i, faults + i, threads);
+  for (uint32_t i = 0; i < count; i++) check(&kernel, name, i, faults + i, threads);
   kernel_object_unload(&kernel);
 }
 
@@ -98,7 +100,8 @@ static void test_memory(void **state) {
       [26] = {"bulk_store_bounds", "global memory out of bounds", "byte 65520"},
       [27] = {"ldmatrix_alignment", "misaligned access", "thread 38 (warp 1, lane 6) of block 0 at shared offset 8"},
       [28] = {"released_early", "copy in flight", "(warp 1, lane", "refill"},
-      [29] = {"copy_over_store", "no proxy fence", "which thread 90 (warp 2, lane 26) of block 0 wrote", "store_before_copy"},
+      [29] = {"copy_over_store", "no proxy fence", "which thread 90 (warp 2, lane 26) of block 0 wrote",
+              "store_before_copy"},
   };
   check_all("faults_memory", faults, COUNT(faults), 128);
 }
@@ -106,7 +109,7 @@ static void test_memory(void **state) {
 static void test_barriers(void **state) {
   (void)state;
   static const planted faults[] = {
-      [0] = {"never_arrives", "deadlock", "threads 96-127 of block 0 wait at line"},
+      [0] = {"never_arrives", "deadlock", "threads 96-127 of block 0 wait at "},
       [1] = {"too_many", "barrier count", "mbarrier_arrive of thread 0 (warp 0, lane 0) of block 0 is one too many"},
       [2] = {"more_bytes", "barrier count", "but 32 bytes more than it expected", "more_bytes_eager", 0, 0, 1},
       [3] = {"bytes_overflow", "barrier count", "has 1048576 bytes outstanding"},
@@ -117,22 +120,22 @@ static void test_barriers(void **state) {
       [8] = {"lapped", "parity aliasing", "thread 100 (warp 3, lane 4) of block 0 waits for phase 0 (parity 0)"},
       [9] = {"dealt", "parity aliasing", "(warp "},
       [10] = {"count", "barrier count", "threads at barrier 1, where others expect", "count_other", 0, 0, 1},
-      [11] = {"missing_warp", "deadlock", "threads 0-95 of block 0 wait at line"},
+      [11] = {"missing_warp", "deadlock", "threads 0-95 of block 0 wait at "},
       [12] = {"barrier_id", "barrier count", "names barrier 16"},
       [13] = {"part_of_warp", "collective call by part of a warp", "lanes 0x0000ffff of warp 1"},
       [14] = {"arrives_twice", "barrier count", "arrives twice at barrier 4"},
       [16] = {"sync_after_exit", "collective call by part of a warp", "lanes 0x00000008 have exited"},
       [17] = {"half_shuffle", "collective call by part of a warp", "shuffle_xor needs all lanes of warp 2 of block 0"},
-      [15] = {"sync_of_some", "deadlock", "threads 128-159 of block 0 wait at line", "sync_of_others", 0, 0, 1},
-      [18] = {"upper_shuffle", "collective call by part of a warp", "of warp 2 of block 0 call shuffle_xor at line",
+      [15] = {"sync_of_some", "deadlock", "threads 128-159 of block 0 wait at ", "sync_of_others", 0, 0, 1},
+      [18] = {"upper_shuffle", "collective call by part of a warp", "of warp 2 of block 0 call shuffle_xor at ",
               "lower_shuffle", 0, 0, 1},
-      [19] = {"rest_of_warp", "collective call by part of a warp", "threads 164 of block 0 wait", "one_lane_elsewhere"},
+      [19] = {"one_lane_elsewhere", "deadlock", "threads 160-163,165-191 of block 0 wait at ", "rest_of_warp"},
       [20] = {"ldmatrix_part", "collective call by part of a warp", "of which lanes 0x00000200 have exited"},
       [21] = {"raise_too_far", "deadlock", "threads 0-127 of block 0 wait", NULL, 0, 512},
       [22] = {"lower_first", "register count", "a whole warpgroup must ask for the same", "lower_other", 0, 0, 1},
       [23] = {"lower_up", "register count", "which holds 128", NULL, 0, 512},
       [24] = {"remote_exited", "block has exited", "all of whose threads have exited", NULL, 2},
-      [25] = {"cluster_waits", "deadlock", "threads 0-255 of block 1 wait at line", "never_arrives_cluster", 2},
+      [25] = {"cluster_waits", "deadlock", "threads 0-255 of block 1 wait at ", "never_arrives_cluster", 2},
       [26] = {"endless", "no progress", "thread 200 (warp 6, lane 8) of block 0"},
       [27] = {"endless_test", "no progress", "thread 200 (warp 6, lane 8) of block 0 tested a barrier"},
       [28] = {"no_such_rank", "shared memory out of bounds", "names rank 2 in a cluster of 1"},
