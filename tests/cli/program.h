@@ -19,11 +19,11 @@ program_result program_run(enum program_kind kind, ...) __attribute__((sentinel)
 void program_free(program_result *result);
 
 /* As program_run, and asserts the code and that stderr holds `text` (NULL: that it is empty). */
-#define assert_program(kind, expected_code, text, ...)                                   \
-  do {                                                                                   \
-    program_result result_ = program_run(kind, __VA_ARGS__, (const char *)NULL);         \
-    program_check(&result_, expected_code, text, __FILE__, __LINE__);                    \
-    program_free(&result_);                                                              \
+#define assert_program(kind, expected_code, text, ...)                           \
+  do {                                                                           \
+    program_result result_ = program_run(kind, __VA_ARGS__, (const char *)NULL); \
+    program_check(&result_, expected_code, text, __FILE__, __LINE__);            \
+    program_free(&result_);                                                      \
   } while (0)
 void program_check(const program_result *result, int code, const char *text, const char *file, int line);
 

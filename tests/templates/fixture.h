@@ -26,8 +26,8 @@ typedef struct decode_case {
   uint64_t seed;
   snapmla_emulator_order order;
   uint64_t order_seed;
-  int32_t sms;         /* 0: the emulator's default */
-  const char *variant; /* NULL: the problem's own */
+  int32_t sms;              /* 0: the emulator's default */
+  const char *variant;      /* NULL: the problem's own */
   int32_t bad_page_request; /* this request's last used block-table entry points outside the cache; -1: none */
 } decode_case;
 

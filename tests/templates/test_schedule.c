@@ -10,10 +10,10 @@
 
 #include "common/records.h"
 
-#define must(call)                                                                                   \
-  do {                                                                                               \
-    snapmla_status must_status = (call);                                                             \
-    if (must_status) fail_msg("%s: %s", #call, snapmla_error_message());                             \
+#define must(call)                                                       \
+  do {                                                                   \
+    snapmla_status must_status = (call);                                 \
+    if (must_status) fail_msg("%s: %s", #call, snapmla_error_message()); \
   } while (0)
 
 enum { page_tokens = 64, status_bytes = 256, max_batch = 700 };
@@ -51,7 +51,8 @@ static void close_rig(rig *r) {
 /* Schedules, then holds every record against the rule. Returns the status word. */
 static uint32_t check(rig *r, const int32_t *lengths, int32_t batch, int32_t table_pages) {
   must(snapmla_buffer_write(r->seqlens, 0, lengths, (size_t)batch * sizeof *lengths));
-  snapmla_decode_args args = {.size = sizeof args, .batch = batch, .block_table_stride = table_pages, .softmax_scale = 1.0f};
+  snapmla_decode_args args = {
+      .size = sizeof args, .batch = batch, .block_table_stride = table_pages, .softmax_scale = 1.0f};
   args.seqlens = snapmla_buffer_pointer(r->seqlens);
   args.workspace = snapmla_buffer_pointer(r->workspace);
   args.workspace_bytes = snapmla_buffer_bytes(r->workspace);
@@ -72,8 +73,10 @@ static uint32_t check(rig *r, const int32_t *lengths, int32_t batch, int32_t tab
     begin[b] = total;
     total += bad ? 0 : (lengths[b] + 63) / 64;
     assert_int_equal(requests[b].tiles, total - begin[b]);
-    if (bad) assert_int_equal(requests[b].pieces, -1);
-    else if (!lengths[b]) assert_int_equal(requests[b].pieces, 0);
+    if (bad)
+      assert_int_equal(requests[b].pieces, -1);
+    else if (!lengths[b])
+      assert_int_equal(requests[b].pieces, 0);
   }
   begin[batch] = total;
 
@@ -86,7 +89,8 @@ static uint32_t check(rig *r, const int32_t *lengths, int32_t batch, int32_t tab
       assert_int_equal(units[u].last_request, -1);
       continue;
     }
-    int64_t first = begin[units[u].first_request] + units[u].first_tile, end = begin[units[u].last_request] + units[u].end_tile;
+    int64_t first = begin[units[u].first_request] + units[u].first_tile,
+            end = begin[units[u].last_request] + units[u].end_tile;
     assert_int_equal(first, u * total / busy);
     assert_int_equal(end, (u + 1) * total / busy);
     assert_int_equal(first, covered);
