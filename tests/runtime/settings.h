@@ -1,4 +1,5 @@
-/* Settings of the environment for a test program: a cache of its own in a temporary directory that goes with the program. */
+/* Settings of the environment for a test program: a cache of its own in a temporary directory that goes with the
+ * program. */
 #ifndef SMLA_TESTS_RUNTIME_SETTINGS_H
 #define SMLA_TESTS_RUNTIME_SETTINGS_H
 

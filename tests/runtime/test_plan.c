@@ -10,13 +10,28 @@
 enum { SMS = 4 };
 
 static const case_shape shapes[] = {
-    {.heads = 16, .q_len = 1, .latent_rank = 256, .page_tokens = 64, .batch = 3, .lengths = {65, 0, 300}, .logit_sigma = 1},
-    {.heads = 40, .q_len = 2, .latent_rank = 512, .page_tokens = 128, .batch = 2, .lengths = {2, 200}, .logit_sigma = 1},
+    {.heads = 16,
+     .q_len = 1,
+     .latent_rank = 256,
+     .page_tokens = 64,
+     .batch = 3,
+     .lengths = {65, 0, 300},
+     .logit_sigma = 1},
+    {.heads = 40,
+     .q_len = 2,
+     .latent_rank = 512,
+     .page_tokens = 128,
+     .batch = 2,
+     .lengths = {2, 200},
+     .logit_sigma = 1},
 };
 
 static snapmla_context *open_emulator(snapmla_emulator_order order, uint64_t seed) {
-  const snapmla_context_options options = {
-      .size = sizeof options, .device = "emulator", .emulator_order = order, .emulator_seed = seed, .emulator_sms = SMS};
+  const snapmla_context_options options = {.size = sizeof options,
+                                           .device = "emulator",
+                                           .emulator_order = order,
+                                           .emulator_seed = seed,
+                                           .emulator_sms = SMS};
   snapmla_context *context;
   assert_int_equal(snapmla_context_create(&options, &context), SNAPMLA_OK);
   return context;
@@ -46,8 +61,8 @@ static void decodes_as_the_oracle(void **state) {
 
 static void gives_the_same_bits_in_every_order(void **state) {
   (void)state;
-  static const snapmla_emulator_order orders[] = {SNAPMLA_EMULATOR_EAGER, SNAPMLA_EMULATOR_LATE, SNAPMLA_EMULATOR_RANDOM,
-                                                  SNAPMLA_EMULATOR_RANDOM};
+  static const snapmla_emulator_order orders[] = {SNAPMLA_EMULATOR_EAGER, SNAPMLA_EMULATOR_LATE,
+                                                  SNAPMLA_EMULATOR_RANDOM, SNAPMLA_EMULATOR_RANDOM};
   decode_case host = case_create(&shapes[0], 3);
   size_t bytes = (size_t)host.out_count * sizeof(uint16_t);
   uint16_t *first = NULL;
@@ -82,8 +97,10 @@ static void appends_what_the_reference_writes(void **state) {
   assert_non_null(slots);
   for (int32_t b = 0; b < host.args.batch; b++)
     for (int32_t t = 0; t < host.seqlens[b]; t++)
-      slots[host.row_of[b] + t] = (int64_t)host.block_table[b * host.args.block_table_stride + t / host.problem.page_tokens] *
-                                      host.problem.page_tokens + t % host.problem.page_tokens;
+      slots[host.row_of[b] + t] =
+          (int64_t)host.block_table[b * host.args.block_table_stride + t / host.problem.page_tokens] *
+              host.problem.page_tokens +
+          t % host.problem.page_tokens;
 
   snapmla_buffer *latent, *rope, *mapping, *kv;
   size_t latent_bytes = (size_t)(tokens * host.problem.latent_rank) * 2, rope_bytes = (size_t)(tokens * 64) * 2;
