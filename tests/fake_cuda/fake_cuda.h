@@ -43,6 +43,9 @@ FAKE_CUDA_API fake_cuda_living fake_cuda_alive(void);
 FAKE_CUDA_API size_t fake_cuda_launch_count(void);
 FAKE_CUDA_API const fake_cuda_launch *fake_cuda_launch_at(size_t index);
 
+/* Names this library in SNAPMLA_CUDA, so that the runtime opens it; 0 on success. */
+FAKE_CUDA_API int fake_cuda_use(void);
+
 /* What the driver shows. */
 FAKE_CUDA_API void fake_cuda_show(int devices, int major, int minor, int driver_version);
 

@@ -10,6 +10,12 @@
 
 static char *settings_directory;
 
+/* The device that a test of both uses: SNAPMLA_TEST_TARGET, else the emulator. */
+__attribute__((unused)) static const char *settings_device(void) {
+  const char *device = getenv("SNAPMLA_TEST_TARGET");
+  return device && *device ? device : "emulator";
+}
+
 /* cmocka group setup: SNAPMLA_CACHE_DIR is <directory>/cache. */
 static int settings_setup(void **state) {
   (void)state;

@@ -1,6 +1,5 @@
 /* The driver path end to end, on a libcuda that runs launches on the emulator: what is launched and how, that every
- * failing call is a clean error, that nothing is left behind. The environment of the test names the fake in
- * SNAPMLA_CUDA and makes kernels for it with SNAPMLA_CUDA_TARGET. */
+ * failing call is a clean error, that nothing is left behind. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -317,6 +316,10 @@ static void survives_every_failure(void **state) {
   case_destroy(&host);
 }
 
+static int setup(void **state) {
+  return fake_cuda_use() || setenv("SNAPMLA_CUDA_TARGET", "emulator", 1) || settings_setup(state);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup(tells_what_the_driver_shows, reset),
@@ -330,5 +333,5 @@ int main(void) {
       cmocka_unit_test_setup(refuses_kernels_newer_than_the_driver, reset),
       cmocka_unit_test_setup(survives_every_failure, reset),
   };
-  return cmocka_run_group_tests(tests, settings_setup, settings_teardown);
+  return cmocka_run_group_tests(tests, setup, settings_teardown);
 }

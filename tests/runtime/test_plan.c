@@ -1,4 +1,5 @@
-/* Plans on the emulator, end to end: append, schedule, decode, against the oracle. */
+/* Plans end to end, on the device that SNAPMLA_TEST_TARGET names: append, schedule, decode, against the oracle. What
+ * only the emulator does is tested there. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,6 +27,13 @@ static const case_shape shapes[] = {
      .logit_sigma = 1},
 };
 
+static snapmla_context *open_device(void) {
+  const snapmla_context_options options = {.size = sizeof options, .device = settings_device(), .emulator_sms = SMS};
+  snapmla_context *context = NULL;
+  if (snapmla_context_create(&options, &context)) fail_msg("%s", snapmla_error_message());
+  return context;
+}
+
 static snapmla_context *open_emulator(snapmla_emulator_order order, uint64_t seed) {
   const snapmla_context_options options = {.size = sizeof options,
                                            .device = "emulator",
@@ -46,7 +54,7 @@ static snapmla_plan *make_plan(snapmla_context *context, const decode_case *host
 static void decodes_as_the_oracle(void **state) {
   (void)state;
   for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-    snapmla_context *context = open_emulator(SNAPMLA_EMULATOR_EAGER, 0);
+    snapmla_context *context = open_device();
     decode_case host = case_create(&shapes[i], 7 + i);
     snapmla_plan *plan = make_plan(context, &host);
     device_case device = device_case_create(context, plan, &host);
@@ -89,7 +97,7 @@ static void gives_the_same_bits_in_every_order(void **state) {
 static void appends_what_the_reference_writes(void **state) {
   (void)state;
   decode_case host = case_create(&shapes[1], 11);
-  snapmla_context *context = open_emulator(SNAPMLA_EMULATOR_EAGER, 0);
+  snapmla_context *context = open_device();
   snapmla_plan *plan = make_plan(context, &host);
   int64_t tokens = 0;
   for (int32_t b = 0; b < host.args.batch; b++) tokens += host.seqlens[b];
