@@ -69,11 +69,6 @@ function(smla_test name)
   target_include_directories(test_${name} PRIVATE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/tests)
   target_link_libraries(test_${name} PRIVATE ${arg_LIBRARIES} cmocka m)
   set_target_properties(test_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${smla_test_directory})
-  if(SNAPMLA_PORTABLE)
-    # Debian ships cmocka shared only: it travels beside the tests.
-    set_target_properties(test_${name} PROPERTIES BUILD_RPATH "$ORIGIN" BUILD_RPATH_USE_ORIGIN ON)
-    add_dependencies(test_${name} smla_cmocka_beside_tests)
-  endif()
   add_test(NAME ${name} COMMAND test_${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
   set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT})
   smla_test_environment(${name})
@@ -109,15 +104,14 @@ function(smla_test_environment name)
 endfunction()
 
 if(SNAPMLA_PORTABLE AND SNAPMLA_TESTS)
+  # Debian ships cmocka shared only: it travels beside the tests, and they are linked to the copy.
   get_target_property(cmocka_file cmocka IMPORTED_LOCATION)
   file(REAL_PATH ${cmocka_file} cmocka_file)
   execute_process(COMMAND ${CMAKE_OBJDUMP} -p ${cmocka_file} OUTPUT_VARIABLE cmocka_headers)
   if(NOT cmocka_headers MATCHES "SONAME +([^\n]+)")
     message(FATAL_ERROR "${cmocka_file} names no SONAME: install the shared cmocka (libcmocka-dev).")
   endif()
-  add_custom_command(
-    OUTPUT ${smla_test_directory}/${CMAKE_MATCH_1}
-    COMMAND ${CMAKE_COMMAND} -E copy ${cmocka_file} ${smla_test_directory}/${CMAKE_MATCH_1}
-    DEPENDS ${cmocka_file})
-  add_custom_target(smla_cmocka_beside_tests DEPENDS ${smla_test_directory}/${CMAKE_MATCH_1})
+  set(cmocka_copy ${smla_test_directory}/${CMAKE_MATCH_1})
+  configure_file(${cmocka_file} ${cmocka_copy} COPYONLY)
+  set_target_properties(cmocka PROPERTIES IMPORTED_LOCATION ${cmocka_copy})
 endif()
