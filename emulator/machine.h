@@ -184,7 +184,7 @@ struct smla_worker {
 };
 
 /* The thread whose fibre runs on this host thread. */
-extern _Thread_local smla_thread *smla_current __attribute__((tls_model("initial-exec")));
+extern _Thread_local smla_thread *smla_current;
 
 /* scheduler.c */
 /* Runs the clusters of worker->run until none is left. */

@@ -19,7 +19,8 @@ struct snapmla_artifact {
 static snapmla_status copy_texts(snapmla_artifact *artifact, const char *variant, const char *entry) {
   artifact->variant = strdup(variant);
   artifact->entry = strdup(entry);
-  return artifact->variant && artifact->entry ? SNAPMLA_OK : smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: an artifact");
+  return artifact->variant && artifact->entry ? SNAPMLA_OK
+                                              : smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: an artifact");
 }
 
 /* The canonical text, the entry and the geometry of `variant`, whole or partial. */

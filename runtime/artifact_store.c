@@ -26,27 +26,30 @@ snapmla_status smla_store_root(smla_buffer *out) {
   if (path && *path == '/') return smla_buffer_printf(out, "%s/snapmla", path);
   path = smla_env(SMLA_ENV_HOME);
   if (path && *path == '/') return smla_buffer_printf(out, "%s/.cache/snapmla", path);
-  return smla_fail(SNAPMLA_NOT_FOUND,
-                   "there is no cache directory: none of SNAPMLA_CACHE_DIR, XDG_CACHE_HOME and HOME is set; set the first");
+  return smla_fail(
+      SNAPMLA_NOT_FOUND,
+      "there is no cache directory: none of SNAPMLA_CACHE_DIR, XDG_CACHE_HOME and HOME is set; set the first");
 }
 
 /* Kernels for the GPU may also come from root, read-only; code that runs in this process may not. */
 static snapmla_status check_folder(const char *path, int own) {
   struct stat info;
   if (lstat(path, &info))
-    return smla_fail(errno == ENOENT || errno == ENOTDIR ? SNAPMLA_NOT_FOUND : SNAPMLA_IO, "cannot examine %s: %s", path,
-                     strerror(errno));
+    return smla_fail(errno == ENOENT || errno == ENOTDIR ? SNAPMLA_NOT_FOUND : SNAPMLA_IO, "cannot examine %s: %s",
+                     path, strerror(errno));
   if (!S_ISDIR(info.st_mode))
-    return smla_fail(SNAPMLA_UNSUPPORTED,
-                     "%s is not a directory (links do not count), and the store holds code; remove it or set SNAPMLA_CACHE_DIR",
-                     path);
+    return smla_fail(
+        SNAPMLA_UNSUPPORTED,
+        "%s is not a directory (links do not count), and the store holds code; remove it or set SNAPMLA_CACHE_DIR",
+        path);
   if (info.st_uid != geteuid() && (own || info.st_uid))
     return smla_fail(SNAPMLA_UNSUPPORTED,
                      "%s belongs to user %u, and the store holds code, which is taken from your own files alone; set "
                      "SNAPMLA_CACHE_DIR to a directory of yours",
                      path, (unsigned)info.st_uid);
   if (info.st_mode & (S_IWGRP | S_IWOTH))
-    return smla_fail(SNAPMLA_UNSUPPORTED, "others may write to %s, and the store holds code; chmod go-w %s", path, path);
+    return smla_fail(SNAPMLA_UNSUPPORTED, "others may write to %s, and the store holds code; chmod go-w %s", path,
+                     path);
   return SNAPMLA_OK;
 }
 
@@ -72,8 +75,8 @@ static snapmla_status read_private(const char *path, int own, size_t limit, smla
   snapmla_status status = smla_file_check_private(path);
   struct stat info;
   if (!status && own && (lstat(path, &info) || info.st_uid != geteuid()))
-    status = smla_fail(SNAPMLA_UNSUPPORTED, "%s is not your own, and kernels that run in this process must be; remove it",
-                       path);
+    status = smla_fail(SNAPMLA_UNSUPPORTED,
+                       "%s is not your own, and kernels that run in this process must be; remove it", path);
   return status ? status : smla_file_read(path, limit, out);
 }
 
@@ -82,8 +85,7 @@ snapmla_status smla_store_read(snapmla_target target, const char *key, smla_imag
   int own = target == SNAPMLA_TARGET_EMULATOR;
   snapmla_status status = smla_store_root(&root);
   if (!status) status = path_of(root.data, key, "json", &path);
-  if (!status && !smla_file_exists(path.data))
-    status = smla_fail(SNAPMLA_NOT_FOUND, "the store has no kernel %s", key);
+  if (!status && !smla_file_exists(path.data)) status = smla_fail(SNAPMLA_NOT_FOUND, "the store has no kernel %s", key);
   if (!status) status = check_folders(root.data, own);
   if (!status) status = read_private(path.data, own, MANIFEST_LIMIT, &text);
   smla_buffer_free(&path);

@@ -1,6 +1,6 @@
-/* Compiled kernels on disk: <cache>/v1/obj/ab/<key>.cubin|.so and, published last, <key>.json. What is held is code: only files
- * of the user's own are used. A store that fails is gone without; the callers never fail for it. Thread-safe, also between
- * processes: files appear whole or not at all, and equal keys have equal content. */
+/* Compiled kernels on disk: <cache>/v1/obj/ab/<key>.cubin|.so and, published last, <key>.json. What is held is code:
+ * only files of the user's own are used. A store that fails is gone without; the callers never fail for it.
+ * Thread-safe, also between processes: files appear whole or not at all, and equal keys have equal content. */
 #ifndef SMLA_RUNTIME_ARTIFACT_STORE_H
 #define SMLA_RUNTIME_ARTIFACT_STORE_H
 
@@ -13,8 +13,8 @@
  * Error: NOT_FOUND (none of them is set). */
 snapmla_status smla_store_root(smla_buffer *out);
 
-/* Errors: NOT_FOUND (not there, the usual case), UNSUPPORTED (not the user's own), BAD_FORMAT (truncated, changed, foreign),
- * IO, OUT_OF_MEMORY. */
+/* Errors: NOT_FOUND (not there, the usual case), UNSUPPORTED (not the user's own), BAD_FORMAT (truncated, changed,
+ * foreign), IO, OUT_OF_MEMORY. */
 snapmla_status smla_store_read(snapmla_target target, const char *key, smla_image **out);
 
 /* Errors: NOT_FOUND, UNSUPPORTED, IO, OUT_OF_MEMORY. */

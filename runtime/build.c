@@ -73,7 +73,8 @@ static snapmla_status compile(job *j, smla_image **out) {
   } else {
     size_t size = compiled.image.length;
     char *log = smla_buffer_take(&compiled.log);
-    status = smla_image_create(j->compiler->target, j->key, j->entry.data, log, smla_buffer_take(&compiled.image), size, out);
+    status = smla_image_create(j->compiler->target, j->key, j->entry.data, log, smla_buffer_take(&compiled.image), size,
+                               out);
     free(log);
   }
   smla_buffer_free(&compiled.image);
@@ -182,7 +183,8 @@ static void build_here(smla_build *builds, size_t count, smla_build_progress *pr
 }
 
 /* Where threads or memory are short, the work is done in this one. */
-static void build_together(smla_build *builds, size_t count, size_t threads, smla_build_progress *progress, void *user) {
+static void build_together(smla_build *builds, size_t count, size_t threads, smla_build_progress *progress,
+                           void *user) {
   crew c = {.builds = builds, .count = count, .ends = calloc(count, sizeof *c.ends)};
   pthread_t *ids = calloc(threads, sizeof *ids);
   size_t started = 0;
@@ -208,6 +210,7 @@ snapmla_status smla_build_all(smla_build *builds, size_t count, smla_build_progr
   else
     build_here(builds, count, progress, user);
   for (size_t i = 0; i < count; i++)
-    if (builds[i].status) return smla_fail(builds[i].status, "%s", builds[i].reason ? builds[i].reason : "out of memory");
+    if (builds[i].status)
+      return smla_fail(builds[i].status, "%s", builds[i].reason ? builds[i].reason : "out of memory");
   return SNAPMLA_OK;
 }

@@ -29,8 +29,8 @@ snapmla_status smla_build_run(smla_build *build);
 /* Called as each build ends, from the thread that called smla_build_all. */
 typedef void smla_build_progress(void *user, const smla_build *build);
 
-/* Builds several, one thread each, at most as many at a time as there are cores. `progress` may be NULL. Returns the first
- * failure in the order of `builds`, its reason set for this thread. Thread-safe. */
+/* Builds several, one thread each, at most as many at a time as there are cores. `progress` may be NULL. Returns the
+ * first failure in the order of `builds`, its reason set for this thread. Thread-safe. */
 snapmla_status smla_build_all(smla_build *builds, size_t count, smla_build_progress *progress, void *user);
 
 void smla_build_clear(smla_build *build);

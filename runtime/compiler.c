@@ -20,8 +20,8 @@ snapmla_status smla_compiler_failed(const char *compiler, const char *name, cons
   for (const char *line = log ? log : ""; *line;) {
     size_t length = strcspn(line, "\n");
     if (find_in_line(line, length, "error") || find_in_line(line, length, "fatal"))
-      return smla_fail(SNAPMLA_COMPILE, "%s does not compile %s: %.*s", compiler, name, (int)(length < 1024 ? length : 1024),
-                       line);
+      return smla_fail(SNAPMLA_COMPILE, "%s does not compile %s: %.*s", compiler, name,
+                       (int)(length < 1024 ? length : 1024), line);
     line += length + (line[length] == '\n');
   }
   return smla_fail(SNAPMLA_COMPILE, "%s does not compile %s; the compile log has its words", compiler, name);

@@ -25,8 +25,8 @@ typedef struct smla_compiler {
   /* Appends what names the compiler itself, for keys: version and build, never a path. Error: NO_COMPILER. */
   snapmla_status (*identity)(smla_buffer *out);
 
-  /* `name` names the source in messages. Errors: NO_COMPILER, COMPILE (with the first line of the log that tells why), IO,
-   * OUT_OF_MEMORY. Thread-safe. */
+  /* `name` names the source in messages. Errors: NO_COMPILER, COMPILE (with the first line of the log that tells why),
+   * IO, OUT_OF_MEMORY. Thread-safe. */
   snapmla_status (*compile)(const char *source, const char *name, smla_compiled *out);
 } smla_compiler;
 

@@ -12,8 +12,8 @@
 
 /* No contraction: a kernel's arithmetic is what its text says, as --fmad=false makes it on the GPU. */
 static const char *const options[] = {
-    "-std=c++17", "-O2",     "-ffreestanding", "-fno-exceptions",     "-fno-rtti",             "-ffp-contract=off",
-    "-fPIC",      "-shared", "-nostdlib",      "-fvisibility=hidden", "-fno-stack-protector", NULL};
+    "-std=c++17", "-O2",       "-ffreestanding",      "-fno-exceptions",      "-fno-rtti", "-ffp-contract=off", "-fPIC",
+    "-shared",    "-nostdlib", "-fvisibility=hidden", "-fno-stack-protector", NULL};
 
 enum { OPTION_COUNT = sizeof options / sizeof *options - 1, IMAGE_LIMIT = 256 << 20 };
 
@@ -80,8 +80,8 @@ static snapmla_status ask_identity(const char *path, smla_buffer *out) {
   int code;
   snapmla_status status = smla_process_run(argv, out, &code);
   if (!status && code > 0)
-    status = smla_fail(SNAPMLA_NO_COMPILER, "%s --version fails (exit code %d); name a working C++ compiler in SNAPMLA_CXX",
-                       path, code);
+    status = smla_fail(SNAPMLA_NO_COMPILER,
+                       "%s --version fails (exit code %d); name a working C++ compiler in SNAPMLA_CXX", path, code);
   else if (status == SNAPMLA_IO)
     status = SNAPMLA_NO_COMPILER; /* the reason stands: it cannot be started */
   return status;
@@ -134,7 +134,8 @@ static snapmla_status run_compiler(const char *compiler, const char *folder, con
   status = smla_process_run(argv, &out->log, &code);
   if (status == SNAPMLA_IO) status = SNAPMLA_NO_COMPILER;
   /* Where the exit code is not known, the image tells: a compiler that fails leaves none. */
-  if (!status && (code > 0 || !smla_file_exists(image.data))) status = smla_compiler_failed(compiler, name, out->log.data);
+  if (!status && (code > 0 || !smla_file_exists(image.data)))
+    status = smla_compiler_failed(compiler, name, out->log.data);
   if (!status) status = smla_file_read(image.data, IMAGE_LIMIT, &out->image);
 out:
   smla_buffer_free(&source);

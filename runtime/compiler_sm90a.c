@@ -6,7 +6,8 @@
 #include "status.h"
 
 /* -v makes the log tell registers, stack and spills of each kernel. */
-static const char *const options[] = {"--gpu-architecture=sm_90a", "--std=c++17", "--fmad=false", "--ptxas-options=-v", NULL};
+static const char *const options[] = {"--gpu-architecture=sm_90a", "--std=c++17", "--fmad=false", "--ptxas-options=-v",
+                                      NULL};
 
 static snapmla_status identity(smla_buffer *out) {
   const smla_nvrtc *nvrtc;
@@ -15,8 +16,8 @@ static snapmla_status identity(smla_buffer *out) {
 }
 
 static snapmla_status failed(const smla_nvrtc *nvrtc, int result, const char *call, const char *name) {
-  return smla_fail(SNAPMLA_COMPILE, "NVRTC %d.%d does not compile %s: %s says %s", nvrtc->major, nvrtc->minor, name, call,
-                   nvrtc->error_string(result));
+  return smla_fail(SNAPMLA_COMPILE, "NVRTC %d.%d does not compile %s: %s says %s", nvrtc->major, nvrtc->minor, name,
+                   call, nvrtc->error_string(result));
 }
 
 /* A text or image of NVRTC's, by its size function and its copy function. */

@@ -21,8 +21,8 @@ static snapmla_status parse_device(const char *text, int *ordinal) {
       return SNAPMLA_OK;
     }
   }
-  return smla_fail(SNAPMLA_INVALID_ARGUMENT, "device \"%s\" is not known; write \"cuda:0\" (or another number) or \"emulator\"",
-                   text);
+  return smla_fail(SNAPMLA_INVALID_ARGUMENT,
+                   "device \"%s\" is not known; write \"cuda:0\" (or another number) or \"emulator\"", text);
 }
 
 static snapmla_status open_device(const snapmla_context_options *options, smla_device **out) {
@@ -38,7 +38,8 @@ static snapmla_status check_options(const snapmla_context_options *options) {
     return smla_fail(SNAPMLA_INVALID_ARGUMENT, "emulator_order is %d, it must be a snapmla_emulator_order",
                      (int)options->emulator_order);
   if (options->emulator_sms < 0 || options->emulator_sms > 1024)
-    return smla_fail(SNAPMLA_INVALID_ARGUMENT, "emulator_sms is %d, it must be 0 (for 132) to 1024", options->emulator_sms);
+    return smla_fail(SNAPMLA_INVALID_ARGUMENT, "emulator_sms is %d, it must be 0 (for 132) to 1024",
+                     options->emulator_sms);
   if (options->emulator_threads < 0 || options->emulator_threads > 1024)
     return smla_fail(SNAPMLA_INVALID_ARGUMENT, "emulator_threads is %d, it must be 0 (for one per core) to 1024",
                      options->emulator_threads);

@@ -1,4 +1,5 @@
-/* A device behind one table of functions: a GPU through libcuda, or the emulator. Everything above is the same for both. */
+/* A device behind one table of functions: a GPU through libcuda, or the emulator. Everything above is the same for
+ * both. */
 #ifndef SMLA_RUNTIME_DEVICE_H
 #define SMLA_RUNTIME_DEVICE_H
 
@@ -51,8 +52,8 @@ typedef struct smla_device_ops {
   snapmla_status (*load)(smla_device *device, const smla_image *image, uint32_t smem_bytes, void **kernel);
   void (*unload)(smla_device *device, void *kernel);
 
-  /* Adds what the launch did to *counters on the emulator; leaves them alone on a GPU. Allocates and waits for nothing on a
-   * GPU; the emulator runs the launch in the call. Errors: INVALID_ARGUMENT (stream or CUDA context), DEVICE,
+  /* Adds what the launch did to *counters on the emulator; leaves them alone on a GPU. Allocates and waits for nothing
+   * on a GPU; the emulator runs the launch in the call. Errors: INVALID_ARGUMENT (stream or CUDA context), DEVICE,
    * EMULATOR_FAULT. */
   snapmla_status (*launch)(smla_device *device, const smla_device_launch *launch, snapmla_plan_counters *counters);
 } smla_device_ops;

@@ -1,5 +1,5 @@
-/* A GPU through libcuda. Memory, streams and modules live in the device's primary context, which every CUDA runtime program
- * uses too; launches go to the caller's current context, which must be that one. */
+/* A GPU through libcuda. Memory, streams and modules live in the device's primary context, which every CUDA runtime
+ * program uses too; launches go to the caller's current context, which must be that one. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,6 +54,12 @@ static void info(const smla_device *device, snapmla_device_info *out) {
   out->size = size;
 }
 
+/* Fills and copies run on the default stream and may still do so when their calls return; other streams do not wait for
+ * it. After this they are done for every stream. */
+static snapmla_status finish_default_stream(cuda_device *d) {
+  return check(d, d->driver->stream_synchronize(NULL), "cuStreamSynchronize", "wait for the default stream");
+}
+
 /* cuMemAlloc aligns to less than a buffer needs: ask for more and move up. */
 static snapmla_status allocate(smla_device *device, size_t bytes, void **allocation, void **pointer) {
   cuda_device *d = cuda(device);
@@ -66,6 +72,7 @@ static snapmla_status allocate(smla_device *device, size_t bytes, void **allocat
   snprintf(doing, sizeof doing, "allocate %zu bytes on %s", bytes, d->info.name);
   status = check(d, d->driver->memory_alloc(&start, total), "cuMemAlloc", doing);
   if (!status) status = check(d, d->driver->memory_set(start, FILL, total), "cuMemsetD8", "fill a buffer");
+  if (!status) status = finish_default_stream(d);
   if (status && start) (void)d->driver->memory_free(start);
   leave(d);
   if (status) return status;
@@ -86,6 +93,7 @@ static snapmla_status copy_in(smla_device *device, void *target, const void *sou
   snapmla_status status = enter(d);
   if (status) return status;
   status = check(d, d->driver->copy_in((uintptr_t)target, source, bytes), "cuMemcpyHtoD", "copy to the GPU");
+  if (!status) status = finish_default_stream(d);
   leave(d);
   return status;
 }
@@ -170,10 +178,11 @@ static snapmla_status event_elapsed(smla_device *device, void *start, void *stop
 static snapmla_status check_age(const cuda_device *d, const smla_image *image) {
   int major = d->driver->version / 1000;
   if (image->nvrtc_major <= major) return SNAPMLA_OK;
-  return smla_fail(SNAPMLA_DEVICE,
-                   "the driver is too old: it supports CUDA %d.%d and the kernels come from NVRTC %d; CUDA 13 cubins need driver "
-                   "580 or newer: update it, or name a libnvrtc.so.%d in SNAPMLA_NVRTC (pip install nvidia-cuda-nvrtc-cu%d)",
-                   major, d->driver->version % 1000 / 10, image->nvrtc_major, major, major);
+  return smla_fail(
+      SNAPMLA_DEVICE,
+      "the driver is too old: it supports CUDA %d.%d and the kernels come from NVRTC %d; CUDA 13 cubins need driver "
+      "580 or newer: update it, or name a libnvrtc.so.%d in SNAPMLA_NVRTC (pip install nvidia-cuda-nvrtc-cu%d)",
+      major, d->driver->version % 1000 / 10, image->nvrtc_major, major, major);
 }
 
 /* The driver's words on a cubin that it cannot take name no remedy. */
@@ -183,9 +192,11 @@ static snapmla_status load_module(cuda_device *d, const smla_image *image, const
   if (result != CU_INVALID_IMAGE && result != CU_NO_BINARY_FOR_GPU && result != CU_UNSUPPORTED_PTX_VERSION &&
       result != CU_INVALID_SOURCE)
     return status;
-  return smla_fail(status, "%s; the driver supports CUDA %d.%d and takes kernels of that NVRTC or older: update the driver (CUDA "
-                           "13 cubins need driver 580 or newer), or name an older libnvrtc in SNAPMLA_NVRTC",
-                   snapmla_error_message(), d->driver->version / 1000, d->driver->version % 1000 / 10);
+  return smla_fail(
+      status,
+      "%s; the driver supports CUDA %d.%d and takes kernels of that NVRTC or older: update the driver (CUDA "
+      "13 cubins need driver 580 or newer), or name an older libnvrtc in SNAPMLA_NVRTC",
+      snapmla_error_message(), d->driver->version / 1000, d->driver->version % 1000 / 10);
 }
 
 static snapmla_status load(smla_device *device, const smla_image *image, uint32_t smem_bytes, void **out) {
@@ -203,8 +214,8 @@ static snapmla_status load(smla_device *device, const smla_image *image, uint32_
   snprintf(doing, sizeof doing, "load the kernel %s", image->entry);
   status = load_module(d, image, doing, &kernel->module);
   if (!status)
-    status = check(d, d->driver->module_function(&kernel->function, kernel->module, image->entry), "cuModuleGetFunction",
-                   doing);
+    status = check(d, d->driver->module_function(&kernel->function, kernel->module, image->entry),
+                   "cuModuleGetFunction", doing);
   if (!status) {
     snprintf(doing, sizeof doing, "give %s %u bytes of shared memory", image->entry, smem_bytes);
     status = check(d, d->driver->function_set(kernel->function, CU_FUNCTION_MAX_DYNAMIC_SHARED_BYTES, (int)smem_bytes),
@@ -232,13 +243,15 @@ static void unload(smla_device *device, void *kernel) {
 static snapmla_status enter_current(cuda_device *d, int *borrowed) {
   cu_context current = NULL;
   *borrowed = 0;
-  snapmla_status status = check(d, d->driver->context_current(&current), "cuCtxGetCurrent", "see the current CUDA context");
+  snapmla_status status =
+      check(d, d->driver->context_current(&current), "cuCtxGetCurrent", "see the current CUDA context");
   if (status || current == d->context) return status;
   if (current)
-    return smla_fail(SNAPMLA_INVALID_ARGUMENT,
-                     "the current CUDA context is not the primary context of %s, where the plan's kernels are; make that one "
-                     "current (cudaSetDevice), or plan for the device in use",
-                     d->info.name);
+    return smla_fail(
+        SNAPMLA_INVALID_ARGUMENT,
+        "the current CUDA context is not the primary context of %s, where the plan's kernels are; make that one "
+        "current (cudaSetDevice), or plan for the device in use",
+        d->info.name);
   status = enter(d);
   *borrowed = !status;
   return status;
@@ -296,8 +309,8 @@ static const smla_device_ops ops = {
 
 static snapmla_status read_attribute(cuda_device *d, int attribute, int32_t *out) {
   int value = 0;
-  snapmla_status status =
-      check(d, d->driver->device_attribute(&value, attribute, d->device), "cuDeviceGetAttribute", "read the GPU's attributes");
+  snapmla_status status = check(d, d->driver->device_attribute(&value, attribute, d->device), "cuDeviceGetAttribute",
+                                "read the GPU's attributes");
   *out = value;
   return status;
 }
@@ -307,8 +320,8 @@ static snapmla_status read_info(cuda_device *d) {
   int32_t l2 = 0;
   snprintf(i->name, sizeof i->name, "cuda:%d", d->ordinal);
   i->driver_version = d->driver->version;
-  snapmla_status status =
-      check(d, d->driver->device_name(i->product, sizeof i->product, d->device), "cuDeviceGetName", "read the GPU's name");
+  snapmla_status status = check(d, d->driver->device_name(i->product, sizeof i->product, d->device), "cuDeviceGetName",
+                                "read the GPU's name");
   if (!status) status = read_attribute(d, CU_ATTRIBUTE_COMPUTE_MAJOR, &i->compute_major);
   if (!status) status = read_attribute(d, CU_ATTRIBUTE_COMPUTE_MINOR, &i->compute_minor);
   if (!status) status = read_attribute(d, CU_ATTRIBUTE_MULTIPROCESSORS, &i->multiprocessors);
@@ -323,15 +336,17 @@ static snapmla_status find_device(cuda_device *d) {
   snapmla_status status = check(d, d->driver->device_count(&count), "cuDeviceGetCount", "count the GPUs");
   if (status) return status;
   if (d->ordinal >= count)
-    return smla_fail(SNAPMLA_NO_DEVICE, "cuda:%d does not exist: the driver shows %d GPU%s; choose cuda:0 to cuda:%d or \"emulator\"",
+    return smla_fail(SNAPMLA_NO_DEVICE,
+                     "cuda:%d does not exist: the driver shows %d GPU%s; choose cuda:0 to cuda:%d or \"emulator\"",
                      d->ordinal, count, count == 1 ? "" : "s", count ? count - 1 : 0);
   status = check(d, d->driver->device_get(&d->device, d->ordinal), "cuDeviceGet", "open the GPU");
   if (!status) status = read_info(d);
   if (!status && (d->info.compute_major != 9 || d->info.compute_minor != 0))
-    status = smla_fail(SNAPMLA_NO_DEVICE,
-                       "cuda:%d is a %s of compute capability %d.%d, and the kernels need 9.0 (Hopper); choose another GPU or "
-                       "\"emulator\"",
-                       d->ordinal, d->info.product, d->info.compute_major, d->info.compute_minor);
+    status = smla_fail(
+        SNAPMLA_NO_DEVICE,
+        "cuda:%d is a %s of compute capability %d.%d, and the kernels need 9.0 (Hopper); choose another GPU or "
+        "\"emulator\"",
+        d->ordinal, d->info.product, d->info.compute_major, d->info.compute_minor);
   return status;
 }
 
@@ -342,7 +357,8 @@ static snapmla_status choose_target(snapmla_target *target) {
   if (!asked || !strcmp(asked, "sm_90a")) return SNAPMLA_OK;
   *target = SNAPMLA_TARGET_EMULATOR;
   if (!strcmp(asked, "emulator")) return SNAPMLA_OK;
-  return smla_fail(SNAPMLA_INVALID_ARGUMENT, "SNAPMLA_CUDA_TARGET is \"%s\"; unset it, or write sm_90a or emulator", asked);
+  return smla_fail(SNAPMLA_INVALID_ARGUMENT, "SNAPMLA_CUDA_TARGET is \"%s\"; unset it, or write sm_90a or emulator",
+                   asked);
 }
 
 snapmla_status smla_device_open_cuda(int ordinal, smla_device **out) {
@@ -353,8 +369,9 @@ snapmla_status smla_device_open_cuda(int ordinal, smla_device **out) {
   snapmla_status status = choose_target(&d->base.target);
   if (!status) status = smla_driver_start(&d->driver);
   if (!status) status = find_device(d);
-  if (!status) status = check(d, d->driver->primary_retain(&d->context, d->device), "cuDevicePrimaryCtxRetain",
-                              "open the GPU's primary context");
+  if (!status)
+    status = check(d, d->driver->primary_retain(&d->context, d->device), "cuDevicePrimaryCtxRetain",
+                   "open the GPU's primary context");
   if (status)
     free(d);
   else

@@ -1,4 +1,5 @@
-/* The emulator as a device: host memory with guard zones, launches that run in the call, a modelled clock per stream. */
+/* The emulator as a device: host memory with guard zones, launches that run in the call, a modelled clock per
+ * stream. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,8 +15,8 @@ enum { ALIGNMENT = 1024, GUARD = 1024, FILL = 0xff, DEFAULT_SMS = 132, SHARED_BY
 
 /* What a CUstream is on a GPU. */
 typedef struct emulated_stream {
-  double now_us;         /* modelled time of what ran on it */
-  snapmla_status fault;  /* of the first launch that failed since the last synchronise */
+  double now_us;        /* modelled time of what ran on it */
+  snapmla_status fault; /* of the first launch that failed since the last synchronise */
   char reason[2048];
   struct emulated_stream *next;
 } emulated_stream;
@@ -29,7 +30,7 @@ typedef struct emulated_device {
   smla_device base;
   smla_emulator *emulator;
   int32_t sms;
-  pthread_mutex_t lock; /* of the streams and of what they hold */
+  pthread_mutex_t lock;           /* of the streams and of what they hold */
   emulated_stream default_stream; /* the head of the list of streams */
 } emulated_device;
 
@@ -54,8 +55,8 @@ static void info(const smla_device *device, snapmla_device_info *out) {
   out->driver_version = 0;
 }
 
-/* Memory of a buffer lies GUARD bytes into its allocation and GUARD bytes before its end: only the middle is known to the
- * emulator, so that a kernel's access beside a buffer is never one to another buffer. */
+/* Memory of a buffer lies GUARD bytes into its allocation and GUARD bytes before its end: only the middle is known to
+ * the emulator, so that a kernel's access beside a buffer is never one to another buffer. */
 static snapmla_status allocate(smla_device *device, size_t bytes, void **allocation, void **pointer) {
   size_t total;
   snapmla_status status = smla_size_add("a buffer", bytes, 2 * GUARD, &total);
@@ -90,8 +91,9 @@ static emulated_stream *find_stream(emulated_device *d, const void *handle) {
   if (!handle) return &d->default_stream;
   for (emulated_stream *s = d->default_stream.next; s; s = s->next)
     if (s == handle) return s;
-  smla_fail(SNAPMLA_INVALID_ARGUMENT,
-            "the stream is not one of the emulator's; pass snapmla_stream_handle() of a stream of this context, or NULL");
+  smla_fail(
+      SNAPMLA_INVALID_ARGUMENT,
+      "the stream is not one of the emulator's; pass snapmla_stream_handle() of a stream of this context, or NULL");
   return NULL;
 }
 
@@ -153,7 +155,8 @@ static snapmla_status event_elapsed(smla_device *device, void *start, void *stop
   (void)device;
   const emulated_event *from = start, *to = stop;
   if (!from->recorded || !to->recorded)
-    return smla_fail(SNAPMLA_INVALID_ARGUMENT, "an event was never recorded; record both before asking for the time between");
+    return smla_fail(SNAPMLA_INVALID_ARGUMENT,
+                     "an event was never recorded; record both before asking for the time between");
   *microseconds = to->at_us - from->at_us;
   return SNAPMLA_OK;
 }
@@ -200,7 +203,8 @@ static void settle(emulated_device *d, const void *handle, snapmla_status status
 
 /* The one fault that is more often the caller's than the kernel's: memory that the emulator was never told of. */
 static snapmla_status explain(snapmla_status status) {
-  if (status != SNAPMLA_EMULATOR_FAULT || !strstr(snapmla_error_message(), "global memory out of bounds")) return status;
+  if (status != SNAPMLA_EMULATOR_FAULT || !strstr(snapmla_error_message(), "global memory out of bounds"))
+    return status;
   return smla_fail(status, "%s; on the emulator kernels may touch only what snapmla_buffer_create allocated",
                    snapmla_error_message());
 }
@@ -210,8 +214,8 @@ static snapmla_status launch(smla_device *device, const smla_device_launch *l, s
   snapmla_status status = check_stream(d, l->stream);
   if (status) return status;
   const smla_host_object *object = l->kernel;
-  const smla_launch launch = {object->entry, l->name,       {l->grid_x, l->grid_y, 1}, l->threads,
-                              l->cluster,    l->smem_bytes, l->params};
+  const smla_launch launch = {object->entry, l->name,  {l->grid_x, l->grid_y, 1}, l->threads, l->cluster,
+                              l->smem_bytes, l->params};
   smla_counters counted = {0};
   status = explain(smla_emulator_launch(d->emulator, &launch, &counted));
   settle(d, l->stream, status, &counted);
@@ -249,7 +253,8 @@ snapmla_status smla_device_open_emulator(const snapmla_context_options *options,
   if (!d) return smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a device");
   d->base = (smla_device){&ops, SNAPMLA_TARGET_EMULATOR, 1};
   d->sms = options->emulator_sms ? options->emulator_sms : DEFAULT_SMS;
-  const smla_emulator_options emulator = {options->emulator_order, options->emulator_seed, options->emulator_threads, d->sms};
+  const smla_emulator_options emulator = {options->emulator_order, options->emulator_seed, options->emulator_threads,
+                                          d->sms};
   snapmla_status status = smla_emulator_create(&emulator, &d->emulator);
   if (status) {
     free(d);

@@ -36,9 +36,11 @@ static snapmla_status add_device(const smla_driver *driver, int ordinal, smla_bu
   cu_device device;
   char name[128] = "";
   int major = 0, minor = 0;
-  snapmla_status status = smla_driver_check(driver, driver->device_get(&device, ordinal), "cuDeviceGet", "look at a GPU");
+  snapmla_status status =
+      smla_driver_check(driver, driver->device_get(&device, ordinal), "cuDeviceGet", "look at a GPU");
   if (!status)
-    status = smla_driver_check(driver, driver->device_name(name, sizeof name, device), "cuDeviceGetName", "look at a GPU");
+    status =
+        smla_driver_check(driver, driver->device_name(name, sizeof name, device), "cuDeviceGetName", "look at a GPU");
   if (!status)
     status = smla_driver_check(driver, driver->device_attribute(&major, CU_ATTRIBUTE_COMPUTE_MAJOR, device),
                                "cuDeviceGetAttribute", "look at a GPU");
@@ -59,15 +61,21 @@ static snapmla_status check_devices(smla_buffer *found) {
   status = smla_driver_check(driver, driver->device_count(&count), "cuDeviceGetCount", "count the GPUs");
   for (int i = 0; i < count && !status; i++) status = add_device(driver, i, found, &hoppers);
   if (!status && !hoppers)
-    status = smla_fail(SNAPMLA_NO_DEVICE, "no GPU of compute capability 9.0 (Hopper) among %d%s%s; the emulator serves", count,
-                       count ? ": " : "", found->length ? found->data : "");
+    status = smla_fail(SNAPMLA_NO_DEVICE, "no GPU of compute capability 9.0 (Hopper) among %d%s%s; the emulator serves",
+                       count, count ? ": " : "", found->length ? found->data : "");
   return status;
 }
 
 static snapmla_status check_nvrtc(smla_buffer *found) {
   const smla_nvrtc *nvrtc;
+  const smla_driver *driver;
   snapmla_status status = smla_nvrtc_open(&nvrtc);
-  return status ? status : smla_buffer_printf(found, "NVRTC %d.%d, %s", nvrtc->major, nvrtc->minor, nvrtc->path);
+  if (status) return status;
+  if (!smla_driver_open(&driver) && driver->version / 1000 < nvrtc->major)
+    return smla_fail(SNAPMLA_NO_COMPILER,
+                     "NVRTC %d.%d, %s: newer than the driver (CUDA %d.%d), which will not load what it compiles",
+                     nvrtc->major, nvrtc->minor, nvrtc->path, driver->version / 1000, driver->version % 1000 / 10);
+  return smla_buffer_printf(found, "NVRTC %d.%d, %s", nvrtc->major, nvrtc->minor, nvrtc->path);
 }
 
 static snapmla_status check_host_compiler(smla_buffer *found) {
@@ -117,7 +125,8 @@ static const check checks[] = {
     {"driver", 0, check_driver, "install the NVIDIA driver, or use --device emulator"},
     {"devices", 0, check_devices, "run on a Hopper GPU (H100, H200, H20), or use --device emulator"},
     {"nvrtc", 0, check_nvrtc,
-     "install the CUDA Toolkit 12.4 to 13, or pip install nvidia-cuda-nvrtc in a virtual environment, or set SNAPMLA_NVRTC"},
+     "install the CUDA Toolkit 12.4 to 13, or pip install nvidia-cuda-nvrtc in a virtual environment, or set "
+     "SNAPMLA_NVRTC"},
     {"host compiler", 0, check_host_compiler, "apt-get install g++, or set SNAPMLA_CXX"},
     {"templates", 1, check_templates, "unset SNAPMLA_TEMPLATES, or mend the directory that it names"},
     {"cache directory", 0, check_cache, "set SNAPMLA_CACHE_DIR to a directory of your own that is writable"},

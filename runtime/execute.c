@@ -1,6 +1,6 @@
-/* Executing a plan: a call's arguments become the kernels' arguments and launches. Nothing is allocated, compiled or waited
- * for here. Each kernel waits itself for the one before it (grid_dependency_wait), so those of a decode call are launched as
- * dependents: the start of one overlaps the end of the last. */
+/* Executing a plan: a call's arguments become the kernels' arguments and launches. Nothing is allocated, compiled or
+ * waited for here. Each kernel waits itself for the one before it (grid_dependency_wait), so those of a decode call are
+ * launched as dependents: the start of one overlaps the end of the last. */
 #include <string.h>
 
 #include "common/records.h"
@@ -15,8 +15,8 @@
 
 enum {
   WARP = 32,
-  MIN_SHARE_TILES = 2,      /* a smaller share costs more to merge than it saves */
-  APPEND_BLOCKS_PER_SM = 8  /* enough to fill the GPU; more tokens are looped over */
+  MIN_SHARE_TILES = 2,     /* a smaller share costs more to merge than it saves */
+  APPEND_BLOCKS_PER_SM = 8 /* enough to fill the GPU; more tokens are looped over */
 };
 
 static const double log2_of_e = 1.44269504088896340736;
@@ -35,8 +35,8 @@ static snapmla_status check_workspace(const snapmla_plan *plan, const snapmla_de
                    args->workspace_bytes, plan->workspace.bytes);
 }
 
-static snapmla_status launch(const snapmla_plan *plan, smla_family family, uint32_t grid_x, uint32_t grid_y, int dependent,
-                             const void *params, void *stream, snapmla_plan_counters *counters) {
+static snapmla_status launch(const snapmla_plan *plan, smla_family family, uint32_t grid_x, uint32_t grid_y,
+                             int dependent, const void *params, void *stream, snapmla_plan_counters *counters) {
   smla_device *device = plan->context->device;
   const smla_plan_kernel *kernel = &plan->kernels[family];
   const smla_device_launch l = {
@@ -99,7 +99,8 @@ static snapmla_status quantize_query(const snapmla_plan *plan, const snapmla_dec
                 counters);
 }
 
-static snapmla_status attend(const snapmla_plan *plan, const snapmla_decode_args *args, snapmla_plan_counters *counters) {
+static snapmla_status attend(const snapmla_plan *plan, const snapmla_decode_args *args,
+                             snapmla_plan_counters *counters) {
   const smla_workspace *w = &plan->workspace;
   const struct mla_decode_params params = {
       .kv = args->kv,
@@ -130,7 +131,8 @@ static snapmla_status attend(const snapmla_plan *plan, const snapmla_decode_args
   return launch(plan, SMLA_MLA_DECODE, (uint32_t)(w->unit_count * w->groups), 1, 1, &params, args->stream, counters);
 }
 
-static snapmla_status combine(const snapmla_plan *plan, const snapmla_decode_args *args, snapmla_plan_counters *counters) {
+static snapmla_status combine(const snapmla_plan *plan, const snapmla_decode_args *args,
+                              snapmla_plan_counters *counters) {
   const smla_workspace *w = &plan->workspace;
   const struct mla_combine_params params = {
       .requests = (struct smla_request *)at(args, w->requests),

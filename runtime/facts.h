@@ -16,8 +16,8 @@ typedef struct smla_facts {
 /* Adds what the log of NVRTC, ptxas or a host compiler says. *tells_spills: 1 where it speaks of spills. Pure. */
 void smla_facts_read_log(const char *log, smla_facts *facts, int *tells_spills);
 
-/* Registers and stack from a cubin's ELF, the largest over its kernels; leaves *facts alone where the image is not such an
- * ELF. Reads within `bytes` whatever the image holds. Pure. */
+/* Registers and stack from a cubin's ELF, the largest over its kernels; leaves *facts alone where the image is not such
+ * an ELF. Reads within `bytes` whatever the image holds. Pure. */
 void smla_facts_read_cubin(const void *image, size_t bytes, smla_facts *facts);
 
 #endif

@@ -1,5 +1,5 @@
-/* A cubin is an ELF file whose .nv.info section lists attributes: u8 format, u8 attribute, u16 size or value, then, for the
- * format "sized", that many bytes: the kernel's symbol and the value. */
+/* A cubin is an ELF file whose .nv.info section lists attributes: u8 format, u8 attribute, u16 size or value, then, for
+ * the format "sized", that many bytes: the kernel's symbol and the value. */
 #include <elf.h>
 #include <string.h>
 
@@ -20,9 +20,9 @@ static void read_attributes(const unsigned char *data, size_t bytes, smla_facts 
     if (size >= 8) {
       uint32_t value;
       memcpy(&value, data + 8, sizeof value);
-      int32_t *fact = data[1] == ATTRIBUTE_REGISTERS                                                   ? &facts->registers
+      int32_t *fact = data[1] == ATTRIBUTE_REGISTERS                                           ? &facts->registers
                       : data[1] == ATTRIBUTE_FRAME_SIZE || data[1] == ATTRIBUTE_MIN_STACK_SIZE ? &facts->stack_bytes
-                                                                                                       : NULL;
+                                                                                               : NULL;
       if (fact && value <= INT32_MAX && (int32_t)value > *fact) *fact = (int32_t)value;
     }
     data += 4 + size;

@@ -13,15 +13,17 @@ static snapmla_status open_object(const char *path, const char *name, smla_host_
   void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
   if (!handle) {
     const char *reason = dlerror();
-    return smla_fail(SNAPMLA_IO,
-                     "the emulator's kernel %s cannot be loaded: %s; where the directory forbids execution, set TMPDIR to one "
-                     "that allows it",
-                     name, reason ? reason : "no reason given");
+    return smla_fail(
+        SNAPMLA_IO,
+        "the emulator's kernel %s cannot be loaded: %s; where the directory forbids execution, set TMPDIR to one "
+        "that allows it",
+        name, reason ? reason : "no reason given");
   }
   void *address = dlsym(handle, entry_symbol);
   if (!address) {
     dlclose(handle);
-    return smla_fail(SNAPMLA_BAD_FORMAT, "the emulator's kernel %s has no symbol %s: its template must define KERNEL(…)", name,
+    return smla_fail(SNAPMLA_BAD_FORMAT,
+                     "the emulator's kernel %s has no symbol %s: its template must define KERNEL(…)", name,
                      entry_symbol);
   }
   out->handle = handle;

@@ -1,13 +1,13 @@
 #include "image.h"
 
-#include <stdlib.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "status.h"
 
-snapmla_status smla_image_create(snapmla_target target, const char *key, const char *entry, const char *log, void *bytes,
-                                 size_t size, smla_image **out) {
+snapmla_status smla_image_create(snapmla_target target, const char *key, const char *entry, const char *log,
+                                 void *bytes, size_t size, smla_image **out) {
   smla_image *image = calloc(1, sizeof *image);
   if (image) {
     atomic_init(&image->references, 1);

@@ -25,8 +25,8 @@ typedef struct smla_image {
 } smla_image;
 
 /* Copies its texts and takes over `bytes` (from malloc), on failure too. One reference. Error: OUT_OF_MEMORY. */
-snapmla_status smla_image_create(snapmla_target target, const char *key, const char *entry, const char *log, void *bytes,
-                                 size_t size, smla_image **out);
+snapmla_status smla_image_create(snapmla_target target, const char *key, const char *entry, const char *log,
+                                 void *bytes, size_t size, smla_image **out);
 smla_image *smla_image_retain(smla_image *image);
 void smla_image_release(smla_image *image); /* NULL is allowed */
 

@@ -14,7 +14,8 @@ typedef struct smla_symbol {
   void *slot; /* address of a function pointer */
 } smla_symbol;
 
-/* Fills every slot from `handle`. Error: NOT_FOUND, naming the first symbol that is missing; `what` names the library. */
+/* Fills every slot from `handle`. Error: NOT_FOUND, naming the first symbol that is missing; `what` names the
+ * library. */
 snapmla_status smla_library_bind(void *handle, const char *what, const smla_symbol *symbols, size_t count);
 
 /* Appends the path of the library that holds `address`. Errors: NOT_FOUND, OUT_OF_MEMORY. */

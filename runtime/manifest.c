@@ -23,8 +23,8 @@ snapmla_status smla_manifest_write(const smla_image *image, smla_buffer *out) {
   char *log = plain_text(image->log);
   const smla_facts *facts = &image->facts;
   json_t *json =
-      log ? json_pack("{s:i s:s s:s s:s s:s s:I s:i s:i s:i s:i s:i s:i s:f s:s}", "schema", SCHEMA, "key", image->key, "target",
-                      smla_compiler_of(image->target)->name, "entry", image->entry, "sha256", digest, "bytes",
+      log ? json_pack("{s:i s:s s:s s:s s:s s:I s:i s:i s:i s:i s:i s:i s:f s:s}", "schema", SCHEMA, "key", image->key,
+                      "target", smla_compiler_of(image->target)->name, "entry", image->entry, "sha256", digest, "bytes",
                       (json_int_t)image->size, "nvrtc_major", image->nvrtc_major, "registers", facts->registers,
                       "spill_bytes", facts->spill_bytes, "stack_bytes", facts->stack_bytes, "warnings", facts->warnings,
                       "serialized_wgmma", facts->serialized_wgmma, "seconds", image->seconds, "log", log)

@@ -54,8 +54,9 @@ size_t snapmla_buffer_bytes(const snapmla_buffer *buffer) { return buffer->bytes
 
 static snapmla_status check_range(const snapmla_buffer *buffer, size_t offset, size_t bytes) {
   if (offset <= buffer->bytes && bytes <= buffer->bytes - offset) return SNAPMLA_OK;
-  return smla_fail(SNAPMLA_INVALID_ARGUMENT, "%zu bytes at offset %zu are outside the buffer of %zu bytes; stay within it",
-                   bytes, offset, buffer->bytes);
+  return smla_fail(SNAPMLA_INVALID_ARGUMENT,
+                   "%zu bytes at offset %zu are outside the buffer of %zu bytes; stay within it", bytes, offset,
+                   buffer->bytes);
 }
 
 snapmla_status snapmla_buffer_write(snapmla_buffer *buffer, size_t offset, const void *source, size_t bytes) {

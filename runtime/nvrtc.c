@@ -12,7 +12,8 @@
 
 enum { OLDEST_MAJOR = 12, OLDEST_MINOR = 4, NEWEST_MAJOR = 13 };
 
-#define REMEDY "install the CUDA Toolkit, or pip install nvidia-cuda-nvrtc in a virtual environment, or set SNAPMLA_NVRTC"
+#define REMEDY \
+  "install the CUDA Toolkit, or pip install nvidia-cuda-nvrtc in a virtual environment, or set SNAPMLA_NVRTC"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static smla_nvrtc table;
@@ -28,8 +29,8 @@ static snapmla_status bind_table(void *handle, const char *path) {
   return smla_library_bind(handle, path, symbols, sizeof symbols / sizeof *symbols);
 }
 
-/* NVRTC opens its builtins by their soname, which the loader resolves only where the library's own run path or the system's
- * leads there. Loaded beforehand from beside it, they are found in any case. The handle is never closed. */
+/* NVRTC opens its builtins by their soname, which the loader resolves only where the library's own run path or the
+ * system's leads there. Loaded beforehand from beside it, they are found in any case. The handle is never closed. */
 static void load_builtins(void) {
   const char *slash = strrchr(table.path, '/');
   if (!slash) return;
@@ -110,13 +111,15 @@ static snapmla_status open_locked(void) {
   }
   char reason[1024] = "";
   int loadable = driver_major();
-  for (int major = loadable; !opened && major >= OLDEST_MAJOR; major--) opened = try_major(major, reason, sizeof reason);
+  for (int major = loadable; !opened && major >= OLDEST_MAJOR; major--)
+    opened = try_major(major, reason, sizeof reason);
   for (int major = NEWEST_MAJOR; !opened && major > loadable; major--) opened = try_major(major, reason, sizeof reason);
   if (opened) return SNAPMLA_OK;
   if (*reason) return smla_fail(SNAPMLA_NO_COMPILER, "%s", reason);
-  return smla_fail(SNAPMLA_NO_COMPILER,
-                   "NVRTC is not found: no libnvrtc.so.13 or libnvrtc.so.12 in CUDAToolkit_ROOT, CUDA_HOME, the system's "
-                   "libraries, /usr/local/cuda or Python wheels; " REMEDY);
+  return smla_fail(
+      SNAPMLA_NO_COMPILER,
+      "NVRTC is not found: no libnvrtc.so.13 or libnvrtc.so.12 in CUDAToolkit_ROOT, CUDA_HOME, the system's "
+      "libraries, /usr/local/cuda or Python wheels; " REMEDY);
 }
 
 snapmla_status smla_nvrtc_open(const smla_nvrtc **out) {

@@ -1,4 +1,5 @@
-/* libnvrtc, opened at run time: found in a toolkit, by its soname or in PyPI wheels; the functions used and no others. */
+/* libnvrtc, opened at run time: found in a toolkit, by its soname or in PyPI wheels; the functions used and no
+ * others. */
 #ifndef SMLA_RUNTIME_NVRTC_H
 #define SMLA_RUNTIME_NVRTC_H
 
@@ -13,16 +14,16 @@ typedef struct nvrtc_program_object *nvrtc_program;
 enum { NVRTC_ERROR_COMPILATION = 6 };
 
 /* X(field, exported symbol, parameters): every one returns an nvrtcResult. */
-#define SMLA_NVRTC_LIST(X)                                                                                       \
-  X(version, "nvrtcVersion", (int *major, int *minor))                                                           \
-  X(create, "nvrtcCreateProgram",                                                                                \
-    (nvrtc_program * program, const char *source, const char *name, int headers, const char *const *texts,       \
-     const char *const *names))                                                                                  \
-  X(destroy, "nvrtcDestroyProgram", (nvrtc_program * program))                                                   \
-  X(compile, "nvrtcCompileProgram", (nvrtc_program program, int count, const char *const *options))              \
-  X(log_size, "nvrtcGetProgramLogSize", (nvrtc_program program, size_t *size))                                   \
-  X(log, "nvrtcGetProgramLog", (nvrtc_program program, char *log))                                               \
-  X(cubin_size, "nvrtcGetCUBINSize", (nvrtc_program program, size_t *size))                                      \
+#define SMLA_NVRTC_LIST(X)                                                                                 \
+  X(version, "nvrtcVersion", (int *major, int *minor))                                                     \
+  X(create, "nvrtcCreateProgram",                                                                          \
+    (nvrtc_program * program, const char *source, const char *name, int headers, const char *const *texts, \
+     const char *const *names))                                                                            \
+  X(destroy, "nvrtcDestroyProgram", (nvrtc_program * program))                                             \
+  X(compile, "nvrtcCompileProgram", (nvrtc_program program, int count, const char *const *options))        \
+  X(log_size, "nvrtcGetProgramLogSize", (nvrtc_program program, size_t * size))                            \
+  X(log, "nvrtcGetProgramLog", (nvrtc_program program, char *log))                                         \
+  X(cubin_size, "nvrtcGetCUBINSize", (nvrtc_program program, size_t * size))                               \
   X(cubin, "nvrtcGetCUBIN", (nvrtc_program program, char *cubin))
 
 typedef struct smla_nvrtc {
@@ -35,11 +36,13 @@ typedef struct smla_nvrtc {
   char path[512];
 } smla_nvrtc;
 
-/* NVRTC, opened once for the process (a failure is retried by the next call): SNAPMLA_NVRTC where it is set, else the newest
- * whose cubins the driver of this machine can load, else the newest. Error: NO_COMPILER, with the remedy. Thread-safe. */
+/* NVRTC, opened once for the process (a failure is retried by the next call): SNAPMLA_NVRTC where it is set, else the
+ * newest whose cubins the driver of this machine can load, else the newest. Error: NO_COMPILER, with the remedy.
+ * Thread-safe. */
 snapmla_status smla_nvrtc_open(const smla_nvrtc **out);
 
-/* Appends the places where libnvrtc.so.<major> is looked for, NUL-separated, in order. For smla_nvrtc_open and for tests. */
+/* Appends the places where libnvrtc.so.<major> is looked for, NUL-separated, in order. For smla_nvrtc_open and for
+ * tests. */
 snapmla_status smla_nvrtc_places(int major, smla_buffer *out);
 
 #endif

@@ -19,7 +19,9 @@ static const char *const package_folders[] = {"lib/python3*/site-packages", "lib
 
 enum { PATH_BYTES = 1024 };
 
-static snapmla_status add_place(const char *path, smla_buffer *out) { return smla_buffer_append(out, path, strlen(path) + 1); }
+static snapmla_status add_place(const char *path, smla_buffer *out) {
+  return smla_buffer_append(out, path, strlen(path) + 1);
+}
 
 static snapmla_status add_toolkit(const char *root, int major, smla_buffer *out) {
   snapmla_status status = SNAPMLA_OK;

@@ -32,10 +32,11 @@ static snapmla_status resolve(snapmla_plan *plan, const char *override_text) {
   const smla_plan_kernel *decode = &plan->kernels[SMLA_MLA_DECODE];
   int32_t blocks = plan->workspace.unit_count * plan->workspace.groups;
   if (blocks % decode->geometry.cluster)
-    status = smla_fail(SNAPMLA_ILLEGAL_VARIANT,
-                       "%s: its clusters of %d blocks do not divide the grid of %d blocks (%d row groups); choose a cluster "
-                       "that divides it",
-                       decode->variant, decode->geometry.cluster, blocks, plan->workspace.groups);
+    status =
+        smla_fail(SNAPMLA_ILLEGAL_VARIANT,
+                  "%s: its clusters of %d blocks do not divide the grid of %d blocks (%d row groups); choose a cluster "
+                  "that divides it",
+                  decode->variant, decode->geometry.cluster, blocks, plan->workspace.groups);
   return status;
 }
 

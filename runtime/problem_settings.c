@@ -40,9 +40,10 @@ snapmla_status smla_override_check(const char *override_text, const char *const 
     char list[512] = "";
     for (size_t i = 0, used = 0; i < count && used < sizeof list; i++)
       used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", families[i]);
-    return smla_fail(SNAPMLA_INVALID_ARGUMENT,
-                     "variant \"%s\": \"%.*s\" is no family; write family:axis=value,… with one of %s (several separated by ;)",
-                     override_text, (int)p.family_length, p.family, list);
+    return smla_fail(
+        SNAPMLA_INVALID_ARGUMENT,
+        "variant \"%s\": \"%.*s\" is no family; write family:axis=value,… with one of %s (several separated by ;)",
+        override_text, (int)p.family_length, p.family, list);
   }
   return SNAPMLA_OK;
 }
@@ -71,10 +72,11 @@ static snapmla_status check_agreement(const char *variant, const smla_setting *s
       const char *value = axis + name + 1;
       size_t length = strcspn(value, ",");
       if (length == strlen(settings[i].value) && !memcmp(value, settings[i].value, length)) continue;
-      return smla_fail(SNAPMLA_INVALID_ARGUMENT,
-                       "variant %s: %s is %.*s and the problem's is %s; a variant may not change the problem: leave it out, or "
-                       "change the problem",
-                       variant, settings[i].name, (int)length, value, settings[i].value);
+      return smla_fail(
+          SNAPMLA_INVALID_ARGUMENT,
+          "variant %s: %s is %.*s and the problem's is %s; a variant may not change the problem: leave it out, or "
+          "change the problem",
+          variant, settings[i].name, (int)length, value, settings[i].value);
     }
   }
   return SNAPMLA_OK;
@@ -104,8 +106,7 @@ snapmla_status smla_problem_resolve(const smla_generator *generator, const snapm
   smla_buffer selected = {0}, variant = {0};
   snapmla_status status = smla_override_check(override_text, families, count);
   if (!status) status = select_parts(override_text, family, &selected);
-  if (!status)
-    status = smla_generator_resolve(generator, family, settings, setting_count, selected.data, &variant);
+  if (!status) status = smla_generator_resolve(generator, family, settings, setting_count, selected.data, &variant);
   if (!status) status = check_agreement(variant.data, settings, setting_count);
   if (!status) status = smla_buffer_append(out, variant.data, variant.length);
   smla_buffer_free(&variant);

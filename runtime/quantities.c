@@ -17,8 +17,7 @@ static snapmla_status pick(const smla_quantity *quantities, size_t count, const 
     value = quantities[i].value;
     found = 1;
   }
-  if (!found)
-    return smla_fail(SNAPMLA_TEMPLATE, "%s: its space derives no \"%s\"; every space must", variant, name);
+  if (!found) return smla_fail(SNAPMLA_TEMPLATE, "%s: its space derives no \"%s\"; every space must", variant, name);
   if (value < least || value > most)
     return smla_fail(SNAPMLA_TEMPLATE, "%s: its space derives %s = %lld, it must be %lld to %lld", variant, name, value,
                      least, most);

@@ -19,8 +19,8 @@ snapmla_status smla_source_options_open(const snapmla_source_options *options, s
     *known = *options;
   }
   if (known->target != SNAPMLA_TARGET_SM90A && known->target != SNAPMLA_TARGET_EMULATOR)
-    return smla_fail(SNAPMLA_INVALID_ARGUMENT, "target is %d, it must be SNAPMLA_TARGET_SM90A or SNAPMLA_TARGET_EMULATOR",
-                     (int)known->target);
+    return smla_fail(SNAPMLA_INVALID_ARGUMENT,
+                     "target is %d, it must be SNAPMLA_TARGET_SM90A or SNAPMLA_TARGET_EMULATOR", (int)known->target);
   return smla_generator_create(smla_templates_directory(known->templates), generator);
 }
 
@@ -35,7 +35,8 @@ snapmla_status snapmla_variant_resolve(const snapmla_source_options *options, co
   snapmla_status status = snapmla_problem_check(problem);
   if (!status) status = smla_source_options_open(options, &known, &generator);
   if (!status) status = smla_problem_resolve(generator, problem, family, override_text, &text);
-  if (!status && !(*out = smla_buffer_take(&text))) status = smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a variant");
+  if (!status && !(*out = smla_buffer_take(&text)))
+    status = smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a variant");
   smla_buffer_free(&text);
   smla_generator_destroy(generator);
   return status;
@@ -52,7 +53,8 @@ snapmla_status snapmla_source_expand(const snapmla_source_options *options, cons
     smla_expand_options expand = {known.target == SNAPMLA_TARGET_EMULATOR, known.line_directives};
     status = smla_generator_expand(generator, variant, &expand, &text);
   }
-  if (!status && !(*out = smla_buffer_take(&text))) status = smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a source");
+  if (!status && !(*out = smla_buffer_take(&text)))
+    status = smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a source");
   smla_buffer_free(&text);
   smla_generator_destroy(generator);
   return status;

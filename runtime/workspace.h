@@ -13,8 +13,8 @@ enum {
   SMLA_WORKSPACE_ALIGNMENT = 256 /* bytes, of the workspace and of every section */
 };
 
-/* Offsets in bytes; every section starts at a multiple of SMLA_WORKSPACE_ALIGNMENT. Requests, units and partial results hold
- * what templates/common/records.h says. */
+/* Offsets in bytes; every section starts at a multiple of SMLA_WORKSPACE_ALIGNMENT. Requests, units and partial results
+ * hold what templates/common/records.h says. */
 typedef struct smla_workspace {
   int32_t rows;       /* query rows of a request: heads * q_len, row = token * heads + head */
   int32_t groups;     /* of SMLA_GROUP_ROWS rows */
@@ -29,7 +29,8 @@ typedef struct smla_workspace {
   size_t bytes;       /* of all */
 } smla_workspace;
 
-/* Lays out the workspace of a checked problem on a device of `multiprocessors`. Error: INVALID_ARGUMENT (too large). Pure. */
+/* Lays out the workspace of a checked problem on a device of `multiprocessors`. Error: INVALID_ARGUMENT (too large).
+ * Pure. */
 snapmla_status smla_workspace_plan(const snapmla_problem *problem, int32_t multiprocessors, smla_workspace *out);
 
 #endif

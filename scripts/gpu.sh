@@ -88,7 +88,7 @@ fi
 
 SNAPMLA_TEST_TARGET=$device
 export SNAPMLA_TEST_TARGET
-gpu_part tests 120 sh scripts/gpu_tests.sh "$build"
+part tests 120 sh scripts/gpu_tests.sh "$build"
 
 # verify NAME OPTIONS...: against the oracle; the JSON is in the log.
 verify() {

@@ -1,4 +1,6 @@
 /* The fake's controls and its bookkeeping of calls. */
+#include <dlfcn.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "state.h"
@@ -72,6 +74,11 @@ int fake_cuda_calls(const char *name) {
   int count = find(name)->count;
   pthread_mutex_unlock(&fake.lock);
   return count;
+}
+
+int fake_cuda_use(void) {
+  Dl_info info;
+  return !dladdr(calls, &info) || setenv("SNAPMLA_CUDA", info.dli_fname, 1);
 }
 
 size_t fake_cuda_launch_count(void) { return launch_count; }

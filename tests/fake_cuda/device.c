@@ -72,12 +72,12 @@ FAKE_EXPORT int cuDeviceGetAttribute(int *value, int attribute, int device) {
   if (result) return result;
   if (device < 0 || device >= fake.devices) return FAKE_INVALID_DEVICE;
   switch (attribute) {
-    case 16: *value = FAKE_MULTIPROCESSORS; return 0;
-    case 38: *value = 50 << 20; return 0;
-    case 75: *value = fake.major; return 0;
-    case 76: *value = fake.minor; return 0;
-    case 97: *value = FAKE_SHARED_BYTES; return 0;
-    default: return FAKE_INVALID_VALUE;
+  case 16: *value = FAKE_MULTIPROCESSORS; return 0;
+  case 38: *value = 50 << 20; return 0;
+  case 75: *value = fake.major; return 0;
+  case 76: *value = fake.minor; return 0;
+  case 97: *value = FAKE_SHARED_BYTES; return 0;
+  default: return FAKE_INVALID_VALUE;
   }
 }
 

@@ -1,8 +1,9 @@
-/* A libcuda for tests: the functions that the runtime uses, with modules that are the emulator's kernels and launches that
- * run on the emulator. It records launches, counts what lives, and fails any call on request.
+/* A libcuda for tests: the functions that the runtime uses, with modules that are the emulator's kernels and launches
+ * that run on the emulator. It records launches, counts what lives, and fails any call on request.
  *
- * It is stricter than a driver where that shows mistakes: a call without a current context fails, memory is aligned to 512
- * bytes and no more, a launch beyond a function's shared memory fails. Not thread-safe in its controls; its calls are. */
+ * It is stricter than a driver where that shows mistakes: a call without a current context fails, memory is aligned to
+ * 512 bytes and no more, a launch beyond a function's shared memory fails. Not thread-safe in its controls; its calls
+ * are. */
 #ifndef TESTS_FAKE_CUDA_H
 #define TESTS_FAKE_CUDA_H
 
@@ -16,9 +17,9 @@ enum { FAKE_CUDA_NAME = 64 };
 typedef struct fake_cuda_launch {
   char name[FAKE_CUDA_NAME]; /* of the function */
   unsigned grid[3], block[3], shared_bytes;
-  unsigned cluster;     /* along x; 0 where the attribute was not given */
-  int programmatic;     /* nonzero: programmatic stream serialisation */
-  unsigned attributes;  /* given in all */
+  unsigned cluster;    /* along x; 0 where the attribute was not given */
+  int programmatic;    /* nonzero: programmatic stream serialisation */
+  unsigned attributes; /* given in all */
   void *stream;
 } fake_cuda_launch;
 
@@ -41,6 +42,9 @@ FAKE_CUDA_API fake_cuda_living fake_cuda_alive(void);
 
 FAKE_CUDA_API size_t fake_cuda_launch_count(void);
 FAKE_CUDA_API const fake_cuda_launch *fake_cuda_launch_at(size_t index);
+
+/* Names this library in SNAPMLA_CUDA, so that the runtime opens it; 0 on success. */
+FAKE_CUDA_API int fake_cuda_use(void);
 
 /* What the driver shows. */
 FAKE_CUDA_API void fake_cuda_show(int devices, int major, int minor, int driver_version);

@@ -49,7 +49,7 @@ static size_t image_bytes(const void *image) {
 
 /* By way of a file whose name is new: the loader takes a name that it has loaded for the object that it has loaded. */
 static void *open_image(const void *image, size_t bytes) {
-  char path[] = "/tmp/snapmla-fake-XXXXXX";
+  char path[] = P_tmpdir "/snapmla-fake-XXXXXX";
   int fd = mkstemp(path);
   if (fd < 0) return NULL;
   void *handle = write(fd, image, bytes) == (ssize_t)bytes ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : NULL;
@@ -140,16 +140,17 @@ FAKE_EXPORT int cuLaunchKernelEx(const launch_config *config, void *function, vo
   if (extra || !parameters) return FAKE_INVALID_VALUE;
   result = check_launch(config, f);
   if (result) return result;
-  fake_cuda_launch record = {.shared_bytes = config->shared_bytes, .attributes = config->attribute_count,
-                             .stream = config->stream};
+  fake_cuda_launch record = {
+      .shared_bytes = config->shared_bytes, .attributes = config->attribute_count, .stream = config->stream};
   snprintf(record.name, sizeof record.name, "%s", f->name);
   memcpy(record.grid, config->grid, sizeof record.grid);
   memcpy(record.block, config->block, sizeof record.block);
   result = read_attributes(config, &record);
   if (result) return result;
   fake_record(&record);
-  const smla_launch launch = {f->entry,       f->name,        {config->grid[0], config->grid[1], config->grid[2]},
-                              config->block[0], record.cluster, config->shared_bytes, parameters[0]};
+  const smla_launch launch = {f->entry,         f->name,        {config->grid[0], config->grid[1], config->grid[2]},
+                              config->block[0], record.cluster, config->shared_bytes,
+                              parameters[0]};
   smla_counters counters;
   if (smla_emulator_launch(fake.emulator, &launch, &counters)) { /* asynchronous: the stream's synchronise tells */
     pthread_mutex_lock(&fake.lock);

@@ -77,7 +77,8 @@ void device_case_check(const device_case *c) {
   double error = relative_l2(wide, host->out, host->out_count);
   if (!(error <= out_limit)) fail_msg("out is %g from the oracle, the limit is %g", error, out_limit);
   for (int64_t i = 0; i < host->lse_count; i++) {
-    if (isinf(host->lse[i]) ? (double)lse[i] == host->lse[i] : fabs((double)lse[i] - host->lse[i]) <= lse_limit) continue;
+    if (isinf(host->lse[i]) ? (double)lse[i] == host->lse[i] : fabs((double)lse[i] - host->lse[i]) <= lse_limit)
+      continue;
     fail_msg("lse[%lld] is %g, the oracle's %g", (long long)i, (double)lse[i], host->lse[i]);
   }
   int64_t request = host->out_count / host->args.batch;

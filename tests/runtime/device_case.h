@@ -1,4 +1,5 @@
-/* A decode case of tests/reference on a device: its tensors in buffers, results read back and held against the oracle. */
+/* A decode case of tests/reference on a device: its tensors in buffers, results read back and held against the
+ * oracle. */
 #ifndef SMLA_TESTS_RUNTIME_DEVICE_CASE_H
 #define SMLA_TESTS_RUNTIME_DEVICE_CASE_H
 
@@ -22,8 +23,8 @@ void device_case_destroy(device_case *c);
 /* Schedules, decodes and synchronises; the first failure. */
 snapmla_status device_case_run(const snapmla_plan *plan, const device_case *c);
 
-/* Results hold: out within level `fast` of the oracle of the same quantised data, lse within its limit, zeros and -inf for
- * empty requests. */
+/* Results hold: out within level `fast` of the oracle of the same quantised data, lse within its limit, zeros and -inf
+ * for empty requests. */
 void device_case_check(const device_case *c);
 
 /* The bits of out, [batch, q_len, heads, latent_rank] bf16; freed by the caller. */

@@ -1,4 +1,5 @@
-/* Settings of the environment for a test program: a cache of its own in a temporary directory that goes with the program. */
+/* Settings of the environment for a test program: a cache of its own in a temporary directory that goes with the
+ * program. */
 #ifndef SMLA_TESTS_RUNTIME_SETTINGS_H
 #define SMLA_TESTS_RUNTIME_SETTINGS_H
 
@@ -8,6 +9,12 @@
 #include "file.h"
 
 static char *settings_directory;
+
+/* The device that a test of both uses: SNAPMLA_TEST_TARGET, else the emulator. */
+__attribute__((unused)) static const char *settings_device(void) {
+  const char *device = getenv("SNAPMLA_TEST_TARGET");
+  return device && *device ? device : "emulator";
+}
 
 /* cmocka group setup: SNAPMLA_CACHE_DIR is <directory>/cache. */
 static int settings_setup(void **state) {

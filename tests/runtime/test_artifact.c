@@ -1,5 +1,5 @@
-/* Compiling variants without a device: reports, errors at the template's own line, the caches. Kernels of a family that the
- * test writes itself. */
+/* Compiling variants without a device: reports, errors at the template's own line, the caches. Kernels of a family that
+ * the test writes itself. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -156,7 +156,8 @@ static void expands_with_and_without_lines(void **state) {
 /* Of a compiler that counts its runs: the process's cache, then the store, then neither. */
 static void compiles_once(void **state) {
   char script[4096];
-  snprintf(script, sizeof script, "#!/bin/sh\ntest \"$1\" = --version || echo x >>%s\nexec c++ \"$@\"\n", in(state, "runs"));
+  snprintf(script, sizeof script, "#!/bin/sh\ntest \"$1\" = --version || echo x >>%s\nexec c++ \"$@\"\n",
+           in(state, "runs"));
   assert_int_equal(smla_file_write(in(state, "counting-c++"), script, strlen(script), 0700), SNAPMLA_OK);
   setenv("SNAPMLA_CXX", in(state, "counting-c++"), 1);
   char *shared = strdup(getenv("SNAPMLA_CACHE_DIR"));
@@ -187,8 +188,9 @@ static void resolves_a_problem(void **state) {
   problem.latent_rank = 256;
   problem.page_tokens = 128;
   char *text = NULL;
-  assert_int_equal(snapmla_variant_resolve(NULL, &problem, "mla_decode", "mla_decode:stages=3;schedule:block=128", &text),
-                   SNAPMLA_OK);
+  assert_int_equal(
+      snapmla_variant_resolve(NULL, &problem, "mla_decode", "mla_decode:stages=3;schedule:block=128", &text),
+      SNAPMLA_OK);
   assert_string_equal(text, "mla_decode:latent=256,rope=64,page=128,format=fp8_token,accuracy=fast,stages=3");
   snapmla_text_free(text);
   static const struct {
@@ -225,9 +227,14 @@ static void every_family_is_named(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, temporary_teardown)
   const struct CMUnitTest tests[] = {
-      TEST(reports_a_kernel),   TEST(names_the_template_line_of_an_error), TEST(refuses_bad_variants),
-      TEST(refuses_bad_options), TEST(expands_with_and_without_lines),      TEST(compiles_once),
-      TEST(resolves_a_problem), TEST(every_family_is_named),
+      TEST(reports_a_kernel),
+      TEST(names_the_template_line_of_an_error),
+      TEST(refuses_bad_variants),
+      TEST(refuses_bad_options),
+      TEST(expands_with_and_without_lines),
+      TEST(compiles_once),
+      TEST(resolves_a_problem),
+      TEST(every_family_is_named),
   };
 #undef TEST
   return cmocka_run_group_tests(tests, settings_setup, settings_teardown);

@@ -22,7 +22,8 @@ static smla_image *make_image(snapmla_target target) {
   smla_image *image;
   assert_int_equal(smla_image_create(target, key, "entry", "log \xff of it", strdup(content), sizeof content, &image),
                    SNAPMLA_OK);
-  image->facts = (smla_facts){.registers = 128, .spill_bytes = 32, .stack_bytes = 48, .warnings = 2, .serialized_wgmma = 1};
+  image->facts =
+      (smla_facts){.registers = 128, .spill_bytes = 32, .stack_bytes = 48, .warnings = 2, .serialized_wgmma = 1};
   image->nvrtc_major = 13;
   image->seconds = 1.5;
   return image;
@@ -146,7 +147,8 @@ static void refuses_what_others_may_write(void **state) {
   refused(SNAPMLA_TARGET_EMULATOR, SNAPMLA_UNSUPPORTED, "others may write");
 }
 
-/* Root alone can give a file away, and then root's own file is still its own: both are seen where the test runs as root. */
+/* Root alone can give a file away, and then root's own file is still its own: both are seen where the test runs as
+ * root. */
 static void refuses_files_of_others(void **state) {
   store(SNAPMLA_TARGET_EMULATOR);
   if (geteuid()) skip();

@@ -1,6 +1,5 @@
-/* The driver path end to end, on a libcuda that runs launches on the emulator: what is launched and how, that every failing
- * call is a clean error, that nothing is left behind. The environment of the test names the fake in SNAPMLA_CUDA and makes
- * kernels for it with SNAPMLA_CUDA_TARGET. */
+/* The driver path end to end, on a libcuda that runs launches on the emulator: what is launched and how, that every
+ * failing call is a clean error, that nothing is left behind. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -264,15 +263,31 @@ static snapmla_status whole_program(const decode_case *host) {
   return status;
 }
 
-/* Each call of the driver fails at its first, second, … use. cuInit and cuDriverGetVersion are made once for the process, and
- * are test_missing's. Failures of what only gives back are not reported, and leave behind what was not given back. */
+/* Each call of the driver fails at its first, second, … use. cuInit and cuDriverGetVersion are made once for the
+ * process, and are test_missing's. Failures of what only gives back are not reported, and leave behind what was not
+ * given back. */
 static void survives_every_failure(void **state) {
   (void)state;
-  static const char *const calls[] = {"cuDeviceGetCount", "cuDeviceGet", "cuDeviceGetName", "cuDeviceGetAttribute",
-                                      "cuDevicePrimaryCtxRetain", "cuCtxPushCurrent_v2", "cuMemAlloc_v2", "cuMemsetD8_v2",
-                                      "cuMemcpyHtoD_v2", "cuMemcpyDtoH_v2", "cuStreamCreate", "cuEventCreate",
-                                      "cuEventRecord", "cuEventSynchronize", "cuEventElapsedTime", "cuStreamSynchronize",
-                                      "cuModuleLoadData", "cuModuleGetFunction", "cuFuncSetAttribute", "cuLaunchKernelEx",
+  static const char *const calls[] = {"cuDeviceGetCount",
+                                      "cuDeviceGet",
+                                      "cuDeviceGetName",
+                                      "cuDeviceGetAttribute",
+                                      "cuDevicePrimaryCtxRetain",
+                                      "cuCtxPushCurrent_v2",
+                                      "cuMemAlloc_v2",
+                                      "cuMemsetD8_v2",
+                                      "cuMemcpyHtoD_v2",
+                                      "cuMemcpyDtoH_v2",
+                                      "cuStreamCreate",
+                                      "cuEventCreate",
+                                      "cuEventRecord",
+                                      "cuEventSynchronize",
+                                      "cuEventElapsedTime",
+                                      "cuStreamSynchronize",
+                                      "cuModuleLoadData",
+                                      "cuModuleGetFunction",
+                                      "cuFuncSetAttribute",
+                                      "cuLaunchKernelEx",
                                       "cuCtxGetCurrent"};
   decode_case host = case_create(&shape, 1);
   assert_int_equal(whole_program(&host), SNAPMLA_OK);
@@ -282,7 +297,8 @@ static void survives_every_failure(void **state) {
     assert_int_equal(whole_program(&host), SNAPMLA_OK);
     int uses = fake_cuda_calls(calls[i]);
     if (!uses) fail_msg("%s is never called", calls[i]);
-    int destroys = !strcmp(calls[i], "cuCtxPushCurrent_v2") ? 3 + 1 + 1 + 5 : 0; /* pushes of what gives back come last */
+    int destroys =
+        !strcmp(calls[i], "cuCtxPushCurrent_v2") ? 3 + 1 + 1 + 5 : 0; /* pushes of what gives back come last */
     for (int n = 0; n < uses - destroys; n++) {
       fake_cuda_reset();
       fake_cuda_fail(calls[i], n, n % 2 ? OUT_OF_MEMORY : LAUNCH_FAILED);
@@ -300,6 +316,10 @@ static void survives_every_failure(void **state) {
   case_destroy(&host);
 }
 
+static int setup(void **state) {
+  return fake_cuda_use() || setenv("SNAPMLA_CUDA_TARGET", "emulator", 1) || settings_setup(state);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup(tells_what_the_driver_shows, reset),
@@ -313,5 +333,5 @@ int main(void) {
       cmocka_unit_test_setup(refuses_kernels_newer_than_the_driver, reset),
       cmocka_unit_test_setup(survives_every_failure, reset),
   };
-  return cmocka_run_group_tests(tests, settings_setup, settings_teardown);
+  return cmocka_run_group_tests(tests, setup, settings_teardown);
 }

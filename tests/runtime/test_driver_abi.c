@@ -43,6 +43,7 @@ static void numbers_are_the_toolkits(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(layouts_are_the_toolkits), cmocka_unit_test(numbers_are_the_toolkits)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(layouts_are_the_toolkits),
+                                     cmocka_unit_test(numbers_are_the_toolkits)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -57,7 +57,8 @@ static void counts_warnings_of_every_compiler(void **state) {
 static void sees_serialised_wgmma(void **state) {
   (void)state;
   static const char *const lines[] = {
-      "ptxas info    : (C7510) Potential Performance Loss: wgmma.mma_async instructions are serialized due to function calls",
+      "ptxas info    : (C7510) Potential Performance Loss: wgmma.mma_async instructions are serialized due to function "
+      "calls",
       "ptxas info    : (C7514) Potential Performance Loss: x",
       "ptxas info    : wgmma.mma_async instructions are serialized due to insufficient register resources"};
   for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
@@ -95,7 +96,7 @@ static small_cubin make_cubin(void) {
   c.sections[2].sh_offset = offsetof(small_cubin, info);
   c.sections[2].sh_size = sizeof c.info;
   static const unsigned char info[] = {4, 0x2f, 8, 0, 1, 0, 0, 0, 90, 0, 0, 0, /* registers of symbol 1 */
-                                       3, 0x1b, 9, 9,                           /* a value in the size's place */
+                                       3, 0x1b, 9, 9,                          /* a value in the size's place */
                                        4, 0x11, 8, 0, 1, 0, 0, 0, 24, 0, 0, 0, /* frame size */
                                        4, 0x2f, 8, 0, 2, 0, 0, 0, 17, 0, 0, 0};
   memcpy(c.info, info, sizeof info);
@@ -122,7 +123,8 @@ static void leaves_other_files_alone(void **state) {
   assert_int_equal(facts.stack_bytes, 0);
 }
 
-/* Every truncation and every flipped byte, each in a block of its own size: a sanitizer or valgrind sees a read outside. */
+/* Every truncation and every flipped byte, each in a block of its own size: a sanitizer or valgrind sees a read
+ * outside. */
 static void survives_broken_cubins(void **state) {
   (void)state;
   small_cubin c = make_cubin();

@@ -1,5 +1,5 @@
-/* What is said where something is missing: no driver, no NVRTC, no host compiler, no writable cache. Nothing that is found
- * once is looked for again, so this program never lets a driver or an NVRTC be found. */
+/* What is said where something is missing: no driver, no NVRTC, no host compiler, no writable cache. Nothing that is
+ * found once is looked for again, so this program never lets a driver or an NVRTC be found. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,7 +106,9 @@ static void takes_a_failing_compiler_at_its_word(void **state) {
   assert_int_equal(compile(SNAPMLA_TARGET_EMULATOR), SNAPMLA_NO_COMPILER);
   says("--version fails (exit code 3)");
   setenv("SNAPMLA_CXX",
-         write_script(state, "#!/bin/sh\ncase $1 in --version) echo odd 1.0;; *) echo it is an error >&2; exit 1;; esac\n"), 1);
+         write_script(state,
+                      "#!/bin/sh\ncase $1 in --version) echo odd 1.0;; *) echo it is an error >&2; exit 1;; esac\n"),
+         1);
   const snapmla_source_options options = {.size = sizeof options, .target = SNAPMLA_TARGET_EMULATOR};
   snapmla_artifact *artifact = NULL;
   assert_int_equal(snapmla_artifact_compile(&options, "schedule", &artifact), SNAPMLA_COMPILE);

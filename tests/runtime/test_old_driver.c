@@ -56,11 +56,16 @@ static void names_the_driver_that_is_needed(void **state) {
   assert_int_equal(fake_cuda_alive().contexts, 0);
 }
 
+static int setup(void **state) {
+  unsetenv("SNAPMLA_CUDA_TARGET");
+  return fake_cuda_use() || settings_setup(state);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(refuses_what_is_before_cuda_12),
       cmocka_unit_test(says_when_it_does_not_start),
       cmocka_unit_test(names_the_driver_that_is_needed),
   };
-  return cmocka_run_group_tests(tests, settings_setup, settings_teardown);
+  return cmocka_run_group_tests(tests, setup, settings_teardown);
 }

@@ -1,4 +1,5 @@
-/* Plans on the emulator, end to end: append, schedule, decode, against the oracle. */
+/* Plans end to end, on the device that SNAPMLA_TEST_TARGET names: append, schedule, decode, against the oracle. What
+ * only the emulator does is tested there. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,13 +11,35 @@
 enum { SMS = 4 };
 
 static const case_shape shapes[] = {
-    {.heads = 16, .q_len = 1, .latent_rank = 256, .page_tokens = 64, .batch = 3, .lengths = {65, 0, 300}, .logit_sigma = 1},
-    {.heads = 40, .q_len = 2, .latent_rank = 512, .page_tokens = 128, .batch = 2, .lengths = {2, 200}, .logit_sigma = 1},
+    {.heads = 16,
+     .q_len = 1,
+     .latent_rank = 256,
+     .page_tokens = 64,
+     .batch = 3,
+     .lengths = {65, 0, 300},
+     .logit_sigma = 1},
+    {.heads = 40,
+     .q_len = 2,
+     .latent_rank = 512,
+     .page_tokens = 128,
+     .batch = 2,
+     .lengths = {2, 200},
+     .logit_sigma = 1},
 };
 
+static snapmla_context *open_device(void) {
+  const snapmla_context_options options = {.size = sizeof options, .device = settings_device(), .emulator_sms = SMS};
+  snapmla_context *context = NULL;
+  if (snapmla_context_create(&options, &context)) fail_msg("%s", snapmla_error_message());
+  return context;
+}
+
 static snapmla_context *open_emulator(snapmla_emulator_order order, uint64_t seed) {
-  const snapmla_context_options options = {
-      .size = sizeof options, .device = "emulator", .emulator_order = order, .emulator_seed = seed, .emulator_sms = SMS};
+  const snapmla_context_options options = {.size = sizeof options,
+                                           .device = "emulator",
+                                           .emulator_order = order,
+                                           .emulator_seed = seed,
+                                           .emulator_sms = SMS};
   snapmla_context *context;
   assert_int_equal(snapmla_context_create(&options, &context), SNAPMLA_OK);
   return context;
@@ -31,7 +54,7 @@ static snapmla_plan *make_plan(snapmla_context *context, const decode_case *host
 static void decodes_as_the_oracle(void **state) {
   (void)state;
   for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-    snapmla_context *context = open_emulator(SNAPMLA_EMULATOR_EAGER, 0);
+    snapmla_context *context = open_device();
     decode_case host = case_create(&shapes[i], 7 + i);
     snapmla_plan *plan = make_plan(context, &host);
     device_case device = device_case_create(context, plan, &host);
@@ -46,8 +69,8 @@ static void decodes_as_the_oracle(void **state) {
 
 static void gives_the_same_bits_in_every_order(void **state) {
   (void)state;
-  static const snapmla_emulator_order orders[] = {SNAPMLA_EMULATOR_EAGER, SNAPMLA_EMULATOR_LATE, SNAPMLA_EMULATOR_RANDOM,
-                                                  SNAPMLA_EMULATOR_RANDOM};
+  static const snapmla_emulator_order orders[] = {SNAPMLA_EMULATOR_EAGER, SNAPMLA_EMULATOR_LATE,
+                                                  SNAPMLA_EMULATOR_RANDOM, SNAPMLA_EMULATOR_RANDOM};
   decode_case host = case_create(&shapes[0], 3);
   size_t bytes = (size_t)host.out_count * sizeof(uint16_t);
   uint16_t *first = NULL;
@@ -74,7 +97,7 @@ static void gives_the_same_bits_in_every_order(void **state) {
 static void appends_what_the_reference_writes(void **state) {
   (void)state;
   decode_case host = case_create(&shapes[1], 11);
-  snapmla_context *context = open_emulator(SNAPMLA_EMULATOR_EAGER, 0);
+  snapmla_context *context = open_device();
   snapmla_plan *plan = make_plan(context, &host);
   int64_t tokens = 0;
   for (int32_t b = 0; b < host.args.batch; b++) tokens += host.seqlens[b];
@@ -82,8 +105,10 @@ static void appends_what_the_reference_writes(void **state) {
   assert_non_null(slots);
   for (int32_t b = 0; b < host.args.batch; b++)
     for (int32_t t = 0; t < host.seqlens[b]; t++)
-      slots[host.row_of[b] + t] = (int64_t)host.block_table[b * host.args.block_table_stride + t / host.problem.page_tokens] *
-                                      host.problem.page_tokens + t % host.problem.page_tokens;
+      slots[host.row_of[b] + t] =
+          (int64_t)host.block_table[b * host.args.block_table_stride + t / host.problem.page_tokens] *
+              host.problem.page_tokens +
+          t % host.problem.page_tokens;
 
   snapmla_buffer *latent, *rope, *mapping, *kv;
   size_t latent_bytes = (size_t)(tokens * host.problem.latent_rank) * 2, rope_bytes = (size_t)(tokens * 64) * 2;

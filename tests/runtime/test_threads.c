@@ -60,7 +60,7 @@ static void count_step(void *user, const char *what) {
 static void plans_and_decodes_at_once(void **state) {
   (void)state;
   const snapmla_context_options options = {
-      .size = sizeof options, .device = "emulator", .emulator_sms = 4, .progress = count_step};
+      .size = sizeof options, .device = settings_device(), .emulator_sms = 4, .progress = count_step};
   snapmla_context *context;
   assert_int_equal(snapmla_context_create(&options, &context), SNAPMLA_OK);
   decode_case host = case_create(&shape, 9);

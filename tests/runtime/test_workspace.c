@@ -36,8 +36,8 @@ static void lays_out_sections(void **state) {
   assert_int_equal(smla_workspace_plan(&p, 132, &w), SNAPMLA_OK);
   assert_int_equal(w.status, 0);
   assert_int_equal(w.requests, 256);
-  assert_int_equal(w.units, 512);                         /* 3 * 16 = 48 bytes of requests */
-  assert_int_equal(w.q_image, 512 + 1280);                /* 66 * 16 = 1056 bytes of units */
+  assert_int_equal(w.units, 512);          /* 3 * 16 = 48 bytes of requests */
+  assert_int_equal(w.q_image, 512 + 1280); /* 66 * 16 = 1056 bytes of units */
   assert_int_equal(w.q_scale, 1792 + 3 * 2 * 5 * 8192);
   assert_int_equal(w.partial_out, 247552 + 3 * 2 * 64 * 4);
   assert_int_equal(w.partial_lse, 249088 + 132 * 2 * 64 * 512 * 4);
@@ -51,7 +51,8 @@ static void sections_are_aligned_and_apart(void **state) {
       snapmla_problem p = problem_of(heads, 3, 256, batch);
       smla_workspace w;
       assert_int_equal(smla_workspace_plan(&p, 78, &w), SNAPMLA_OK);
-      const size_t starts[] = {w.status, w.requests, w.units, w.q_image, w.q_scale, w.partial_out, w.partial_lse, w.bytes};
+      const size_t starts[] = {w.status,  w.requests,    w.units,       w.q_image,
+                               w.q_scale, w.partial_out, w.partial_lse, w.bytes};
       for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
         assert_int_equal(starts[i] % SMLA_WORKSPACE_ALIGNMENT, 0);
         assert_true(!i || starts[i] > starts[i - 1]);

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "env.h"
 #include "narrow_float.h"
 
 #define must(call)                                                                                             \
@@ -217,8 +218,9 @@ static void check_cache(const decode_case *c, const data *d, const uint8_t *cach
 decode_result decode_case_run(const decode_case *c) {
   const snapmla_problem *p = &c->problem;
   data d = make_data(c);
+  const char *device = smla_env(SMLA_ENV_TEST_TARGET);
   snapmla_context_options options = {.size = sizeof options,
-                                     .device = "emulator",
+                                     .device = device ? device : "emulator",
                                      .emulator_order = c->order,
                                      .emulator_seed = c->order_seed,
                                      .emulator_sms = c->sms};

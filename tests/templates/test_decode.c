@@ -1,4 +1,5 @@
-/* The kernels' accuracy on the emulator, at the limits of level fast (docs/accuracy.md). */
+/* The kernels' accuracy on the emulator, or the device that SNAPMLA_TEST_TARGET names, at the limits of level fast
+ * (docs/accuracy.md). */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

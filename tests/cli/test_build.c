@@ -1,0 +1,184 @@
+/* gen and build: what they write, where, and that nothing half-made stays. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cmocka_all.h"
+#include "program.h"
+#include "temporary.h"
+
+static const char *const nothing = NULL;
+
+static int is_text(json_t *object, const char *key, const char *expected) {
+  const char *value = json_string_value(json_object_get(object, key));
+  return value && !strcmp(value, expected);
+}
+
+static void gen_writes_all_families(void **state) {
+  const char *directory = in(state, "sources");
+  program_result r = program_run(PROGRAM, "gen", "--json", "-o", directory, nothing);
+  program_check(&r, 0, NULL, __FILE__, __LINE__);
+  json_t *root = program_json(&r), *entry;
+  size_t i;
+  assert_true(json_array_size(root) >= 5);
+  assert_int_equal(program_count_files(directory), json_array_size(root));
+  json_array_foreach(root, i, entry) {
+    size_t bytes;
+    const char *variant = json_string_value(json_object_get(entry, "variant"));
+    char *source = program_read_file(json_string_value(json_object_get(entry, "path")), &bytes);
+    assert_non_null(source);
+    assert_true(is_text(entry, "target", "sm90a"));
+    assert_int_equal(bytes, json_integer_value(json_object_get(entry, "bytes")));
+    assert_int_equal(bytes, strlen(source));
+    assert_non_null(strstr(source, variant));
+    assert_null(strstr(source, "\n#line "));
+    assert_null(strstr(source, "\n#include"));
+    /* the same text on stdout, from the variant's name alone */
+    program_result again = program_run(PROGRAM, "gen", "--variant", variant, "-o", "-", nothing);
+    program_check(&again, 0, NULL, __FILE__, __LINE__);
+    assert_string_equal(again.out, source);
+    program_free(&again);
+    free(source);
+  }
+  json_decref(root);
+  program_free(&r);
+}
+
+static void gen_names_one_file(void **state) {
+  const char *path = in(state, "k.cu"), *directory = in(state, "deep/er/");
+  program_result r =
+      program_run(PROGRAM, "gen", "--family", "schedule", "--lines", "--target", "emulator", "-o", path, nothing);
+  program_check(&r, 0, NULL, __FILE__, __LINE__);
+  assert_memory_equal(r.out, path, strlen(path));
+  size_t bytes;
+  char *source = program_read_file(path, &bytes);
+  assert_non_null(source);
+  assert_non_null(strstr(source, "\n#line "));
+  free(source);
+  program_free(&r);
+  assert_program(PROGRAM, 0, NULL, "gen", "--family", "schedule", "-o", directory);
+  assert_int_equal(program_count_files(directory), 1);
+  assert_program(PROGRAM, 1, "a file of that name exists", "gen", "--family", "all", "-o", path);
+}
+
+/* Two variants of one family, and the others as the problem has them. */
+static void gen_variants(void **state) {
+  const char *directory = in(state, "two");
+  assert_program(PROGRAM, 0, NULL, "gen", "--variant", "mla_decode:stages=3", "--variant", "mla_decode:stages=4", "-o",
+                 directory);
+  assert_int_equal(program_count_files(directory), 2);
+  /* the same variant twice is one kernel */
+  assert_program(PROGRAM, 0, NULL, "gen", "--family", "mla_decode", "--variant", "stages=3", "--variant",
+                 "mla_decode:stages=3", "-o", directory);
+  assert_int_equal(program_count_files(directory), 2);
+  const char *all = in(state, "all");
+  assert_program(PROGRAM, 0, NULL, "gen", "--family", "all", "--variant", "mla_decode:stages=3", "-o", all);
+  assert_true(program_count_files(all) >= 5);
+}
+
+/* A template of the test's own in place of an embedded one. */
+static const char *override_template(void **state, const char *body) {
+  static char directory[4200];
+  snprintf(directory, sizeof directory, "%s/templates", (const char *)*state);
+  mkdir(directory, 0700);
+  mkdir(in(state, "templates/schedule"), 0700);
+  program_write_file(in(state, "templates/schedule/schedule.cu.tmpl"), body, strlen(body));
+  return directory;
+}
+
+static void gen_leaves_nothing_on_error(void **state) {
+  const char *templates = override_template(state, "int a;\n${undefined_name}\n"), *directory = in(state, "out");
+  assert_program(PROGRAM, 1, "schedule/schedule.cu.tmpl:2:", "gen", "--templates", templates, "-o", directory);
+  assert_int_equal(program_count_files(directory), -1);
+  assert_program(PROGRAM, 1, "schedule.cu.tmpl:2:", "gen", "--family", "schedule", "--templates", templates, "-o",
+                 in(state, "one.cu"));
+  assert_int_equal(program_count_files(*state), 1); /* templates */
+}
+
+static void build_for_the_emulator(void **state) {
+  const char *directory = in(state, "built");
+  program_result r =
+      program_run(PROGRAM, "build", "--family", "schedule", "--device", "emulator", "--json", "-o", directory, nothing);
+  program_check(&r, 0, NULL, __FILE__, __LINE__);
+  json_t *root = program_json(&r);
+  assert_int_equal(json_array_size(root), 1);
+  json_t *row = json_array_get(root, 0);
+  static const char *const keys[] = {"registers", "spill_bytes", "smem_bytes", "warnings", "image_bytes"};
+  for (size_t i = 0; i < sizeof keys / sizeof *keys; ++i) assert_true(json_is_integer(json_object_get(row, keys[i])));
+  assert_true(json_is_number(json_object_get(row, "seconds")));
+  assert_true(json_is_true(json_object_get(row, "ok")));
+  assert_true(json_is_null(json_object_get(row, "error")));
+  assert_true(json_is_false(json_object_get(row, "serialized_wgmma")));
+  assert_int_equal(program_count_files(directory), 2);
+  char path[4400];
+  size_t bytes;
+  snprintf(path, sizeof path, "%s/schedule-block_256.so", directory);
+  char *image = program_read_file(path, &bytes);
+  assert_non_null(image);
+  assert_memory_equal(image, "\177ELF", 4);
+  assert_int_equal(bytes, json_integer_value(json_object_get(row, "image_bytes")));
+  free(image);
+  json_decref(root);
+  program_free(&r);
+}
+
+static void build_shows_the_compilers_log(void **state) {
+  const char *templates = override_template(state, "int a = undeclared_name;\n"), *directory = in(state, "built");
+  program_result r = program_run(PROGRAM, "build", "--target", "emulator", "--family", "schedule", "--templates",
+                                 templates, "--json", "-o", directory, nothing);
+  program_check(&r, 1, "'undeclared_name' was not declared", __FILE__, __LINE__);
+  assert_non_null(strstr(r.err, "schedule.cu.tmpl:1:"));
+  json_t *root = program_json(&r), *row = json_array_get(root, 0);
+  assert_true(json_is_false(json_object_get(row, "ok")));
+  assert_non_null(strstr(json_string_value(json_object_get(row, "error")), "undeclared_name"));
+  assert_true(json_is_null(json_object_get(row, "registers")));
+  assert_int_equal(program_count_files(directory), 0);
+  json_decref(root);
+  program_free(&r);
+}
+
+static void build_without_a_compiler(void **state) {
+  const char *directory = in(state, "built");
+  assert_program(PROGRAM, 3, "compiler", "SNAPMLA_CXX=no-such-compiler", "build", "--target", "emulator", "-o",
+                 directory);
+  assert_program(PROGRAM, 3, "nvrtc", "SNAPMLA_NVRTC=no-such-library.so", "build", "-o", directory);
+  assert_int_equal(program_count_files(directory), 0);
+}
+
+/* With NVRTC where there is one: the reports are the compiler's. */
+static void build_for_the_gpu(void **state) {
+  const char *directory = in(state, "built");
+  program_result r = program_run(PROGRAM, "build", "--json", "-o", directory, nothing);
+  if (r.code == 3) {
+    program_free(&r);
+    skip();
+  }
+  if (r.code) fail_msg("%s", r.err);
+  json_t *root = program_json(&r), *row;
+  size_t i;
+  int decodes = 0;
+  json_array_foreach(root, i, row) {
+    assert_true(json_is_true(json_object_get(row, "ok")));
+    assert_true(json_integer_value(json_object_get(row, "registers")) > 8);
+    if (!strncmp(json_string_value(json_object_get(row, "variant")), "mla_decode:", 11)) {
+      ++decodes;
+      assert_true(json_integer_value(json_object_get(row, "smem_bytes")) > 4 * 40960);
+      assert_true(json_is_false(json_object_get(row, "serialized_wgmma")));
+    }
+  }
+  assert_int_equal(decodes, 1);
+  assert_int_equal(program_count_files(directory), 2 * json_array_size(root));
+  json_decref(root);
+  program_free(&r);
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, temporary_setup, temporary_teardown)
+  const struct CMUnitTest tests[] = {
+      TEST(gen_writes_all_families),     TEST(gen_names_one_file),     TEST(gen_variants),
+      TEST(gen_leaves_nothing_on_error), TEST(build_for_the_emulator), TEST(build_shows_the_compilers_log),
+      TEST(build_without_a_compiler),    TEST(build_for_the_gpu),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
