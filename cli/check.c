@@ -35,7 +35,7 @@ smla_limits smla_limits_of(snapmla_accuracy accuracy, double value_offset) {
   return (smla_limits){.mean_zero = levels[i].mean_zero,
                        .least = levels[i].least,
                        .value_offset = value_offset,
-                       .rel_l2_rounded = levels[i].rounded,
+                       .rounded = levels[i].rounded,
                        .lse_absolute = 1e-3,
                        .lse_per_logit = 5e-4};
 }
@@ -54,6 +54,7 @@ void smla_distance_add(smla_distance *worst, const smla_distance *one) {
     worst->rel_l2_limit = one->rel_l2_limit;
   }
   worst->rel_l2_rounded = worse(worst->rel_l2_rounded, one->rel_l2_rounded);
+  worst->rounded_ratio = worse(worst->rounded_ratio, one->rounded_ratio);
   worst->row_rel_l2 = worse(worst->row_rel_l2, one->row_rel_l2);
   worst->lse_abs = worse(worst->lse_abs, one->lse_abs);
   worst->lse_ratio = worse(worst->lse_ratio, one->lse_ratio);
@@ -63,8 +64,8 @@ void smla_distance_add(smla_distance *worst, const smla_distance *one) {
   worst->cache_wrong += one->cache_wrong;
 }
 
-int smla_distance_ok(const smla_distance *distance, const smla_limits *limits) {
-  return distance->requests > 0 && distance->rel_l2_ratio <= 1 && distance->rel_l2_rounded <= limits->rel_l2_rounded &&
+int smla_distance_ok(const smla_distance *distance) {
+  return distance->requests > 0 && distance->rel_l2_ratio <= 1 && distance->rounded_ratio <= 1 &&
          distance->lse_ratio <= 1 && !distance->not_finite && !distance->cache_wrong;
 }
 
@@ -205,6 +206,10 @@ static double limit_of(const host_request *host, const smla_limits *limits) {
   return sqrt(v2 * limits->mean_zero * limits->mean_zero + (1 - v2) * limits->least * limits->least);
 }
 
+static double rounded_limit_of(const host_request *host, const smla_limits *limits) {
+  return sqrt(limits->rounded * limits->rounded + 2 * SMLA_ROUNDING_STEP * SMLA_ROUNDING_STEP / (double)host->rows);
+}
+
 /* Against the oracle of the same quantised data in host->out. */
 static void compare_out(const smla_workload *work, const smla_limits *limits, const host_request *host,
                         const double *got, smla_distance *distance) {
@@ -258,6 +263,7 @@ snapmla_status smla_check_request(const smla_session *session, const smla_limits
       snapmla_reference_decode(p, &args, SNAPMLA_REFERENCE_ROUNDED_P, host.exact_out, host.exact_lse));
   if (status) goto out;
   distance->rel_l2_rounded = relative(got, host.exact_out, host.values);
+  distance->rounded_ratio = distance->rel_l2_rounded / rounded_limit_of(&host, limits);
   status = smla_library_status(snapmla_reference_decode(p, &args, SNAPMLA_REFERENCE_QUANTIZED, host.out, host.lse));
   if (status) goto out;
   status = smla_check_max_logit(work, &args, host.length, &distance->max_logit);

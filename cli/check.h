@@ -16,6 +16,7 @@ typedef struct smla_distance {
   double rel_l2_ratio;   /* largest rel_l2 / limit: at most 1 is right */
   double rel_l2_limit;   /* the limit where that ratio is largest */
   double rel_l2_rounded; /* the same against the oracle that rounds P as the kernel does */
+  double rounded_ratio;  /* largest rel_l2_rounded / limit */
   double row_rel_l2;     /* the worst row's rel_l2, for information */
   double lse_abs;        /* largest |lse - oracle| */
   double lse_ratio;      /* largest |lse - oracle| / limit: at most 1 is right */
@@ -27,11 +28,16 @@ typedef struct smla_distance {
 
 /* What the accuracy level allows; docs/accuracy.md. */
 typedef struct smla_limits {
-  double mean_zero, least; /* of rel_l2, for values that vary about 0, and that do not vary at all */
-  double value_offset;     /* mean of the values */
-  double rel_l2_rounded;
+  double mean_zero, least;            /* of rel_l2, for values that vary about 0, and that do not vary at all */
+  double value_offset;                /* mean of the values */
+  double rounded;                     /* of rel_l2_rounded, but for SMLA_ROUNDING_STEP */
   double lse_absolute, lse_per_logit; /* lse_abs <= lse_absolute + lse_per_logit * max_logit */
 } smla_limits;
+
+/* How far a row moves when one of its large probabilities lies at a rounding boundary and kernel and oracle round it to
+ * different sides: its weight changes by a tenth. In a request of few rows such a row shows, so that the limit of
+ * rel_l2_rounded is sqrt(rounded^2 + 2 SMLA_ROUNDING_STEP^2 / rows): two are free. */
+#define SMLA_ROUNDING_STEP 3.7e-2
 
 /* The limits for values of a given mean. Rounding P errs in proportion to what the values vary about their mean, since the
  * weights add up to one as exactly as before: a mean makes the norm larger, not the error. So with
@@ -47,7 +53,7 @@ smla_distance smla_distance_none(void);
 /* Takes the worst of both. */
 void smla_distance_add(smla_distance *worst, const smla_distance *one);
 /* Nonzero if all is within the limits. */
-int smla_distance_ok(const smla_distance *distance, const smla_limits *limits);
+int smla_distance_ok(const smla_distance *distance);
 /* Multiply-adds that comparing a request costs, for one oracle. */
 double smla_check_cost(const smla_workload *work, int32_t step, int32_t request);
 
