@@ -2,6 +2,7 @@
 
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -9,8 +10,8 @@
 #include "status.h"
 
 #if defined(__has_include)
-#if __has_include(<valgrind/valgrind.h>)
-#include <valgrind/valgrind.h>
+#if __has_include(<valgrind/memcheck.h>)
+#include <valgrind/memcheck.h>
 #define SMLA_FIBRE_VALGRIND 1
 #endif
 #endif
@@ -89,7 +90,12 @@ snapmla_status smla_stacks_reserve(smla_stacks *stacks, size_t count) {
     stacks->guards++;
   }
 #ifdef SMLA_FIBRE_VALGRIND
-  stacks->valgrind_id = VALGRIND_STACK_REGISTER(base, (char *)base + bytes);
+  if (RUNNING_ON_VALGRIND) {
+    stacks->valgrind_ids = calloc(count, sizeof *stacks->valgrind_ids);
+    for (size_t i = 0; stacks->valgrind_ids && i < count; i++)
+      stacks->valgrind_ids[i] = VALGRIND_STACK_REGISTER((char *)base + i * SMLA_STACK_BYTES,
+                                                        (char *)base + (i + 1) * SMLA_STACK_BYTES - 1);
+  }
 #endif
   return SNAPMLA_OK;
 }
@@ -97,7 +103,8 @@ snapmla_status smla_stacks_reserve(smla_stacks *stacks, size_t count) {
 void smla_stacks_free(smla_stacks *stacks) {
   if (!stacks->base) return;
 #ifdef SMLA_FIBRE_VALGRIND
-  VALGRIND_STACK_DEREGISTER(stacks->valgrind_id);
+  for (size_t i = 0; stacks->valgrind_ids && i < stacks->count; i++) VALGRIND_STACK_DEREGISTER(stacks->valgrind_ids[i]);
+  free(stacks->valgrind_ids);
 #endif
 #ifdef SMLA_FIBRE_ASAN
   __asan_unpoison_memory_region(stacks->base, stacks->bytes);
@@ -116,6 +123,9 @@ void smla_context_start(smla_context *context, const smla_stacks *stacks, size_t
 #ifdef SMLA_FIBRE_ASAN
   const size_t page = (size_t)sysconf(_SC_PAGESIZE);
   __asan_unpoison_memory_region((char *)context->stack + page, SMLA_STACK_BYTES - page);
+#endif
+#ifdef SMLA_FIBRE_VALGRIND
+  VALGRIND_MAKE_MEM_UNDEFINED(context->stack, SMLA_STACK_BYTES);
 #endif
 #ifdef SMLA_FIBRE_NATIVE
   uint64_t *top = (uint64_t *)((char *)context->stack + context->stack_bytes);

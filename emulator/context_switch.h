@@ -38,7 +38,7 @@ typedef struct smla_stacks {
   char *base;
   size_t count, bytes;
   size_t guards;         /* how many stacks have a guard page below them */
-  unsigned valgrind_id;
+  unsigned *valgrind_ids; /* under valgrind, else NULL */
 } smla_stacks;
 
 /* Makes room for `count` stacks; keeps what there is if it suffices. Error: OUT_OF_MEMORY. */

@@ -205,7 +205,7 @@ _Noreturn void smla_cluster_abort(smla_cluster *cluster);
 uint64_t smla_random(smla_cluster *cluster);
 
 /* One primitive issued: counts it, and ends a thread that issues without end. */
-#define SMLA_STEP_LIMIT ((uint64_t)1 << 28)
+#define SMLA_STEP_LIMIT ((uint64_t)1 << 26)
 void smla_step_limit(smla_thread *thread, int line);
 static inline smla_thread *smla_step(int line) {
   smla_thread *thread = smla_current;

@@ -2,17 +2,7 @@
 #include "fault.h"
 #include "tensor.h"
 
-static void take_or_wait(smla_thread *thread, uint32_t count, int line) {
-  smla_block *block = thread->block;
-  const uint32_t index = thread->index / SMLA_WARPGROUP;
-  while (block->registers_of[index] < count &&
-         (uint64_t)(count - block->registers_of[index]) * SMLA_WARPGROUP > block->registers_free)
-    smla_thread_wait(thread, SMLA_WAITS_REGISTERS, "registers_raise", count, line);
-  if (count > block->registers_of[index]) block->registers_free -= (count - block->registers_of[index]) * SMLA_WARPGROUP;
-  block->registers_of[index] = count;
-}
-
-/* Registers were given back: those who wait for some may look again. */
+/* Something changed: those who wait for registers look again. */
 static void wake_waiters(smla_block *block) {
   for (uint32_t i = 0; i < block->thread_count; i++)
     if (block->threads[i].wait == SMLA_WAITS_REGISTERS) smla_thread_wake(block->threads + i);
@@ -46,16 +36,20 @@ void smla_registers(int count, int raise, int line) {
                    "ask for the same",
                    smla_thread_name(thread), count, line, group->register_count, group->register_line);
   }
-  if (++group->register_arrived != SMLA_WARPGROUP) return;
+  group->register_arrived++;
   const uint32_t held = block->registers_of[index], wanted = (uint32_t)count;
-  if (raise ? wanted < held : wanted > held)
+  if (group->register_granted < thread->register_changes && (raise ? wanted < held : wanted > held))
     smla_fault_end(cluster, SMLA_FAULT_REGISTERS, line, "%s of warpgroup %u to %d registers, which holds %u", what, index, count,
                    held);
-  if (raise) {
-    take_or_wait(thread, wanted, line);
-    return;
+  while (group->register_granted < thread->register_changes) {
+    const int64_t more = ((int64_t)wanted - block->registers_of[index]) * SMLA_WARPGROUP;
+    if (group->register_arrived == SMLA_WARPGROUP && more <= (int64_t)block->registers_free) {
+      block->registers_free = (uint32_t)(block->registers_free - more);
+      block->registers_of[index] = wanted;
+      group->register_granted = group->register_changes;
+      wake_waiters(block);
+    } else {
+      smla_thread_wait(thread, SMLA_WAITS_REGISTERS, what, wanted, line);
+    }
   }
-  block->registers_free += (held - wanted) * SMLA_WARPGROUP;
-  block->registers_of[index] = wanted;
-  wake_waiters(block);
 }

@@ -5,6 +5,7 @@
 
 #include "buffer.h"
 #include "fault.h"
+#include "tensor.h"
 
 /* Threads that wait for the same thing at the same place are named together. */
 static int same_wait(const smla_thread *a, const smla_thread *b) {
@@ -53,8 +54,9 @@ static void name_reason(smla_buffer *text, smla_block *block, const smla_thread 
     smla_buffer_printf(text, "for the other threads of warpgroup %u", thread->index / SMLA_WARPGROUP);
     break;
   case SMLA_WAITS_REGISTERS:
-    smla_buffer_printf(text, "to %u registers a thread, %u registers are free in the block", thread->wait_object,
-                       block->registers_free);
+    smla_buffer_printf(text, "to %u registers a thread, %u registers are free in the block, %u of 128 threads have come",
+                       thread->wait_object, block->registers_free,
+                       block->tensor[thread->index / SMLA_WARPGROUP]->register_arrived);
     break;
   case SMLA_RUNS:
   case SMLA_EXITED: break;

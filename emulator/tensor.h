@@ -40,6 +40,7 @@ struct smla_tensor_group {
   uint32_t waiting;               /* threads in wgmma_wait */
   int wait_line, wait_pending;
   uint64_t register_changes;      /* setmaxnreg calls by any thread */
+  uint64_t register_granted;      /* of these, done */
   int register_count, register_raise, register_line;
   uint32_t register_arrived;
 };
