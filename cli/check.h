@@ -30,18 +30,16 @@ typedef struct smla_distance {
 typedef struct smla_limits {
   double mean_zero, least;            /* of rel_l2, for values that vary about 0, and that do not vary at all */
   double value_offset;                /* mean of the values */
-  double rounded;                     /* of rel_l2_rounded, but for SMLA_ROUNDING_STEP */
+  double rounded;                     /* of rel_l2_rounded, for a request in one piece */
   double lse_absolute, lse_per_logit; /* lse_abs <= lse_absolute + lse_per_logit * max_logit */
 } smla_limits;
 
-/* How far a row moves when one of its large probabilities lies at a rounding boundary and kernel and oracle round it to
- * different sides: its weight changes by a tenth. In a request of few rows such a row shows, so that the limit of
- * rel_l2_rounded is sqrt(rounded^2 + 2 SMLA_ROUNDING_STEP^2 / rows): two are free. */
-#define SMLA_ROUNDING_STEP 3.7e-2
-
 /* The limits for values of a given mean. Rounding P errs in proportion to what the values vary about their mean, since the
  * weights add up to one as exactly as before: a mean makes the norm larger, not the error. So with
- * v = min(1, |oracle - value_offset| / |oracle|) the limit is sqrt((v mean_zero)^2 + (1 - v^2) least^2). */
+ * v = min(1, |oracle - value_offset| / |oracle|) the limit is sqrt((v mean_zero)^2 + (1 - v^2) least^2).
+ * A kernel that cuts a request into pieces normalises each by itself, which undoes what rounding does to a piece as a whole;
+ * the oracle that rounds P knows one piece only. With `share` as check_logits.h has it, what pieces of a tile would undo, the
+ * limit of rel_l2_rounded is sqrt(rounded^2 + share (v mean_zero)^2); share is 0 for a request of one tile. */
 smla_limits smla_limits_of(snapmla_accuracy accuracy, double value_offset);
 
 /* Compares request `request` of step `step`: out [q_len, heads, latent_rank] bf16 and lse [heads, q_len] are its own rows; the
