@@ -138,7 +138,7 @@ snapmla_status smla_outcome_compare(const smla_session *session, int32_t step, c
   for (int32_t i = 0, compared = 0; i < count && compared < limit && !status; ++i) {
     double cost = smla_check_cost(work, step, list[i].request);
     smla_distance one;
-    if (!most && cost > *effort && i) continue;
+    if (!most && cost > *effort && i > 1) continue;
     *effort -= cost;
     ++compared;
     smla_console_progress("comparing with the oracle: request %d of %d, %d tokens", i + 1, count, list[i].length);
