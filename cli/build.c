@@ -17,8 +17,10 @@ static snapmla_status save_as(const char *directory, const char *variant, const 
   snapmla_status status = SNAPMLA_OK;
   char *name = smla_kernel_file_name(variant, suffix);
   char *path = name ? smla_path_join(directory, name) : NULL;
-  if (!path) status = SNAPMLA_OUT_OF_MEMORY;
-  else status = smla_output_file_save(path, data, bytes);
+  if (!path)
+    status = SNAPMLA_OUT_OF_MEMORY;
+  else
+    status = smla_output_file_save(path, data, bytes);
   free(name);
   free(path);
   return status;
@@ -27,8 +29,8 @@ static snapmla_status save_as(const char *directory, const char *variant, const 
 /* The image and the log. */
 static snapmla_status save(const char *directory, const snapmla_artifact_report *report, snapmla_target target) {
   const char *log = report->log ? report->log : "";
-  snapmla_status status = save_as(directory, report->variant, target == SNAPMLA_TARGET_EMULATOR ? ".so.log" : ".cubin.log",
-                                  log, strlen(log));
+  snapmla_status status = save_as(directory, report->variant,
+                                  target == SNAPMLA_TARGET_EMULATOR ? ".so.log" : ".cubin.log", log, strlen(log));
   if (status) return status;
   return save_as(directory, report->variant, target == SNAPMLA_TARGET_EMULATOR ? ".so" : ".cubin", report->image,
                  report->image_bytes);
@@ -82,8 +84,11 @@ static snapmla_status build_one(const smla_kernels *kernels, size_t i, const cha
     smla_console_note("%s: %d warning%s, see its .log", variant, report.warnings, report.warnings == 1 ? "" : "s");
   }
   const char *error = status ? smla_console_reason() : NULL;
-  if (list) add_row(list, variant, &report, compiled, error);
-  else print_row(variant, &report, compiled, error);
+  if (list)
+    add_row(list, variant, &report, compiled, error);
+  else
+    print_row(variant, &report, compiled, error);
+  fflush(stdout); /* in order with what is told on stderr */
   snapmla_artifact_destroy(artifact);
   return status;
 }

@@ -11,25 +11,31 @@
 
 /* Distances of a request, or the worst of several. NaN and infinity mean that something is not a number. */
 typedef struct smla_distance {
-  int32_t requests;       /* compared */
-  double rel_l2;          /* |out - oracle| / |oracle|, the oracle of the same quantised query and cache */
-  double rel_l2_rounded;  /* the same against the oracle that rounds P as the kernel does */
-  double row_rel_l2;      /* the worst row's rel_l2, for information */
-  double lse_abs;         /* largest |lse - oracle| */
-  double lse_ratio;       /* largest |lse - oracle| / limit: at most 1 is right */
-  double quantization;    /* |oracle - unquantised| / |unquantised|: what the format costs; NaN: not known */
-  double max_logit;       /* largest |logit| */
-  int64_t not_finite;     /* elements of out that are not finite, and of lse where a finite one is due */
-  int64_t cache_wrong;    /* bytes of the cache that differ from what the reference writes */
+  int32_t requests;      /* compared */
+  double rel_l2;         /* |out - oracle| / |oracle|, the oracle of the same quantised query and cache */
+  double rel_l2_ratio;   /* largest rel_l2 / limit: at most 1 is right */
+  double rel_l2_limit;   /* the limit where that ratio is largest */
+  double rel_l2_rounded; /* the same against the oracle that rounds P as the kernel does */
+  double row_rel_l2;     /* the worst row's rel_l2, for information */
+  double lse_abs;        /* largest |lse - oracle| */
+  double lse_ratio;      /* largest |lse - oracle| / limit: at most 1 is right */
+  double quantization;   /* |oracle - unquantised| / |unquantised|: what the format costs; NaN: not known */
+  double max_logit;      /* largest |logit| */
+  int64_t not_finite;    /* elements of out that are not finite, and of lse where a finite one is due */
+  int64_t cache_wrong;   /* bytes of the cache that differ from what the reference writes */
 } smla_distance;
 
 /* What the accuracy level allows; docs/accuracy.md. */
 typedef struct smla_limits {
-  double rel_l2, rel_l2_rounded;
+  double mean_zero, least; /* of rel_l2, for values that vary about 0, and that do not vary at all */
+  double value_offset;     /* mean of the values */
+  double rel_l2_rounded;
   double lse_absolute, lse_per_logit; /* lse_abs <= lse_absolute + lse_per_logit * max_logit */
 } smla_limits;
 
-/* The limits for values of a given mean: a mean of 1 and more makes the norm large, and the relative error small. */
+/* The limits for values of a given mean. Rounding P errs in proportion to what the values vary about their mean, since the
+ * weights add up to one as exactly as before: a mean makes the norm larger, not the error. So with
+ * v = min(1, |oracle - value_offset| / |oracle|) the limit is sqrt((v mean_zero)^2 + (1 - v^2) least^2). */
 smla_limits smla_limits_of(snapmla_accuracy accuracy, double value_offset);
 
 /* Compares request `request` of step `step`: out [q_len, heads, latent_rank] bf16 and lse [heads, q_len] are its own rows; the

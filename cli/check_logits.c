@@ -39,8 +39,8 @@ snapmla_status smla_check_max_logit(const smla_workload *work, const snapmla_dec
   }
   for (int32_t t = 0; t < length && !status; ++t) {
     int64_t slot = (int64_t)args->block_table[t / page] * page + t % page;
-    status = smla_library_status(
-        snapmla_page_read(p, args->kv, args->page_stride, args->num_pages, slot, key, key + rank));
+    status =
+        smla_library_status(snapmla_page_read(p, args->kv, args->page_stride, args->num_pages, slot, key, key + rank));
     for (int32_t r = 0; r < rows && !status; ++r) {
       float logit = fabsf(dot(query + (size_t)r * channels, key, (int32_t)channels));
       if (!(logit <= largest)) largest = logit;

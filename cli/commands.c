@@ -26,28 +26,30 @@ smla_exit smla_command_help(const smla_settings *settings) {
 
 const smla_command smla_commands[] = {
     {"gen", "expand kernels to source files",
-     "Expands the kernels of a problem to CUDA C++ source, one self-contained file each, and prints their names. With one\n"
-     "kernel -o may name the file. A file appears whole or not at all; an error in one kernel leaves no file of another.",
+     "Expands the kernels of a problem to CUDA C++ source, one self-contained file each, and prints their\n"
+     "names. With one kernel -o may name the file. A file appears whole or not at all; an error in one kernel\n"
+     "leaves no file of another.",
      SMLA_FOR_GEN, smla_command_gen},
     {"build", "compile kernels to artifacts; needs no GPU",
-     "Compiles the kernels of a problem (sm90a: NVRTC to a cubin; emulator: the host's C++ compiler to a shared object) into a\n"
-     "directory, each with the compiler's log beside it, and reports registers per thread, spilled bytes, shared memory,\n"
-     "seconds and warnings. Fails if one kernel does.",
+     "Compiles the kernels of a problem (sm90a: NVRTC to a cubin; emulator: the host's C++ compiler to a\n"
+     "shared object) into a directory, each with the compiler's log beside it, and reports registers per\n"
+     "thread, spilled bytes, shared memory, seconds and warnings. Fails if one kernel does.",
      SMLA_FOR_BUILD, smla_command_build},
     {"run", "make or read a problem, append, decode, check, print",
-     "Appends tokens to a paged cache, decodes, compares with the double-precision oracle and prints variant, device, error,\n"
-     "bytes and time. The data are synthetic (--data, --seed) or tensors from files; unused cache and block-table entries\n"
-     "past a length hold garbage on purpose. -o takes the result away.",
+     "Appends tokens to a paged cache, decodes, compares with the double-precision oracle and prints variant,\n"
+     "device, error, bytes and time. The data are synthetic (--data, --seed) or tensors from files; unused\n"
+     "cache and block-table entries past a length hold garbage on purpose. -o takes the result away.",
      SMLA_FOR_RUN, smla_command_run},
     {"verify", "compare the kernels with the oracle over kinds of data and lengths",
-     "Decodes batches of lengths (0,1,63,64,65,700,4096) for every kind of data and compares each request with the oracle of the\n"
-     "same quantised query and cache, with the one that rounds P as the kernel does, and with the unquantised one.",
+     "Decodes a batch of lengths (0,1,63,64,65,700,4096) for every kind of data and compares each request with\n"
+     "the oracle of the same quantised query and cache, with the one that rounds P as the kernel does, and\n"
+     "with the unquantised one.",
      SMLA_FOR_VERIFY, smla_command_verify},
     {"doctor", "what is found, what is missing, what to do",
      "Looks for everything that snapmla uses. Exit code 3 if something that nothing works without is missing.",
      SMLA_FOR_DOCTOR, smla_command_doctor},
-    {"help", "this text, or 'help COMMAND' for a command", "Prints the commands; 'snapmla help COMMAND' prints one's options.",
-     SMLA_FOR_HELP, smla_command_help},
+    {"help", "this text, or 'help COMMAND' for a command",
+     "Prints the commands; 'snapmla help COMMAND' prints one's options.", SMLA_FOR_HELP, smla_command_help},
     {"version", "the version", "Prints the version.", SMLA_FOR_VERSION, smla_command_version},
     {0},
 };

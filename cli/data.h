@@ -10,8 +10,8 @@ typedef struct smla_data {
   smla_data_kind kind;
   uint64_t seed;
   int32_t heads, q_len, latent_rank, rope_dim;
-  double sigma;         /* standard deviation of a row's logits, softmax_scale applied */
-  double value_offset;  /* mean of the latent, which is the values too; their deviation is 1 */
+  double sigma;        /* standard deviation of a row's logits, softmax_scale applied */
+  double value_offset; /* mean of the latent, which is the values too; their deviation is 1 */
   double softmax_scale;
 } smla_data;
 

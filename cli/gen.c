@@ -75,8 +75,10 @@ smla_exit smla_command_gen(const smla_settings *settings) {
   smla_console_progress_end();
   if (!to_stdout && !is_file_target(output, kernels.count)) status = smla_path_make_directory(output);
   for (size_t i = 0; i < kernels.count && !status; ++i) {
-    if (!to_stdout) status = write_source(output, &kernels, i, sources[i], list);
-    else if (fputs(sources[i], stdout) < 0) status = smla_console_fail(SNAPMLA_IO, "cannot write to stdout");
+    if (!to_stdout)
+      status = write_source(output, &kernels, i, sources[i], list);
+    else if (fputs(sources[i], stdout) < 0)
+      status = smla_console_fail(SNAPMLA_IO, "cannot write to stdout");
   }
   if (!status && list) {
     status = smla_json_print(list);

@@ -28,18 +28,21 @@ static void print_wrapped(FILE *out, const char *text, int used) {
 }
 
 void smla_help_program(FILE *out) {
-  fputs("snapmla: FP8 decode attention for Multi-head Latent Attention on NVIDIA Hopper, with or without a GPU.\n\n"
-        "usage: snapmla COMMAND [OPTIONS]\n\n",
-        out);
+  fputs(
+      "snapmla: FP8 decode attention for Multi-head Latent Attention on NVIDIA Hopper, with or without a GPU.\n\n"
+      "usage: snapmla COMMAND [OPTIONS]\n\n",
+      out);
   for (const smla_command *command = smla_commands; command->name; ++command)
     print_wrapped(out, command->summary, fprintf(out, "  %s", command->name));
-  fputs("\n'snapmla COMMAND --help' explains a command.\n\n"
-        "exit codes: 0 ok; 1 a check or a run failed; 2 wrong usage or a bad input file; 3 no device or no compiler\n",
-        out);
+  fputs(
+      "\n'snapmla COMMAND --help' explains a command.\n\n"
+      "exit codes: 0 ok; 1 a check or a run failed; 2 wrong usage or a bad input file; 3 no device or no compiler\n",
+      out);
 }
 
 void smla_help_command(FILE *out, const smla_command *command) {
-  fprintf(out, "usage: snapmla %s [OPTIONS]\n\n%s\n\noptions (defaults in parentheses):\n", command->name, command->detail);
+  fprintf(out, "usage: snapmla %s [OPTIONS]\n\n%s\n\noptions (defaults in parentheses):\n", command->name,
+          command->detail);
   for (const smla_option *option = smla_options; option->name; ++option) {
     char left[80];
     if (!(option->commands & command->bit)) continue;

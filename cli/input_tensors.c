@@ -58,10 +58,11 @@ static snapmla_status match_main(smla_input_tensors *inputs) {
     ++found;
   }
   if (found) return SNAPMLA_OK;
-  return smla_console_fail(SNAPMLA_BAD_FORMAT,
-                           "%s has none of the tensors q_nope, q_rope, latent, rope, seqlens, kv, block_table: a .npy file is "
-                           "given with --q-nope and so on",
-                           inputs->main.path);
+  return smla_console_fail(
+      SNAPMLA_BAD_FORMAT,
+      "%s has none of the tensors q_nope, q_rope, latent, rope, seqlens, kv, block_table: a .npy file is "
+      "given with --q-nope and so on",
+      inputs->main.path);
 }
 
 snapmla_status smla_input_tensors_open(const smla_settings *settings, smla_input_tensors *out) {
@@ -107,7 +108,8 @@ static snapmla_status take_data(smla_input_tensors *inputs, smla_input which, vo
 
 /* Element i of a tensor of F16 or F32, rounded. */
 static uint16_t narrowed(smla_dtype dtype, const void *data, size_t i) {
-  return smla_narrow_bf16(dtype == SMLA_DTYPE_F32 ? ((const float *)data)[i] : smla_widen_f16(((const uint16_t *)data)[i]));
+  return smla_narrow_bf16(dtype == SMLA_DTYPE_F32 ? ((const float *)data)[i]
+                                                  : smla_widen_f16(((const uint16_t *)data)[i]));
 }
 
 snapmla_status smla_input_bf16(smla_input_tensors *inputs, smla_input which, uint16_t **out) {
@@ -126,7 +128,8 @@ snapmla_status smla_input_bf16(smla_input_tensors *inputs, smla_input which, uin
     *out = malloc(count * sizeof **out);
     if (!*out) {
       free(data);
-      return smla_console_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: %zu elements of %s", count, inputs_known[which].name);
+      return smla_console_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: %zu elements of %s", count,
+                               inputs_known[which].name);
     }
     smla_console_note("%s: tensor %s is rounded from %s to bf16", inputs->from[which]->path, inputs_known[which].name,
                       smla_dtype_name(dtype));

@@ -30,10 +30,13 @@ void smla_json_set(json_t *object, const char *key, json_t *value) {
 
 snapmla_status smla_json_print(json_t *root) {
   snapmla_status status = SNAPMLA_OK;
-  char *text = short_of_memory || !root ? NULL : json_dumps(root, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(9));
+  char *text =
+      short_of_memory || !root ? NULL : json_dumps(root, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(9));
   smla_console_progress_end();
-  if (!text) status = smla_console_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory for the JSON result");
-  else if (puts(text) < 0) status = smla_console_fail(SNAPMLA_IO, "cannot write to stdout: %s", strerror(errno));
+  if (!text)
+    status = smla_console_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory for the JSON result");
+  else if (puts(text) < 0)
+    status = smla_console_fail(SNAPMLA_IO, "cannot write to stdout: %s", strerror(errno));
   free(text);
   json_decref(root);
   return status;

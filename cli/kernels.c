@@ -14,7 +14,8 @@
 static snapmla_status choose_target(const smla_settings *settings, snapmla_target *target) {
   int emulator = settings->device && !strcmp(settings->device, "emulator");
   if (settings->device && !emulator && strncmp(settings->device, "cuda:", 5))
-    return smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "--device %.80s: unknown: give cuda:N or emulator", settings->device);
+    return smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "--device %.80s: unknown: give cuda:N or emulator",
+                             settings->device);
   *target = settings->target >= 0 ? (snapmla_target)settings->target
             : emulator            ? SNAPMLA_TARGET_EMULATOR
                                   : SNAPMLA_TARGET_SM90A;
@@ -42,15 +43,16 @@ static snapmla_status add(smla_kernels *kernels, const snapmla_problem *problem,
 }
 
 /* One --variant: "family:axis=value,…", or without a family where --family names one. */
-static snapmla_status add_variant(smla_kernels *kernels, const snapmla_problem *problem, const char *only, const char *text) {
+static snapmla_status add_variant(smla_kernels *kernels, const snapmla_problem *problem, const char *only,
+                                  const char *text) {
   const char *colon = strchr(text, ':');
   size_t length = colon ? (size_t)(colon - text) : 0;
   if (!colon && !only)
     return smla_console_fail(SNAPMLA_INVALID_ARGUMENT,
                              "--variant %.200s: it names no family: write FAMILY:%.200s or give --family", text, text);
   if (colon && only && (strlen(only) != length || memcmp(only, text, length)))
-    return smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "--variant %.200s is not of --family %.80s: give one of the two", text,
-                             only);
+    return smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "--variant %.200s is not of --family %.80s: give one of the two",
+                             text, only);
   const char *family_source = colon ? text : only;
   if (!colon) length = strlen(only);
   char *family = strndup(family_source, length);
@@ -113,8 +115,10 @@ char *smla_kernel_file_name(const char *variant, const char *suffix) {
   if (length > LONGEST) snprintf(hash, sizeof hash, "-%016" PRIx64, smla_digest(SMLA_DIGEST_START, variant, length));
   snprintf(name, room, "%.*s%s%s", LONGEST, variant, hash, suffix);
   for (char *c = name; *c; ++c) {
-    if (*c == ':' || *c == ',') *c = '-';
-    else if (*c == '=' || *c == '/') *c = '_';
+    if (*c == ':' || *c == ',')
+      *c = '-';
+    else if (*c == '=' || *c == '/')
+      *c = '_';
   }
   return name;
 }

@@ -60,8 +60,8 @@ static snapmla_status read_lines(const char *path, smla_lengths *lengths, size_t
     goto out;
   }
   if (S_ISDIR(info.st_mode)) {
-    status = smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "--context: %s is a directory: give a file with one length per line",
-                               path);
+    status = smla_console_fail(SNAPMLA_INVALID_ARGUMENT,
+                               "--context: %s is a directory: give a file with one length per line", path);
     goto out;
   }
   for (int number = 1; !status && fgets(line, sizeof line, file); ++number) {
@@ -87,7 +87,8 @@ static snapmla_status spread(smla_lengths *lengths, size_t *room, int32_t batch,
   if (!batch || batch == count) return SNAPMLA_OK;
   if (count > 1 && given)
     return smla_console_fail(SNAPMLA_INVALID_ARGUMENT,
-                             "--batch %" PRId32 " with %" PRId32 " lengths in --context: give one length, or leave --batch out",
+                             "--batch %" PRId32 " with %" PRId32
+                             " lengths in --context: give one length, or leave --batch out",
                              batch, lengths->count);
   while (!status && lengths->count < batch) status = append(lengths, room, lengths->items[lengths->count % count]);
   if (lengths->count > batch) lengths->count = batch;

@@ -8,7 +8,8 @@
 
 static smla_exit unknown_command(const char *word) {
   const char *names[16] = {0};
-  for (size_t i = 0; smla_commands[i].name && i + 1 < sizeof names / sizeof *names; ++i) names[i] = smla_commands[i].name;
+  for (size_t i = 0; smla_commands[i].name && i + 1 < sizeof names / sizeof *names; ++i)
+    names[i] = smla_commands[i].name;
   const char *nearest = smla_nearest_name(word, names);
   if (nearest)
     smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "there is no command '%.80s': the nearest is '%s'", word, nearest);

@@ -28,7 +28,8 @@ static inline float smla_widen_f16(uint16_t value) {
     result = (float)fraction * 0x1p-24f;
     return value & 0x8000u ? -result : result;
   }
-  uint32_t bits = ((uint32_t)(value & 0x8000u) << 16) | ((exponent == 31 ? 255u : exponent + 112u) << 23) | fraction << 13;
+  uint32_t bits =
+      ((uint32_t)(value & 0x8000u) << 16) | ((exponent == 31 ? 255u : exponent + 112u) << 23) | fraction << 13;
   memcpy(&result, &bits, sizeof result);
   return result;
 }

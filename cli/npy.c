@@ -23,14 +23,14 @@ static size_t prefix_bytes(const uint8_t *probe) { return probe[6] == 1 ? 10 : 1
 snapmla_status smla_npy_head_bytes(const char *path, const uint8_t *probe, uint64_t file_bytes, size_t *head_bytes) {
   uint32_t length = 0;
   if (probe[6] < 1 || probe[6] > 3 || probe[7])
-    return smla_console_fail(SNAPMLA_BAD_FORMAT, "%s: version %d.%d of .npy is unknown: 1.0, 2.0 and 3.0 are read", path,
-                             probe[6], probe[7]);
+    return smla_console_fail(SNAPMLA_BAD_FORMAT, "%s: version %d.%d of .npy is unknown: 1.0, 2.0 and 3.0 are read",
+                             path, probe[6], probe[7]);
   size_t prefix = prefix_bytes(probe);
   if (file_bytes < prefix) return smla_console_fail(SNAPMLA_BAD_FORMAT, "%s is truncated within its header", path);
   memcpy(&length, probe + 8, prefix - 8);
   if (length > MAX_HEADER_BYTES)
-    return smla_console_fail(SNAPMLA_BAD_FORMAT, "%s: the header claims %" PRIu32 " bytes, the limit is %d", path, length,
-                             MAX_HEADER_BYTES);
+    return smla_console_fail(SNAPMLA_BAD_FORMAT, "%s: the header claims %" PRIu32 " bytes, the limit is %d", path,
+                             length, MAX_HEADER_BYTES);
   if (length > file_bytes - prefix)
     return smla_console_fail(SNAPMLA_BAD_FORMAT, "%s is truncated within its header", path);
   *head_bytes = prefix + length;
@@ -117,14 +117,21 @@ static const char *parse_dictionary(scanner *s, smla_tensor *tensor) {
   if (!take(s, "{")) return "its header is not a dictionary";
   while (!take(s, "}")) {
     if (!take_text(s, key, sizeof key) || !take(s, ":")) return "its header is not a dictionary";
-    int this_key = !strcmp(key, "descr") ? DESCR : !strcmp(key, "fortran_order") ? ORDER : !strcmp(key, "shape") ? SHAPE : 0;
+    int this_key = !strcmp(key, "descr")           ? DESCR
+                   : !strcmp(key, "fortran_order") ? ORDER
+                   : !strcmp(key, "shape")         ? SHAPE
+                                                   : 0;
     if (!this_key) return "its header has a key other than descr, fortran_order and shape";
     if (seen & this_key) return "its header has a key twice";
     seen |= this_key;
-    if (this_key == DESCR) rule = take_dtype(s, tensor);
-    else if (this_key == SHAPE) rule = take_shape(s, tensor);
-    else if (take(s, "True")) rule = "it is in Fortran order: save numpy.ascontiguousarray(a)";
-    else if (!take(s, "False")) rule = "its fortran_order is neither True nor False";
+    if (this_key == DESCR)
+      rule = take_dtype(s, tensor);
+    else if (this_key == SHAPE)
+      rule = take_shape(s, tensor);
+    else if (take(s, "True"))
+      rule = "it is in Fortran order: save numpy.ascontiguousarray(a)";
+    else if (!take(s, "False"))
+      rule = "its fortran_order is neither True nor False";
     if (rule) return rule;
     if (!take(s, ",")) {
       if (!take(s, "}")) return "its header is not a dictionary";
@@ -148,9 +155,9 @@ snapmla_status smla_npy_parse(smla_tensor_file *file, const uint8_t *head, size_
   }
   if (rule) return smla_console_fail(SNAPMLA_BAD_FORMAT, "%s: %s", file->path, rule);
   if (tensor.bytes != file_bytes - head_bytes)
-    return smla_console_fail(SNAPMLA_BAD_FORMAT, "%s %s: its shape needs %zu bytes of data, the file has %" PRIu64, file->path,
-                             tensor.bytes > file_bytes - head_bytes ? "is truncated" : "has trailing bytes", tensor.bytes,
-                             file_bytes - head_bytes);
+    return smla_console_fail(SNAPMLA_BAD_FORMAT, "%s %s: its shape needs %zu bytes of data, the file has %" PRIu64,
+                             file->path, tensor.bytes > file_bytes - head_bytes ? "is truncated" : "has trailing bytes",
+                             tensor.bytes, file_bytes - head_bytes);
   return smla_tensor_file_add(file, name, strlen(name), tensor);
 }
 

@@ -7,8 +7,13 @@
 #include "options.h"
 
 void smla_settings_init(smla_settings *settings) {
-  *settings = (smla_settings){
-      .seed = 1, .emulator_order = -1, .target = -1, .data = -1, .sigma = NAN, .value_offset = NAN, .softmax_scale = NAN};
+  *settings = (smla_settings){.seed = 1,
+                              .emulator_order = -1,
+                              .target = -1,
+                              .data = -1,
+                              .sigma = NAN,
+                              .value_offset = NAN,
+                              .softmax_scale = NAN};
 }
 
 void smla_settings_free(smla_settings *settings) {
@@ -22,7 +27,8 @@ int smla_read_integer(const char *text, size_t length, long long *number) {
   if (i == length) return -1;
   for (; i < length; ++i) {
     if (text[i] < '0' || text[i] > '9') return -1;
-    if (__builtin_mul_overflow(value, 10LL, &value) || __builtin_add_overflow(value, (long long)(text[i] - '0'), &value)) {
+    if (__builtin_mul_overflow(value, 10LL, &value) ||
+        __builtin_add_overflow(value, (long long)(text[i] - '0'), &value)) {
       *number = text[0] == '-' ? LLONG_MIN : LLONG_MAX; /* out of every range, and said so there */
       for (; i < length; ++i)
         if (text[i] < '0' || text[i] > '9') return -1;
@@ -43,11 +49,11 @@ snapmla_status smla_parse_flag(const smla_option *option, const char *text, void
 snapmla_status smla_parse_count(const smla_option *option, const char *text, void *field) {
   long long number;
   if (smla_read_integer(text, strlen(text), &number))
-    return smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "--%s %.80s: not an integer: give one in %.0f..%.0f", option->name, text,
-                             option->low, option->high);
+    return smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "--%s %.80s: not an integer: give one in %.0f..%.0f",
+                             option->name, text, option->low, option->high);
   if ((double)number < option->low || (double)number > option->high)
-    return smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "--%s %.80s: out of range: give an integer in %.0f..%.0f", option->name,
-                             text, option->low, option->high);
+    return smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "--%s %.80s: out of range: give an integer in %.0f..%.0f",
+                             option->name, text, option->low, option->high);
   *(int32_t *)field = (int32_t)number;
   return SNAPMLA_OK;
 }
@@ -66,11 +72,11 @@ snapmla_status smla_parse_real(const smla_option *option, const char *text, void
   char *end;
   double number = strtod(text, &end);
   if (!text[0] || text[0] == ' ' || *end)
-    return smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "--%s %.80s: not a number: give one in %g..%g", option->name, text,
-                             option->low, option->high);
+    return smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "--%s %.80s: not a number: give one in %g..%g", option->name,
+                             text, option->low, option->high);
   if (!(number >= option->low && number <= option->high))
-    return smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "--%s %.80s: out of range: give a number in %g..%g", option->name, text,
-                             option->low, option->high);
+    return smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "--%s %.80s: out of range: give a number in %g..%g",
+                             option->name, text, option->low, option->high);
   *(double *)field = number;
   return SNAPMLA_OK;
 }

@@ -13,8 +13,8 @@ const smla_option smla_options[] = {
     /* the problem */
     {"heads", 0, "N", "query heads on this device (128; verify: 16)", COUNT(1, INT32_MAX), .field = FIELD(heads),
      .commands = SMLA_FOR_PROBLEM},
-    {"q-len", 0, "N", "query tokens per request, causal among themselves (1)", COUNT(1, INT32_MAX), .field = FIELD(q_len),
-     .commands = SMLA_FOR_PROBLEM},
+    {"q-len", 0, "N", "query tokens per request, causal among themselves (1)", COUNT(1, INT32_MAX),
+     .field = FIELD(q_len), .commands = SMLA_FOR_PROBLEM},
     {"latent", 0, "N", "latent rank: content channels of the cache (512)", COUNT(1, INT32_MAX), .field = FIELD(latent),
      .commands = SMLA_FOR_PROBLEM},
     {"rope", 0, "N", "RoPE channels per token (64)", COUNT(1, INT32_MAX), .field = FIELD(rope),
@@ -31,10 +31,11 @@ const smla_option smla_options[] = {
      smla_parse_text, .field = FIELD(context), .commands = SMLA_FOR_PROBLEM},
     {"max-context", 0, "N", "the most tokens that a request may have (the longest of --context)", COUNT(1, INT32_MAX),
      .field = FIELD(max_context), .commands = SMLA_FOR_PROBLEM},
-    {"variant", 0, "TEXT", "override of a variant, whole or in part, as in mla_decode:stages=3 (repeatable for gen and build)",
+    {"variant", 0, "TEXT",
+     "override of a variant, whole or in part, as in mla_decode:stages=3 (repeatable for gen and build)",
      smla_parse_list, .field = FIELD(variants), .commands = SMLA_FOR_PROBLEM},
-    {"templates", 0, "DIR", "directory that overrides the embedded templates", smla_parse_text, .field = FIELD(templates),
-     .commands = SMLA_FOR_PROBLEM},
+    {"templates", 0, "DIR", "directory that overrides the embedded templates", smla_parse_text,
+     .field = FIELD(templates), .commands = SMLA_FOR_PROBLEM},
 
     /* the device */
     {"device", 0, "NAME", "cuda:N or emulator (cuda:0 where it works, else the emulator)", smla_parse_text,
@@ -53,7 +54,8 @@ const smla_option smla_options[] = {
      .field = FIELD(target), .commands = SMLA_FOR_GEN | SMLA_FOR_BUILD, .choices = smla_target_names},
     {"lines", 0, NULL, "with #line directives that name the templates", smla_parse_flag, .field = FIELD(lines),
      .commands = SMLA_FOR_GEN},
-    {"output", 'o', "PATH", "gen: directory, file or - (stdout); build: directory; run: FILE.safetensors, or DIRECTORY/ for .npy",
+    {"output", 'o', "PATH",
+     "gen: directory, file or - (stdout); build: directory; run: FILE.safetensors, or DIRECTORY/ for .npy",
      smla_parse_text, .field = FIELD(output), .commands = SMLA_FOR_GEN | SMLA_FOR_BUILD | SMLA_FOR_RUN},
 
     /* data */
@@ -96,8 +98,8 @@ const smla_option smla_options[] = {
 
     /* every command */
     {"json", 0, NULL, "results as JSON on stdout", smla_parse_flag, .field = FIELD(json), .commands = SMLA_FOR_ALL},
-    {"progress", 0, NULL, "progress on stderr even where that is no terminal", smla_parse_flag, .field = FIELD(progress),
-     .commands = SMLA_FOR_ALL},
+    {"progress", 0, NULL, "progress on stderr even where that is no terminal", smla_parse_flag,
+     .field = FIELD(progress), .commands = SMLA_FOR_ALL},
     {"help", 'h', NULL, "this text", smla_parse_flag, .field = FIELD(help), .commands = SMLA_FOR_ALL},
     {0},
 };

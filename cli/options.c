@@ -71,8 +71,8 @@ static snapmla_status unknown(const smla_command *command, const char *word, siz
   if (nearest)
     return smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "%s has no option %.*s: the nearest is --%s", command->name,
                              (int)(length > 80 ? 80 : length), word, nearest);
-  return smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "%s has no option %.*s: 'snapmla %s --help' lists them", command->name,
-                           (int)(length > 80 ? 80 : length), word, command->name);
+  return smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "%s has no option %.*s: 'snapmla %s --help' lists them",
+                           command->name, (int)(length > 80 ? 80 : length), word, command->name);
 }
 
 snapmla_status smla_options_parse(const smla_command *command, int count, char **argv, smla_settings *settings) {

@@ -26,8 +26,8 @@ enum {
 
 typedef struct smla_option smla_option;
 struct smla_option {
-  const char *name; /* without the dashes */
-  char letter;      /* of the short form, 0: none */
+  const char *name;     /* without the dashes */
+  char letter;          /* of the short form, 0: none */
   const char *argument; /* as help shows it, NULL: a flag */
   const char *help;
   /* `text` is NULL for a flag; `field` points into the settings. */
@@ -45,7 +45,7 @@ typedef struct smla_command {
   smla_exit (*run)(const smla_settings *settings);
 } smla_command;
 
-extern const smla_option smla_options[]; /* ends with a NULL name */
+extern const smla_option smla_options[];   /* ends with a NULL name */
 extern const smla_command smla_commands[]; /* ends with a NULL name */
 
 extern const char *const smla_data_names[];   /* of smla_data_kind */

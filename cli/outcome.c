@@ -8,7 +8,9 @@
 #include "console.h"
 #include "json_output.h"
 
-const char *smla_outcome_time_kind(const snapmla_device_info *info) { return info->is_emulator ? "modelled" : "measured"; }
+const char *smla_outcome_time_kind(const snapmla_device_info *info) {
+  return info->is_emulator ? "modelled" : "measured";
+}
 
 int smla_outcome_judge(const smla_outcome *outcome) {
   return outcome->same_bits && !outcome->status_word &&
@@ -18,6 +20,8 @@ int smla_outcome_judge(const smla_outcome *outcome) {
 void smla_distance_json(json_t *object, const smla_distance *distance) {
   int compared = distance->requests > 0;
   smla_json_set(object, "rel_l2", smla_json_real(compared ? distance->rel_l2 : NAN));
+  smla_json_set(object, "rel_l2_limit", smla_json_real(compared ? distance->rel_l2_limit : NAN));
+  smla_json_set(object, "rel_l2_of_limit", smla_json_real(compared ? distance->rel_l2_ratio : NAN));
   smla_json_set(object, "rel_l2_rounded_p", smla_json_real(compared ? distance->rel_l2_rounded : NAN));
   smla_json_set(object, "row_rel_l2", smla_json_real(compared ? distance->row_rel_l2 : NAN));
   smla_json_set(object, "lse_abs", smla_json_real(compared ? distance->lse_abs : NAN));
@@ -37,7 +41,6 @@ json_t *smla_outcome_json(const smla_outcome *outcome) {
   smla_json_set(root, "device", smla_json_text(outcome->info->name));
   smla_json_set(root, "product", smla_json_text(outcome->info->product));
   smla_distance_json(root, &outcome->distance);
-  smla_json_set(root, "rel_l2_limit", smla_json_real(outcome->limits.rel_l2));
   smla_json_set(root, "rel_l2_rounded_p_limit", smla_json_real(outcome->limits.rel_l2_rounded));
   smla_json_set(root, "requests", json_integer(outcome->requests));
   smla_json_set(root, "compared", json_integer(outcome->distance.requests));
@@ -64,8 +67,9 @@ static void print_problem(const smla_workload *work) {
   printf("problem     %d heads, %d query token%s, latent %d, RoPE %d, pages of %d, %s, %s\n", p->heads, p->q_len,
          p->q_len == 1 ? "" : "s", p->latent_rank, p->rope_dim, p->page_tokens, snapmla_kv_format_name(p->kv_format),
          snapmla_accuracy_name(p->accuracy));
-  printf("requests    %d of %d to %d tokens, %" PRId64 " in all; cache of %" PRId64 " pages, %.2f MB\n", work->lengths.count,
-         shortest, longest, tokens, work->num_pages, (double)work->num_pages * (double)work->page_stride * 1e-6);
+  printf("requests    %d of %d to %d tokens, %" PRId64 " in all; cache of %" PRId64 " pages, %.2f MB\n",
+         work->lengths.count, shortest, longest, tokens, work->num_pages,
+         (double)work->num_pages * (double)work->page_stride * 1e-6);
 }
 
 static void print_error(const smla_outcome *outcome) {
@@ -74,8 +78,8 @@ static void print_error(const smla_outcome *outcome) {
     puts("error       not compared (--no-check)");
     return;
   }
-  printf("error       rel. L2 %.3g (limit %g); %.3g (limit %g) against the oracle that rounds P\n", d->rel_l2,
-         outcome->limits.rel_l2, d->rel_l2_rounded, outcome->limits.rel_l2_rounded);
+  printf("error       rel. L2 %.3g (%.0f %% of its limit); %.3g (limit %g) against the oracle that rounds P\n",
+         d->rel_l2, 100 * d->rel_l2_ratio, d->rel_l2_rounded, outcome->limits.rel_l2_rounded);
   printf("            lse %.3g (%.0f %% of its limit); compared: %d of %d requests\n", d->lse_abs, 100 * d->lse_ratio,
          d->requests, outcome->requests);
   if (!isnan(d->quantization)) printf("            the format adds %.3g, not counted above\n", d->quantization);

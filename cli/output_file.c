@@ -73,8 +73,10 @@ snapmla_status smla_output_file_commit(smla_output_file *file) {
   snapmla_status status = smla_output_file_finish(file);
   if (!status && rename(file->partial, file->path))
     status = smla_console_fail(SNAPMLA_IO, "cannot rename onto %s: %s", file->path, strerror(errno));
-  if (status) smla_output_file_abandon(file);
-  else release(file);
+  if (status)
+    smla_output_file_abandon(file);
+  else
+    release(file);
   return status;
 }
 
@@ -107,8 +109,9 @@ snapmla_status smla_path_make_directory(const char *path) {
   for (char *slash = copy;; *slash = '/') {
     slash = strchr(slash + 1, '/');
     if (slash) *slash = 0;
-    if (!smla_path_is_directory(copy) && mkdir(copy, 0777) && !(errno == EEXIST && smla_path_is_directory(copy))) {
-      status = smla_console_fail(SNAPMLA_IO, "cannot make the directory %s: %s", copy, strerror(errno));
+    if (!smla_path_is_directory(copy) && mkdir(copy, 0777) && !smla_path_is_directory(copy)) {
+      status = smla_console_fail(SNAPMLA_IO, "cannot make the directory %s: %s", copy,
+                                 errno == EEXIST ? "a file of that name exists" : strerror(errno));
       break;
     }
     if (!slash) break;

@@ -47,7 +47,8 @@ snapmla_status smla_problem_variant(const smla_settings *settings, char **out) {
   *out = NULL;
   if (!settings->variants.count) return SNAPMLA_OK;
   if (settings->variants.count > 1)
-    return smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "--variant is given %zu times: this command takes one decode variant",
+    return smla_console_fail(SNAPMLA_INVALID_ARGUMENT,
+                             "--variant is given %zu times: this command takes one decode variant",
                              settings->variants.count);
   const char *text = settings->variants.items[0];
   size_t room = strlen(text) + sizeof family;

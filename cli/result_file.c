@@ -27,11 +27,13 @@ snapmla_status smla_result_check_names(const smla_settings *settings) {
                              settings->save_cache);
   if (!path || is_safetensors(path) || smla_path_is_directory(path) || path[strlen(path) - 1] == '/') return SNAPMLA_OK;
   return smla_console_fail(SNAPMLA_INVALID_ARGUMENT,
-                           "-o %.400s: give FILE.safetensors, or a directory (DIRECTORY/) for out.npy and lse.npy", path);
+                           "-o %.400s: give FILE.safetensors, or a directory (DIRECTORY/) for out.npy and lse.npy",
+                           path);
 }
 
 /* The input's metadata, and ours in place of what it says under our names; texts are borrowed. */
-static smla_metadata *metadata_with(const smla_workload *work, const smla_metadata *own, size_t own_count, size_t *count) {
+static smla_metadata *metadata_with(const smla_workload *work, const smla_metadata *own, size_t own_count,
+                                    size_t *count) {
   smla_metadata *pairs = calloc(work->metadata_count + own_count, sizeof *pairs);
   *count = 0;
   if (!pairs) {
@@ -76,11 +78,18 @@ snapmla_status smla_result_save(const smla_settings *settings, const smla_worklo
   const snapmla_problem *p = &work->problem;
   size_t count = smla_session_out_count(work);
   float *wide = NULL;
-  smla_tensor tensors[] = {
-      {.name = (char *)"out", .dtype = SMLA_DTYPE_BF16, .rank = 4, .bytes = count * sizeof *out, .data = out,
-       .shape = {work->lengths.count, p->q_len, p->heads, p->latent_rank}},
-      {.name = (char *)"lse", .dtype = SMLA_DTYPE_F32, .rank = 3, .bytes = smla_session_lse_count(work) * sizeof *lse,
-       .data = lse, .shape = {work->lengths.count, p->heads, p->q_len}}};
+  smla_tensor tensors[] = {{.name = (char *)"out",
+                            .dtype = SMLA_DTYPE_BF16,
+                            .rank = 4,
+                            .bytes = count * sizeof *out,
+                            .data = out,
+                            .shape = {work->lengths.count, p->q_len, p->heads, p->latent_rank}},
+                           {.name = (char *)"lse",
+                            .dtype = SMLA_DTYPE_F32,
+                            .rank = 3,
+                            .bytes = smla_session_lse_count(work) * sizeof *lse,
+                            .data = lse,
+                            .shape = {work->lengths.count, p->heads, p->q_len}}};
   if (is_safetensors(settings->output)) {
     const smla_metadata own[] = {{(char *)"snapmla.version", (char *)snapmla_version()},
                                  {(char *)"snapmla.variant", (char *)outcome->variant},
@@ -123,13 +132,24 @@ snapmla_status smla_result_save_cache(const smla_settings *settings, const smla_
       table[at] = i < used ? work->block_table[at] : -1;
     }
   }
-  const smla_tensor tensors[] = {
-      {.name = (char *)"kv", .dtype = SMLA_DTYPE_U8, .rank = 2, .shape = {work->num_pages, work->page_stride},
-       .bytes = pages * stride, .data = kv},
-      {.name = (char *)"block_table", .dtype = SMLA_DTYPE_I32, .rank = 2, .shape = {work->lengths.count, work->table_stride},
-       .bytes = entries * sizeof *table, .data = table},
-      {.name = (char *)"seqlens", .dtype = SMLA_DTYPE_I32, .rank = 1, .shape = {work->lengths.count},
-       .bytes = (size_t)work->lengths.count * sizeof(int32_t), .data = work->lengths.items}};
+  const smla_tensor tensors[] = {{.name = (char *)"kv",
+                                  .dtype = SMLA_DTYPE_U8,
+                                  .rank = 2,
+                                  .shape = {work->num_pages, work->page_stride},
+                                  .bytes = pages * stride,
+                                  .data = kv},
+                                 {.name = (char *)"block_table",
+                                  .dtype = SMLA_DTYPE_I32,
+                                  .rank = 2,
+                                  .shape = {work->lengths.count, work->table_stride},
+                                  .bytes = entries * sizeof *table,
+                                  .data = table},
+                                 {.name = (char *)"seqlens",
+                                  .dtype = SMLA_DTYPE_I32,
+                                  .rank = 1,
+                                  .shape = {work->lengths.count},
+                                  .bytes = (size_t)work->lengths.count * sizeof(int32_t),
+                                  .data = work->lengths.items}};
   char page[16], rank[16], dim[16];
   snprintf(page, sizeof page, "%d", p->page_tokens);
   snprintf(rank, sizeof rank, "%d", p->latent_rank);

@@ -17,7 +17,7 @@
 #include "workload.h"
 
 static const char default_context[] = "1024";
-static const double check_effort = 2e10; /* multiply-adds an oracle may spend unless --check says how many requests */
+static const double check_effort = 1e10; /* multiply-adds an oracle may spend unless --check says how many requests */
 enum { DEFAULT_REPEAT = 20 };
 
 typedef struct results {
@@ -42,7 +42,8 @@ static uint64_t digest_of(uint64_t digest, const smla_workload *work, const resu
 }
 
 /* All steps, each compared within the effort; the last step's results stay in `r`. */
-static snapmla_status run_steps(const smla_settings *settings, smla_session *session, results *r, smla_outcome *outcome) {
+static snapmla_status run_steps(const smla_settings *settings, smla_session *session, results *r,
+                                smla_outcome *outcome) {
   const smla_workload *work = session->work;
   snapmla_status status = SNAPMLA_OK;
   double effort = check_effort;

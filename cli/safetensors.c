@@ -24,11 +24,12 @@ snapmla_status smla_safetensors_head_bytes(const char *path, const uint8_t *prob
   if (file_bytes < PREFIX_BYTES + 2 || probe[PREFIX_BYTES] != '{')
     return smla_console_fail(SNAPMLA_BAD_FORMAT, "%s is neither a .safetensors nor a .npy file", path);
   if (length > MAX_HEADER_BYTES)
-    return smla_console_fail(SNAPMLA_BAD_FORMAT, "%s: the header claims %" PRIu64 " bytes, the limit is %d", path, length,
-                             MAX_HEADER_BYTES);
+    return smla_console_fail(SNAPMLA_BAD_FORMAT, "%s: the header claims %" PRIu64 " bytes, the limit is %d", path,
+                             length, MAX_HEADER_BYTES);
   if (length > file_bytes - PREFIX_BYTES)
-    return smla_console_fail(SNAPMLA_BAD_FORMAT, "%s is truncated: the header claims %" PRIu64 " bytes, the file has %" PRIu64,
-                             path, length, file_bytes - PREFIX_BYTES);
+    return smla_console_fail(SNAPMLA_BAD_FORMAT,
+                             "%s is truncated: the header claims %" PRIu64 " bytes, the file has %" PRIu64, path,
+                             length, file_bytes - PREFIX_BYTES);
   *head_bytes = PREFIX_BYTES + (size_t)length;
   return SNAPMLA_OK;
 }
@@ -39,8 +40,10 @@ static int nesting(const char *text, size_t length) {
   for (size_t i = 0; i < length; ++i) {
     char c = text[i];
     if (in_string) {
-      if (c == '\\') ++i;
-      else if (c == '"') in_string = 0;
+      if (c == '\\')
+        ++i;
+      else if (c == '"')
+        in_string = 0;
     } else if (c == '"') {
       in_string = 1;
     } else if (c == '{' || c == '[') {
@@ -61,7 +64,8 @@ static snapmla_status read_metadata(smla_tensor_file *file, json_t *object) {
   if (!file->metadata) goto memory;
   json_object_foreach(object, key, value) {
     if (!json_is_string(value))
-      return smla_console_fail(SNAPMLA_BAD_FORMAT, "%s: __metadata__ is not an object of strings (key %.80s)", file->path, key);
+      return smla_console_fail(SNAPMLA_BAD_FORMAT, "%s: __metadata__ is not an object of strings (key %.80s)",
+                               file->path, key);
     smla_metadata *pair = &file->metadata[file->metadata_count++];
     pair->key = strdup(key);
     pair->value = strdup(json_string_value(value));
@@ -106,7 +110,8 @@ static snapmla_status read_tensor(smla_tensor_file *file, const char *name, json
   int64_t begin = json_integer_value(json_array_get(offsets, 0)), end = json_integer_value(json_array_get(offsets, 1));
   if (begin < 0 || end < begin) return bad(file, name, "data_offsets are not negative and in order");
   if ((uint64_t)end > data_bytes) return bad(file, name, "its data_offsets lie outside the file: it is truncated");
-  if ((uint64_t)(end - begin) != tensor.bytes) return bad(file, name, "its data_offsets do not fit its dtype and shape");
+  if ((uint64_t)(end - begin) != tensor.bytes)
+    return bad(file, name, "its data_offsets do not fit its dtype and shape");
   tensor.offset = data_start + (uint64_t)begin;
   return smla_tensor_file_add(file, name, strlen(name), tensor);
 }
@@ -144,8 +149,8 @@ snapmla_status smla_safetensors_parse(smla_tensor_file *file, const uint8_t *hea
     return smla_console_fail(SNAPMLA_BAD_FORMAT, "%s: the header nests deeper than %d", file->path, MAX_DEPTH);
   json_t *root = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
   if (!root)
-    return smla_console_fail(SNAPMLA_BAD_FORMAT, "%s: the header is not JSON (byte %d): %s", file->path,
-                             error.position, error.text);
+    return smla_console_fail(SNAPMLA_BAD_FORMAT, "%s: the header is not JSON (byte %d): %s", file->path, error.position,
+                             error.text);
   if (!json_is_object(root)) {
     status = smla_console_fail(SNAPMLA_BAD_FORMAT, "%s: the header is not a JSON object", file->path);
     goto out;
@@ -200,8 +205,8 @@ snapmla_status smla_safetensors_write(const char *path, const smla_tensor *tenso
   if (ordered) root = header_of(ordered, tensor_count, metadata, metadata_count);
   if (root) text = json_dumps(root, JSON_COMPACT | JSON_PRESERVE_ORDER);
   if (!text) {
-    status = smla_console_fail(SNAPMLA_OUT_OF_MEMORY, "%s: cannot make its header (out of memory, or text that is not UTF-8)",
-                               path);
+    status = smla_console_fail(SNAPMLA_OUT_OF_MEMORY,
+                               "%s: cannot make its header (out of memory, or text that is not UTF-8)", path);
     goto out;
   }
   uint64_t length = strlen(text), padded = (length + 7) & ~(uint64_t)7;

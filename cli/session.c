@@ -117,17 +117,19 @@ snapmla_status smla_session_open(snapmla_context *context, const snapmla_device_
     if (!out->host) status = smla_console_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory for rows of the cache");
   }
   if (!status)
-    status = smla_library_status(snapmla_buffer_write(out->block_table, 0, work->block_table,
-                                                      snapmla_buffer_bytes(out->block_table)));
-  if (!status) set_args(out);
-  else smla_session_close(out);
+    status = smla_library_status(
+        snapmla_buffer_write(out->block_table, 0, work->block_table, snapmla_buffer_bytes(out->block_table)));
+  if (!status)
+    set_args(out);
+  else
+    smla_session_close(out);
   return status;
 }
 
 void smla_session_close(smla_session *session) {
-  snapmla_buffer *buffers[] = {session->q_nope, session->q_rope, session->kv,        session->block_table,
-                               session->seqlens, session->out,   session->lse,       session->workspace,
-                               session->latent,  session->rope,  session->slots};
+  snapmla_buffer *buffers[] = {session->q_nope,  session->q_rope, session->kv,   session->block_table,
+                               session->seqlens, session->out,    session->lse,  session->workspace,
+                               session->latent,  session->rope,   session->slots};
   for (size_t i = 0; i < sizeof buffers / sizeof *buffers; ++i)
     if (buffers[i]) snapmla_buffer_destroy(buffers[i]);
   if (session->start) snapmla_event_destroy(session->start);
@@ -243,7 +245,8 @@ static snapmla_status upload_step(smla_session *session, int32_t step) {
       status = snapmla_buffer_write(session->q_rope, at * rope_count * sizeof *rope, rope, rope_count * sizeof *rope);
     if (!status) status = snapmla_buffer_write(session->seqlens, at * sizeof length, &length, sizeof length);
     memset(nope, 0xff, nope_count * sizeof *nope);
-    if (!status) status = snapmla_buffer_write(session->out, at * nope_count * sizeof *nope, nope, nope_count * sizeof *nope);
+    if (!status)
+      status = snapmla_buffer_write(session->out, at * nope_count * sizeof *nope, nope, nope_count * sizeof *nope);
     if (!status) status = snapmla_buffer_write(session->lse, at * rows * sizeof(float), nope, rows * sizeof(float));
   }
   free(nope);

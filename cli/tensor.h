@@ -13,28 +13,28 @@
 #endif
 
 /* X(identifier, safetensors name, npy type, bytes): npy has no name for some. */
-#define SMLA_DTYPE_LIST(X)      \
-  X(BOOL, "BOOL", "b1", 1)      \
-  X(U8, "U8", "u1", 1)          \
-  X(I8, "I8", "i1", 1)          \
-  X(F8_E4M3, "F8_E4M3", "", 1)  \
-  X(F8_E5M2, "F8_E5M2", "", 1)  \
-  X(U16, "U16", "u2", 2)        \
-  X(I16, "I16", "i2", 2)        \
-  X(F16, "F16", "f2", 2)        \
-  X(BF16, "BF16", "", 2)        \
-  X(U32, "U32", "u4", 4)        \
-  X(I32, "I32", "i4", 4)        \
-  X(F32, "F32", "f4", 4)        \
-  X(U64, "U64", "u8", 8)        \
-  X(I64, "I64", "i8", 8)        \
+#define SMLA_DTYPE_LIST(X)     \
+  X(BOOL, "BOOL", "b1", 1)     \
+  X(U8, "U8", "u1", 1)         \
+  X(I8, "I8", "i1", 1)         \
+  X(F8_E4M3, "F8_E4M3", "", 1) \
+  X(F8_E5M2, "F8_E5M2", "", 1) \
+  X(U16, "U16", "u2", 2)       \
+  X(I16, "I16", "i2", 2)       \
+  X(F16, "F16", "f2", 2)       \
+  X(BF16, "BF16", "", 2)       \
+  X(U32, "U32", "u4", 4)       \
+  X(I32, "I32", "i4", 4)       \
+  X(F32, "F32", "f4", 4)       \
+  X(U64, "U64", "u8", 8)       \
+  X(I64, "I64", "i8", 8)       \
   X(F64, "F64", "f8", 8)
 
 typedef enum smla_dtype {
 #define SMLA_DTYPE_ENUM(identifier, name, npy, bytes) SMLA_DTYPE_##identifier,
   SMLA_DTYPE_LIST(SMLA_DTYPE_ENUM)
 #undef SMLA_DTYPE_ENUM
-  SMLA_DTYPE_COUNT
+      SMLA_DTYPE_COUNT
 } smla_dtype;
 
 enum { SMLA_TENSOR_MAX_RANK = 8 };
@@ -46,7 +46,7 @@ typedef struct smla_tensor {
   int64_t shape[SMLA_TENSOR_MAX_RANK];
   uint64_t offset; /* of the first byte in its file */
   size_t bytes;
-  void *data;      /* owned, 64-byte aligned; NULL until loaded, and for a tensor of no bytes */
+  void *data; /* owned, 64-byte aligned; NULL until loaded, and for a tensor of no bytes */
 } smla_tensor;
 
 /* A pair of safetensors' __metadata__. */
@@ -86,8 +86,10 @@ void smla_tensor_file_close(smla_tensor_file *file);
 /* The header parsers, on the head of a file of `file_bytes` bytes, of which `head_bytes` lie at `head`: all that
  * smla_*_head_bytes asks for. They add to an empty `file` whose path is set; the caller closes it. */
 enum { SMLA_TENSOR_PROBE_BYTES = 12 };
-snapmla_status smla_safetensors_head_bytes(const char *path, const uint8_t *probe, uint64_t file_bytes, size_t *head_bytes);
-snapmla_status smla_safetensors_parse(smla_tensor_file *file, const uint8_t *head, size_t head_bytes, uint64_t file_bytes);
+snapmla_status smla_safetensors_head_bytes(const char *path, const uint8_t *probe, uint64_t file_bytes,
+                                           size_t *head_bytes);
+snapmla_status smla_safetensors_parse(smla_tensor_file *file, const uint8_t *head, size_t head_bytes,
+                                      uint64_t file_bytes);
 snapmla_status smla_npy_head_bytes(const char *path, const uint8_t *probe, uint64_t file_bytes, size_t *head_bytes);
 snapmla_status smla_npy_parse(smla_tensor_file *file, const uint8_t *head, size_t head_bytes, uint64_t file_bytes,
                               const char *name);

@@ -28,7 +28,8 @@ snapmla_status smla_tensor_size(smla_dtype dtype, int rank, const int64_t *shape
   int empty = 0;
   for (int i = 0; i < rank; ++i) {
     if (shape[i] < 0)
-      return smla_console_fail(SNAPMLA_BAD_FORMAT, "dimension %d is %" PRId64 ": dimensions are not negative", i, shape[i]);
+      return smla_console_fail(SNAPMLA_BAD_FORMAT, "dimension %d is %" PRId64 ": dimensions are not negative", i,
+                               shape[i]);
     empty |= !shape[i];
     if (shape[i] && __builtin_mul_overflow(total, shape[i], &total))
       return smla_console_fail(SNAPMLA_BAD_FORMAT, "the product of the dimensions exceeds 63 bits");
@@ -52,7 +53,8 @@ snapmla_status smla_tensor_file_add(smla_tensor_file *file, const char *name, si
   file->tensors = grown;
   tensor.data = NULL;
   tensor.name = strndup(name, name_length);
-  if (!tensor.name) return smla_console_fail(SNAPMLA_OUT_OF_MEMORY, "%s: out of memory for a tensor's name", file->path);
+  if (!tensor.name)
+    return smla_console_fail(SNAPMLA_OUT_OF_MEMORY, "%s: out of memory for a tensor's name", file->path);
   file->tensors[file->tensor_count++] = tensor;
   return SNAPMLA_OK;
 }
@@ -80,8 +82,8 @@ snapmla_status smla_tensor_file_open(smla_tensor_file *file, const char *path, c
   if (!file->path) return smla_console_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory for a file name");
   file->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not make us wait: it is refused below */
   if (file->fd < 0 || fstat(file->fd, &info)) {
-    status = smla_console_fail(errno == ENOENT || errno == ENOTDIR ? SNAPMLA_NOT_FOUND : SNAPMLA_IO, "cannot read %s: %s",
-                               path, strerror(errno));
+    status = smla_console_fail(errno == ENOENT || errno == ENOTDIR ? SNAPMLA_NOT_FOUND : SNAPMLA_IO,
+                               "cannot read %s: %s", path, strerror(errno));
     goto out;
   }
   if (!S_ISREG(info.st_mode)) {
@@ -90,8 +92,8 @@ snapmla_status smla_tensor_file_open(smla_tensor_file *file, const char *path, c
   }
   uint64_t file_bytes = (uint64_t)info.st_size;
   if (file_bytes < 10) {
-    status = smla_console_fail(SNAPMLA_BAD_FORMAT, "%s has %" PRIu64 " bytes: too short for a .safetensors or .npy file", path,
-                               file_bytes);
+    status = smla_console_fail(SNAPMLA_BAD_FORMAT,
+                               "%s has %" PRIu64 " bytes: too short for a .safetensors or .npy file", path, file_bytes);
     goto out;
   }
   status = read_at(file, probe, file_bytes < sizeof probe ? (size_t)file_bytes : sizeof probe, 0);
@@ -132,8 +134,8 @@ snapmla_status smla_tensor_load(smla_tensor_file *file, smla_tensor *tensor) {
   size_t room = tensor->bytes > SIZE_MAX - 63 ? 0 : (tensor->bytes + 63) & ~(size_t)63;
   tensor->data = room ? aligned_alloc(64, room) : NULL;
   if (!tensor->data)
-    return smla_console_fail(SNAPMLA_OUT_OF_MEMORY, "%s: out of memory: %zu bytes for tensor %s", file->path, tensor->bytes,
-                             tensor->name);
+    return smla_console_fail(SNAPMLA_OUT_OF_MEMORY, "%s: out of memory: %zu bytes for tensor %s", file->path,
+                             tensor->bytes, tensor->name);
   snapmla_status status = read_at(file, tensor->data, tensor->bytes, tensor->offset);
   if (status) {
     free(tensor->data);

@@ -68,17 +68,18 @@ static void add_case(json_t *cases, const smla_workload *work, int32_t request, 
 }
 
 static void print_header(void) {
-  printf("%-8s %5s %6s %9s %9s %9s %7s %9s %9s %6s  %s\n", "data", "sigma", "offset", "rel. L2", "limit", "rounded P",
-         "limit", "lse", "of limit", "format", "");
+  puts("worst of all lengths    the oracle:          that rounds P:       lse:              the format");
+  puts("data     sigma offset   rel. L2  of limit   rel. L2  of limit  absolute of limit  adds");
 }
 
 static void print_row(const smla_workload *work, const smla_outcome *outcome) {
   const smla_distance *d = &outcome->distance;
   char sigma[16] = "-";
   if (work->data.kind != SMLA_DATA_UNIFORM) snprintf(sigma, sizeof sigma, "%g", work->data.sigma);
-  printf("%-8s %5s %6g %9.3g %9g %9.3g %7g %9.2g %7.0f %% %6.2g  %s\n", smla_data_names[work->data.kind], sigma,
-         work->data.value_offset, d->rel_l2, outcome->limits.rel_l2, d->rel_l2_rounded, outcome->limits.rel_l2_rounded,
-         d->lse_abs, 100 * d->lse_ratio, d->quantization, outcome->ok ? "ok" : "FAILED");
+  printf("%-8s %5s %6g %9.2e %7.0f %% %9.2e %7.0f %% %8.1e %5.0f %%  %.2e  %s\n", smla_data_names[work->data.kind],
+         sigma, work->data.value_offset, d->rel_l2, 100 * d->rel_l2_ratio, d->rel_l2_rounded,
+         100 * d->rel_l2_rounded / outcome->limits.rel_l2_rounded, d->lse_abs, 100 * d->lse_ratio, d->quantization,
+         outcome->ok ? "ok" : "FAILED");
   if (d->not_finite) printf("%9s%" PRId64 " elements are not finite\n", "", d->not_finite);
   if (d->cache_wrong) printf("%9s%" PRId64 " bytes of the cache are not the reference's\n", "", d->cache_wrong);
   if (outcome->status_word) printf("%9sthe device's status word is %" PRIu32 "\n", "", outcome->status_word);
@@ -93,10 +94,10 @@ static snapmla_status compare_all(report *rep, const smla_session *session, cons
   size_t values = rows * (size_t)work->problem.latent_rank;
   for (int32_t b = 0; b < work->lengths.count; ++b) {
     smla_distance one;
-    smla_console_progress("%s: comparing with the oracle: request %d of %d, %d tokens", smla_data_names[work->data.kind],
-                          b + 1, work->lengths.count, work->lengths.items[b]);
-    snapmla_status status = smla_check_request(session, &outcome->limits, 0, b, out + (size_t)b * values,
-                                               lse + (size_t)b * rows, &one);
+    smla_console_progress("%s: comparing with the oracle: request %d of %d, %d tokens",
+                          smla_data_names[work->data.kind], b + 1, work->lengths.count, work->lengths.items[b]);
+    snapmla_status status =
+        smla_check_request(session, &outcome->limits, 0, b, out + (size_t)b * values, lse + (size_t)b * rows, &one);
     if (status) return status;
     if (rep->cases) add_case(rep->cases, work, b, &one, smla_distance_ok(&one, &outcome->limits));
     smla_distance_add(&outcome->distance, &one);
@@ -115,8 +116,7 @@ static snapmla_status decode(report *rep, smla_session *session, uint16_t *out, 
   if (rep->info->is_emulator) return SNAPMLA_OK;
   status = smla_session_repeat(session, REPEAT, &outcome->time_us);
   if (!status) status = smla_session_read(session, out, lse, &outcome->status_word);
-  outcome->same_bits =
-      outcome->digest == smla_digest(smla_digest(SMLA_DIGEST_START, out, out_bytes), lse, lse_bytes);
+  outcome->same_bits = outcome->digest == smla_digest(smla_digest(SMLA_DIGEST_START, out, out_bytes), lse, lse_bytes);
   return status;
 }
 
@@ -143,7 +143,8 @@ static snapmla_status verify_kind(report *rep, const smla_data *data) {
   float *lse = NULL;
   smla_outcome outcome = {.same_bits = 1, .distance = smla_distance_none()};
   snapmla_status status = smla_lengths_read(rep->settings, default_context, &lengths);
-  if (!status) status = smla_workload_synthetic(rep->settings, &lengths, smla_workload_data(rep->settings, *data), &work);
+  if (!status)
+    status = smla_workload_synthetic(rep->settings, &lengths, smla_workload_data(rep->settings, *data), &work);
   if (!status) status = smla_session_open(rep->context, rep->info, &work, rep->variant, &session);
   if (status) goto out;
   out = malloc(smla_session_out_count(&work) * sizeof *out);
@@ -175,18 +176,15 @@ static snapmla_status print_total(report *rep) {
   total->variant = rep->used;
   if (rep->cases) {
     json_t *root = smla_outcome_json(total);
-    /* the limits differ from case to case */
-    json_object_del(root, "rel_l2_limit");
-    json_object_del(root, "rel_l2_rounded_p_limit");
     smla_json_set(root, "cases", rep->cases);
     rep->cases = NULL;
     return smla_json_print(root);
   }
   printf("\nvariant     %s\ndevice      %s (%s)\n", total->variant, rep->info->name, rep->info->product);
-  printf("bytes       %" PRId64 " a decode call\ntime        %.2f us a decode call (%s)\n", total->bytes, total->time_us,
-         smla_outcome_time_kind(rep->info));
-  printf("compared    %d requests; worst rel. L2 %.3g, worst lse %.3g\n%s\n", total->distance.requests, total->distance.rel_l2,
-         total->distance.lse_abs, total->ok ? "ok" : "FAILED");
+  printf("bytes       %" PRId64 " a decode call\ntime        %.2f us a decode call (%s)\n", total->bytes,
+         total->time_us, smla_outcome_time_kind(rep->info));
+  printf("compared    %d requests; worst rel. L2 %.3g, worst lse %.3g\n%s\n", total->distance.requests,
+         total->distance.rel_l2, total->distance.lse_abs, total->ok ? "ok" : "FAILED");
   return SNAPMLA_OK;
 }
 
@@ -195,8 +193,8 @@ smla_exit smla_command_verify(const smla_settings *given) {
   snapmla_device_info info;
   char *variant = NULL;
   report rep = {.settings = &settings, .info = &info, .cases = given->json ? json_array() : NULL};
-  rep.total = (smla_outcome){.ok = 1, .same_bits = 1, .info = &info, .digest = SMLA_DIGEST_START,
-                             .distance = smla_distance_none()};
+  rep.total = (smla_outcome){
+      .ok = 1, .same_bits = 1, .info = &info, .digest = SMLA_DIGEST_START, .distance = smla_distance_none()};
   if (!settings.heads) settings.heads = DEFAULT_HEADS;
   snapmla_status status = smla_problem_variant(given, &variant);
   rep.variant = variant;

@@ -14,7 +14,8 @@ enum { STREAM_SHUFFLE = 1, STREAM_GARBAGE = 2 };
 snapmla_status smla_memory_check(const char *what, int64_t bytes) {
   long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGE_SIZE);
   int64_t memory;
-  if (pages <= 0 || page_bytes <= 0 || __builtin_mul_overflow((int64_t)pages, (int64_t)page_bytes, &memory)) return SNAPMLA_OK;
+  if (pages <= 0 || page_bytes <= 0 || __builtin_mul_overflow((int64_t)pages, (int64_t)page_bytes, &memory))
+    return SNAPMLA_OK;
   if (bytes <= memory) return SNAPMLA_OK;
   return smla_console_fail(SNAPMLA_OUT_OF_MEMORY,
                            "%s would need %.1f GB, this machine has %.1f GB: give fewer requests or shorter ones", what,
@@ -39,8 +40,9 @@ static void fill_table(smla_workload *work, int32_t *order, uint64_t seed) {
   for (int32_t b = 0; b < work->lengths.count; ++b) {
     int32_t *row = work->block_table + b * work->table_stride;
     for (int64_t i = 0; i < work->table_stride; ++i)
-      row[i] = i < pages_of(work, b) ? order[next++]
-                                     : (int32_t)smla_data_bits(seed, STREAM_GARBAGE, (uint64_t)(b * work->table_stride + i));
+      row[i] = i < pages_of(work, b)
+                   ? order[next++]
+                   : (int32_t)smla_data_bits(seed, STREAM_GARBAGE, (uint64_t)(b * work->table_stride + i));
   }
 }
 
@@ -58,14 +60,18 @@ snapmla_status smla_workload_place(smla_workload *work, uint64_t seed) {
   if (work->num_pages > INT32_MAX || __builtin_mul_overflow(work->num_pages, work->page_stride, &cache_bytes) ||
       __builtin_mul_overflow(work->table_stride * (int64_t)sizeof(int32_t), (int64_t)work->lengths.count, &table_bytes))
     return smla_console_fail(SNAPMLA_INVALID_ARGUMENT,
-                             "the requests need %" PRId64 " pages, a cache has at most %d: give fewer requests or shorter ones",
+                             "the requests need %" PRId64
+                             " pages, a cache has at most %d: give fewer requests or shorter ones",
                              work->num_pages, INT32_MAX);
   status = smla_memory_check("the block table", table_bytes + work->num_pages * (int64_t)sizeof(int32_t));
   if (status) return status;
   int32_t *order = malloc((size_t)work->num_pages * sizeof *order);
   work->block_table = malloc((size_t)table_bytes);
-  if (order && work->block_table) fill_table(work, order, seed);
-  else status = smla_console_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: %" PRId64 " bytes for the block table", table_bytes);
+  if (order && work->block_table)
+    fill_table(work, order, seed);
+  else
+    status =
+        smla_console_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: %" PRId64 " bytes for the block table", table_bytes);
   free(order);
   return status;
 }

@@ -14,11 +14,12 @@ static snapmla_status decide(const smla_input_tensors *inputs, smla_input which,
   if (!inputs->tensors[which]) return SNAPMLA_OK;
   int64_t size = inputs->tensors[which]->shape[dimension];
   if (size < 1 || size > INT32_MAX)
-    return smla_input_bad(inputs, which, "dimension %d, the %s, is %" PRId64 ": it must be positive and below 2^31", dimension,
-                          meaning, size);
+    return smla_input_bad(inputs, which, "dimension %d, the %s, is %" PRId64 ": it must be positive and below 2^31",
+                          dimension, meaning, size);
   if (*field && size != *field)
-    return smla_input_bad(inputs, which, "dimension %d, the %s, is %" PRId64 ", another tensor or an option says %" PRId32,
-                          dimension, meaning, size, *field);
+    return smla_input_bad(inputs, which,
+                          "dimension %d, the %s, is %" PRId64 ", another tensor or an option says %" PRId32, dimension,
+                          meaning, size, *field);
   *field = (int32_t)size;
   return SNAPMLA_OK;
 }
@@ -43,12 +44,18 @@ static snapmla_status decide_shape(const smla_input_tensors *inputs, smla_settin
 static snapmla_status check_set(const smla_settings *settings, const smla_input_tensors *inputs) {
   smla_tensor *const *t = inputs->tensors;
   const char *rule = NULL;
-  if (!t[SMLA_INPUT_Q_NOPE] != !t[SMLA_INPUT_Q_ROPE]) rule = "q_nope and q_rope come together: give both or neither";
-  else if (!t[SMLA_INPUT_LATENT] != !t[SMLA_INPUT_ROPE]) rule = "latent and rope come together: give both or neither";
-  else if (!t[SMLA_INPUT_KV] != !t[SMLA_INPUT_BLOCK_TABLE]) rule = "kv and block_table come together: give both or neither";
-  else if (t[SMLA_INPUT_KV] && t[SMLA_INPUT_LATENT]) rule = "kv takes the place of latent and rope: give one of the two";
-  else if (t[SMLA_INPUT_SEQLENS] && settings->context) rule = "both seqlens and --context tell the lengths: give one";
-  else if (!t[SMLA_INPUT_SEQLENS] && !settings->context) rule = "nothing tells the lengths: give the tensor seqlens or --context";
+  if (!t[SMLA_INPUT_Q_NOPE] != !t[SMLA_INPUT_Q_ROPE])
+    rule = "q_nope and q_rope come together: give both or neither";
+  else if (!t[SMLA_INPUT_LATENT] != !t[SMLA_INPUT_ROPE])
+    rule = "latent and rope come together: give both or neither";
+  else if (!t[SMLA_INPUT_KV] != !t[SMLA_INPUT_BLOCK_TABLE])
+    rule = "kv and block_table come together: give both or neither";
+  else if (t[SMLA_INPUT_KV] && t[SMLA_INPUT_LATENT])
+    rule = "kv takes the place of latent and rope: give one of the two";
+  else if (t[SMLA_INPUT_SEQLENS] && settings->context)
+    rule = "both seqlens and --context tell the lengths: give one";
+  else if (!t[SMLA_INPUT_SEQLENS] && !settings->context)
+    rule = "nothing tells the lengths: give the tensor seqlens or --context";
   else if ((t[SMLA_INPUT_KV] || t[SMLA_INPUT_Q_NOPE]) && settings->steps > 1)
     rule = "a given query or a stored cache is for one step: leave --steps out";
   return rule ? smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "%s", rule) : SNAPMLA_OK;
@@ -61,8 +68,8 @@ static snapmla_status read_lengths(const smla_settings *known, smla_input_tensor
   lengths->count = known->batch;
   for (int32_t b = 0; b < lengths->count; ++b)
     if (lengths->items[b] < 0)
-      return smla_input_bad(inputs, SMLA_INPUT_SEQLENS, "element %" PRId32 " is %" PRId32 ": a length is not negative", b,
-                            lengths->items[b]);
+      return smla_input_bad(inputs, SMLA_INPUT_SEQLENS, "element %" PRId32 " is %" PRId32 ": a length is not negative",
+                            b, lengths->items[b]);
   return SNAPMLA_OK;
 }
 
@@ -79,7 +86,8 @@ static snapmla_status read_rows(smla_input_tensors *inputs, smla_workload *work)
     rows += work->lengths.items[b];
   }
   if (rows != given)
-    return smla_input_bad(inputs, SMLA_INPUT_LATENT, "it has %" PRId64 " rows, the lengths add up to %" PRId64, given, rows);
+    return smla_input_bad(inputs, SMLA_INPUT_LATENT, "it has %" PRId64 " rows, the lengths add up to %" PRId64, given,
+                          rows);
   snapmla_status status = smla_input_bf16(inputs, SMLA_INPUT_LATENT, &work->latent);
   return status ? status : smla_input_bf16(inputs, SMLA_INPUT_ROPE, &work->rope);
 }
@@ -98,7 +106,8 @@ static snapmla_status decide_page(const smla_input_tensors *inputs, smla_workloa
   }
   if (!given)
     return smla_input_bad(inputs, SMLA_INPUT_KV,
-                          "its rows of %" PRId64 " bytes fit no page size at latent rank %d: give --page, --latent and --rope",
+                          "its rows of %" PRId64
+                          " bytes fit no page size at latent rank %d: give --page, --latent and --rope",
                           stride, work->problem.latent_rank);
   return SNAPMLA_OK;
 }
@@ -110,15 +119,16 @@ static snapmla_status check_table(const smla_input_tensors *inputs, const smla_w
     int64_t pages = (work->lengths.items[b] + page - 1) / page;
     if (pages > work->table_stride)
       return smla_input_bad(inputs, SMLA_INPUT_BLOCK_TABLE,
-                            "request %" PRId32 " has %" PRId32 " tokens, that is %" PRId64 " pages, its row has %" PRId64
-                            " entries",
+                            "request %" PRId32 " has %" PRId32 " tokens, that is %" PRId64
+                            " pages, its row has %" PRId64 " entries",
                             b, work->lengths.items[b], pages, work->table_stride);
     for (int64_t i = 0; i < pages; ++i) {
       int32_t entry = work->block_table[b * work->table_stride + i];
       if (entry < 0 || entry >= work->num_pages)
         return smla_input_bad(inputs, SMLA_INPUT_BLOCK_TABLE,
-                              "entry %" PRId64 " of request %" PRId32 " is %" PRId32 ": the cache has pages 0..%" PRId64, i, b,
-                              entry, work->num_pages - 1);
+                              "entry %" PRId64 " of request %" PRId32 " is %" PRId32
+                              ": the cache has pages 0..%" PRId64,
+                              i, b, entry, work->num_pages - 1);
     }
   }
   return SNAPMLA_OK;
@@ -128,16 +138,20 @@ static snapmla_status read_cache(smla_input_tensors *inputs, smla_workload *work
   const smla_tensor *kv = inputs->tensors[SMLA_INPUT_KV];
   const char *fingerprint = smla_tensor_file_metadata(inputs->from[SMLA_INPUT_KV], "snapmla.fingerprint");
   if (fingerprint && strcmp(fingerprint, work->layout.fingerprint))
-    return smla_input_bad(inputs, SMLA_INPUT_KV, "its layout's fingerprint is %.64s, this problem's is %s: give the problem that "
-                          "it was written for", fingerprint, work->layout.fingerprint);
+    return smla_input_bad(inputs, SMLA_INPUT_KV,
+                          "its layout's fingerprint is %.64s, this problem's is %s: give the problem that "
+                          "it was written for",
+                          fingerprint, work->layout.fingerprint);
   work->page_stride = kv->shape[1];
   work->num_pages = kv->shape[0];
   work->table_stride = inputs->tensors[SMLA_INPUT_BLOCK_TABLE]->shape[1];
   if (work->page_stride < work->layout.page_bytes || work->page_stride % 128)
-    return smla_input_bad(inputs, SMLA_INPUT_KV, "its rows have %" PRId64 " bytes: a page needs %" PRId64 ", a multiple of 128",
+    return smla_input_bad(inputs, SMLA_INPUT_KV,
+                          "its rows have %" PRId64 " bytes: a page needs %" PRId64 ", a multiple of 128",
                           work->page_stride, work->layout.page_bytes);
   if (work->num_pages < 1 || work->num_pages > INT32_MAX)
-    return smla_input_bad(inputs, SMLA_INPUT_KV, "it has %" PRId64 " pages: 1 to 2^31 - 1 are possible", work->num_pages);
+    return smla_input_bad(inputs, SMLA_INPUT_KV, "it has %" PRId64 " pages: 1 to 2^31 - 1 are possible",
+                          work->num_pages);
   if (work->table_stride < 1)
     return smla_input_bad(inputs, SMLA_INPUT_BLOCK_TABLE, "its rows are empty: give at least one entry");
   snapmla_status status = smla_input_int32(inputs, SMLA_INPUT_BLOCK_TABLE, &work->block_table);

@@ -6,14 +6,10 @@
 #include <stdint.h>
 
 /* D[64 x n] (+)= A[64 x 32] B[n x 32]^T for e4m3: a 64 rows and b n rows of 32 bytes, dense, k contiguous.
- * d: 64 rows of n floats. One instruction: the 32 products and the accumulator are added as one group. */
+ * d: 64 rows of n floats. One instruction: each result is an smla_dot_e4m3 of tensor_dot.h. */
 void smla_mma_e4m3(float *d, const uint8_t *a, const uint8_t *b, int n, int accumulate);
-/* The same for bf16, k = 16: rows of 16 elements. */
+/* The same for bf16, k = 16: rows of 16 elements; smla_dot_bf16. */
 void smla_mma_bf16(float *d, const uint16_t *a, const uint16_t *b, int n, int accumulate);
-
-/* One dot product of the same, the plain statement of the rule, for tests: k = 32 bytes, or 16 bf16. */
-float smla_dot_e4m3(float c, const uint8_t *a, const uint8_t *b);
-float smla_dot_bf16(float c, const uint16_t *a, const uint16_t *b);
 
 /* ex2, lg2 and rcp .approx.ftz, correctly rounded here; subnormal operands and results are flushed to zero of their sign. */
 float smla_exp2_approx(float x);

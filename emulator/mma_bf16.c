@@ -1,10 +1,10 @@
-/* D (+)= A B^T for bf16, many columns at a time: the rule of mma_dot.c in doubles.
+/* D (+)= A B^T for bf16, many columns at a time: the rule of tensor_dot.c in doubles.
  *
  * A product of two bf16 numbers is exact in double, and so is its scaling by a power of two; the conversion to int then
  * cuts it toward zero, as the rule wants. NaN and infinities are left to the plain statement. */
 #include "mma.h"
-#include "mma_dot.h"
 #include "mma_paths.h"
+#include "tensor_dot.h"
 
 #include <stddef.h>
 

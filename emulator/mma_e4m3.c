@@ -1,10 +1,10 @@
-/* D (+)= A B^T for e4m3, many columns at a time: the rule of mma_dot.c in floats.
+/* D (+)= A B^T for e4m3, many columns at a time: the rule of tensor_dot.c in floats.
  *
  * A product of two e4m3 numbers is exact in float, and so is its scaling by a power of two; the conversion to int then
  * cuts it toward zero, as the rule wants. The largest exponent is found in a first pass over k. */
 #include "mma.h"
-#include "mma_dot.h"
 #include "mma_paths.h"
+#include "tensor_dot.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -7,6 +7,8 @@
 
 #include <stdint.h>
 
+enum { SMLA_MMA_ROWS = 64 };
+
 typedef void smla_mma_e4m3_function(float *d, const uint8_t *a, const uint8_t *b, int n, int accumulate);
 typedef void smla_mma_bf16_function(float *d, const uint16_t *a, const uint16_t *b, int n, int accumulate);
 

@@ -1,7 +1,7 @@
 /* ex2, lg2 and rcp .approx.ftz. The hardware's results differ from these by up to 2.1, 2.3 and 1 units in the last place
  * (docs/numerics.md): here they are correctly rounded, but the special values and the flushing are those measured. */
 #include "mma.h"
-#include "mma_dot.h"
+#include "tensor_dot.h"
 
 #include <float.h>
 #include <math.h>

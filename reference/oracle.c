@@ -63,11 +63,11 @@ static void decode_item(const job *j, int64_t item, scratch *s) {
 
   if (smla_oracle_request_is_good(j->source, b)) {
     int32_t visible = j->args->seqlens[b] - problem->q_len + token + 1;
-    smla_oracle_rows_begin(&s->rows, j->args, b, token, head, count, j->quantize);
+    smla_oracle_rows_begin(&s->rows, j->args, b, token, head, count, j->quantize, j->round_p);
     for (int32_t first = 0; first < visible; first += SMLA_TILE_TOKENS) {
       int32_t tokens = visible - first < SMLA_TILE_TOKENS ? visible - first : SMLA_TILE_TOKENS;
       smla_oracle_tile_load(j->source, b, first, tokens, &s->tile);
-      smla_oracle_rows_add(&s->rows, &s->tile, j->round_p);
+      smla_oracle_rows_add(&s->rows, &s->tile);
     }
     smla_oracle_rows_finish(&s->rows, lse);
     memcpy(out, s->rows.out, (size_t)count * (size_t)latent_rank * sizeof *out);

@@ -8,6 +8,7 @@
 #include "query_quant.h"
 #include "rounded_p.h"
 #include "status.h"
+#include "tensor_scores.h"
 
 enum { MOST_LATENT = 512, MOST_ROPE = 64, BLOCK_ROWS = 2, BLOCK_COLUMNS = 8 };
 
@@ -18,19 +19,29 @@ snapmla_status smla_oracle_rows_create(const snapmla_problem *problem, smla_orac
   size_t query = (size_t)SMLA_ORACLE_ROWS * (size_t)rows->channels;
   size_t out = (size_t)SMLA_ORACLE_ROWS * (size_t)rows->latent_rank;
   size_t scores = SMLA_ORACLE_ROWS * SMLA_TILE_TOKENS;
+  size_t exponents = query + SMLA_TILE_TOKENS * (size_t)rows->channels;
   rows->memory = calloc(query + out + scores, sizeof *rows->memory);
-  if (!rows->memory)
+  rows->query_exponents = calloc(exponents, sizeof *rows->query_exponents);
+  if (!rows->memory || !rows->query_exponents) {
+    smla_oracle_rows_destroy(rows);
     return smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: %zu bytes for the oracle",
-                     (query + out + scores) * sizeof(double));
+                     (query + out + scores) * sizeof(double) + exponents * sizeof(int16_t));
+  }
   rows->query = rows->memory;
   rows->out = rows->query + query;
   rows->scores = rows->out + out;
+  rows->key_exponents = rows->query_exponents + query;
   return SNAPMLA_OK;
 }
 
 void smla_oracle_rows_destroy(smla_oracle_rows *rows) {
   free(rows->memory);
+  free(rows->query_exponents); /* and those of the keys behind them */
   *rows = (smla_oracle_rows){0};
+}
+
+static int find_exponents(const smla_oracle_rows *rows, int32_t width, const double *values, int16_t *exponents) {
+  return smla_tensor_exponents(rows->latent_rank, rows->channels - rows->latent_rank, width, values, exponents);
 }
 
 /* The row of a head as the kernel has it, or as it was given. Returns its scale. */
@@ -51,8 +62,9 @@ static double load_query(const smla_oracle_rows *rows, const uint16_t *nope, con
 }
 
 void smla_oracle_rows_begin(smla_oracle_rows *rows, const snapmla_decode_args *args, int32_t b, int32_t token,
-                            int32_t head, int32_t count, int quantize) {
+                            int32_t head, int32_t count, int quantize, int round_p) {
   rows->count = count;
+  rows->round_p = round_p;
   memset(rows->query, 0, (size_t)SMLA_ORACLE_ROWS * (size_t)rows->channels * sizeof *rows->query);
   memset(rows->out, 0, (size_t)SMLA_ORACLE_ROWS * (size_t)rows->latent_rank * sizeof *rows->out);
   const uint16_t *nope =
@@ -63,10 +75,11 @@ void smla_oracle_rows_begin(smla_oracle_rows *rows, const snapmla_decode_args *a
     rows->reference[r] = -INFINITY;
     rows->exponentials[r] = rows->weight_sum[r] = rows->query_scale[r] = 0.0;
     if (r >= count) continue;
-    double sigma =
-        load_query(rows, nope + (head + r) * args->q_nope_stride_head, rope + (head + r) * args->q_rope_stride_head,
-                   quantize, rows->query + (size_t)r * (size_t)rows->channels);
+    size_t at = (size_t)r * (size_t)rows->channels;
+    double sigma = load_query(rows, nope + (head + r) * args->q_nope_stride_head,
+                              rope + (head + r) * args->q_rope_stride_head, quantize, rows->query + at);
     rows->query_scale[r] = LOG2_E * (double)args->softmax_scale * sigma;
+    if (round_p) rows->query_special[r] = find_exponents(rows, 1, rows->query + at, rows->query_exponents + at);
   }
 }
 
@@ -110,17 +123,17 @@ static void raise_reference(smla_oracle_rows *rows, int32_t r, const double *log
 }
 
 /* Turns row r's logits into the weights of the values; sums them and the exponentials. */
-static void weigh(smla_oracle_rows *rows, int32_t r, double *scores, const smla_oracle_tile *tile, int round_p) {
+static void weigh(smla_oracle_rows *rows, int32_t r, double *scores, const smla_oracle_tile *tile) {
   double reference = isfinite(rows->reference[r]) ? rows->reference[r] : 0.0, largest = 0.0;
   for (int32_t t = 0; t < tile->count; t++) {
     double e = exp2(scores[t] - reference);
     rows->exponentials[r] += e;
-    if (!round_p) rows->weight_sum[r] += e;
+    if (!rows->round_p) rows->weight_sum[r] += e;
     scores[t] = e * tile->scale[t];
     if (isfinite(scores[t]) && scores[t] > largest) largest = scores[t];
   }
   for (int32_t t = tile->count; t < SMLA_TILE_TOKENS; t++) scores[t] = 0.0;
-  if (!round_p) return;
+  if (!rows->round_p) return;
   int exponent = largest > 0.0 ? smla_exponent_of(largest) : 0;
   for (int32_t t = 0; t < tile->count; t++) {
     scores[t] = smla_round_p(scores[t], exponent);
@@ -128,14 +141,29 @@ static void weigh(smla_oracle_rows *rows, int32_t r, double *scores, const smla_
   }
 }
 
-void smla_oracle_rows_add(smla_oracle_rows *rows, const smla_oracle_tile *tile, int round_p) {
+/* The scores of the tile as a kernel has them, in the rows in use. */
+static void score_as_kernel(smla_oracle_rows *rows, const smla_oracle_tile *tile) {
+  smla_tensor_operand keys = {tile->keys, rows->key_exponents,
+                              find_exponents(rows, SMLA_TILE_TOKENS, tile->keys, rows->key_exponents)};
+  for (int32_t r = 0; r < rows->count; r++) {
+    size_t at = (size_t)r * (size_t)rows->channels;
+    smla_tensor_operand query = {rows->query + at, rows->query_exponents + at, rows->query_special[r]};
+    smla_tensor_scores(rows->latent_rank, rows->channels - rows->latent_rank, &query, &keys,
+                       rows->scores + r * SMLA_TILE_TOKENS);
+  }
+}
+
+void smla_oracle_rows_add(smla_oracle_rows *rows, const smla_oracle_tile *tile) {
   memset(rows->scores, 0, SMLA_ORACLE_ROWS * SMLA_TILE_TOKENS * sizeof *rows->scores);
-  multiply_add(rows->channels, SMLA_TILE_TOKENS, rows->query, tile->keys, rows->scores);
+  if (rows->round_p)
+    score_as_kernel(rows, tile);
+  else
+    multiply_add(rows->channels, SMLA_TILE_TOKENS, rows->query, tile->keys, rows->scores);
   for (int32_t r = 0; r < rows->count; r++) {
     double *scores = rows->scores + r * SMLA_TILE_TOKENS;
     for (int32_t t = 0; t < tile->count; t++) scores[t] *= rows->query_scale[r] * tile->scale[t];
     raise_reference(rows, r, scores, tile->count);
-    weigh(rows, r, scores, tile, round_p);
+    weigh(rows, r, scores, tile);
   }
   multiply_add(SMLA_TILE_TOKENS, rows->latent_rank, rows->scores, tile->values, rows->out);
 }

@@ -20,6 +20,10 @@ typedef struct smla_oracle_rows {
   double *out;                           /* [16][latent_rank]: sum of weights and values, then the result */
   double *scores;                        /* [16][64]: logits, base 2, then weights of the values */
   double *memory;                        /* owns the three above */
+  int round_p;                           /* scores of the tensor cores, P rounded to e4m3 */
+  int16_t *query_exponents;              /* [16][channels], of smla_tensor_exponents; used to round P */
+  int16_t *key_exponents;                /* [channels][64], alike; with the above in one allocation */
+  int query_special[SMLA_ORACLE_ROWS];   /* a NaN or an infinity in the row; used to round P */
   double query_scale[SMLA_ORACLE_ROWS];  /* logit in base 2 = query_scale * token scale * (query·key) */
   double reference[SMLA_ORACLE_ROWS];    /* integers; -inf before the first token */
   double exponentials[SMLA_ORACLE_ROWS]; /* sum of 2^(logit - reference) */
@@ -31,12 +35,13 @@ snapmla_status smla_oracle_rows_create(const snapmla_problem *problem, smla_orac
 void smla_oracle_rows_destroy(smla_oracle_rows *rows);
 
 /* Starts over with the rows of heads head .. head + count - 1 (count 1..16) of query token `token` of request `b`,
- * quantised if `quantize`. */
+ * quantised if `quantize`; `round_p` rounds their P to e4m3, as a kernel does that has the tensor cores' scores, and wants
+ * them quantised. */
 void smla_oracle_rows_begin(smla_oracle_rows *rows, const snapmla_decode_args *args, int32_t b, int32_t token,
-                            int32_t head, int32_t count, int quantize);
+                            int32_t head, int32_t count, int quantize, int round_p);
 
-/* Adds a tile; `round_p` rounds its P to e4m3. */
-void smla_oracle_rows_add(smla_oracle_rows *rows, const smla_oracle_tile *tile, int round_p);
+/* Adds a tile. */
+void smla_oracle_rows_add(smla_oracle_rows *rows, const smla_oracle_tile *tile);
 
 /* Turns `out` into the result and gives the natural log-sum-exp of row r in lse[r]. Rows that saw no tile: zeros and
  * -inf. */

@@ -104,7 +104,7 @@ static snapmla_status stream_create(smla_device *device, void **out) {
   snapmla_status status = enter(d);
   if (status) return status;
   cu_stream stream = NULL;
-  status = check(d, d->driver->stream_create(&stream, CU_STREAM_NON_BLOCKING), "cuStreamCreate", "make a stream");
+  status = check(d, d->driver->stream_create(&stream, CU_STREAM_FLAG_NON_BLOCKING), "cuStreamCreate", "make a stream");
   leave(d);
   *out = stream;
   return status;
@@ -176,6 +176,18 @@ static snapmla_status check_age(const cuda_device *d, const smla_image *image) {
                    major, d->driver->version % 1000 / 10, image->nvrtc_major, major, major);
 }
 
+/* The driver's words on a cubin that it cannot take name no remedy. */
+static snapmla_status load_module(cuda_device *d, const smla_image *image, const char *doing, cu_module *out) {
+  cu_result result = d->driver->module_load(out, image->bytes);
+  snapmla_status status = check(d, result, "cuModuleLoadData", doing);
+  if (result != CU_INVALID_IMAGE && result != CU_NO_BINARY_FOR_GPU && result != CU_UNSUPPORTED_PTX_VERSION &&
+      result != CU_INVALID_SOURCE)
+    return status;
+  return smla_fail(status, "%s; the driver supports CUDA %d.%d and takes kernels of that NVRTC or older: update the driver (CUDA "
+                           "13 cubins need driver 580 or newer), or name an older libnvrtc in SNAPMLA_NVRTC",
+                   snapmla_error_message(), d->driver->version / 1000, d->driver->version % 1000 / 10);
+}
+
 static snapmla_status load(smla_device *device, const smla_image *image, uint32_t smem_bytes, void **out) {
   cuda_device *d = cuda(device);
   snapmla_status status = check_age(d, image);
@@ -189,7 +201,7 @@ static snapmla_status load(smla_device *device, const smla_image *image, uint32_
   }
   char doing[128];
   snprintf(doing, sizeof doing, "load the kernel %s", image->entry);
-  status = check(d, d->driver->module_load(&kernel->module, image->bytes), "cuModuleLoadData", doing);
+  status = load_module(d, image, doing, &kernel->module);
   if (!status)
     status = check(d, d->driver->module_function(&kernel->function, kernel->module, image->entry), "cuModuleGetFunction",
                    doing);

@@ -198,6 +198,13 @@ static void settle(emulated_device *d, const void *handle, snapmla_status status
   pthread_mutex_unlock(&d->lock);
 }
 
+/* The one fault that is more often the caller's than the kernel's: memory that the emulator was never told of. */
+static snapmla_status explain(snapmla_status status) {
+  if (status != SNAPMLA_EMULATOR_FAULT || !strstr(snapmla_error_message(), "global memory out of bounds")) return status;
+  return smla_fail(status, "%s; on the emulator kernels may touch only what snapmla_buffer_create allocated",
+                   snapmla_error_message());
+}
+
 static snapmla_status launch(smla_device *device, const smla_device_launch *l, snapmla_plan_counters *counters) {
   emulated_device *d = emulated(device);
   snapmla_status status = check_stream(d, l->stream);
@@ -206,7 +213,7 @@ static snapmla_status launch(smla_device *device, const smla_device_launch *l, s
   const smla_launch launch = {object->entry, l->name,       {l->grid_x, l->grid_y, 1}, l->threads,
                               l->cluster,    l->smem_bytes, l->params};
   smla_counters counted = {0};
-  status = smla_emulator_launch(d->emulator, &launch, &counted);
+  status = explain(smla_emulator_launch(d->emulator, &launch, &counted));
   settle(d, l->stream, status, &counted);
   if (status || !counters) return status;
   counters->modelled_us += counted.modelled_us;

@@ -51,10 +51,8 @@ static snapmla_status open_locked(void) {
   }
   snapmla_status status = bind_table(handle);
   if (status) {
-    char reason[1024];
-    snprintf(reason, sizeof reason, "%s", snapmla_error_message());
     status = smla_fail(SNAPMLA_NO_DEVICE, "%s (%s); install a driver of CUDA 12 or later, or use the device \"emulator\"",
-                       reason, name);
+                       snapmla_error_message(), name);
   } else if (table.driver_version(&table.version) || table.version < OLDEST_DRIVER) {
     status = smla_fail(SNAPMLA_NO_DEVICE,
                        "the NVIDIA driver supports CUDA %d.%d, and 12.0 is the least; install a newer driver, or use the "

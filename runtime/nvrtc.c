@@ -67,9 +67,7 @@ static snapmla_status try_open(const char *path) {
   }
   snapmla_status status = bind_table(handle, path);
   if (status) {
-    char reason[1024];
-    snprintf(reason, sizeof reason, "%s", snapmla_error_message());
-    status = smla_fail(SNAPMLA_NO_COMPILER, "%s; " REMEDY, reason);
+    status = smla_fail(SNAPMLA_NO_COMPILER, "%s; " REMEDY, snapmla_error_message());
   }
   if (!status) status = describe(path);
   if (status) {

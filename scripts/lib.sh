@@ -95,6 +95,22 @@ need_nvrtc() {
   done
 }
 
+# need_nvdisasm: gets the disassembler that the test of spills reads kernels with, where none is found.
+need_nvdisasm() {
+  command -v nvdisasm >/dev/null && return
+  for root in "${CUDAToolkit_ROOT:-}" "${CUDA_HOME:-}" /usr/local/cuda build/cuda-venv/lib/python3*/site-packages/nvidia/*; do
+    [ -x "$root/bin/nvdisasm" ] && return
+  done
+  need_packages python3-venv
+  say "nvdisasm: installing the PyPI wheel nvidia-cuda-nvdisasm into build/cuda-venv"
+  mkdir -p build
+  if ! { { [ -x build/cuda-venv/bin/pip ] || python3 -m venv build/cuda-venv; } &&
+    build/cuda-venv/bin/pip install --disable-pip-version-check nvidia-cuda-nvdisasm; } >build/pip-nvdisasm.log 2>&1; then
+    tail -n 20 build/pip-nvdisasm.log >&2
+    die "pip could not install nvidia-cuda-nvdisasm (the whole log: build/pip-nvdisasm.log)"
+  fi
+}
+
 # json_field NAME: the first value of that name in the JSON on standard input, without quotes.
 json_field() {
   tr '\n' ' ' | awk -v name="$1" '{

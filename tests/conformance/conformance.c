@@ -18,34 +18,46 @@
 
 typedef struct subject {
   smla_device *device;
-  void *kernel, *input, *output;
+  void *kernel, *input, *output;              /* device pointers */
+  void *input_allocation, *output_allocation; /* what they lie in */
 } subject;
 
 /* How outputs are compared. */
-typedef enum rule {
+typedef enum comparison {
   exact,     /* every bit */
   exact_nan, /* floats: every bit, but one NaN is as good as another */
   close_ulp  /* floats: four units in the last place; approximations */
-} rule;
+} comparison;
 
-typedef struct primitive {
+typedef struct primitive_case {
   const char *name;
-  rule rule;
+  comparison rule;
   int wgmma; /* nonzero: tried at every n */
-} primitive;
+} primitive_case;
 
-static const primitive primitives[] = {
-    {"wgmma_e4m3_shared", exact, 1},   {"wgmma_e4m3_registers", exact, 1},
-    {"wgmma_bf16_shared", exact, 1},   {"wgmma_bf16_registers", exact, 1},
-    {"ldmatrix", exact, 0},            {"ldmatrix_trans", exact, 0},
-    {"stmatrix", exact, 0},            {"stmatrix_trans", exact, 0},
-    {"pack_e4m3", exact, 0},           {"unpack_e4m3", exact_nan, 0},
-    {"pack_bf16", exact, 0},           {"byte_permute", exact, 0},
-    {"shuffle", exact, 0},             {"vote", exact, 0},
-    {"fma_rn", exact_nan, 0},          {"divide", exact_nan, 0},
-    {"minmax", exact_nan, 0},          {"bulk_copy", exact, 0},
-    {"bulk_store", exact, 0},          {"named_barrier", exact, 0},
-    {"exp2_approx", close_ulp, 0},     {"log2_approx", close_ulp, 0},
+static const primitive_case primitives[] = {
+    {"wgmma_e4m3_shared", exact, 1},
+    {"wgmma_e4m3_registers", exact, 1},
+    {"wgmma_bf16_shared", exact, 1},
+    {"wgmma_bf16_registers", exact, 1},
+    {"ldmatrix", exact, 0},
+    {"ldmatrix_trans", exact, 0},
+    {"stmatrix", exact, 0},
+    {"stmatrix_trans", exact, 0},
+    {"pack_e4m3", exact, 0},
+    {"unpack_e4m3", exact_nan, 0},
+    {"pack_bf16", exact, 0},
+    {"byte_permute", exact, 0},
+    {"shuffle", exact, 0},
+    {"vote", exact, 0},
+    {"fma_rn", exact_nan, 0},
+    {"divide", exact_nan, 0},
+    {"minmax", exact_nan, 0},
+    {"bulk_copy", exact, 0},
+    {"bulk_store", exact, 0},
+    {"named_barrier", exact, 0},
+    {"exp2_approx", close_ulp, 0},
+    {"log2_approx", close_ulp, 0},
     {"reciprocal_approx", close_ulp, 0},
 };
 
@@ -62,10 +74,10 @@ static uint64_t next_random(uint64_t *state) {
 static uint32_t next_word(uint64_t *state, unsigned kind) {
   uint32_t bits = (uint32_t)next_random(state);
   switch (kind % 4) {
-    case 0: return bits;
-    case 1: return (bits & 0x87ffffffu) | 0x38000000u;
-    case 2: return (bits >> 30) ? 0 : (uint32_t)next_random(state);
-    default: return bits & 0xbfbfbfbfu;
+  case 0: return bits;
+  case 1: return (bits & 0x87ffffffu) | 0x38000000u;
+  case 2: return (bits >> 30) ? 0 : (uint32_t)next_random(state);
+  default: return bits & 0xbfbfbfbfu;
   }
 }
 
@@ -83,7 +95,7 @@ static void fill(uint8_t *input, size_t blocks, size_t bytes, uint64_t seed) {
 /* Floats in order as integers, so that neighbours differ by one. */
 static int64_t ordered(uint32_t bits) { return bits & 0x80000000u ? -(int64_t)(bits & 0x7fffffffu) : (int64_t)bits; }
 
-static int same(rule rule, uint32_t a, uint32_t b) {
+static int same(comparison rule, uint32_t a, uint32_t b) {
   if (a == b) return 1;
   if (rule == exact) return 0;
   float x, y;
@@ -103,32 +115,39 @@ static long long quantity(const smla_quantity *list, size_t count, const char *n
 }
 
 static snapmla_status run(subject *s, const smla_generator *generator, const char *variant, const uint8_t *input,
-                          size_t input_bytes, uint8_t *output, size_t output_bytes, size_t blocks, uint32_t smem_bytes) {
+                          size_t input_bytes, uint8_t *output, size_t output_bytes, size_t blocks,
+                          uint32_t smem_bytes) {
   smla_build build = {.generator = generator, .target = s->device->target, .variant = variant};
   snapmla_plan_counters counters = {.size = sizeof counters};
   snapmla_status status = smla_build_run(&build);
   if (!status) status = s->device->ops->load(s->device, build.image, smem_bytes, &s->kernel);
-  if (!status) status = s->device->ops->allocate(s->device, input_bytes * blocks, &s->input);
-  if (!status) status = s->device->ops->allocate(s->device, output_bytes * blocks, &s->output);
+  if (!status) status = s->device->ops->allocate(s->device, input_bytes * blocks, &s->input_allocation, &s->input);
+  if (!status) status = s->device->ops->allocate(s->device, output_bytes * blocks, &s->output_allocation, &s->output);
   if (!status) status = s->device->ops->copy_in(s->device, s->input, input, input_bytes * blocks);
   if (!status) {
     struct conformance_params params = {s->input, s->output};
-    smla_device_launch launch = {.name = variant, .kernel = s->kernel, .grid_x = (uint32_t)blocks, .grid_y = 1, .threads = 128,
-                                 .smem_bytes = smem_bytes, .cluster = 1, .params = &params};
+    smla_device_launch launch = {.name = variant,
+                                 .kernel = s->kernel,
+                                 .grid_x = (uint32_t)blocks,
+                                 .grid_y = 1,
+                                 .threads = 128,
+                                 .smem_bytes = smem_bytes,
+                                 .cluster = 1,
+                                 .params = &params};
     status = s->device->ops->launch(s->device, &launch, &counters);
   }
   if (!status) status = s->device->ops->copy_out(s->device, output, s->output, output_bytes * blocks);
-  if (s->input) s->device->ops->release(s->device, s->input);
-  if (s->output) s->device->ops->release(s->device, s->output);
+  if (s->input_allocation) s->device->ops->release(s->device, s->input_allocation);
+  if (s->output_allocation) s->device->ops->release(s->device, s->output_allocation);
   if (s->kernel) s->device->ops->unload(s->device, s->kernel);
-  s->kernel = s->input = s->output = NULL;
+  *s = (subject){.device = s->device};
   smla_build_clear(&build);
   return status;
 }
 
 /* 0: agrees, 1: differs, -1: could not be run. */
-static int try_variant(const primitive *primitive, int n, const smla_generator *generator, subject *device, subject *emulator,
-                       size_t blocks, uint64_t seed) {
+static int try_variant(const primitive_case *primitive, int n, const smla_generator *generator, subject *device,
+                       subject *emulator, size_t blocks, uint64_t seed) {
   char partial[96];
   snprintf(partial, sizeof partial, "conformance:primitive=%s,n=%d", primitive->name, n);
   smla_quantity *quantities = NULL;
@@ -162,8 +181,10 @@ out:
 }
 
 static int usage(const char *problem) {
-  fprintf(stderr, "snapmla-conformance: %s\nusage: snapmla-conformance [--device cuda:N|emulator] [--templates DIR] "
-                  "[--blocks N] [--seed N]\n", problem);
+  fprintf(stderr,
+          "snapmla-conformance: %s\nusage: snapmla-conformance [--device cuda:N|emulator] [--templates DIR] "
+          "[--blocks N] [--seed N]\n",
+          problem);
   return 2;
 }
 
@@ -172,24 +193,31 @@ int main(int argc, char **argv) {
   long blocks = 64, seed = 1;
   for (int i = 1; i < argc; i += 2) {
     if (i + 1 >= argc) return usage("an option without its value");
-    if (!strcmp(argv[i], "--device")) name = argv[i + 1];
-    else if (!strcmp(argv[i], "--templates")) templates = argv[i + 1];
-    else if (!strcmp(argv[i], "--blocks")) blocks = strtol(argv[i + 1], NULL, 10);
-    else if (!strcmp(argv[i], "--seed")) seed = strtol(argv[i + 1], NULL, 10);
-    else return usage("unknown option");
+    if (!strcmp(argv[i], "--device"))
+      name = argv[i + 1];
+    else if (!strcmp(argv[i], "--templates"))
+      templates = argv[i + 1];
+    else if (!strcmp(argv[i], "--blocks"))
+      blocks = strtol(argv[i + 1], NULL, 10);
+    else if (!strcmp(argv[i], "--seed"))
+      seed = strtol(argv[i + 1], NULL, 10);
+    else
+      return usage("unknown option");
   }
   if (blocks < 1 || blocks > 65535) return usage("--blocks must be 1..65535");
 
   smla_generator *generator = NULL;
   subject device = {0}, emulator = {0};
-  snapmla_context_options other = {.size = sizeof other, .emulator_order = SNAPMLA_EMULATOR_RANDOM, .emulator_seed = 7};
+  snapmla_context_options eager = {.size = sizeof eager},
+                          other = {.size = sizeof other, .emulator_order = SNAPMLA_EMULATOR_RANDOM, .emulator_seed = 7};
   int on_gpu = strcmp(name, "emulator") != 0;
   if (on_gpu && (strncmp(name, "cuda:", 5) || strspn(name + 5, "0123456789") != strlen(name + 5) || !name[5]))
     return usage("--device must be cuda:N or emulator");
   snapmla_status status = smla_generator_create(templates, &generator);
-  if (!status) status = smla_device_open_emulator(NULL, &emulator.device);
+  if (!status) status = smla_device_open_emulator(&eager, &emulator.device);
   if (!status)
-    status = on_gpu ? smla_device_open_cuda(atoi(name + 5), &device.device) : smla_device_open_emulator(&other, &device.device);
+    status = on_gpu ? smla_device_open_cuda(atoi(name + 5), &device.device)
+                    : smla_device_open_emulator(&other, &device.device);
   int bad = 0, tried = 0;
   if (status) {
     fprintf(stderr, "snapmla-conformance: %s\n", snapmla_error_message());

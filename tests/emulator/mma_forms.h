@@ -8,6 +8,7 @@
 
 #include "mma.h"
 #include "mma_paths.h"
+#include "tensor_dot.h"
 
 typedef struct {
   const char *name;

@@ -89,11 +89,46 @@ static long double attend(int32_t count, int32_t latent_rank, const long double 
   return count > 0 ? largest + logl(sum) : -INFINITY;
 }
 
+enum { LEAST_TOP = -133 };
+
+/* The exponent that a number of a format brings to a product; `least` is that of the format's subnormals. */
+static int product_exponent(long double x, int least) { return ilogbl(x) > least ? ilogbl(x) : least; }
+
+/* One group of docs/numerics.md: the accumulator and `count` products, cut to `sum_bits` below the largest exponent, and
+ * their sum to `result_bits`. Finite numbers only. */
+static long double add_group(long double accumulator, const long double *a, const long double *b, int count, int least,
+                             int sum_bits, int result_bits) {
+  int top = LEAST_TOP;
+  if (accumulator != 0 && product_exponent(accumulator, -126) > top) top = product_exponent(accumulator, -126);
+  for (int k = 0; k < count; k++) {
+    if (a[k] == 0 || b[k] == 0) continue;
+    int exponent = product_exponent(a[k], least) + product_exponent(b[k], least);
+    if (exponent > top) top = exponent;
+  }
+  long double sum = truncl(ldexpl(accumulator, sum_bits - top));
+  for (int k = 0; k < count; k++) sum += truncl(ldexpl(a[k] * b[k], sum_bits - top));
+  if (sum == 0) return 0;
+  sum = ldexpl(sum, top - sum_bits);
+  int last = product_exponent(sum, -126) - result_bits;
+  return ldexpl(truncl(ldexpl(sum, -last)), last);
+}
+
+/* query · key as the tensor cores give it: the lower half of the latent, then RoPE; and the upper half; added in fp32. */
+static long double tensor_score(const long double *query, const long double *key, int32_t latent_rank) {
+  long double lower = 0, upper = 0;
+  for (int32_t k = 0; k < latent_rank / 2; k += 32) lower = add_group(lower, query + k, key + k, 32, -6, 13, 13);
+  for (int32_t k = latent_rank; k < latent_rank + 64; k += 16)
+    lower = add_group(lower, query + k, key + k, 16, -126, 25, 23);
+  for (int32_t k = latent_rank / 2; k < latent_rank; k += 32) upper = add_group(upper, query + k, key + k, 32, -6, 13, 13);
+  return (float)lower + (float)upper;
+}
+
 static long double row_of(const decode_case *c, int32_t b, int32_t i, int32_t h, int dense, snapmla_reference_mode mode,
                           long double *out) {
   static long double keys[LONGEST][CHANNELS];
   long double x[LONGEST], s[LONGEST], query[CHANNELS], sigma = 1;
   int32_t latent_rank = c->problem.latent_rank, channels = latent_rank + 64;
+  int round_p = !dense && mode == SNAPMLA_REFERENCE_ROUNDED_P;
   int32_t count = c->seqlens[b] - c->problem.q_len + i + 1;
   if (count < 0) count = 0;
   int64_t offset = b * c->args.q_nope_stride_batch + i * c->args.q_nope_stride_token + h * c->args.q_nope_stride_head;
@@ -113,9 +148,10 @@ static long double row_of(const decode_case *c, int32_t b, int32_t i, int32_t h,
     }
     long double dot = 0;
     for (int32_t k = 0; k < channels; k++) dot += query[k] * keys[t][k];
+    if (round_p) dot = tensor_score(query, keys[t], latent_rank);
     x[t] = (long double)c->args.softmax_scale * sigma * s[t] * dot;
   }
-  return attend(count, latent_rank, x, s, keys, !dense && mode == SNAPMLA_REFERENCE_ROUNDED_P, out);
+  return attend(count, latent_rank, x, s, keys, round_p, out);
 }
 
 long double brute_force_row(const decode_case *c, int32_t b, int32_t i, int32_t h, snapmla_reference_mode mode,

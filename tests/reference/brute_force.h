@@ -1,4 +1,4 @@
-/* MLA decoding written down from docs/format.md and docs/accuracy.md alone, in long double, two passes, one row at
+/* MLA decoding written down from docs/format.md, docs/accuracy.md and docs/numerics.md alone, in long double, two passes, one row at
  * a time: shares no line with reference/. */
 #ifndef SMLA_TESTS_REFERENCE_BRUTE_FORCE_H
 #define SMLA_TESTS_REFERENCE_BRUTE_FORCE_H

@@ -143,7 +143,8 @@ static void distances_between_modes(void **state) {
     case_decode(&c, SNAPMLA_REFERENCE_ROUNDED_P);
     double rounded = relative_l2(c.out, quantized, c.out_count);
     assert_true(rounded > 1e-3 && rounded < 3.5e-2);
-    for (int h = 0; h < 8; h++) assert_true(c.lse[h] == lse[h]); /* from the unrounded exponentials */
+    /* From unrounded exponentials, but of the tensor cores' scores: 14 bits of them, cut 16 times. */
+    for (int h = 0; h < 8; h++) assert_true(c.lse[h] != lse[h] && fabs(c.lse[h] - lse[h]) < 3e-3 * sigmas[s]);
 
     case_decode(&c, SNAPMLA_REFERENCE_EXACT_QUERY);
     double exact_query = relative_l2(c.out, quantized, c.out_count);

@@ -22,12 +22,12 @@ typedef struct decode_case {
   int32_t lengths[max_requests];
   data_kind kind;
   double sigma;
-  double value_mean; /* added to every latent channel */
+  double value_mean; /* of the latent channels; their standard deviation is 1, or 0.2 where the mean is not 0 */
   uint64_t seed;
   snapmla_emulator_order order;
   uint64_t order_seed;
-  int32_t sms;         /* 0: the emulator's default */
-  const char *variant; /* NULL: the problem's own */
+  int32_t sms;              /* 0: the emulator's default */
+  const char *variant;      /* NULL: the problem's own */
   int32_t bad_page_request; /* this request's last used block-table entry points outside the cache; -1: none */
 } decode_case;
 
@@ -36,7 +36,7 @@ typedef struct decode_result {
   float *lse;    /* [batch, heads, q_len] */
   size_t out_count, lse_count;
   uint32_t status_word;
-  /* Against the oracle of the same quantised data, over the requests that are not meant to be NaN: */
+  /* Against the oracle of the same quantised data, the worst request of those that are not meant to be NaN: */
   double rel_l2, rel_l2_rounded, lse_excess; /* lse_excess: largest |error| / (1e-3 + 5e-4 max |logit|) */
   snapmla_plan_counters counters;
 } decode_result;

@@ -5,8 +5,7 @@
  * added exactly, and the sum is cut toward zero to RESULT_BITS fraction bits. A term's exponent is the sum of its
  * operands' exponents: products are not normalised, and subnormal operands keep the least exponent. No result is a
  * negative zero. */
-#include "mma_dot.h"
-#include "mma.h"
+#include "tensor_dot.h"
 
 #include <stdbool.h>
 

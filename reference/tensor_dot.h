@@ -1,7 +1,8 @@
-/* The rule of one tensor-core dot product, shared by its plain statement (mma_dot.c) and the fast forms (mma_e4m3.c,
- * mma_bf16.c). docs/numerics.md says how it was measured. */
-#ifndef SMLA_EMULATOR_MMA_DOT_H
-#define SMLA_EMULATOR_MMA_DOT_H
+/* One dot product of Hopper's tensor cores, bit for bit: the plain statement of the rule, and its constants, which the
+ * oracle's scores (tensor_scores.c) and the emulator's fast forms (mma_e4m3.c, mma_bf16.c) share. docs/numerics.md says
+ * how it was measured. Pure, thread-safe. */
+#ifndef SMLA_REFERENCE_TENSOR_DOT_H
+#define SMLA_REFERENCE_TENSOR_DOT_H
 
 #include <stdint.h>
 #include <string.h>
@@ -15,8 +16,7 @@ enum {
   SMLA_BF16_SUM_BITS = 25,
   SMLA_BF16_RESULT_BITS = 23,
   /* The group's leading exponent is at least that of the smallest bf16 subnormal. Products of e4m3 stay far above. */
-  SMLA_MMA_LEAST_TOP = -133,
-  SMLA_MMA_ROWS = 64
+  SMLA_MMA_LEAST_TOP = -133
 };
 
 /* Every NaN result is this one. */
@@ -33,5 +33,9 @@ static inline float smla_bits_float(uint32_t bits) {
   memcpy(&value, &bits, sizeof value);
   return value;
 }
+
+/* c + a · b of one instruction: 32 bytes of e4m3, or 16 bf16. */
+float smla_dot_e4m3(float c, const uint8_t *a, const uint8_t *b);
+float smla_dot_bf16(float c, const uint16_t *a, const uint16_t *b);
 
 #endif

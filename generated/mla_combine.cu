@@ -1,0 +1,503 @@
+// Generated from templates/mla_combine/mla_combine.cu.tmpl: do not edit.
+//   variant: mla_combine:latent=512,lanes=4
+//   command: snapmla gen --variant 'mla_combine:latent=512,lanes=4' --target sm90a
+// Merges the pieces of a request: out = sum_i 2^(lse_i - m) out_i / sum_i 2^(lse_i - m), lse = ln 2 * (m + log2 of that sum).
+//
+// One block per row and request. Each of `lanes` groups of latent / 4 threads walks every lanes-th piece, eight at a
+// time, with a running maximum, four channels a thread; the groups merge through shared memory. A request of one piece was written by the decode
+// kernel itself; one without tokens gets zeros and -inf, one with a bad length NaN.
+//
+// shared memory   lanes x latent floats: sums     lanes x {maximum, weight}
+
+// The dialect on the GPU (docs/dialect.md): every Hopper primitive, each written once, as inline PTX.
+
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+typedef int i32;
+typedef long long i64;
+
+#define DEVICE __device__ __forceinline__
+#define KERNEL(name, threads) \
+  extern "C" __global__ void __launch_bounds__(threads, 1) name(const __grid_constant__ Params p)
+#define KERNEL_CLUSTER(name, threads, blocks) \
+  extern "C" __global__ void __cluster_dims__(blocks, 1, 1) __launch_bounds__(threads, 1) \
+      name(const __grid_constant__ Params p)
+
+// ---- indices
+DEVICE u32 thread_index() { return threadIdx.x; }
+DEVICE u32 block_index() { return blockIdx.x; }
+DEVICE u32 block_index_y() { return blockIdx.y; }
+DEVICE u32 block_index_z() { return blockIdx.z; }
+DEVICE u32 block_count() { return gridDim.x; }
+DEVICE u32 lane_index() { return threadIdx.x & 31; }
+// The shuffle tells the compiler that the warp agrees: descriptors and branches stay uniform.
+DEVICE u32 warp_index() { return __shfl_sync(0xffffffffu, threadIdx.x >> 5, 0); }
+DEVICE u32 warpgroup_index() { return __shfl_sync(0xffffffffu, threadIdx.x >> 7, 0); }
+DEVICE u32 cluster_rank() {
+  u32 r;
+  asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(r));
+  return r;
+}
+
+// ---- bits
+DEVICE u32 bits_of(float x) { return __float_as_uint(x); }
+DEVICE float float_of(u32 x) { return __uint_as_float(x); }
+template <class To, class From> DEVICE To reinterpret_bits(const From &from) {
+  static_assert(sizeof(To) == sizeof(From), "sizes differ");
+  To to;
+  memcpy(&to, &from, sizeof to);
+  return to;
+}
+
+
+// Hides where a value came from, so that what is computed from it is not hoisted out of a loop into scarce registers.
+DEVICE u32 pin(u32 x) {
+  asm volatile("" : "+r"(x));
+  return x;
+}
+
+// ---- global memory
+template <class T> DEVICE T global_load(const T *at) {
+  if constexpr (sizeof(T) == 1) {
+    u32 raw;
+    asm volatile("ld.global.u8 %0, [%1];" : "=r"(raw) : "l"(at) : "memory");
+    return reinterpret_bits<T>((u8)raw);
+  } else if constexpr (sizeof(T) == 2) {
+    u16 raw;
+    asm volatile("ld.global.u16 %0, [%1];" : "=h"(raw) : "l"(at) : "memory");
+    return reinterpret_bits<T>(raw);
+  } else if constexpr (sizeof(T) == 4) {
+    u32 raw;
+    asm volatile("ld.global.b32 %0, [%1];" : "=r"(raw) : "l"(at) : "memory");
+    return reinterpret_bits<T>(raw);
+  } else if constexpr (sizeof(T) == 8) {
+    u64 raw;
+    asm volatile("ld.global.b64 %0, [%1];" : "=l"(raw) : "l"(at) : "memory");
+    return reinterpret_bits<T>(raw);
+  } else {
+    static_assert(sizeof(T) == 16, "1, 2, 4, 8 or 16 bytes");
+    uint4 raw;
+    asm volatile("ld.global.v4.b32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(raw.x), "=r"(raw.y), "=r"(raw.z), "=r"(raw.w) : "l"(at) : "memory");
+    return reinterpret_bits<T>(raw);
+  }
+}
+template <class T> DEVICE T global_load_constant(const T *at) {
+  if constexpr (sizeof(T) == 1) {
+    u32 raw;
+    asm volatile("ld.global.nc.u8 %0, [%1];" : "=r"(raw) : "l"(at) : "memory");
+    return reinterpret_bits<T>((u8)raw);
+  } else if constexpr (sizeof(T) == 2) {
+    u16 raw;
+    asm volatile("ld.global.nc.u16 %0, [%1];" : "=h"(raw) : "l"(at) : "memory");
+    return reinterpret_bits<T>(raw);
+  } else if constexpr (sizeof(T) == 4) {
+    u32 raw;
+    asm volatile("ld.global.nc.b32 %0, [%1];" : "=r"(raw) : "l"(at) : "memory");
+    return reinterpret_bits<T>(raw);
+  } else if constexpr (sizeof(T) == 8) {
+    u64 raw;
+    asm volatile("ld.global.nc.b64 %0, [%1];" : "=l"(raw) : "l"(at) : "memory");
+    return reinterpret_bits<T>(raw);
+  } else {
+    static_assert(sizeof(T) == 16, "1, 2, 4, 8 or 16 bytes");
+    uint4 raw;
+    asm volatile("ld.global.nc.v4.b32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(raw.x), "=r"(raw.y), "=r"(raw.z), "=r"(raw.w) : "l"(at) : "memory");
+    return reinterpret_bits<T>(raw);
+  }
+}
+template <class T> DEVICE void global_store(T *at, T value) {
+  if constexpr (sizeof(T) == 1) {
+    asm volatile("st.global.u8 [%0], %1;" :: "l"(at), "r"((u32)reinterpret_bits<u8>(value)) : "memory");
+  } else if constexpr (sizeof(T) == 2) {
+    asm volatile("st.global.u16 [%0], %1;" :: "l"(at), "h"(reinterpret_bits<u16>(value)) : "memory");
+  } else if constexpr (sizeof(T) == 4) {
+    asm volatile("st.global.b32 [%0], %1;" :: "l"(at), "r"(reinterpret_bits<u32>(value)) : "memory");
+  } else if constexpr (sizeof(T) == 8) {
+    asm volatile("st.global.b64 [%0], %1;" :: "l"(at), "l"(reinterpret_bits<u64>(value)) : "memory");
+  } else {
+    static_assert(sizeof(T) == 16, "1, 2, 4, 8 or 16 bytes");
+    uint4 raw = reinterpret_bits<uint4>(value);
+    asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};"
+                 :: "l"(at), "r"(raw.x), "r"(raw.y), "r"(raw.z), "r"(raw.w) : "memory");
+  }
+}
+DEVICE u32 global_atomic_or(u32 *at, u32 v) { return atomicOr(at, v); }
+DEVICE u32 global_atomic_add(u32 *at, u32 v) { return atomicAdd(at, v); }
+
+// ---- shared memory
+extern __shared__ __align__(1024) u8 shared_memory[];
+template <class T> DEVICE T shared_load_at(u32 at) {
+  if constexpr (sizeof(T) == 1) {
+    u32 raw;
+    asm volatile("ld.shared.u8 %0, [%1];" : "=r"(raw) : "r"(at) : "memory");
+    return reinterpret_bits<T>((u8)raw);
+  } else if constexpr (sizeof(T) == 2) {
+    u16 raw;
+    asm volatile("ld.shared.u16 %0, [%1];" : "=h"(raw) : "r"(at) : "memory");
+    return reinterpret_bits<T>(raw);
+  } else if constexpr (sizeof(T) == 4) {
+    u32 raw;
+    asm volatile("ld.shared.b32 %0, [%1];" : "=r"(raw) : "r"(at) : "memory");
+    return reinterpret_bits<T>(raw);
+  } else if constexpr (sizeof(T) == 8) {
+    u64 raw;
+    asm volatile("ld.shared.b64 %0, [%1];" : "=l"(raw) : "r"(at) : "memory");
+    return reinterpret_bits<T>(raw);
+  } else {
+    static_assert(sizeof(T) == 16, "1, 2, 4, 8 or 16 bytes");
+    uint4 raw;
+    asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(raw.x), "=r"(raw.y), "=r"(raw.z), "=r"(raw.w) : "r"(at) : "memory");
+    return reinterpret_bits<T>(raw);
+  }
+}
+template <class T> DEVICE void shared_store_at(u32 at, T value) {
+  if constexpr (sizeof(T) == 1) {
+    asm volatile("st.shared.u8 [%0], %1;" :: "r"(at), "r"((u32)reinterpret_bits<u8>(value)) : "memory");
+  } else if constexpr (sizeof(T) == 2) {
+    asm volatile("st.shared.u16 [%0], %1;" :: "r"(at), "h"(reinterpret_bits<u16>(value)) : "memory");
+  } else if constexpr (sizeof(T) == 4) {
+    asm volatile("st.shared.b32 [%0], %1;" :: "r"(at), "r"(reinterpret_bits<u32>(value)) : "memory");
+  } else if constexpr (sizeof(T) == 8) {
+    asm volatile("st.shared.b64 [%0], %1;" :: "r"(at), "l"(reinterpret_bits<u64>(value)) : "memory");
+  } else {
+    static_assert(sizeof(T) == 16, "1, 2, 4, 8 or 16 bytes");
+    uint4 raw = reinterpret_bits<uint4>(value);
+    asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};"
+                 :: "r"(at), "r"(raw.x), "r"(raw.y), "r"(raw.z), "r"(raw.w) : "memory");
+  }
+}
+template <class T> struct smem {
+  u32 at;
+  DEVICE u32 address() const { return at; }
+  DEVICE smem operator+(i32 elements) const { return {at + elements * (u32)sizeof(T)}; }
+  template <class U> DEVICE smem<U> as() const { return {at}; }
+  DEVICE T load(i32 index = 0) const { return shared_load_at<T>(at + index * (u32)sizeof(T)); }
+  DEVICE void store(i32 index, T value) const { shared_store_at<T>(at + index * (u32)sizeof(T), value); }
+};
+template <class T> DEVICE smem<T> shared_at(u32 byte_offset) {
+  return {(u32)__cvta_generic_to_shared(shared_memory) + byte_offset};
+}
+
+// ---- barriers between threads
+DEVICE void block_sync() { __syncthreads(); }
+DEVICE void warp_sync() { __syncwarp(); }
+DEVICE void barrier_sync(u32 id, u32 threads) { asm volatile("bar.sync %0, %1;" :: "r"(id), "r"(threads) : "memory"); }
+DEVICE void barrier_arrive(u32 id, u32 threads) {
+  asm volatile("bar.arrive %0, %1;" :: "r"(id), "r"(threads) : "memory");
+}
+DEVICE void cluster_sync() {
+  asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
+}
+
+// ---- transaction barriers
+struct mbarrier {
+  u32 address;
+};
+DEVICE mbarrier mbarrier_at(u32 byte_offset) { return {shared_at<u64>(byte_offset).address()}; }
+DEVICE void mbarrier_init(mbarrier b, u32 arrivals) {
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" :: "r"(b.address), "r"(arrivals) : "memory");
+}
+DEVICE void mbarrier_init_fence() { asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory"); }
+DEVICE void mbarrier_arrive(mbarrier b) {
+  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" :: "r"(b.address) : "memory");
+}
+DEVICE void mbarrier_arrive_expect(mbarrier b, u32 bytes) {
+  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" :: "r"(b.address), "r"(bytes) : "memory");
+}
+DEVICE void mbarrier_wait(mbarrier b, u32 parity) {
+  asm volatile("{\n.reg .pred done;\nagain_%=:\nmbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n"
+               "@!done bra again_%=;\n}" :: "r"(b.address), "r"(parity) : "memory");
+}
+DEVICE bool mbarrier_test(mbarrier b, u32 parity) {
+  u32 done;
+  asm volatile("{\n.reg .pred done;\nmbarrier.test_wait.parity.shared::cta.b64 done, [%1], %2;\n"
+               "selp.u32 %0, 1, 0, done;\n}" : "=r"(done) : "r"(b.address), "r"(parity) : "memory");
+  return done != 0;
+}
+DEVICE u32 shared_address_of_rank(u32 address, u32 rank) {
+  u32 remote;
+  asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(remote) : "r"(address), "r"(rank));
+  return remote;
+}
+DEVICE void mbarrier_arrive_remote(mbarrier b, u32 rank) {
+  asm volatile("mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%0];"
+               :: "r"(shared_address_of_rank(b.address, rank)) : "memory");
+}
+DEVICE void mbarrier_wait_cluster(mbarrier b, u32 parity) {
+  asm volatile("{\n.reg .pred done;\nagain_%=:\n"
+               "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 done, [%0], %1;\n"
+               "@!done bra again_%=;\n}" :: "r"(b.address), "r"(parity) : "memory");
+}
+
+// ---- asynchronous copies
+DEVICE void bulk_copy(u32 shared_address, const void *global, u32 bytes, mbarrier b) {
+  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];"
+               :: "r"(shared_address), "l"(global), "r"(bytes), "r"(b.address) : "memory");
+}
+DEVICE void bulk_copy_multicast(u32 shared_address, const void *global, u32 bytes, mbarrier b, u16 rank_mask) {
+  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1], %2, "
+               "[%3], %4;" :: "r"(shared_address), "l"(global), "r"(bytes), "r"(b.address), "h"(rank_mask) : "memory");
+}
+DEVICE void bulk_store(void *global, u32 shared_address, u32 bytes) {
+  asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;"
+               :: "l"(global), "r"(shared_address), "r"(bytes) : "memory");
+}
+DEVICE void bulk_store_commit() { asm volatile("cp.async.bulk.commit_group;" ::: "memory"); }
+template <int N> DEVICE void bulk_store_wait() { asm volatile("cp.async.bulk.wait_group.read %0;" :: "n"(N) : "memory"); }
+DEVICE void bulk_prefetch(const void *global, u32 bytes) {
+  asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" :: "l"(global), "r"(bytes) : "memory");
+}
+DEVICE void fence_async_proxy() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+
+// ---- tensor cores
+template <int N> struct frag {
+  float r[N];
+  DEVICE float &operator[](int i) { return r[i]; }
+  DEVICE float operator[](int i) const { return r[i]; }
+};
+struct a_frag {
+  u32 r[4];
+};
+// K-major operand, 128-byte swizzle (layout 1 in bits 62-63), start and stride in units of 16 bytes.
+DEVICE u64 wgmma_descriptor(u32 shared_address, u32 stride_bytes) {
+  return ((u64)1 << 62) | ((u64)(stride_bytes >> 4) << 32) | ((u64)1 << 16) | (u64)((shared_address & 0x3ffffu) >> 4);
+}
+DEVICE u64 descriptor_advance(u64 d, u32 bytes) { return d + (bytes >> 4); }
+DEVICE void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
+DEVICE void wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
+template <int Pending> DEVICE void wgmma_wait() {
+  asm volatile("wgmma.wait_group.sync.aligned %0;" :: "n"(Pending) : "memory");
+}
+
+DEVICE void ldmatrix_x4(u32 (&r)[4], u32 address) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(address) : "memory");
+}
+DEVICE void stmatrix_x4(u32 address, u32 a, u32 b, u32 c, u32 d) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};"
+               :: "r"(address), "r"(a), "r"(b), "r"(c), "r"(d) : "memory");
+}
+DEVICE void ldmatrix_x4_trans(u32 (&r)[4], u32 address) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(address) : "memory");
+}
+DEVICE void stmatrix_x4_trans(u32 address, u32 a, u32 b, u32 c, u32 d) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};"
+               :: "r"(address), "r"(a), "r"(b), "r"(c), "r"(d) : "memory");
+}
+
+// ---- registers and dependent launch
+template <int R> DEVICE void registers_raise() { asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" :: "n"(R)); }
+template <int R> DEVICE void registers_lower() { asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" :: "n"(R)); }
+DEVICE void grid_dependency_wait() { asm volatile("griddepcontrol.wait;" ::: "memory"); }
+DEVICE void grid_dependency_launch() { asm volatile("griddepcontrol.launch_dependents;" ::: "memory"); }
+
+// ---- warp
+template <class T> DEVICE T shuffle(T x, u32 lane) { return __shfl_sync(0xffffffffu, x, lane); }
+template <class T> DEVICE T shuffle_xor(T x, u32 mask) { return __shfl_xor_sync(0xffffffffu, x, mask); }
+template <class T> DEVICE T shuffle_up(T x, u32 delta) { return __shfl_up_sync(0xffffffffu, x, delta); }
+DEVICE bool warp_any(bool x) { return __any_sync(0xffffffffu, x); }
+DEVICE bool warp_all(bool x) { return __all_sync(0xffffffffu, x); }
+
+// ---- arithmetic
+DEVICE float exp2_approx(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+DEVICE float log2_approx(float x) {
+  float y;
+  asm("lg2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+DEVICE float reciprocal_approx(float x) {
+  float y;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+DEVICE float fma_rn(float a, float b, float c) { return __fmaf_rn(a, b, c); }
+DEVICE float max_f32(float a, float b) { return fmaxf(a, b); }
+DEVICE float min_f32(float a, float b) { return fminf(a, b); }
+DEVICE u32 byte_permute(u32 a, u32 b, u32 selector) {
+  u32 d;
+  asm("prmt.b32 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(selector));
+  return d;
+}
+DEVICE u32 pack_e4m3(float a, float b, float c, float d) {
+  u32 packed;
+  asm("{\n.reg .b16 low, high;\ncvt.rn.satfinite.e4m3x2.f32 low, %2, %1;\ncvt.rn.satfinite.e4m3x2.f32 high, %4, %3;\n"
+      "mov.b32 %0, {low, high};\n}" : "=r"(packed) : "f"(a), "f"(b), "f"(c), "f"(d));
+  return packed;
+}
+DEVICE float2 unpack_e4m3x2(u16 x) {
+  float2 y;
+  asm("{\n.reg .b32 pair;\n.reg .b16 low, high;\ncvt.rn.f16x2.e4m3x2 pair, %2;\nmov.b32 {low, high}, pair;\n"
+      "cvt.f32.f16 %0, low;\ncvt.f32.f16 %1, high;\n}" : "=f"(y.x), "=f"(y.y) : "h"(x));
+  return y;
+}
+DEVICE u32 pack_bf16(float lo, float hi) {
+  u32 packed;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(packed) : "f"(hi), "f"(lo));
+  return packed;
+}
+DEVICE float2 unpack_bf16(u32 x) { return make_float2(float_of(x << 16), float_of(x & 0xffff0000u)); }
+/* What the schedule tells the kernels of a step. Read by templates and by the runtime.
+ *
+ * All tiles of a step, request after request, form one sequence; unit u (a block, or the blocks side by side that share a
+ * request's row groups) takes one contiguous share of it. */
+#ifndef SMLA_TEMPLATES_RECORDS_H
+#define SMLA_TEMPLATES_RECORDS_H
+
+/* One request: how it was cut. 16 bytes. */
+struct smla_request {
+  int tokens;     /* its length, in tiles of 64 tokens; 0 for an empty or a bad request */
+  int first_unit; /* the unit with its first tile; its pieces lie in consecutive units */
+  int first_slot; /* of its partial results, when pieces > 1: piece i is in slot first_slot + i */
+  int pieces;     /* 0: empty; 1: written straight to the output; -1: bad length, the output is NaN */
+};
+
+/* One unit: its share. 16 bytes. */
+struct smla_unit {
+  int first_request, first_tile; /* from this tile of this request */
+  int last_request, end_tile;    /* to before this tile of that one; last_request = -1: nothing to do */
+};
+
+#endif
+// Rows of a request: row r is token r / heads, head r % heads.
+DEVICE float infinity() { return float_of(0x7f800000u); }
+DEVICE float not_a_number() { return float_of(0x7fffffffu); }
+
+constexpr float ln_2 = 0.6931471805599453f;
+
+struct OutputRow {
+  u16 *out;
+  float *lse;
+};
+
+// Where a row's output and lse go; lse is null when the caller wants none.
+template <class P> DEVICE OutputRow output_row(const P &p, u32 batch, u32 row) {
+  const u32 token = row / (u32)p.heads, head = row % (u32)p.heads;
+  OutputRow target;
+  target.out = p.out + batch * p.out_stride_batch + token * p.out_stride_token + head * p.out_stride_head;
+  target.lse = p.lse ? p.lse + batch * p.lse_stride_batch + head * p.lse_stride_head + token * p.lse_stride_token : nullptr;
+  return target;
+}
+
+// Takes base 2, stores natural.
+DEVICE void store_lse(const OutputRow &target, float lse_base2) {
+  if (target.lse) global_store(target.lse, lse_base2 * ln_2);
+}
+/* Arguments of mla_combine. Grid: (rows = heads * q_len, batch). */
+#ifndef SMLA_TEMPLATES_MLA_COMBINE_PARAMS_H
+#define SMLA_TEMPLATES_MLA_COMBINE_PARAMS_H
+
+struct mla_combine_params {
+  const struct smla_request *requests;
+  const float *partial_out; /* [slots, groups, 64, latent] */
+  const float *partial_lse; /* [slots, groups, 64], base 2 */
+  unsigned short *out;      /* [batch, q_len, heads, latent] bf16 */
+  long long out_stride_batch, out_stride_token, out_stride_head;
+  float *lse; /* [batch, heads, q_len], or NULL */
+  long long lse_stride_batch, lse_stride_head, lse_stride_token;
+  int heads, q_len, groups;
+};
+
+#endif
+typedef mla_combine_params Params;
+
+constexpr u32 latent = 512;
+constexpr u32 columns = 128;
+constexpr u32 lanes = 4;
+constexpr u32 group_rows = 64;
+constexpr i32 in_flight = 8;  // pieces whose loads a thread issues together
+
+struct Merged {
+  float4 sum;
+  float maximum, weight;
+};
+
+DEVICE float4 scaled_sum(float4 a, float wa, float4 b, float wb) {
+  return make_float4(fma_rn(a.x, wa, b.x * wb), fma_rn(a.y, wa, b.y * wb), fma_rn(a.z, wa, b.z * wb),
+                     fma_rn(a.w, wa, b.w * wb));
+}
+
+// Adds a sum of base-2 maximum `maximum` and weight `weight`; an empty one has maximum -inf, a NaN one weight NaN.
+DEVICE void merge(Merged &into, float4 sum, float maximum, float weight) {
+  if (maximum == -infinity()) return;
+  const float top = max_f32(into.maximum, maximum);
+  const float keep = exp2_approx(into.maximum - top), add = exp2_approx(maximum - top);
+  into.sum = scaled_sum(into.sum, keep, sum, add);
+  into.weight = fma_rn(into.weight, keep, weight * add);
+  into.maximum = top;
+}
+
+// The pieces first, first + lanes, …, `in_flight` of them: all loads first, then one maximum, then the sums.
+DEVICE void merge_pieces(const Params &p, smla_request request, u32 row, u32 column, i32 first, Merged &merged) {
+  float lse[in_flight];
+  float4 part[in_flight];
+  Merged batch = {make_float4(0.0f, 0.0f, 0.0f, 0.0f), -infinity(), 0.0f};
+#pragma unroll
+  for (i32 i = 0; i < in_flight; ++i) {
+    const i32 piece = first + i * lanes;
+    lse[i] = -infinity();
+    part[i] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+    if (piece >= request.pieces) continue;
+    const i64 at = ((i64)(request.first_slot + piece) * p.groups + row / group_rows) * group_rows + row % group_rows;
+    lse[i] = global_load(p.partial_lse + at);
+    part[i] = global_load((const float4 *)(p.partial_out + at * latent) + column);
+  }
+#pragma unroll
+  for (i32 i = 0; i < in_flight; ++i) batch.maximum = max_f32(batch.maximum, lse[i]);
+  if (batch.maximum == -infinity()) batch.maximum = 0.0f;  // every weight is then zero, or NaN
+#pragma unroll
+  for (i32 i = 0; i < in_flight; ++i) {
+    const float weight = exp2_approx(lse[i] - batch.maximum);
+    batch.sum = scaled_sum(batch.sum, 1.0f, part[i], weight);
+    batch.weight += weight;
+  }
+  merge(merged, batch.sum, batch.weight == 0.0f ? -infinity() : batch.maximum, batch.weight);
+}
+
+KERNEL(snapmla_mla_combine, 512) {
+  grid_dependency_wait();
+  grid_dependency_launch();
+  const u32 row = block_index(), batch = block_index_y();
+  const smla_request request = global_load(p.requests + batch);
+  if (request.pieces == 1) return;
+  const u32 column = thread_index() % columns, lane = thread_index() / columns;
+  const OutputRow target = output_row(p, batch, row);
+
+  if (request.pieces < 1) {
+    const float fill = request.pieces == 0 ? 0.0f : not_a_number();
+    if (lane == 0) {
+      const u32 word = pack_bf16(fill, fill);
+      global_store((uint2 *)(target.out + 4 * column), make_uint2(word, word));
+      if (column == 0) store_lse(target, request.pieces == 0 ? -infinity() : not_a_number());
+    }
+    return;
+  }
+
+  Merged merged = {make_float4(0.0f, 0.0f, 0.0f, 0.0f), -infinity(), 0.0f};
+  for (i32 first = lane; first < request.pieces; first += lanes * in_flight) merge_pieces(p, request, row, column, first, merged);
+
+  smem<float4> sums = shared_at<float4>(0);
+  smem<float2> scales = shared_at<float2>(lanes * latent * 4);
+  sums.store(lane * columns + column, merged.sum);
+  if (column == 0) scales.store(lane, make_float2(merged.maximum, merged.weight));
+  block_sync();
+  if (lane != 0) return;
+  for (u32 other = 1; other < lanes; ++other) {
+    const float2 scale = scales.load(other);
+    merge(merged, sums.load(other * columns + column), scale.x, scale.y);
+  }
+  const float inverse = merged.weight == 0.0f ? 0.0f : 1.0f / merged.weight;
+  global_store((uint2 *)(target.out + 4 * column),
+               make_uint2(pack_bf16(merged.sum.x * inverse, merged.sum.y * inverse),
+                          pack_bf16(merged.sum.z * inverse, merged.sum.w * inverse)));
+  if (column == 0) store_lse(target, merged.weight == 0.0f ? -infinity() : merged.maximum + log2_approx(merged.weight));
+}

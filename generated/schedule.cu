@@ -1,0 +1,503 @@
+// Generated from templates/schedule/schedule.cu.tmpl: do not edit.
+//   variant: schedule:block=256
+//   command: snapmla gen --variant 'schedule:block=256' --target sm90a
+// Cuts a decode step: writes for each request its length and where its partial results go, and for each unit its share.
+//
+// The tiles of all requests form one sequence of `total` tiles. `busy` = min(units, total / min_share) units work; unit u
+// takes tiles [u * total / busy, (u + 1) * total / busy), so that shares differ by one tile at most. The unit of tile p is
+// ((p + 1) * busy - 1) / total; everything else follows from prefix sums and a search in them.
+//
+// One block; a thread takes every 256th request, and then every 256th unit.
+//
+// shared memory   8 sums of the warps     4096 first tiles of the requests
+
+// The dialect on the GPU (docs/dialect.md): every Hopper primitive, each written once, as inline PTX.
+
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+typedef int i32;
+typedef long long i64;
+
+#define DEVICE __device__ __forceinline__
+#define KERNEL(name, threads) \
+  extern "C" __global__ void __launch_bounds__(threads, 1) name(const __grid_constant__ Params p)
+#define KERNEL_CLUSTER(name, threads, blocks) \
+  extern "C" __global__ void __cluster_dims__(blocks, 1, 1) __launch_bounds__(threads, 1) \
+      name(const __grid_constant__ Params p)
+
+// ---- indices
+DEVICE u32 thread_index() { return threadIdx.x; }
+DEVICE u32 block_index() { return blockIdx.x; }
+DEVICE u32 block_index_y() { return blockIdx.y; }
+DEVICE u32 block_index_z() { return blockIdx.z; }
+DEVICE u32 block_count() { return gridDim.x; }
+DEVICE u32 lane_index() { return threadIdx.x & 31; }
+// The shuffle tells the compiler that the warp agrees: descriptors and branches stay uniform.
+DEVICE u32 warp_index() { return __shfl_sync(0xffffffffu, threadIdx.x >> 5, 0); }
+DEVICE u32 warpgroup_index() { return __shfl_sync(0xffffffffu, threadIdx.x >> 7, 0); }
+DEVICE u32 cluster_rank() {
+  u32 r;
+  asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(r));
+  return r;
+}
+
+// ---- bits
+DEVICE u32 bits_of(float x) { return __float_as_uint(x); }
+DEVICE float float_of(u32 x) { return __uint_as_float(x); }
+template <class To, class From> DEVICE To reinterpret_bits(const From &from) {
+  static_assert(sizeof(To) == sizeof(From), "sizes differ");
+  To to;
+  memcpy(&to, &from, sizeof to);
+  return to;
+}
+
+
+// Hides where a value came from, so that what is computed from it is not hoisted out of a loop into scarce registers.
+DEVICE u32 pin(u32 x) {
+  asm volatile("" : "+r"(x));
+  return x;
+}
+
+// ---- global memory
+template <class T> DEVICE T global_load(const T *at) {
+  if constexpr (sizeof(T) == 1) {
+    u32 raw;
+    asm volatile("ld.global.u8 %0, [%1];" : "=r"(raw) : "l"(at) : "memory");
+    return reinterpret_bits<T>((u8)raw);
+  } else if constexpr (sizeof(T) == 2) {
+    u16 raw;
+    asm volatile("ld.global.u16 %0, [%1];" : "=h"(raw) : "l"(at) : "memory");
+    return reinterpret_bits<T>(raw);
+  } else if constexpr (sizeof(T) == 4) {
+    u32 raw;
+    asm volatile("ld.global.b32 %0, [%1];" : "=r"(raw) : "l"(at) : "memory");
+    return reinterpret_bits<T>(raw);
+  } else if constexpr (sizeof(T) == 8) {
+    u64 raw;
+    asm volatile("ld.global.b64 %0, [%1];" : "=l"(raw) : "l"(at) : "memory");
+    return reinterpret_bits<T>(raw);
+  } else {
+    static_assert(sizeof(T) == 16, "1, 2, 4, 8 or 16 bytes");
+    uint4 raw;
+    asm volatile("ld.global.v4.b32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(raw.x), "=r"(raw.y), "=r"(raw.z), "=r"(raw.w) : "l"(at) : "memory");
+    return reinterpret_bits<T>(raw);
+  }
+}
+template <class T> DEVICE T global_load_constant(const T *at) {
+  if constexpr (sizeof(T) == 1) {
+    u32 raw;
+    asm volatile("ld.global.nc.u8 %0, [%1];" : "=r"(raw) : "l"(at) : "memory");
+    return reinterpret_bits<T>((u8)raw);
+  } else if constexpr (sizeof(T) == 2) {
+    u16 raw;
+    asm volatile("ld.global.nc.u16 %0, [%1];" : "=h"(raw) : "l"(at) : "memory");
+    return reinterpret_bits<T>(raw);
+  } else if constexpr (sizeof(T) == 4) {
+    u32 raw;
+    asm volatile("ld.global.nc.b32 %0, [%1];" : "=r"(raw) : "l"(at) : "memory");
+    return reinterpret_bits<T>(raw);
+  } else if constexpr (sizeof(T) == 8) {
+    u64 raw;
+    asm volatile("ld.global.nc.b64 %0, [%1];" : "=l"(raw) : "l"(at) : "memory");
+    return reinterpret_bits<T>(raw);
+  } else {
+    static_assert(sizeof(T) == 16, "1, 2, 4, 8 or 16 bytes");
+    uint4 raw;
+    asm volatile("ld.global.nc.v4.b32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(raw.x), "=r"(raw.y), "=r"(raw.z), "=r"(raw.w) : "l"(at) : "memory");
+    return reinterpret_bits<T>(raw);
+  }
+}
+template <class T> DEVICE void global_store(T *at, T value) {
+  if constexpr (sizeof(T) == 1) {
+    asm volatile("st.global.u8 [%0], %1;" :: "l"(at), "r"((u32)reinterpret_bits<u8>(value)) : "memory");
+  } else if constexpr (sizeof(T) == 2) {
+    asm volatile("st.global.u16 [%0], %1;" :: "l"(at), "h"(reinterpret_bits<u16>(value)) : "memory");
+  } else if constexpr (sizeof(T) == 4) {
+    asm volatile("st.global.b32 [%0], %1;" :: "l"(at), "r"(reinterpret_bits<u32>(value)) : "memory");
+  } else if constexpr (sizeof(T) == 8) {
+    asm volatile("st.global.b64 [%0], %1;" :: "l"(at), "l"(reinterpret_bits<u64>(value)) : "memory");
+  } else {
+    static_assert(sizeof(T) == 16, "1, 2, 4, 8 or 16 bytes");
+    uint4 raw = reinterpret_bits<uint4>(value);
+    asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};"
+                 :: "l"(at), "r"(raw.x), "r"(raw.y), "r"(raw.z), "r"(raw.w) : "memory");
+  }
+}
+DEVICE u32 global_atomic_or(u32 *at, u32 v) { return atomicOr(at, v); }
+DEVICE u32 global_atomic_add(u32 *at, u32 v) { return atomicAdd(at, v); }
+
+// ---- shared memory
+extern __shared__ __align__(1024) u8 shared_memory[];
+template <class T> DEVICE T shared_load_at(u32 at) {
+  if constexpr (sizeof(T) == 1) {
+    u32 raw;
+    asm volatile("ld.shared.u8 %0, [%1];" : "=r"(raw) : "r"(at) : "memory");
+    return reinterpret_bits<T>((u8)raw);
+  } else if constexpr (sizeof(T) == 2) {
+    u16 raw;
+    asm volatile("ld.shared.u16 %0, [%1];" : "=h"(raw) : "r"(at) : "memory");
+    return reinterpret_bits<T>(raw);
+  } else if constexpr (sizeof(T) == 4) {
+    u32 raw;
+    asm volatile("ld.shared.b32 %0, [%1];" : "=r"(raw) : "r"(at) : "memory");
+    return reinterpret_bits<T>(raw);
+  } else if constexpr (sizeof(T) == 8) {
+    u64 raw;
+    asm volatile("ld.shared.b64 %0, [%1];" : "=l"(raw) : "r"(at) : "memory");
+    return reinterpret_bits<T>(raw);
+  } else {
+    static_assert(sizeof(T) == 16, "1, 2, 4, 8 or 16 bytes");
+    uint4 raw;
+    asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(raw.x), "=r"(raw.y), "=r"(raw.z), "=r"(raw.w) : "r"(at) : "memory");
+    return reinterpret_bits<T>(raw);
+  }
+}
+template <class T> DEVICE void shared_store_at(u32 at, T value) {
+  if constexpr (sizeof(T) == 1) {
+    asm volatile("st.shared.u8 [%0], %1;" :: "r"(at), "r"((u32)reinterpret_bits<u8>(value)) : "memory");
+  } else if constexpr (sizeof(T) == 2) {
+    asm volatile("st.shared.u16 [%0], %1;" :: "r"(at), "h"(reinterpret_bits<u16>(value)) : "memory");
+  } else if constexpr (sizeof(T) == 4) {
+    asm volatile("st.shared.b32 [%0], %1;" :: "r"(at), "r"(reinterpret_bits<u32>(value)) : "memory");
+  } else if constexpr (sizeof(T) == 8) {
+    asm volatile("st.shared.b64 [%0], %1;" :: "r"(at), "l"(reinterpret_bits<u64>(value)) : "memory");
+  } else {
+    static_assert(sizeof(T) == 16, "1, 2, 4, 8 or 16 bytes");
+    uint4 raw = reinterpret_bits<uint4>(value);
+    asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};"
+                 :: "r"(at), "r"(raw.x), "r"(raw.y), "r"(raw.z), "r"(raw.w) : "memory");
+  }
+}
+template <class T> struct smem {
+  u32 at;
+  DEVICE u32 address() const { return at; }
+  DEVICE smem operator+(i32 elements) const { return {at + elements * (u32)sizeof(T)}; }
+  template <class U> DEVICE smem<U> as() const { return {at}; }
+  DEVICE T load(i32 index = 0) const { return shared_load_at<T>(at + index * (u32)sizeof(T)); }
+  DEVICE void store(i32 index, T value) const { shared_store_at<T>(at + index * (u32)sizeof(T), value); }
+};
+template <class T> DEVICE smem<T> shared_at(u32 byte_offset) {
+  return {(u32)__cvta_generic_to_shared(shared_memory) + byte_offset};
+}
+
+// ---- barriers between threads
+DEVICE void block_sync() { __syncthreads(); }
+DEVICE void warp_sync() { __syncwarp(); }
+DEVICE void barrier_sync(u32 id, u32 threads) { asm volatile("bar.sync %0, %1;" :: "r"(id), "r"(threads) : "memory"); }
+DEVICE void barrier_arrive(u32 id, u32 threads) {
+  asm volatile("bar.arrive %0, %1;" :: "r"(id), "r"(threads) : "memory");
+}
+DEVICE void cluster_sync() {
+  asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
+}
+
+// ---- transaction barriers
+struct mbarrier {
+  u32 address;
+};
+DEVICE mbarrier mbarrier_at(u32 byte_offset) { return {shared_at<u64>(byte_offset).address()}; }
+DEVICE void mbarrier_init(mbarrier b, u32 arrivals) {
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" :: "r"(b.address), "r"(arrivals) : "memory");
+}
+DEVICE void mbarrier_init_fence() { asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory"); }
+DEVICE void mbarrier_arrive(mbarrier b) {
+  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" :: "r"(b.address) : "memory");
+}
+DEVICE void mbarrier_arrive_expect(mbarrier b, u32 bytes) {
+  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" :: "r"(b.address), "r"(bytes) : "memory");
+}
+DEVICE void mbarrier_wait(mbarrier b, u32 parity) {
+  asm volatile("{\n.reg .pred done;\nagain_%=:\nmbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n"
+               "@!done bra again_%=;\n}" :: "r"(b.address), "r"(parity) : "memory");
+}
+DEVICE bool mbarrier_test(mbarrier b, u32 parity) {
+  u32 done;
+  asm volatile("{\n.reg .pred done;\nmbarrier.test_wait.parity.shared::cta.b64 done, [%1], %2;\n"
+               "selp.u32 %0, 1, 0, done;\n}" : "=r"(done) : "r"(b.address), "r"(parity) : "memory");
+  return done != 0;
+}
+DEVICE u32 shared_address_of_rank(u32 address, u32 rank) {
+  u32 remote;
+  asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(remote) : "r"(address), "r"(rank));
+  return remote;
+}
+DEVICE void mbarrier_arrive_remote(mbarrier b, u32 rank) {
+  asm volatile("mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%0];"
+               :: "r"(shared_address_of_rank(b.address, rank)) : "memory");
+}
+DEVICE void mbarrier_wait_cluster(mbarrier b, u32 parity) {
+  asm volatile("{\n.reg .pred done;\nagain_%=:\n"
+               "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 done, [%0], %1;\n"
+               "@!done bra again_%=;\n}" :: "r"(b.address), "r"(parity) : "memory");
+}
+
+// ---- asynchronous copies
+DEVICE void bulk_copy(u32 shared_address, const void *global, u32 bytes, mbarrier b) {
+  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];"
+               :: "r"(shared_address), "l"(global), "r"(bytes), "r"(b.address) : "memory");
+}
+DEVICE void bulk_copy_multicast(u32 shared_address, const void *global, u32 bytes, mbarrier b, u16 rank_mask) {
+  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1], %2, "
+               "[%3], %4;" :: "r"(shared_address), "l"(global), "r"(bytes), "r"(b.address), "h"(rank_mask) : "memory");
+}
+DEVICE void bulk_store(void *global, u32 shared_address, u32 bytes) {
+  asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;"
+               :: "l"(global), "r"(shared_address), "r"(bytes) : "memory");
+}
+DEVICE void bulk_store_commit() { asm volatile("cp.async.bulk.commit_group;" ::: "memory"); }
+template <int N> DEVICE void bulk_store_wait() { asm volatile("cp.async.bulk.wait_group.read %0;" :: "n"(N) : "memory"); }
+DEVICE void bulk_prefetch(const void *global, u32 bytes) {
+  asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" :: "l"(global), "r"(bytes) : "memory");
+}
+DEVICE void fence_async_proxy() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+
+// ---- tensor cores
+template <int N> struct frag {
+  float r[N];
+  DEVICE float &operator[](int i) { return r[i]; }
+  DEVICE float operator[](int i) const { return r[i]; }
+};
+struct a_frag {
+  u32 r[4];
+};
+// K-major operand, 128-byte swizzle (layout 1 in bits 62-63), start and stride in units of 16 bytes.
+DEVICE u64 wgmma_descriptor(u32 shared_address, u32 stride_bytes) {
+  return ((u64)1 << 62) | ((u64)(stride_bytes >> 4) << 32) | ((u64)1 << 16) | (u64)((shared_address & 0x3ffffu) >> 4);
+}
+DEVICE u64 descriptor_advance(u64 d, u32 bytes) { return d + (bytes >> 4); }
+DEVICE void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
+DEVICE void wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
+template <int Pending> DEVICE void wgmma_wait() {
+  asm volatile("wgmma.wait_group.sync.aligned %0;" :: "n"(Pending) : "memory");
+}
+
+DEVICE void ldmatrix_x4(u32 (&r)[4], u32 address) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(address) : "memory");
+}
+DEVICE void stmatrix_x4(u32 address, u32 a, u32 b, u32 c, u32 d) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};"
+               :: "r"(address), "r"(a), "r"(b), "r"(c), "r"(d) : "memory");
+}
+DEVICE void ldmatrix_x4_trans(u32 (&r)[4], u32 address) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(address) : "memory");
+}
+DEVICE void stmatrix_x4_trans(u32 address, u32 a, u32 b, u32 c, u32 d) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};"
+               :: "r"(address), "r"(a), "r"(b), "r"(c), "r"(d) : "memory");
+}
+
+// ---- registers and dependent launch
+template <int R> DEVICE void registers_raise() { asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" :: "n"(R)); }
+template <int R> DEVICE void registers_lower() { asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" :: "n"(R)); }
+DEVICE void grid_dependency_wait() { asm volatile("griddepcontrol.wait;" ::: "memory"); }
+DEVICE void grid_dependency_launch() { asm volatile("griddepcontrol.launch_dependents;" ::: "memory"); }
+
+// ---- warp
+template <class T> DEVICE T shuffle(T x, u32 lane) { return __shfl_sync(0xffffffffu, x, lane); }
+template <class T> DEVICE T shuffle_xor(T x, u32 mask) { return __shfl_xor_sync(0xffffffffu, x, mask); }
+template <class T> DEVICE T shuffle_up(T x, u32 delta) { return __shfl_up_sync(0xffffffffu, x, delta); }
+DEVICE bool warp_any(bool x) { return __any_sync(0xffffffffu, x); }
+DEVICE bool warp_all(bool x) { return __all_sync(0xffffffffu, x); }
+
+// ---- arithmetic
+DEVICE float exp2_approx(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+DEVICE float log2_approx(float x) {
+  float y;
+  asm("lg2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+DEVICE float reciprocal_approx(float x) {
+  float y;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+DEVICE float fma_rn(float a, float b, float c) { return __fmaf_rn(a, b, c); }
+DEVICE float max_f32(float a, float b) { return fmaxf(a, b); }
+DEVICE float min_f32(float a, float b) { return fminf(a, b); }
+DEVICE u32 byte_permute(u32 a, u32 b, u32 selector) {
+  u32 d;
+  asm("prmt.b32 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(selector));
+  return d;
+}
+DEVICE u32 pack_e4m3(float a, float b, float c, float d) {
+  u32 packed;
+  asm("{\n.reg .b16 low, high;\ncvt.rn.satfinite.e4m3x2.f32 low, %2, %1;\ncvt.rn.satfinite.e4m3x2.f32 high, %4, %3;\n"
+      "mov.b32 %0, {low, high};\n}" : "=r"(packed) : "f"(a), "f"(b), "f"(c), "f"(d));
+  return packed;
+}
+DEVICE float2 unpack_e4m3x2(u16 x) {
+  float2 y;
+  asm("{\n.reg .b32 pair;\n.reg .b16 low, high;\ncvt.rn.f16x2.e4m3x2 pair, %2;\nmov.b32 {low, high}, pair;\n"
+      "cvt.f32.f16 %0, low;\ncvt.f32.f16 %1, high;\n}" : "=f"(y.x), "=f"(y.y) : "h"(x));
+  return y;
+}
+DEVICE u32 pack_bf16(float lo, float hi) {
+  u32 packed;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(packed) : "f"(hi), "f"(lo));
+  return packed;
+}
+DEVICE float2 unpack_bf16(u32 x) { return make_float2(float_of(x << 16), float_of(x & 0xffff0000u)); }
+/* What the schedule tells the kernels of a step. Read by templates and by the runtime.
+ *
+ * All tiles of a step, request after request, form one sequence; unit u (a block, or the blocks side by side that share a
+ * request's row groups) takes one contiguous share of it. */
+#ifndef SMLA_TEMPLATES_RECORDS_H
+#define SMLA_TEMPLATES_RECORDS_H
+
+/* One request: how it was cut. 16 bytes. */
+struct smla_request {
+  int tokens;     /* its length, in tiles of 64 tokens; 0 for an empty or a bad request */
+  int first_unit; /* the unit with its first tile; its pieces lie in consecutive units */
+  int first_slot; /* of its partial results, when pieces > 1: piece i is in slot first_slot + i */
+  int pieces;     /* 0: empty; 1: written straight to the output; -1: bad length, the output is NaN */
+};
+
+/* One unit: its share. 16 bytes. */
+struct smla_unit {
+  int first_request, first_tile; /* from this tile of this request */
+  int last_request, end_tile;    /* to before this tile of that one; last_request = -1: nothing to do */
+};
+
+#endif
+/* Arguments of the schedule kernel. One block. */
+#ifndef SMLA_TEMPLATES_SCHEDULE_PARAMS_H
+#define SMLA_TEMPLATES_SCHEDULE_PARAMS_H
+
+struct schedule_params {
+  const int *seqlens;            /* [batch] */
+  struct smla_request *requests; /* [batch] out */
+  struct smla_unit *units;       /* [unit_count] out */
+  unsigned *status;              /* the workspace's status word: cleared, then SNAPMLA_STATUS_BAD_LENGTH where it applies */
+  int batch;
+  int unit_count;
+  int max_tokens; /* the longest legal length: what the block table and the plan can hold */
+  int min_share;  /* tiles: a unit with work has at least this many, but for the last */
+};
+
+#endif
+typedef schedule_params Params;
+
+constexpr i32 threads = 256;
+constexpr u32 warps = 8;
+constexpr i32 tile_tokens = 64;
+constexpr u32 first_tiles_at = 128;
+constexpr u32 status_bad_length = 2;  // SNAPMLA_STATUS_BAD_LENGTH
+
+// Prefix sums over the block. Shared memory: the sums of the warps.
+DEVICE i32 warp_scan(i32 x) {
+  const u32 lane = lane_index();
+  for (u32 delta = 1; delta < 32; delta *= 2) {
+    const i32 below = shuffle_up(x, delta);
+    if (lane >= delta) x += below;
+  }
+  return x;
+}
+
+// Returns the sum of x over the threads before this one; `total` gets the sum over all.
+DEVICE i32 block_scan(i32 x, i32 &total) {
+  smem<i32> sums = shared_at<i32>(0);
+  const u32 warp = warp_index();
+  const i32 inclusive = warp_scan(x);
+  block_sync();  // the readers of the last call's sums are done
+  if (lane_index() == 31) sums.store(warp, inclusive);
+  block_sync();
+  i32 before = 0, all = 0;
+  for (u32 w = 0; w < warps; ++w) {
+    const i32 sum = sums.load(w);
+    if (w < warp) before += sum;
+    all += sum;
+  }
+  total = all;
+  return before + inclusive - x;
+}
+
+// A request's length; -1 for one that is negative or too long, 0 past the last request.
+DEVICE i32 length_of(const Params &p, i32 request) {
+  if (request >= p.batch) return 0;
+  const i32 tokens = global_load(p.seqlens + request);
+  return tokens < 0 || tokens > p.max_tokens ? -1 : tokens;
+}
+DEVICE i32 tiles_of(i32 tokens) { return tokens < 0 ? 0 : (tokens + tile_tokens - 1) / tile_tokens; }
+
+// How the sequence is shared out. 32 bits hold it: 4096 requests of 2^20 tokens are 2^26 tiles.
+struct Shares {
+  i32 total, busy;
+  // floor(unit * total / busy), without the product.
+  DEVICE i32 begin(i32 unit) const { return unit * (total / busy) + unit * (total % busy) / busy; }
+  DEVICE i32 unit_of(i32 tile) const { return (i32)((((i64)tile + 1) * busy - 1) / total); }
+};
+
+// The request that tile `tile` of the sequence belongs to: the last one that begins at or before it (the ones before that begin at the
+// same tile are empty).
+DEVICE i32 owner_of(i32 tile, i32 batch) {
+  const smem<i32> first_tile = shared_at<i32>(first_tiles_at);
+  i32 low = 0, high = batch - 1;
+  while (low < high) {
+    const i32 middle = (low + high + 1) / 2;
+    if (first_tile.load(middle) <= tile)
+      low = middle;
+    else
+      high = middle - 1;
+  }
+  return low;
+}
+
+KERNEL(snapmla_schedule, threads) {
+  grid_dependency_wait();
+  grid_dependency_launch();
+  const i32 t = (i32)thread_index();
+  const smem<i32> first_tile = shared_at<i32>(first_tiles_at);
+  if (t == 0) global_store(p.status, 0u);
+  block_sync();
+
+  Shares shares = {0, 0};
+  for (i32 base = 0; base < p.batch; base += threads) {
+    const i32 tokens = length_of(p, base + t);
+    if (tokens < 0) global_atomic_or(p.status, status_bad_length);
+    i32 tiles;
+    const i32 begin = shares.total + block_scan(tiles_of(tokens), tiles);
+    if (base + t < p.batch) first_tile.store(base + t, begin);
+    shares.total += tiles;
+  }
+  const i32 most = shares.total / p.min_share;
+  shares.busy = most < 1 ? 1 : most < p.unit_count ? most : p.unit_count;
+  block_sync();
+
+  i32 slots_before = 0;
+  for (i32 base = 0; base < p.batch; base += threads) {
+    const i32 tokens = length_of(p, base + t), tiles = tiles_of(tokens);
+    smla_request record = {tokens < 0 ? 0 : tokens, 0, 0, tokens < 0 ? -1 : 0};
+    if (tiles > 0) {
+      const i32 begin = first_tile.load(base + t);
+      record.first_unit = shares.unit_of(begin);
+      record.pieces = shares.unit_of(begin + tiles - 1) - record.first_unit + 1;
+    }
+    i32 slots;
+    record.first_slot = slots_before + block_scan(record.pieces > 1 ? record.pieces : 0, slots);
+    if (base + t < p.batch) global_store(p.requests + base + t, record);
+    slots_before += slots;
+  }
+
+  for (i32 u = t; u < p.unit_count; u += threads) {
+    smla_unit unit = {0, 0, -1, 0};
+    if (shares.total > 0 && u < shares.busy) {
+      const i32 first = shares.begin(u), last = shares.begin(u + 1) - 1;
+      unit.first_request = owner_of(first, p.batch);
+      unit.last_request = owner_of(last, p.batch);
+      unit.first_tile = first - first_tile.load(unit.first_request);
+      unit.end_tile = last + 1 - first_tile.load(unit.last_request);
+    }
+    global_store(p.units + u, unit);
+  }
+}

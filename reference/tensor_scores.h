@@ -1,0 +1,28 @@
+/* The scores of a query row and a tile of 64 tokens as a kernel's tensor cores give them: the chain of smla_dot_e4m3 and
+ * smla_dot_bf16 (tensor_dot.h) in the order of mla_decode's score.inc: from zero, the lower half of the latent in steps of 32
+ * channels, then RoPE in steps of 16; from zero again, the upper half; their sum in fp32. Bit for bit those chains, but for
+ * all tokens at once. Pure, thread-safe. */
+#ifndef SMLA_REFERENCE_TENSOR_SCORES_H
+#define SMLA_REFERENCE_TENSOR_SCORES_H
+
+#include <stdint.h>
+
+enum { SMLA_SCORE_TOKENS = 64 };
+
+/* What a product of the tensor cores needs of its operands: the query, [channels], or the keys, [channels][64]. The
+ * first latent_rank channels are e4m3 numbers, the others bf16. Owns nothing. */
+typedef struct smla_tensor_operand {
+  const double *values;
+  const int16_t *exponents; /* of smla_tensor_exponents */
+  int special;              /* not every value is finite */
+} smla_tensor_operand;
+
+/* The exponents of the latent_rank + rope_dim channels of `width` values each. Returns whether some are not finite. */
+int smla_tensor_exponents(int32_t latent_rank, int32_t rope_dim, int32_t width, const double *values,
+                          int16_t *exponents);
+
+/* latent_rank is a multiple of 64, rope_dim of 16. Some 1 KiB of stack. Every score is a float. */
+void smla_tensor_scores(int32_t latent_rank, int32_t rope_dim, const smla_tensor_operand *query,
+                        const smla_tensor_operand *keys, double scores[SMLA_SCORE_TOKENS]);
+
+#endif

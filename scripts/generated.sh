@@ -1,0 +1,34 @@
+#!/bin/sh
+# Renews generated/, the expanded kernels that are committed for reading and review; with --check only says whether they are
+# current: sh scripts/generated.sh [--check] [PATH-OF-snapmla]
+set -eu
+cd "$(dirname "$0")/.."
+check=0
+if [ "${1:-}" = --check ]; then
+  check=1
+  shift
+fi
+program=${1:-build/release/bin/snapmla}
+[ -x "$program" ] || { echo "generated: no program at $program: build it first, or name it" >&2; exit 2; }
+new=$(mktemp -d)
+trap 'rm -rf "$new"' EXIT
+for family in schedule query_quant mla_decode mla_combine kv_append; do
+  "$program" gen --family "$family" --target sm90a -o "$new/$family.cu" >/dev/null
+done
+stale=0
+for file in "$new"/*.cu generated/*.cu; do
+  [ -e "$file" ] || continue
+  name=$(basename "$file")
+  cmp -s "$new/$name" "generated/$name" && continue
+  stale=1
+  if [ $check = 1 ]; then
+    echo "generated: generated/$name is not what the templates expand to: run sh scripts/generated.sh" >&2
+  elif [ -f "$new/$name" ]; then
+    cp "$new/$name" "generated/$name"
+    echo "generated/$name"
+  else
+    rm -f "generated/$name"
+    echo "generated/$name removed"
+  fi
+done
+[ $check = 0 ] || exit $stale

@@ -1,0 +1,192 @@
+/* Plans on the emulator, end to end: append, schedule, decode, against the oracle. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmocka_all.h"
+
+#include "device_case.h"
+#include "settings.h"
+
+enum { SMS = 4 };
+
+static const case_shape shapes[] = {
+    {.heads = 16, .q_len = 1, .latent_rank = 256, .page_tokens = 64, .batch = 3, .lengths = {65, 0, 300}, .logit_sigma = 1},
+    {.heads = 40, .q_len = 2, .latent_rank = 512, .page_tokens = 128, .batch = 2, .lengths = {2, 200}, .logit_sigma = 1},
+};
+
+static snapmla_context *open_emulator(snapmla_emulator_order order, uint64_t seed) {
+  const snapmla_context_options options = {
+      .size = sizeof options, .device = "emulator", .emulator_order = order, .emulator_seed = seed, .emulator_sms = SMS};
+  snapmla_context *context;
+  assert_int_equal(snapmla_context_create(&options, &context), SNAPMLA_OK);
+  return context;
+}
+
+static snapmla_plan *make_plan(snapmla_context *context, const decode_case *host) {
+  snapmla_plan *plan = NULL;
+  if (snapmla_plan_create(context, &host->problem, NULL, &plan)) fail_msg("%s", snapmla_error_message());
+  return plan;
+}
+
+static void decodes_as_the_oracle(void **state) {
+  (void)state;
+  for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+    snapmla_context *context = open_emulator(SNAPMLA_EMULATOR_EAGER, 0);
+    decode_case host = case_create(&shapes[i], 7 + i);
+    snapmla_plan *plan = make_plan(context, &host);
+    device_case device = device_case_create(context, plan, &host);
+    if (device_case_run(plan, &device)) fail_msg("%s", snapmla_error_message());
+    device_case_check(&device);
+    device_case_destroy(&device);
+    snapmla_plan_destroy(plan);
+    snapmla_context_destroy(context);
+    case_destroy(&host);
+  }
+}
+
+static void gives_the_same_bits_in_every_order(void **state) {
+  (void)state;
+  static const snapmla_emulator_order orders[] = {SNAPMLA_EMULATOR_EAGER, SNAPMLA_EMULATOR_LATE, SNAPMLA_EMULATOR_RANDOM,
+                                                  SNAPMLA_EMULATOR_RANDOM};
+  decode_case host = case_create(&shapes[0], 3);
+  size_t bytes = (size_t)host.out_count * sizeof(uint16_t);
+  uint16_t *first = NULL;
+  for (size_t i = 0; i < sizeof orders / sizeof *orders; i++) {
+    snapmla_context *context = open_emulator(orders[i], i);
+    snapmla_plan *plan = make_plan(context, &host);
+    device_case device = device_case_create(context, plan, &host);
+    if (device_case_run(plan, &device)) fail_msg("%s", snapmla_error_message());
+    uint16_t *out = device_case_out(&device);
+    if (first) assert_memory_equal(out, first, bytes);
+    if (first)
+      free(out);
+    else
+      first = out;
+    device_case_destroy(&device);
+    snapmla_plan_destroy(plan);
+    snapmla_context_destroy(context);
+  }
+  free(first);
+  case_destroy(&host);
+}
+
+/* Every token appended at its slot gives the reference's cache, byte for byte. */
+static void appends_what_the_reference_writes(void **state) {
+  (void)state;
+  decode_case host = case_create(&shapes[1], 11);
+  snapmla_context *context = open_emulator(SNAPMLA_EMULATOR_EAGER, 0);
+  snapmla_plan *plan = make_plan(context, &host);
+  int64_t tokens = 0;
+  for (int32_t b = 0; b < host.args.batch; b++) tokens += host.seqlens[b];
+  int64_t *slots = malloc((size_t)(tokens + 1) * sizeof *slots);
+  assert_non_null(slots);
+  for (int32_t b = 0; b < host.args.batch; b++)
+    for (int32_t t = 0; t < host.seqlens[b]; t++)
+      slots[host.row_of[b] + t] = (int64_t)host.block_table[b * host.args.block_table_stride + t / host.problem.page_tokens] *
+                                      host.problem.page_tokens + t % host.problem.page_tokens;
+
+  snapmla_buffer *latent, *rope, *mapping, *kv;
+  size_t latent_bytes = (size_t)(tokens * host.problem.latent_rank) * 2, rope_bytes = (size_t)(tokens * 64) * 2;
+  assert_int_equal(snapmla_buffer_create(context, latent_bytes, &latent), SNAPMLA_OK);
+  assert_int_equal(snapmla_buffer_create(context, rope_bytes, &rope), SNAPMLA_OK);
+  assert_int_equal(snapmla_buffer_create(context, (size_t)tokens * sizeof *slots, &mapping), SNAPMLA_OK);
+  assert_int_equal(snapmla_buffer_create(context, (size_t)host.kv_bytes, &kv), SNAPMLA_OK);
+  assert_int_equal(snapmla_buffer_write(latent, 0, host.latent, latent_bytes), SNAPMLA_OK);
+  assert_int_equal(snapmla_buffer_write(rope, 0, host.rope, rope_bytes), SNAPMLA_OK);
+  assert_int_equal(snapmla_buffer_write(mapping, 0, slots, (size_t)tokens * sizeof *slots), SNAPMLA_OK);
+  const snapmla_append_args args = {.size = sizeof args,
+                                    .tokens = tokens,
+                                    .latent = snapmla_buffer_pointer(latent),
+                                    .latent_stride = host.problem.latent_rank,
+                                    .rope = snapmla_buffer_pointer(rope),
+                                    .rope_stride = 64,
+                                    .slot_mapping = snapmla_buffer_pointer(mapping),
+                                    .kv = snapmla_buffer_pointer(kv),
+                                    .page_stride = host.args.page_stride,
+                                    .num_pages = host.args.num_pages};
+  if (snapmla_plan_append(plan, &args)) fail_msg("%s", snapmla_error_message());
+  unsigned char *bytes = malloc((size_t)host.kv_bytes);
+  assert_non_null(bytes);
+  assert_int_equal(snapmla_buffer_read(kv, 0, bytes, (size_t)host.kv_bytes), SNAPMLA_OK);
+  assert_memory_equal(bytes, host.kv, (size_t)host.kv_bytes);
+
+  free(bytes);
+  free(slots);
+  snapmla_buffer_destroy(latent);
+  snapmla_buffer_destroy(rope);
+  snapmla_buffer_destroy(mapping);
+  snapmla_buffer_destroy(kv);
+  snapmla_plan_destroy(plan);
+  snapmla_context_destroy(context);
+  case_destroy(&host);
+}
+
+static void counts_and_times_the_last_decode(void **state) {
+  (void)state;
+  decode_case host = case_create(&shapes[0], 5);
+  snapmla_context *context = open_emulator(SNAPMLA_EMULATOR_EAGER, 0);
+  snapmla_plan *plan = make_plan(context, &host);
+  snapmla_plan_counters counters = {.size = sizeof counters, .tensor_flops = -1};
+  assert_int_equal(snapmla_plan_last_counters(plan, &counters), SNAPMLA_OK);
+  assert_int_equal(counters.tensor_flops, 0);
+  device_case device = device_case_create(context, plan, &host);
+  snapmla_event *start, *stop;
+  assert_int_equal(snapmla_event_create(context, &start), SNAPMLA_OK);
+  assert_int_equal(snapmla_event_create(context, &stop), SNAPMLA_OK);
+  double us = -1;
+  assert_int_equal(snapmla_event_elapsed(start, stop, &us), SNAPMLA_INVALID_ARGUMENT);
+  assert_int_equal(snapmla_plan_schedule(plan, &device.args), SNAPMLA_OK);
+  assert_int_equal(snapmla_event_record(start, device.stream), SNAPMLA_OK);
+  assert_int_equal(snapmla_plan_decode(plan, &device.args), SNAPMLA_OK);
+  assert_int_equal(snapmla_event_record(stop, device.stream), SNAPMLA_OK);
+  assert_int_equal(snapmla_event_elapsed(start, stop, &us), SNAPMLA_OK);
+  assert_int_equal(snapmla_plan_last_counters(plan, &counters), SNAPMLA_OK);
+  /* 6 and 1 tiles of 64 tokens by 64 rows: QK over 256 + 64 channels and PV over 256, at least. */
+  assert_true(counters.tensor_flops >= 7LL * 2 * 64 * 64 * (256 + 64 + 256));
+  assert_true(counters.global_bytes_read >= 365LL * (256 + 128 + 4));
+  assert_true(counters.global_bytes_written >= 3LL * 16 * 256 * 2);
+  assert_true(counters.modelled_us > 0);
+  assert_true(us > 0.999 * counters.modelled_us && us < 1.001 * counters.modelled_us);
+  device.args.batch = 0;
+  assert_int_equal(snapmla_plan_decode(plan, &device.args), SNAPMLA_OK);
+  assert_int_equal(snapmla_plan_last_counters(plan, &counters), SNAPMLA_OK);
+  assert_true(counters.modelled_us == 0 && counters.global_bytes_read == 0);
+  snapmla_event_destroy(start);
+  snapmla_event_destroy(stop);
+  device_case_destroy(&device);
+  snapmla_plan_destroy(plan);
+  snapmla_context_destroy(context);
+  case_destroy(&host);
+}
+
+static void says_how_to_get_memory_it_may_touch(void **state) {
+  (void)state;
+  decode_case host = case_create(&shapes[0], 5);
+  snapmla_context *context = open_emulator(SNAPMLA_EMULATOR_EAGER, 0);
+  snapmla_plan *plan = make_plan(context, &host);
+  device_case device = device_case_create(context, plan, &host);
+  assert_int_equal(snapmla_plan_schedule(plan, &device.args), SNAPMLA_OK);
+  void *own = aligned_alloc(256, 1 << 20);
+  assert_non_null(own);
+  device.args.out = own;
+  assert_int_equal(snapmla_plan_decode(plan, &device.args), SNAPMLA_EMULATOR_FAULT);
+  if (!strstr(snapmla_error_message(), "snapmla_buffer_create")) fail_msg("%s", snapmla_error_message());
+  assert_int_equal(snapmla_stream_synchronize(device.stream), SNAPMLA_EMULATOR_FAULT);
+  assert_int_equal(snapmla_stream_synchronize(device.stream), SNAPMLA_OK);
+  free(own);
+  device_case_destroy(&device);
+  snapmla_plan_destroy(plan);
+  snapmla_context_destroy(context);
+  case_destroy(&host);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(decodes_as_the_oracle),
+      cmocka_unit_test(gives_the_same_bits_in_every_order),
+      cmocka_unit_test(appends_what_the_reference_writes),
+      cmocka_unit_test(counts_and_times_the_last_decode),
+      cmocka_unit_test(says_how_to_get_memory_it_may_touch),
+  };
+  return cmocka_run_group_tests(tests, settings_setup, settings_teardown);
+}

@@ -1,0 +1,44 @@
+#!/usr/bin/env python3
+"""Compiles every variant that a problem can ask for with NVRTC and holds the compiler's reports against the rules.
+
+usage: kernels_compile.py SNAPMLA NVDISASM DIRECTORY
+
+No warning, no serialised wgmma, no spill in a loop with tensor-core work. Prints the report; seconds are only told.
+"""
+import json
+import pathlib
+import subprocess
+import sys
+
+
+def main():
+    program, nvdisasm, directory = sys.argv[1:4]
+    problems = [("512", "64", ["--variant", f"mla_decode:stages={s}"]) for s in (2, 3, 4)]
+    problems += [("512", "128", []), ("256", "64", ["--variant", "mla_decode:stages=7"]), ("256", "128", [])]
+    problems += [("512", "64", ["--variant", f"mla_combine:lanes={n}"]) for n in (1, 2, 8)]
+    seen, failures = set(), []
+    for latent, page, extra in problems:
+        built = subprocess.run([program, "build", "--json", "--target", "sm90a", "--latent", latent, "--page", page,
+                                "-o", directory, *extra], capture_output=True, text=True, check=False)
+        if built.returncode:
+            sys.exit(f"build failed ({built.returncode}): {built.stderr}{built.stdout}")
+        for kernel in json.loads(built.stdout):
+            if kernel["variant"] in seen:
+                continue
+            seen.add(kernel["variant"])
+            print("{registers:4d} registers {spill_bytes:3d} B spilled {smem_bytes:6d} B shared {seconds:5.2f} s  {variant}"
+                  .format(**kernel))
+            if kernel["warnings"] or kernel["serialized_wgmma"]:
+                failures.append(kernel["variant"])
+    cubins = sorted(str(f) for f in pathlib.Path(directory).glob("*.cubin"))
+    if len(cubins) < len(seen):
+        sys.exit(f"{len(seen)} kernels were built, but {directory} has {len(cubins)} cubins")
+    spills = pathlib.Path(__file__).with_name("loop_spills.py")
+    looked_at = subprocess.run([sys.executable, str(spills), nvdisasm, *cubins], check=False)
+    if failures:
+        print("warnings or serialised wgmma in:", *failures, sep="\n  ")
+    sys.exit(1 if failures or looked_at.returncode else 0)
+
+
+if __name__ == "__main__":
+    main()
