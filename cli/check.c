@@ -35,7 +35,7 @@ smla_limits smla_limits_of(snapmla_accuracy accuracy, double value_offset) {
   return (smla_limits){.mean_zero = levels[i].mean_zero,
                        .least = levels[i].least,
                        .value_offset = value_offset,
-                       .rel_l2_rounded = levels[i].rounded,
+                       .rounded = levels[i].rounded,
                        .lse_absolute = 1e-3,
                        .lse_per_logit = 5e-4};
 }
@@ -54,6 +54,7 @@ void smla_distance_add(smla_distance *worst, const smla_distance *one) {
     worst->rel_l2_limit = one->rel_l2_limit;
   }
   worst->rel_l2_rounded = worse(worst->rel_l2_rounded, one->rel_l2_rounded);
+  worst->rounded_ratio = worse(worst->rounded_ratio, one->rounded_ratio);
   worst->row_rel_l2 = worse(worst->row_rel_l2, one->row_rel_l2);
   worst->lse_abs = worse(worst->lse_abs, one->lse_abs);
   worst->lse_ratio = worse(worst->lse_ratio, one->lse_ratio);
@@ -63,8 +64,8 @@ void smla_distance_add(smla_distance *worst, const smla_distance *one) {
   worst->cache_wrong += one->cache_wrong;
 }
 
-int smla_distance_ok(const smla_distance *distance, const smla_limits *limits) {
-  return distance->requests > 0 && distance->rel_l2_ratio <= 1 && distance->rel_l2_rounded <= limits->rel_l2_rounded &&
+int smla_distance_ok(const smla_distance *distance) {
+  return distance->requests > 0 && distance->rel_l2_ratio <= 1 && distance->rounded_ratio <= 1 &&
          distance->lse_ratio <= 1 && !distance->not_finite && !distance->cache_wrong;
 }
 
@@ -194,24 +195,27 @@ static void compare_lse(const host_request *host, const smla_limits *limits, con
   }
 }
 
-/* The limit of rel_l2, as check.h says. */
-static double limit_of(const host_request *host, const smla_limits *limits) {
+/* Square of how far the oracle's result varies about the values' mean, by its own norm; at most 1. */
+static double variation2(const host_request *host, const smla_limits *limits) {
   double about_mean = 0, norm = 0;
   for (int64_t i = 0; i < host->values; ++i) {
     about_mean += (host->out[i] - limits->value_offset) * (host->out[i] - limits->value_offset);
     norm += host->out[i] * host->out[i];
   }
-  double v2 = norm > 0 && about_mean < norm ? about_mean / norm : 1;
-  return sqrt(v2 * limits->mean_zero * limits->mean_zero + (1 - v2) * limits->least * limits->least);
+  return norm > 0 && about_mean < norm ? about_mean / norm : 1;
 }
 
-/* Against the oracle of the same quantised data in host->out. */
+/* Against the oracle of the same quantised data in host->out, and the one that rounds P in host->exact_out. The limits are
+ * those that check.h tells. */
 static void compare_out(const smla_workload *work, const smla_limits *limits, const host_request *host,
-                        const double *got, smla_distance *distance) {
+                        const double *got, const smla_logits *logits, smla_distance *distance) {
   int64_t rank = work->problem.latent_rank;
+  double v2 = variation2(host, limits), price2 = v2 * limits->mean_zero * limits->mean_zero;
   distance->rel_l2 = relative(got, host->out, host->values);
-  distance->rel_l2_limit = limit_of(host, limits);
+  distance->rel_l2_limit = sqrt(price2 + (1 - v2) * limits->least * limits->least);
   distance->rel_l2_ratio = distance->rel_l2 / distance->rel_l2_limit;
+  distance->rel_l2_rounded = relative(got, host->exact_out, host->values);
+  distance->rounded_ratio = distance->rel_l2_rounded / sqrt(limits->rounded * limits->rounded + logits->share * price2);
   for (int64_t r = 0; r < host->rows; ++r)
     distance->row_rel_l2 = worse(distance->row_rel_l2, relative(got + r * rank, host->out + r * rank, rank));
 }
@@ -239,6 +243,7 @@ snapmla_status smla_check_request(const smla_session *session, const smla_limits
   const snapmla_problem *p = &work->problem;
   static const int64_t first_row = 0;
   host_request host = {0};
+  smla_logits logits;
   double *got = NULL;
   *distance = smla_distance_none();
   distance->requests = 1;
@@ -257,12 +262,12 @@ snapmla_status smla_check_request(const smla_session *session, const smla_limits
   status = smla_library_status(
       snapmla_reference_decode(p, &args, SNAPMLA_REFERENCE_ROUNDED_P, host.exact_out, host.exact_lse));
   if (status) goto out;
-  distance->rel_l2_rounded = relative(got, host.exact_out, host.values);
   status = smla_library_status(snapmla_reference_decode(p, &args, SNAPMLA_REFERENCE_QUANTIZED, host.out, host.lse));
   if (status) goto out;
-  status = smla_check_max_logit(work, &args, host.length, &distance->max_logit);
+  status = smla_check_logits(work, &args, host.length, host.lse, &logits);
   if (status) goto out;
-  compare_out(work, limits, &host, got, distance);
+  distance->max_logit = logits.largest;
+  compare_out(work, limits, &host, got, &logits, distance);
   compare_lse(&host, limits, lse, distance);
   if (host.latent && host.length) {
     status = smla_library_status(

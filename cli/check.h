@@ -16,6 +16,7 @@ typedef struct smla_distance {
   double rel_l2_ratio;   /* largest rel_l2 / limit: at most 1 is right */
   double rel_l2_limit;   /* the limit where that ratio is largest */
   double rel_l2_rounded; /* the same against the oracle that rounds P as the kernel does */
+  double rounded_ratio;  /* largest rel_l2_rounded / limit */
   double row_rel_l2;     /* the worst row's rel_l2, for information */
   double lse_abs;        /* largest |lse - oracle| */
   double lse_ratio;      /* largest |lse - oracle| / limit: at most 1 is right */
@@ -27,15 +28,18 @@ typedef struct smla_distance {
 
 /* What the accuracy level allows; docs/accuracy.md. */
 typedef struct smla_limits {
-  double mean_zero, least; /* of rel_l2, for values that vary about 0, and that do not vary at all */
-  double value_offset;     /* mean of the values */
-  double rel_l2_rounded;
+  double mean_zero, least;            /* of rel_l2, for values that vary about 0, and that do not vary at all */
+  double value_offset;                /* mean of the values */
+  double rounded;                     /* of rel_l2_rounded, for a request in one piece */
   double lse_absolute, lse_per_logit; /* lse_abs <= lse_absolute + lse_per_logit * max_logit */
 } smla_limits;
 
 /* The limits for values of a given mean. Rounding P errs in proportion to what the values vary about their mean, since the
  * weights add up to one as exactly as before: a mean makes the norm larger, not the error. So with
- * v = min(1, |oracle - value_offset| / |oracle|) the limit is sqrt((v mean_zero)^2 + (1 - v^2) least^2). */
+ * v = min(1, |oracle - value_offset| / |oracle|) the limit is sqrt((v mean_zero)^2 + (1 - v^2) least^2).
+ * A kernel that cuts a request into pieces normalises each by itself, which undoes what rounding does to a piece as a whole;
+ * the oracle that rounds P knows one piece only. With `share` as check_logits.h has it, what pieces of a tile would undo, the
+ * limit of rel_l2_rounded is sqrt(rounded^2 + share (v mean_zero)^2); share is 0 for a request of one tile. */
 smla_limits smla_limits_of(snapmla_accuracy accuracy, double value_offset);
 
 /* Compares request `request` of step `step`: out [q_len, heads, latent_rank] bf16 and lse [heads, q_len] are its own rows; the
@@ -47,7 +51,7 @@ smla_distance smla_distance_none(void);
 /* Takes the worst of both. */
 void smla_distance_add(smla_distance *worst, const smla_distance *one);
 /* Nonzero if all is within the limits. */
-int smla_distance_ok(const smla_distance *distance, const smla_limits *limits);
+int smla_distance_ok(const smla_distance *distance);
 /* Multiply-adds that comparing a request costs, for one oracle. */
 double smla_check_cost(const smla_workload *work, int32_t step, int32_t request);
 

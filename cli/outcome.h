@@ -38,7 +38,7 @@ void smla_outcome_print(const smla_workload *work, const smla_outcome *outcome);
 
 /* Compares requests of a step: all if `most` is 0 and the effort left (multiply-adds) allows it, else the longest, the
  * shortest that is not empty, and others in order, until `most` requests or the effort is reached. What it spends is
- * subtracted; the longest is compared whatever it costs. `out` and `lse` are the whole batch's. */
+ * subtracted; the first two are compared whatever they cost. `out` and `lse` are the whole batch's. */
 snapmla_status smla_outcome_compare(const smla_session *session, int32_t step, const uint16_t *out, const float *lse,
                                     int32_t most, double *effort, smla_outcome *outcome);
 

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <snapmla/snapmla.h>
 
@@ -17,7 +18,8 @@
 #include "workload.h"
 
 static const char default_context[] = "1024";
-static const double check_effort = 1e10; /* multiply-adds an oracle may spend unless --check says how many requests */
+/* Multiply-adds that an oracle may spend per core of this machine, unless --check says how many requests. */
+static const double effort_per_core = 5e9;
 enum { DEFAULT_REPEAT = 20 };
 
 typedef struct results {
@@ -46,7 +48,8 @@ static snapmla_status run_steps(const smla_settings *settings, smla_session *ses
                                 smla_outcome *outcome) {
   const smla_workload *work = session->work;
   snapmla_status status = SNAPMLA_OK;
-  double effort = check_effort;
+  long cores = sysconf(_SC_NPROCESSORS_ONLN);
+  double all_effort = effort_per_core * (double)(cores > 0 ? cores : 1), effort = all_effort;
   for (int32_t step = 0; step < work->steps && !status; ++step) {
     uint32_t word = 0;
     status = smla_session_step(session, step, &outcome->time_us);
@@ -56,7 +59,7 @@ static snapmla_status run_steps(const smla_settings *settings, smla_session *ses
     outcome->requests += work->lengths.count;
     outcome->digest = digest_of(outcome->digest, work, r);
     /* the last step is compared whatever the ones before it cost */
-    if (step == work->steps - 1 && effort < check_effort / 2) effort = check_effort / 2;
+    if (step == work->steps - 1 && effort < all_effort / 2) effort = all_effort / 2;
     if (!settings->no_check && (effort > 0 || step == work->steps - 1))
       status = smla_outcome_compare(session, step, r->out, r->lse, settings->check, &effort, outcome);
   }

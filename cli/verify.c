@@ -77,9 +77,8 @@ static void print_row(const smla_workload *work, const smla_outcome *outcome) {
   char sigma[16] = "-";
   if (work->data.kind != SMLA_DATA_UNIFORM) snprintf(sigma, sizeof sigma, "%g", work->data.sigma);
   printf("%-8s %5s %6g %9.2e %7.0f %% %9.2e %7.0f %% %8.1e %5.0f %%  %.2e  %s\n", smla_data_names[work->data.kind],
-         sigma, work->data.value_offset, d->rel_l2, 100 * d->rel_l2_ratio, d->rel_l2_rounded,
-         100 * d->rel_l2_rounded / outcome->limits.rel_l2_rounded, d->lse_abs, 100 * d->lse_ratio, d->quantization,
-         outcome->ok ? "ok" : "FAILED");
+         sigma, work->data.value_offset, d->rel_l2, 100 * d->rel_l2_ratio, d->rel_l2_rounded, 100 * d->rounded_ratio,
+         d->lse_abs, 100 * d->lse_ratio, d->quantization, outcome->ok ? "ok" : "FAILED");
   if (d->not_finite) printf("%9s%" PRId64 " elements are not finite\n", "", d->not_finite);
   if (d->cache_wrong) printf("%9s%" PRId64 " bytes of the cache are not the reference's\n", "", d->cache_wrong);
   if (outcome->status_word) printf("%9sthe device's status word is %" PRIu32 "\n", "", outcome->status_word);
@@ -99,7 +98,7 @@ static snapmla_status compare_all(report *rep, const smla_session *session, cons
     snapmla_status status =
         smla_check_request(session, &outcome->limits, 0, b, out + (size_t)b * values, lse + (size_t)b * rows, &one);
     if (status) return status;
-    if (rep->cases) add_case(rep->cases, work, b, &one, smla_distance_ok(&one, &outcome->limits));
+    if (rep->cases) add_case(rep->cases, work, b, &one, smla_distance_ok(&one));
     smla_distance_add(&outcome->distance, &one);
   }
   return SNAPMLA_OK;

@@ -96,8 +96,11 @@ endfunction()
 find_program(SNAPMLA_VALGRIND NAMES valgrind)
 mark_as_advanced(SNAPMLA_VALGRIND)
 
-# Tests use the NVRTC that configuring found.
+# Tests use the NVRTC that configuring found. Under ASan too, an allocation that cannot be had returns NULL.
 function(smla_test_environment name)
+  if(SNAPMLA_SANITIZE)
+    set_property(TEST ${name} APPEND PROPERTY ENVIRONMENT "ASAN_OPTIONS=allocator_may_return_null=1")
+  endif()
   if(SnapmlaCuda_NVRTC)
     set_property(TEST ${name} APPEND PROPERTY ENVIRONMENT "SNAPMLA_NVRTC=${SnapmlaCuda_NVRTC}")
   endif()

@@ -26,7 +26,8 @@
 static atomic_size_t guards_used;
 
 #ifdef SMLA_FIBRE_NATIVE
-/* void smla_context_jump(void **save, void *load): pushes what the ABI lets a callee keep, swaps stacks, pops, returns. */
+/* void smla_context_jump(void **save, void *load): pushes what the ABI lets a callee keep, swaps stacks, pops,
+ * returns. */
 void smla_context_jump(void **save, void *load);
 
 #if defined(__x86_64__)
@@ -77,8 +78,8 @@ snapmla_status smla_stacks_reserve(smla_stacks *stacks, size_t count) {
   const size_t bytes = count * SMLA_STACK_BYTES;
   void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (base == MAP_FAILED)
-    return smla_fail(SNAPMLA_OUT_OF_MEMORY, "no address space for the stacks of %zu emulated threads: use fewer host threads",
-                     count);
+    return smla_fail(SNAPMLA_OUT_OF_MEMORY,
+                     "no address space for the stacks of %zu emulated threads: use fewer host threads", count);
   *stacks = (smla_stacks){.base = base, .count = count, .bytes = bytes};
   const size_t page = (size_t)sysconf(_SC_PAGESIZE);
   for (size_t i = 0; i < count; i++) {
@@ -93,8 +94,8 @@ snapmla_status smla_stacks_reserve(smla_stacks *stacks, size_t count) {
   if (RUNNING_ON_VALGRIND) {
     stacks->valgrind_ids = calloc(count, sizeof *stacks->valgrind_ids);
     for (size_t i = 0; stacks->valgrind_ids && i < count; i++)
-      stacks->valgrind_ids[i] = VALGRIND_STACK_REGISTER((char *)base + i * SMLA_STACK_BYTES,
-                                                        (char *)base + (i + 1) * SMLA_STACK_BYTES - 1);
+      stacks->valgrind_ids[i] =
+          VALGRIND_STACK_REGISTER((char *)base + i * SMLA_STACK_BYTES, (char *)base + (i + 1) * SMLA_STACK_BYTES - 1);
   }
 #endif
   return SNAPMLA_OK;

@@ -14,7 +14,8 @@
 #endif
 #endif
 
-#if defined(__x86_64__) || defined(__aarch64__)
+/* SMLA_FIBRE_PORTABLE: as on machines for which there is no switch here, through ucontext, some fifty times slower. */
+#if (defined(__x86_64__) || defined(__aarch64__)) && !defined(SMLA_FIBRE_PORTABLE)
 #define SMLA_FIBRE_NATIVE 1
 #else
 #include <ucontext.h>
@@ -37,7 +38,7 @@ typedef struct smla_context {
 typedef struct smla_stacks {
   char *base;
   size_t count, bytes;
-  size_t guards;         /* how many stacks have a guard page below them */
+  size_t guards;          /* how many stacks have a guard page below them */
   unsigned *valgrind_ids; /* under valgrind, else NULL */
 } smla_stacks;
 

@@ -5,14 +5,15 @@
 #include "global_memory.h"
 #include "machine.h"
 
-static void check_copy(smla_thread *thread, const void *global, uint32_t bytes, const char *what, int line) {
+static void check_copy(smla_thread *thread, const void *global, uint32_t bytes, const char *what, smla_place line) {
   if (bytes == 0 || bytes % SMLA_GRANULE != 0 || (uintptr_t)global % SMLA_GRANULE != 0)
-    smla_fault_end(thread->block->cluster, SMLA_FAULT_COPY_ARGUMENT, line,
-                   "%s of %s: %u bytes at global %p; the size must be a positive multiple of 16 and the address 16-byte aligned",
-                   what, smla_thread_name(thread), bytes, global);
+    smla_fault_end(
+        thread->block->cluster, SMLA_FAULT_COPY_ARGUMENT, line,
+        "%s of %s: %u bytes at global %p; the size must be a positive multiple of 16 and the address 16-byte aligned",
+        what, smla_thread_name(thread), bytes, global);
 }
 
-static smla_copy *add_copy(smla_thread *thread, int line) {
+static smla_copy *add_copy(smla_thread *thread, smla_place line) {
   smla_cluster *cluster = thread->block->cluster;
   if (cluster->copy_count == SMLA_COPY_LIMIT)
     smla_fault_end(cluster, SMLA_FAULT_NO_PROGRESS, line, "%s issues copy %d that no one has waited for",
@@ -23,7 +24,8 @@ static smla_copy *add_copy(smla_thread *thread, int line) {
 /* Keeps the order of issue. */
 static void remove_copy(smla_cluster *cluster, uint32_t index) {
   cluster->copy_count--;
-  memmove(cluster->copies + index, cluster->copies + index + 1, (cluster->copy_count - index) * sizeof *cluster->copies);
+  memmove(cluster->copies + index, cluster->copies + index + 1,
+          (cluster->copy_count - index) * sizeof *cluster->copies);
 }
 
 /* The bytes move. A bulk_store stays until its thread has waited for it, a copy until one has waited for its phase. */
@@ -38,7 +40,8 @@ static void complete(smla_cluster *cluster, uint32_t index) {
     return;
   }
   if (block->live == 0)
-    smla_fault_end(cluster, SMLA_FAULT_EXITED_BLOCK, copy->line, "the bulk copy of %s lands in block %llu, whose threads have exited",
+    smla_fault_end(cluster, SMLA_FAULT_EXITED_BLOCK, copy->line,
+                   "the bulk copy of %s lands in block %llu, whose threads have exited",
                    smla_thread_name(cluster->threads + copy->thread), (unsigned long long)block->index);
   memcpy(shared, copy->global, copy->bytes);
   smla_shared_land_copy(block, copy->offset, copy->bytes);
@@ -78,7 +81,7 @@ void smla_copies_observe(smla_block *block, smla_mbarrier *barrier, int32_t phas
 
 /* One destination block's copy. */
 static void start_copy(smla_thread *thread, smla_block *block, uint32_t offset, const void *global, uint32_t bytes,
-                       uint32_t barrier_offset, int line) {
+                       uint32_t barrier_offset, smla_place line) {
   smla_cluster *cluster = block->cluster;
   smla_mbarrier *barrier = smla_mbarrier_find(block, barrier_offset);
   if (!barrier)
@@ -87,9 +90,9 @@ static void start_copy(smla_thread *thread, smla_block *block, uint32_t offset, 
                    smla_thread_name(thread), barrier_offset, (unsigned long long)block->index);
   if (!barrier->fenced)
     smla_fault_end(cluster, SMLA_FAULT_UNFENCED, line,
-                   "a bulk copy of %s signals the barrier at shared offset %u, which line %d initialised without an "
+                   "a bulk copy of %s signals the barrier at shared offset %u, which %s initialised without an "
                    "mbarrier_init_fence after it",
-                   smla_thread_name(thread), barrier_offset, barrier->init_line);
+                   smla_thread_name(thread), barrier_offset, smla_place_name(barrier->init_line));
   smla_shared_begin_copy(thread, block, offset, bytes, line);
   block->threads[thread->index].role->shared_bytes += bytes;
   smla_copy *copy = add_copy(thread, line);
@@ -104,7 +107,7 @@ static void start_copy(smla_thread *thread, smla_block *block, uint32_t offset, 
 }
 
 static void bulk_copy(smla_thread *thread, uint32_t address, const void *global, uint32_t bytes, uint32_t barrier,
-                      uint32_t rank_mask, const char *what, int line) {
+                      uint32_t rank_mask, const char *what, smla_place line) {
   smla_cluster *cluster = thread->block->cluster;
   uint32_t offset, barrier_offset;
   check_copy(thread, global, bytes, what, line);
@@ -112,8 +115,8 @@ static void bulk_copy(smla_thread *thread, uint32_t address, const void *global,
   const smla_block *local = smla_shared_locate(thread, address, bytes, SMLA_GRANULE, what, line, &offset);
   const smla_block *signalled = smla_shared_locate(thread, barrier, 8, 8, what, line, &barrier_offset);
   if (local != thread->block || signalled != thread->block)
-    smla_fault_end(cluster, SMLA_FAULT_COPY_ARGUMENT, line, "%s of %s names another block's shared address: give its own",
-                   what, smla_thread_name(thread));
+    smla_fault_end(cluster, SMLA_FAULT_COPY_ARGUMENT, line,
+                   "%s of %s names another block's shared address: give its own", what, smla_thread_name(thread));
   if (rank_mask == 0 || rank_mask >> cluster->block_count != 0)
     smla_fault_end(cluster, SMLA_FAULT_COPY_ARGUMENT, line, "%s of %s has rank mask 0x%x in a cluster of %u", what,
                    smla_thread_name(thread), rank_mask, cluster->block_count);
@@ -123,24 +126,24 @@ static void bulk_copy(smla_thread *thread, uint32_t address, const void *global,
     if (!(rank_mask >> rank & 1)) continue;
     smla_block *block = cluster->blocks + rank;
     if (block->live == 0)
-      smla_fault_end(cluster, SMLA_FAULT_EXITED_BLOCK, line, "%s of %s goes to block %llu, whose threads have exited", what,
-                     smla_thread_name(thread), (unsigned long long)block->index);
+      smla_fault_end(cluster, SMLA_FAULT_EXITED_BLOCK, line, "%s of %s goes to block %llu, whose threads have exited",
+                     what, smla_thread_name(thread), (unsigned long long)block->index);
     start_copy(thread, block, offset, global, bytes, barrier_offset, line);
   }
   smla_thread_yield(thread, 0);
 }
 
-void smla_bulk_copy(unsigned address, const void *global, unsigned bytes, unsigned barrier, int line) {
+void smla_bulk_copy(unsigned address, const void *global, unsigned bytes, unsigned barrier, smla_place line) {
   smla_thread *thread = smla_step(line);
   bulk_copy(thread, address, global, bytes, barrier, 1u << thread->block->rank, "bulk_copy", line);
 }
 
-void smla_bulk_copy_multicast(unsigned address, const void *global, unsigned bytes, unsigned barrier, unsigned rank_mask,
-                              int line) {
+void smla_bulk_copy_multicast(unsigned address, const void *global, unsigned bytes, unsigned barrier,
+                              unsigned rank_mask, smla_place line) {
   bulk_copy(smla_step(line), address, global, bytes, barrier, rank_mask, "bulk_copy_multicast", line);
 }
 
-void smla_bulk_store(void *global, unsigned address, unsigned bytes, int line) {
+void smla_bulk_store(void *global, unsigned address, unsigned bytes, smla_place line) {
   smla_thread *thread = smla_step(line);
   smla_cluster *cluster = thread->block->cluster;
   uint32_t offset;
@@ -163,12 +166,12 @@ void smla_bulk_store(void *global, unsigned address, unsigned bytes, int line) {
   smla_thread_yield(thread, 0);
 }
 
-void smla_bulk_store_commit(int line) {
+void smla_bulk_store_commit(smla_place line) {
   smla_thread *thread = smla_step(line);
   thread->stores_committed++;
 }
 
-void smla_bulk_store_wait(int pending, int line) {
+void smla_bulk_store_wait(int pending, smla_place line) {
   smla_thread *thread = smla_step(line);
   smla_cluster *cluster = thread->block->cluster;
   for (uint32_t i = 0; i < cluster->copy_count;) {
@@ -183,13 +186,13 @@ void smla_bulk_store_wait(int pending, int line) {
   }
 }
 
-void smla_bulk_prefetch(const void *global, unsigned bytes, int line) {
+void smla_bulk_prefetch(const void *global, unsigned bytes, smla_place line) {
   smla_thread *thread = smla_step(line);
   check_copy(thread, global, bytes, "bulk_prefetch", line);
   smla_global_check(thread, global, bytes, SMLA_GRANULE, 0, "bulk_prefetch", line);
 }
 
-void smla_fence_async_proxy(int line) {
+void smla_fence_async_proxy(smla_place line) {
   smla_thread *thread = smla_step(line);
   const uint32_t fences = (thread->stamp + 1) & ((1u << SMLA_STAMP_SHIFT) - 1);
   thread->stamp = thread->slot << SMLA_STAMP_SHIFT | (fences ? fences : 1);
@@ -202,8 +205,8 @@ void smla_copies_check_exit(smla_thread *thread) {
   for (uint32_t i = 0; i < cluster->copy_count; i++)
     if (!cluster->copies[i].barrier && cluster->copies[i].thread == thread->slot)
       smla_fault_end(cluster, SMLA_FAULT_UNFINISHED, cluster->copies[i].line,
-                     "%s exits without a bulk_store_wait for this bulk_store of shared offset %u", smla_thread_name(thread),
-                     cluster->copies[i].offset);
+                     "%s exits without a bulk_store_wait for this bulk_store of shared offset %u",
+                     smla_thread_name(thread), cluster->copies[i].offset);
 }
 
 void smla_copies_check_block(smla_block *block) {
@@ -211,9 +214,10 @@ void smla_copies_check_block(smla_block *block) {
   for (uint32_t i = 0; i < cluster->copy_count; i++) {
     const smla_copy *copy = cluster->copies + i;
     if (copy->block != block) continue;
-    smla_fault(block->cluster, SMLA_FAULT_UNFINISHED, copy->line,
-               "block %llu exits and no thread has waited for the bulk copy of %s to shared offset %u (barrier at offset %u)",
-               (unsigned long long)block->index, smla_thread_name(cluster->threads + copy->thread), copy->offset,
-               copy->barrier->offset);
+    smla_fault(
+        block->cluster, SMLA_FAULT_UNFINISHED, copy->line,
+        "block %llu exits and no thread has waited for the bulk copy of %s to shared offset %u (barrier at offset %u)",
+        (unsigned long long)block->index, smla_thread_name(cluster->threads + copy->thread), copy->offset,
+        copy->barrier->offset);
   }
 }

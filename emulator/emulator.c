@@ -28,7 +28,8 @@ struct smla_emulator {
 snapmla_status smla_emulator_create(const smla_emulator_options *options, smla_emulator **out) {
   *out = NULL;
   if (options->order < SNAPMLA_EMULATOR_EAGER || options->order > SNAPMLA_EMULATOR_RANDOM)
-    return smla_fail(SNAPMLA_INVALID_ARGUMENT, "emulator order %d: 0 (eager), 1 (late) or 2 (random)", (int)options->order);
+    return smla_fail(SNAPMLA_INVALID_ARGUMENT, "emulator order %d: 0 (eager), 1 (late) or 2 (random)",
+                     (int)options->order);
   if (options->threads < 0 || options->threads > MAX_HOST_THREADS)
     return smla_fail(SNAPMLA_INVALID_ARGUMENT, "emulator threads %d: 0 (one per core) to %d", options->threads,
                      MAX_HOST_THREADS);
@@ -88,11 +89,13 @@ static snapmla_status check_launch(const smla_launch *launch) {
   if (launch->grid[0] == 0 || launch->grid[1] == 0 || launch->grid[2] == 0 || launch->grid[0] >= limit ||
       launch->grid[1] > 65535 || launch->grid[2] > 65535 ||
       (uint64_t)launch->grid[0] * launch->grid[1] * launch->grid[2] >= limit)
-    return smla_fail(SNAPMLA_INVALID_ARGUMENT, "kernel %s: grid %u x %u x %u; each at least 1, y and z at most 65535, below 2^31 blocks",
-                     name, launch->grid[0], launch->grid[1], launch->grid[2]);
+    return smla_fail(SNAPMLA_INVALID_ARGUMENT,
+                     "kernel %s: grid %u x %u x %u; each at least 1, y and z at most 65535, below 2^31 blocks", name,
+                     launch->grid[0], launch->grid[1], launch->grid[2]);
   if (cluster > SMLA_MAX_CLUSTER || launch->grid[0] % cluster != 0)
-    return smla_fail(SNAPMLA_INVALID_ARGUMENT, "kernel %s: clusters of %u blocks in a row of %u; at most %d, and a divisor", name,
-                     cluster, launch->grid[0], SMLA_MAX_CLUSTER);
+    return smla_fail(SNAPMLA_INVALID_ARGUMENT,
+                     "kernel %s: clusters of %u blocks in a row of %u; at most %d, and a divisor", name, cluster,
+                     launch->grid[0], SMLA_MAX_CLUSTER);
   if (launch->smem_bytes > SMLA_MAX_SHARED)
     return smla_fail(SNAPMLA_INVALID_ARGUMENT, "kernel %s: %u bytes of shared memory; a block has at most %d", name,
                      launch->smem_bytes, SMLA_MAX_SHARED);
@@ -111,8 +114,13 @@ static snapmla_status run_workers(smla_emulator *emulator, smla_run *run) {
   pthread_t *threads = calloc(count, sizeof *threads);
   if (!threads) return smla_fail(SNAPMLA_OUT_OF_MEMORY, "no memory for the emulator's host threads");
   uint32_t started = 1;
-  for (uint32_t i = 0; i < count; i++) emulator->workers[i].run = run;
-  while (started < count && pthread_create(threads + started, NULL, run_worker, emulator->workers + started) == 0) started++;
+  emulator->workers[0].run = run;
+  for (; started < count; started++) {
+    emulator->workers[started].run = run;
+    if (pthread_create(threads + started, NULL, run_worker, emulator->workers + started) == 0) continue;
+    emulator->workers[started].run = NULL;
+    break;
+  }
   smla_worker_run(emulator->workers);
   snapmla_status status = emulator->workers[0].status;
   for (uint32_t i = 1; i < started; i++) {
@@ -120,7 +128,8 @@ static snapmla_status run_workers(smla_emulator *emulator, smla_run *run) {
     if (status == SNAPMLA_OK) status = emulator->workers[i].status;
   }
   free(threads);
-  if (status != SNAPMLA_OK) return smla_fail(status, "no memory to emulate kernel %s: use fewer host threads", run->launch->name);
+  if (status != SNAPMLA_OK)
+    return smla_fail(status, "no memory to emulate kernel %s: use fewer host threads", run->launch->name);
   return SNAPMLA_OK;
 }
 

@@ -33,10 +33,10 @@ typedef struct smla_launch {
   smla_emulator_entry entry; /* of the compiled shared object */
   const char *name;          /* for reports */
   uint32_t grid[3];
-  uint32_t threads;          /* per block, a multiple of 32 */
-  uint32_t cluster;          /* blocks per cluster along x; 0 or 1: none */
-  uint32_t smem_bytes;       /* dynamic shared memory per block, <= 232448 */
-  const void *params;        /* copied for the launch's duration */
+  uint32_t threads;    /* per block, a multiple of 32 */
+  uint32_t cluster;    /* blocks per cluster along x; 0 or 1: none */
+  uint32_t smem_bytes; /* dynamic shared memory per block, <= 232448 */
+  const void *params;  /* copied for the launch's duration */
 } smla_launch;
 
 /* What a launch did, summed over blocks, and the modelled time. */
@@ -48,9 +48,9 @@ typedef struct smla_counters {
   int64_t exponentials;
 } smla_counters;
 
-/* Runs a launch to its end. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, EMULATOR_FAULT (the first fault, with the source line
- * and the threads involved; all faults of the launch are in smla_emulator_report). Launches of one emulator run one at a
- * time; concurrent callers wait. */
+/* Runs a launch to its end. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY, EMULATOR_FAULT (the first fault, with the source
+ * line and the threads involved; all faults of the launch are in smla_emulator_report). Launches of one emulator run
+ * one at a time; concurrent callers wait. */
 snapmla_status smla_emulator_launch(smla_emulator *emulator, const smla_launch *launch, smla_counters *counters);
 
 /* The fault report of the last launch, one line per fault, "" if none; valid until the next launch. */

@@ -29,7 +29,8 @@ static const char *const names[SMLA_FAULT_KINDS] = {
     [SMLA_FAULT_UNFINISHED] = "unfinished work at exit",
 };
 
-static void record(smla_cluster *cluster, smla_fault_kind kind, int line, const char *format, va_list arguments) {
+static void record(smla_cluster *cluster, smla_fault_kind kind, smla_place line, const char *format,
+                   va_list arguments) {
   smla_fault_list *list = cluster->worker->faults;
   atomic_uint_fast64_t *lowest = &cluster->worker->run->faulted;
   uint_fast64_t seen = atomic_load(lowest);
@@ -44,12 +45,12 @@ static void record(smla_cluster *cluster, smla_fault_kind kind, int line, const 
   if (list->count == SMLA_FAULT_LIMIT) return;
   char *text = NULL, *message = NULL;
   if (vasprintf(&message, format, arguments) < 0) message = NULL;
-  if (asprintf(&text, "line %d: %s: %s", line, names[kind], message ? message : format) < 0) text = NULL;
+  if (asprintf(&text, "%s: %s: %s", smla_place_name(line), names[kind], message ? message : format) < 0) text = NULL;
   free(message);
   list->records[list->count++] = (smla_fault_record){kind, line, text};
 }
 
-void smla_fault(smla_cluster *cluster, smla_fault_kind kind, int line, const char *format, ...) {
+void smla_fault(smla_cluster *cluster, smla_fault_kind kind, smla_place line, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
   record(cluster, kind, line, format, arguments);
@@ -57,7 +58,7 @@ void smla_fault(smla_cluster *cluster, smla_fault_kind kind, int line, const cha
   if (cluster->worker->faults->count == SMLA_FAULT_LIMIT) smla_cluster_abort(cluster);
 }
 
-void smla_fault_end(smla_cluster *cluster, smla_fault_kind kind, int line, const char *format, ...) {
+void smla_fault_end(smla_cluster *cluster, smla_fault_kind kind, smla_place line, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
   record(cluster, kind, line, format, arguments);
@@ -68,6 +69,15 @@ void smla_fault_end(smla_cluster *cluster, smla_fault_kind kind, int line, const
 void smla_fault_list_clear(smla_fault_list *list) {
   for (int i = 0; i < list->count; i++) free(list->records[i].text);
   list->count = 0;
+}
+
+const char *smla_place_name(smla_place place) {
+  static _Thread_local char names_of[4][256];
+  static _Thread_local unsigned next;
+  char *name = names_of[next++ % 4];
+  const char *file = (const char *)(uintptr_t)(place >> 16);
+  snprintf(name, sizeof names_of[0], "%s:%u", file ? file : "?", (unsigned)(place & 0xffff));
+  return name;
 }
 
 const char *smla_thread_name(const smla_thread *thread) {

@@ -1,5 +1,5 @@
-/* The faults of a launch. Each worker keeps its own list; the launch reports those of the lowest faulting cluster, which
- * makes the report independent of the number of host threads. */
+/* The faults of a launch. Each worker keeps its own list; the launch reports those of the lowest faulting cluster,
+ * which makes the report independent of the number of host threads. */
 #ifndef SMLA_EMULATOR_FAULT_H
 #define SMLA_EMULATOR_FAULT_H
 
@@ -33,19 +33,21 @@ typedef enum smla_fault_kind {
   SMLA_FAULT_KINDS
 } smla_fault_kind;
 
-/* Records a fault: "line N: <kind>: <text>". A second one of the same kind and line is dropped. */
-void smla_fault(smla_cluster *cluster, smla_fault_kind kind, int line, const char *format, ...)
+/* Records a fault: "<file>:<line>: <kind>: <text>". A second one of the same kind and line is dropped. */
+void smla_fault(smla_cluster *cluster, smla_fault_kind kind, smla_place line, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 /* The same, and ends the cluster. */
-_Noreturn void smla_fault_end(smla_cluster *cluster, smla_fault_kind kind, int line, const char *format, ...)
+_Noreturn void smla_fault_end(smla_cluster *cluster, smla_fault_kind kind, smla_place line, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* "mla_decode/score.inc:57", as smla_thread_name. */
+const char *smla_place_name(smla_place place);
 /* "thread 37 (warp 1, lane 5) of block 3", in one of a few static buffers of the host thread. */
 const char *smla_thread_name(const smla_thread *thread);
 
 typedef struct smla_fault_record {
   smla_fault_kind kind;
-  int line;
+  smla_place line;
   char *text; /* owned */
 } smla_fault_record;
 

@@ -18,9 +18,9 @@
 #define SMLA_MAX_THREADS 1024
 #define SMLA_MAX_CLUSTER 16
 #define SMLA_MAX_SHARED 232448
-#define SMLA_MAX_BARRIERS 256   /* transaction barriers alive in a block */
-#define SMLA_NAMED_BARRIERS 16  /* 0 is block_sync */
-#define SMLA_COPY_LIMIT 4096    /* asynchronous copies in flight in a cluster */
+#define SMLA_MAX_BARRIERS 256  /* transaction barriers alive in a block */
+#define SMLA_NAMED_BARRIERS 16 /* 0 is block_sync */
+#define SMLA_COPY_LIMIT 4096   /* asynchronous copies in flight in a cluster */
 
 typedef struct smla_block smla_block;
 typedef struct smla_cluster smla_cluster;
@@ -47,7 +47,7 @@ typedef struct smla_mbarrier {
   uint32_t pending;  /* arrivals missing in this phase */
   int64_t bytes;     /* expected and not yet delivered; negative: delivered before they were expected */
   int32_t phase;
-  int init_line;
+  smla_place init_line;
   uint32_t init_thread; /* in the block */
   int fenced;           /* the initialisation was made visible to copies */
   int unobserved;       /* landed copies whose phase no thread has waited for yet */
@@ -60,7 +60,7 @@ typedef struct smla_mbarrier {
 typedef struct smla_named_barrier {
   uint32_t expected, arrived; /* threads; expected 0: not in use */
   uint32_t lanes[SMLA_MAX_THREADS / SMLA_WARP];
-  int line[SMLA_MAX_THREADS / SMLA_WARP]; /* where a warp's first lane came */
+  smla_place line[SMLA_MAX_THREADS / SMLA_WARP]; /* where a warp's first lane came */
   smla_thread *waiters;
 } smla_named_barrier;
 
@@ -68,27 +68,27 @@ struct smla_thread {
   smla_context context;
   smla_block *block;
   smla_identity identity;
-  uint32_t index; /* in the block */
-  uint32_t slot;  /* in the cluster */
-  uint32_t stamp; /* marks shared stores that no fence_async_proxy has followed: see SMLA_STAMP_SHIFT */
+  uint32_t index;         /* in the block */
+  uint32_t slot;          /* in the cluster */
+  uint32_t stamp;         /* marks shared stores that no fence_async_proxy has followed: see SMLA_STAMP_SHIFT */
   uint64_t *shared_bytes; /* its role's counter */
   smla_role *role;
 
   smla_wait_kind wait;
-  int wait_line;
-  const char *wait_what;       /* the primitive */
-  uint32_t wait_object;        /* barrier offset or id */
+  smla_place wait_line;
+  const char *wait_what; /* the primitive */
+  uint32_t wait_object;  /* barrier offset or id */
   int32_t wait_phase;
   smla_thread *next_waiter;
 
   uint32_t operand[4]; /* of the collective it is in */
   uint32_t result[4];
-  uint32_t spins;      /* failed tests without a success between */
-  uint64_t steps;      /* primitives since it last gave way */
+  uint32_t spins; /* failed tests without a success between */
+  uint64_t steps; /* primitives since it last gave way */
 
   smla_frag_header *frags;
-  uint64_t tensor_issued;    /* wgmma operations it has issued */
-  uint64_t tensor_commits;   /* groups it has committed */
+  uint64_t tensor_issued;  /* wgmma operations it has issued */
+  uint64_t tensor_commits; /* groups it has committed */
   uint64_t register_changes;
   uint32_t stores_committed; /* groups of bulk_store */
 };
@@ -96,7 +96,7 @@ struct smla_thread {
 /* A warp's collective in progress. */
 typedef struct smla_warp {
   uint32_t arrived, exited;
-  int line;
+  smla_place line;
   const char *what;
 } smla_warp;
 
@@ -108,9 +108,9 @@ typedef struct smla_copy {
   smla_mbarrier *barrier; /* NULL: bulk_store */
   uint32_t thread;        /* slot of the thread that issued it */
   uint32_t group;         /* of a bulk_store */
-  int line;
-  int landed;             /* the bytes are there, no one has waited for them yet */
-  int32_t phase;          /* in which it landed */
+  smla_place line;
+  int landed;    /* the bytes are there, no one has waited for them yet */
+  int32_t phase; /* in which it landed */
 } smla_copy;
 
 struct smla_block {
@@ -178,7 +178,7 @@ struct smla_worker {
   smla_registry_hit hits[4];
   uint32_t next_hit;
   struct smla_fault_list *faults;
-  uint8_t scratch[16];   /* where accesses go after a fault */
+  uint8_t scratch[16]; /* where accesses go after a fault */
   struct smla_tensor_scratch *tensor_scratch;
   snapmla_status status; /* of preparing; a fault is none */
 };
@@ -191,13 +191,13 @@ extern _Thread_local smla_thread *smla_current;
 void smla_worker_run(smla_worker *worker);
 void smla_worker_free(smla_worker *worker);
 /* Suspends the running thread; returns once smla_thread_wake was called for it. */
-void smla_thread_wait(smla_thread *thread, smla_wait_kind kind, const char *what, uint32_t object, int line);
+void smla_thread_wait(smla_thread *thread, smla_wait_kind kind, const char *what, uint32_t object, smla_place line);
 void smla_thread_wake(smla_thread *thread);
 void smla_threads_wake(smla_thread **list); /* a waiter list, which becomes empty */
 /* Lets others run; in random order at the seed's choice, with `always` whatever the order. */
 void smla_thread_yield(smla_thread *thread, int always);
 /* A test failed: lets others run, and ends the cluster when testing has gone on without end. */
-void smla_thread_spins(smla_thread *thread, int line);
+void smla_thread_spins(smla_thread *thread, smla_place line);
 /* Runs `request` on the host thread's own stack, for what needs much stack. */
 void smla_on_home(smla_cluster *cluster, void (*request)(smla_cluster *, void *), void *argument);
 /* Ends the cluster after a fault that leaves nothing to go on with: does not return. */
@@ -206,8 +206,8 @@ uint64_t smla_random(smla_cluster *cluster);
 
 /* One primitive issued: counts it, and ends a thread that issues without end. */
 #define SMLA_STEP_LIMIT ((uint64_t)1 << 26)
-void smla_step_limit(smla_thread *thread, int line);
-static inline smla_thread *smla_step(int line) {
+void smla_step_limit(smla_thread *thread, smla_place line);
+static inline smla_thread *smla_step(smla_place line) {
   smla_thread *thread = smla_current;
   thread->role->primitives++;
   if (__builtin_expect(++thread->steps > SMLA_STEP_LIMIT, 0)) smla_step_limit(thread, line);
@@ -219,40 +219,40 @@ const smla_services *smla_services_table(void);
 
 /* synchronise.c */
 void smla_thread_left(smla_thread *thread); /* after it exited: what waited for it */
-void smla_block_sync(int line);
-void smla_warp_sync(int line);
-void smla_barrier_sync(unsigned id, unsigned threads, int line);
-void smla_barrier_arrive(unsigned id, unsigned threads, int line);
-void smla_cluster_sync(int line);
+void smla_block_sync(smla_place line);
+void smla_warp_sync(smla_place line);
+void smla_barrier_sync(unsigned id, unsigned threads, smla_place line);
+void smla_barrier_arrive(unsigned id, unsigned threads, smla_place line);
+void smla_cluster_sync(smla_place line);
 /* Waits for the warp; the last lane to come runs `work` for all. */
-void smla_warp_collective(smla_thread *thread, const char *what, int line,
+void smla_warp_collective(smla_thread *thread, const char *what, smla_place line,
                           void (*work)(smla_thread *lanes, const void *argument), const void *argument);
-unsigned smla_shuffle(unsigned value, int kind, unsigned operand, int line);
-int smla_vote(int predicate, int all, int line);
+unsigned smla_shuffle(unsigned value, int kind, unsigned operand, smla_place line);
+int smla_vote(int predicate, int all, smla_place line);
 
 /* transaction.c */
-void smla_mbarrier_init(unsigned address, unsigned arrivals, int line);
-void smla_mbarrier_init_fence(int line);
-void smla_mbarrier_arrive(unsigned address, unsigned expect_bytes, int line);
-void smla_mbarrier_arrive_remote(unsigned address, unsigned rank, int line);
-void smla_mbarrier_wait(unsigned address, unsigned parity, int line);
-int smla_mbarrier_test(unsigned address, unsigned parity, int line);
+void smla_mbarrier_init(unsigned address, unsigned arrivals, smla_place line);
+void smla_mbarrier_init_fence(smla_place line);
+void smla_mbarrier_arrive(unsigned address, unsigned expect_bytes, smla_place line);
+void smla_mbarrier_arrive_remote(unsigned address, unsigned rank, smla_place line);
+void smla_mbarrier_wait(unsigned address, unsigned parity, smla_place line);
+int smla_mbarrier_test(unsigned address, unsigned parity, smla_place line);
 /* The barrier at an offset, NULL if there is none. */
 smla_mbarrier *smla_mbarrier_find(smla_block *block, uint32_t offset);
 /* The barriers that the thread initialised may now be signalled by copies. */
 void smla_mbarriers_fence(smla_thread *thread);
 /* A copy delivered bytes. */
-void smla_mbarrier_deliver(smla_block *block, smla_mbarrier *barrier, uint32_t bytes, int line);
+void smla_mbarrier_deliver(smla_block *block, smla_mbarrier *barrier, uint32_t bytes, smla_place line);
 
 /* copies.c */
-void smla_bulk_copy(unsigned address, const void *global, unsigned bytes, unsigned barrier, int line);
-void smla_bulk_copy_multicast(unsigned address, const void *global, unsigned bytes, unsigned barrier, unsigned rank_mask,
-                              int line);
-void smla_bulk_store(void *global, unsigned address, unsigned bytes, int line);
-void smla_bulk_store_commit(int line);
-void smla_bulk_store_wait(int pending, int line);
-void smla_bulk_prefetch(const void *global, unsigned bytes, int line);
-void smla_fence_async_proxy(int line);
+void smla_bulk_copy(unsigned address, const void *global, unsigned bytes, unsigned barrier, smla_place line);
+void smla_bulk_copy_multicast(unsigned address, const void *global, unsigned bytes, unsigned barrier,
+                              unsigned rank_mask, smla_place line);
+void smla_bulk_store(void *global, unsigned address, unsigned bytes, smla_place line);
+void smla_bulk_store_commit(smla_place line);
+void smla_bulk_store_wait(int pending, smla_place line);
+void smla_bulk_prefetch(const void *global, unsigned bytes, smla_place line);
+void smla_fence_async_proxy(smla_place line);
 /* Completes one copy in flight, of the order's choosing; 0 if there is none. */
 int smla_copies_progress(smla_cluster *cluster);
 /* A thread waited for `phase`: what landed until then may be read. */
@@ -260,16 +260,19 @@ void smla_copies_observe(smla_block *block, smla_mbarrier *barrier, int32_t phas
 void smla_copies_check_exit(smla_thread *thread);
 void smla_copies_check_block(smla_block *block); /* all its threads have exited */
 
-/* tensor.c, tensor_execute.c */
-unsigned long long smla_wgmma_descriptor(unsigned address, unsigned stride, int line);
-unsigned long long smla_descriptor_advance(unsigned long long descriptor, unsigned bytes, int line);
-void smla_wgmma_issue(const smla_wgmma *operation, int line);
-void smla_wgmma_fence(int line);
-void smla_wgmma_commit(int line);
-void smla_wgmma_wait(int pending, int line);
+/* descriptor.c */
+unsigned long long smla_wgmma_descriptor(unsigned address, unsigned stride, smla_place line);
+unsigned long long smla_descriptor_advance(unsigned long long descriptor, unsigned bytes, smla_place line);
+/* tensor.c */
+void smla_wgmma_issue(const smla_wgmma *operation, smla_place line);
+void smla_wgmma_fence(smla_place line);
+void smla_wgmma_commit(smla_place line);
+void smla_wgmma_wait(int pending, smla_place line);
+/* frag.c */
 void smla_frag_add(smla_frag_header *frag, int count);
 void smla_frag_remove(smla_frag_header *frag);
-void smla_frag_fault(smla_frag_header *frag, int index, int line);
+void smla_frag_fault(smla_frag_header *frag, int index, smla_place line);
+/* tensor.c and tensor_execute.c. Progress: executes some of what is committed, 0 if there is nothing. */
 int smla_tensor_progress(smla_cluster *cluster);
 snapmla_status smla_tensor_prepare(smla_worker *worker);
 snapmla_status smla_tensor_reset(smla_block *block);
@@ -279,10 +282,10 @@ void smla_tensor_check_exit(smla_thread *thread);
 void smla_tensor_reader(const smla_block *block, uint32_t offset, char *text, size_t size);
 
 /* matrix.c */
-void smla_ldmatrix(unsigned *r, unsigned address, int transposed, int line);
-void smla_stmatrix(unsigned address, const unsigned *r, int transposed, int line);
+void smla_ldmatrix(unsigned *r, unsigned address, int transposed, smla_place line);
+void smla_stmatrix(unsigned address, const unsigned *r, int transposed, smla_place line);
 
 /* registers.c */
-void smla_registers(int count, int raise, int line);
+void smla_registers(int count, int raise, smla_place line);
 
 #endif

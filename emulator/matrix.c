@@ -1,12 +1,14 @@
-/* ldmatrix and stmatrix: four 8x8 matrices of 16-bit cells between a warp's registers and shared memory. Lane 8j + i gives
- * the address of row i of matrix j; lane l holds cells 2(l % 4) and + 1 of row l / 4, of column l / 4 when transposed. */
+/* ldmatrix and stmatrix: four 8x8 matrices of 16-bit cells between a warp's registers and shared memory. Lane 8j + i
+ * gives the address of row i of matrix j; lane l holds cells 2(l % 4) and + 1 of row l / 4, of column l / 4 when
+ * transposed. */
 #include <string.h>
 
 #include "fault.h"
 #include "machine.h"
 
 struct access {
-  int transposed, line;
+  int transposed;
+  smla_place line;
 };
 
 static void load_lanes(smla_thread *lanes, const void *argument) {
@@ -25,7 +27,7 @@ static void load_lanes(smla_thread *lanes, const void *argument) {
   }
 }
 
-void smla_ldmatrix(unsigned *r, unsigned address, int transposed, int line) {
+void smla_ldmatrix(unsigned *r, unsigned address, int transposed, smla_place line) {
   smla_thread *thread = smla_step(line);
   const struct access access = {transposed, line};
   thread->operand[0] = address;
@@ -58,7 +60,7 @@ static void store_lanes(smla_thread *lanes, const void *argument) {
   }
 }
 
-void smla_stmatrix(unsigned address, const unsigned *r, int transposed, int line) {
+void smla_stmatrix(unsigned address, const unsigned *r, int transposed, smla_place line) {
   smla_thread *thread = smla_step(line);
   const struct access access = {transposed, line};
   thread->operand[0] = address;

@@ -3,18 +3,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Every constant of the model. "Measured" is one H200 with 132 multiprocessors; "published" is NVIDIA's Hopper whitepaper. */
-static const double clock_mhz = 1755;           /* published: boost clock of the SXM part */
-static const double hbm_gb_per_s = 4530;        /* measured: reads by bulk copies of whole page images */
+/* Every constant of the model. "Measured" is one H200 with 132 multiprocessors; "published" is NVIDIA's Hopper
+ * whitepaper. */
+static const double clock_mhz = 1755;             /* published: boost clock of the SXM part */
+static const double hbm_gb_per_s = 4530;          /* measured: reads by bulk copies of whole page images */
 static const double shared_bytes_per_cycle = 128; /* published: of a multiprocessor */
-static const double special_per_cycle = 16;     /* published: special functions of a multiprocessor */
-static const double issue_per_cycle = 4;        /* published: warps that issue, of a multiprocessor */
-static const double launch_us = 3.0;            /* measured: an empty kernel in a graph */
-static const double ramp_us = 3.6;              /* derived: work record 0.8, first page 1.3, store and drain 1.5 */
-static const double e4m3_flops_per_cycle = 8192; /* published: dense, of a multiprocessor; bf16 half */
+static const double special_per_cycle = 16;       /* published: special functions of a multiprocessor */
+static const double issue_per_cycle = 4;          /* published: warps that issue, of a multiprocessor */
+static const double launch_us = 3.0;              /* measured: an empty kernel in a graph */
+static const double ramp_us = 3.6;                /* derived: work record 0.8, first page 1.3, store and drain 1.5 */
+static const double e4m3_flops_per_cycle = 8192;  /* published: dense, of a multiprocessor; bf16 half */
 
-/* Share of the peak that m64nNk32 reaches, measured: A in shared memory and in registers at N = 16 (783, 1126 of 1690 TF), 64
- * (1584, 1680), 128 and 256 (1690). N = 8 is taken as half of N = 16, N = 32 as halfway between its neighbours. */
+/* Share of the peak that m64nNk32 reaches, measured: A in shared memory and in registers at N = 16 (783, 1126 of 1690
+ * TF), 64 (1584, 1680), 128 and 256 (1690). N = 8 is taken as half of N = 16, N = 32 as halfway between its
+ * neighbours. */
 static const struct {
   int n;
   double shared, registers;

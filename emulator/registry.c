@@ -31,12 +31,13 @@ static snapmla_status reserve(smla_registry *registry, size_t count) {
 snapmla_status smla_registry_add(smla_registry *registry, void *base, size_t bytes, int writable) {
   const uintptr_t begin = (uintptr_t)base;
   if (!base || bytes == 0 || begin + bytes < begin)
-    return smla_fail(SNAPMLA_INVALID_ARGUMENT, "emulated memory of %zu bytes at %p: give a non-empty buffer", bytes, base);
+    return smla_fail(SNAPMLA_INVALID_ARGUMENT, "emulated memory of %zu bytes at %p: give a non-empty buffer", bytes,
+                     base);
   const size_t place = place_of(registry, begin);
   if (place < registry->count && registry->ranges[place].begin < begin + bytes)
     return smla_fail(SNAPMLA_INVALID_ARGUMENT,
-                     "emulated memory of %zu bytes at %p overlaps the buffer of %zu bytes at %p: remove that one first", bytes,
-                     base, (size_t)(registry->ranges[place].end - registry->ranges[place].begin),
+                     "emulated memory of %zu bytes at %p overlaps the buffer of %zu bytes at %p: remove that one first",
+                     bytes, base, (size_t)(registry->ranges[place].end - registry->ranges[place].begin),
                      (void *)registry->ranges[place].begin);
   const snapmla_status status = reserve(registry, registry->count + 1);
   if (status != SNAPMLA_OK) return status;

@@ -9,8 +9,9 @@
 
 /* Threads that wait for the same thing at the same place are named together. */
 static int same_wait(const smla_thread *a, const smla_thread *b) {
-  return a->block == b->block && a->wait == b->wait && a->wait_line == b->wait_line && a->wait_object == b->wait_object &&
-         a->wait_what == b->wait_what && (a->wait != SMLA_WAITS_MBARRIER || a->wait_phase == b->wait_phase);
+  return a->block == b->block && a->wait == b->wait && a->wait_line == b->wait_line &&
+         a->wait_object == b->wait_object && a->wait_what == b->wait_what &&
+         (a->wait != SMLA_WAITS_MBARRIER || a->wait_phase == b->wait_phase);
 }
 
 /* "threads 0-31, 64" of those that wait as `first` does. */
@@ -45,40 +46,60 @@ static void name_reason(smla_buffer *text, smla_block *block, const smla_thread 
     break;
   case SMLA_WAITS_MBARRIER: {
     const smla_mbarrier *barrier = smla_mbarrier_find(block, thread->wait_object);
-    smla_buffer_printf(text, "barrier at shared offset %u, phase %d, parity %d: %u of %u arrivals and %lld bytes are missing",
-                       thread->wait_object, thread->wait_phase, thread->wait_phase & 1, barrier->pending, barrier->expected,
-                       (long long)barrier->bytes);
+    smla_buffer_printf(text,
+                       "barrier at shared offset %u, phase %d, parity %d: %u of %u arrivals and %lld bytes are missing",
+                       thread->wait_object, thread->wait_phase, thread->wait_phase & 1, barrier->pending,
+                       barrier->expected, (long long)barrier->bytes);
     break;
   }
   case SMLA_WAITS_WARPGROUP:
     smla_buffer_printf(text, "for the other threads of warpgroup %u", thread->index / SMLA_WARPGROUP);
     break;
   case SMLA_WAITS_REGISTERS:
-    smla_buffer_printf(text, "to %u registers a thread, %u registers are free in the block, %u of 128 threads have come",
-                       thread->wait_object, block->registers_free,
-                       block->tensor[thread->index / SMLA_WARPGROUP]->register_arrived);
+    smla_buffer_printf(
+        text, "to %u registers a thread, %u registers are free in the block, %u of 128 threads have come",
+        thread->wait_object, block->registers_free, block->tensor[thread->index / SMLA_WARPGROUP]->register_arrived);
     break;
   case SMLA_RUNS:
   case SMLA_EXITED: break;
   }
 }
 
-/* A warp or warpgroup of which some are in a collective and some elsewhere: that is the cause, not a consequence. */
+static int meets_others(const smla_thread *thread) {
+  return thread->wait == SMLA_WAITS_COLLECTIVE || thread->wait == SMLA_WAITS_WARPGROUP;
+}
+
+/* A thread in a collective of its warp or warpgroup while another of its warp is in another rendezvous, which needs the whole
+ * warp too: neither can ever complete. NULL if there is none. */
 static const smla_thread *partial_collective(const smla_cluster *cluster) {
   for (uint32_t i = 0; i < cluster->thread_count; i++) {
     const smla_thread *thread = cluster->threads + i;
-    if (thread->wait != SMLA_WAITS_COLLECTIVE && thread->wait != SMLA_WAITS_WARPGROUP) continue;
-    const uint32_t size = thread->wait == SMLA_WAITS_COLLECTIVE ? SMLA_WARP : SMLA_WARPGROUP;
-    for (uint32_t j = 0; j < size; j++)
-      if ((thread - thread->index % size)[j].wait != thread->wait) return thread;
+    if (!meets_others(thread)) continue;
+    const smla_thread *warp = thread - thread->index % SMLA_WARP;
+    for (const smla_thread *other = warp; other < warp + SMLA_WARP; other++)
+      if (other->wait != thread->wait &&
+          (meets_others(other) || other->wait == SMLA_WAITS_NAMED || other->wait == SMLA_WAITS_CLUSTER))
+        return thread;
   }
   return NULL;
+}
+
+/* Whose place opens the report: rather one that waits for something else than its own warp. */
+static const smla_thread *first_waiting(const smla_cluster *cluster) {
+  const smla_thread *first = NULL;
+  for (uint32_t i = 0; i < cluster->thread_count; i++) {
+    const smla_thread *thread = cluster->threads + i;
+    if (thread->wait == SMLA_EXITED || thread->wait == SMLA_RUNS) continue;
+    if (!meets_others(thread)) return thread;
+    if (!first) first = thread;
+  }
+  return first;
 }
 
 _Noreturn void smla_report_deadlock(smla_cluster *cluster) {
   smla_buffer text = {0};
   const smla_thread *cause = partial_collective(cluster);
-  int line = cause ? cause->wait_line : 0;
+  const smla_thread *first = cause ? cause : first_waiting(cluster);
   const char *between = "";
   for (uint32_t b = 0; b < cluster->block_count; b++) {
     smla_block *block = cluster->blocks + b;
@@ -88,17 +109,17 @@ _Noreturn void smla_report_deadlock(smla_cluster *cluster) {
       int named = 0;
       for (uint32_t j = 0; j < i && !named; j++) named = same_wait(block->threads + j, thread);
       if (named) continue;
-      if (!line) line = thread->wait_line;
       smla_buffer_append_text(&text, between);
       name_threads(&text, block, thread);
-      smla_buffer_printf(&text, " of block %llu wait at line %d in %s (", (unsigned long long)block->index, thread->wait_line,
-                         thread->wait_what);
+      smla_buffer_printf(&text, " of block %llu wait at %s in %s (", (unsigned long long)block->index,
+                         smla_place_name(thread->wait_line), thread->wait_what);
       name_reason(&text, block, thread);
       smla_buffer_append_text(&text, ")");
       between = "; ";
     }
   }
-  smla_fault(cluster, cause ? SMLA_FAULT_PARTIAL_COLLECTIVE : SMLA_FAULT_DEADLOCK, line, "%s", text.data ? text.data : "");
+  smla_fault(cluster, cause ? SMLA_FAULT_PARTIAL_COLLECTIVE : SMLA_FAULT_DEADLOCK, first->wait_line, "%s",
+             text.data ? text.data : "");
   smla_buffer_free(&text);
   smla_cluster_abort(cluster);
 }

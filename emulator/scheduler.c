@@ -9,7 +9,8 @@
 
 _Thread_local smla_thread *smla_current;
 
-/* In random order, of so many chances to give way one is taken, and of so many switches one lets a copy or wgmma complete. */
+/* In random order, of so many chances to give way one is taken, and of so many switches one lets a copy or wgmma
+ * complete. */
 #define RANDOM_YIELD 16
 #define RANDOM_COMPLETION 8
 /* A thread that tests a barrier so often in vain, while nothing else happens, will do so for ever. */
@@ -54,7 +55,8 @@ static void switch_to(smla_worker *worker, smla_context *from, smla_context *to,
   smla_context_switch(from, to, last);
 }
 
-/* Leaves the running thread for the next ready one, or for the host's own stack when something must be decided there. */
+/* Leaves the running thread for the next ready one, or for the host's own stack when something must be decided there.
+ * */
 static void give_way(smla_thread *thread, int last) {
   smla_cluster *cluster = thread->block->cluster;
   smla_worker *worker = cluster->worker;
@@ -77,7 +79,7 @@ static void set_ready(smla_cluster *cluster, uint32_t slot, int ready) {
     cluster->ready[slot / 64] &= ~(UINT64_C(1) << slot % 64);
 }
 
-void smla_thread_wait(smla_thread *thread, smla_wait_kind kind, const char *what, uint32_t object, int line) {
+void smla_thread_wait(smla_thread *thread, smla_wait_kind kind, const char *what, uint32_t object, smla_place line) {
   thread->wait = kind;
   thread->wait_what = what;
   thread->wait_object = object;
@@ -133,7 +135,7 @@ _Noreturn void smla_cluster_abort(smla_cluster *cluster) {
   abort(); /* nobody switches to an ended thread */
 }
 
-void smla_step_limit(smla_thread *thread, int line) {
+void smla_step_limit(smla_thread *thread, smla_place line) {
   smla_fault_end(thread->block->cluster, SMLA_FAULT_NO_PROGRESS, line,
                  "%s issued %llu primitives and never waited: its loop has no end", smla_thread_name(thread),
                  (unsigned long long)thread->steps - 1);
@@ -194,12 +196,12 @@ static void run_fibres(smla_cluster *cluster) {
   for (uint32_t i = 0; i < cluster->block_count; i++) smla_copies_check_block(cluster->blocks + i);
 }
 
-void smla_thread_spins(smla_thread *thread, int line) {
+void smla_thread_spins(smla_thread *thread, smla_place line) {
   smla_cluster *cluster = thread->block->cluster;
   cluster->polls++;
   if (++thread->spins > SPIN_LIMIT)
-    smla_fault_end(cluster, SMLA_FAULT_NO_PROGRESS, line, "%s tested a barrier %u times in vain", smla_thread_name(thread),
-                   thread->spins - 1);
+    smla_fault_end(cluster, SMLA_FAULT_NO_PROGRESS, line, "%s tested a barrier %u times in vain",
+                   smla_thread_name(thread), thread->spins - 1);
   if (all_spin(cluster)) {
     /* Let the host thread's stack complete something: this thread stays ready. */
     switch_to(cluster->worker, &thread->context, &cluster->worker->home, NULL, 0);

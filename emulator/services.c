@@ -32,10 +32,12 @@ static unsigned pack_e4m3(float a, float b, float c, float d) {
 
 static float unpack_e4m3(unsigned bits) { return smla_e4m3_to_float((uint8_t)bits); }
 
-static unsigned pack_bf16(float lo, float hi) { return smla_bf16_from_float(lo) | (unsigned)smla_bf16_from_float(hi) << 16; }
+static unsigned pack_bf16(float lo, float hi) {
+  return smla_bf16_from_float(lo) | (unsigned)smla_bf16_from_float(hi) << 16;
+}
 
 /* Nothing precedes or follows a launch here: launches of an emulator run one at a time. */
-static void grid_dependency(int line) { smla_step(line); }
+static void grid_dependency(smla_place line) { smla_step(line); }
 
 static const smla_services table = {
     .version = SMLA_SERVICES_VERSION,

@@ -15,7 +15,8 @@ snapmla_status smla_shared_reset(smla_shared_memory *shared, uint32_t size) {
     shared->bytes = aligned_alloc(64, (room * SMLA_GRANULE + 63) / 64 * 64);
     shared->granules = malloc(room * sizeof *shared->granules);
     shared->stamps = malloc(room * sizeof *shared->stamps);
-    if (!shared->bytes || !shared->granules || !shared->stamps) {
+    shared->places = malloc(room * sizeof *shared->places);
+    if (!shared->bytes || !shared->granules || !shared->stamps || !shared->places) {
       smla_shared_free(shared);
       return SNAPMLA_OUT_OF_MEMORY;
     }
@@ -31,18 +32,19 @@ void smla_shared_free(smla_shared_memory *shared) {
   free(shared->bytes);
   free(shared->granules);
   free(shared->stamps);
+  free(shared->places);
   memset(shared, 0, sizeof *shared);
 }
 
-smla_block *smla_shared_locate(smla_thread *thread, uint32_t address, uint32_t bytes, uint32_t alignment, const char *what,
-                               int line, uint32_t *offset) {
+smla_block *smla_shared_locate(smla_thread *thread, uint32_t address, uint32_t bytes, uint32_t alignment,
+                               const char *what, smla_place line, uint32_t *offset) {
   smla_block *block = thread->block;
   smla_cluster *cluster = block->cluster;
   const uint32_t rank = address >> SMLA_RANK_SHIFT;
   if (rank) {
     if (rank > cluster->block_count)
-      smla_fault_end(cluster, SMLA_FAULT_SHARED_BOUNDS, line, "%s of %s names shared address 0x%x, which no block has", what,
-                     smla_thread_name(thread), address);
+      smla_fault_end(cluster, SMLA_FAULT_SHARED_BOUNDS, line, "%s of %s names shared address 0x%x, which no block has",
+                     what, smla_thread_name(thread), address);
     block = cluster->blocks + rank - 1;
     if (block->live == 0)
       smla_fault_end(cluster, SMLA_FAULT_EXITED_BLOCK, line,
@@ -52,12 +54,12 @@ smla_block *smla_shared_locate(smla_thread *thread, uint32_t address, uint32_t b
   const uint32_t place = address & ((1u << SMLA_RANK_SHIFT) - 1);
   if (place < SMLA_SHARED_BASE || place - SMLA_SHARED_BASE > block->shared.size ||
       bytes > block->shared.size - (place - SMLA_SHARED_BASE))
-    smla_fault_end(cluster, SMLA_FAULT_SHARED_BOUNDS, line, "%s of %s covers bytes %lld to %lld of the block's %u", what,
-                   smla_thread_name(thread), (long long)place - SMLA_SHARED_BASE,
+    smla_fault_end(cluster, SMLA_FAULT_SHARED_BOUNDS, line, "%s of %s covers bytes %lld to %lld of the block's %u",
+                   what, smla_thread_name(thread), (long long)place - SMLA_SHARED_BASE,
                    (long long)place - SMLA_SHARED_BASE + bytes - 1, block->shared.size);
   if (place % alignment != 0)
-    smla_fault_end(cluster, SMLA_FAULT_MISALIGNED, line, "%s of %s at shared offset %u must be aligned to %u bytes", what,
-                   smla_thread_name(thread), place - SMLA_SHARED_BASE, alignment);
+    smla_fault_end(cluster, SMLA_FAULT_MISALIGNED, line, "%s of %s at shared offset %u must be aligned to %u bytes",
+                   what, smla_thread_name(thread), place - SMLA_SHARED_BASE, alignment);
   *offset = place - SMLA_SHARED_BASE;
   return block;
 }
@@ -74,29 +76,30 @@ static const smla_copy *copy_over(const smla_block *block, uint32_t offset, int 
   return NULL;
 }
 
-static void fault_copy(smla_thread *thread, smla_block *block, uint32_t offset, uint32_t bytes, const char *verb, int line) {
+static void fault_copy(smla_thread *thread, smla_block *block, uint32_t offset, uint32_t bytes, const char *verb,
+                       smla_place line) {
   const smla_copy *copy = NULL;
   for (uint32_t i = 0; i < bytes && !copy; i++) copy = copy_over(block, offset + i, 0);
   const uint32_t barrier = copy ? copy->barrier->offset : 0;
   smla_fault(block->cluster, SMLA_FAULT_COPY_IN_FLIGHT, line,
-             "%s %s %u bytes at shared offset %u before any wait for the bulk copy of line %d (by %s, barrier at offset %u)",
-             smla_thread_name(thread), verb, bytes, offset, copy ? copy->line : 0,
+             "%s %s %u bytes at shared offset %u before any wait for the bulk copy of %s (by %s, barrier at offset %u)",
+             smla_thread_name(thread), verb, bytes, offset, copy ? smla_place_name(copy->line) : "?",
              copy ? smla_thread_name(block->cluster->threads + copy->thread) : "?", barrier);
 }
 
-static void fault_barrier(smla_thread *thread, smla_block *block, uint32_t offset, const char *verb, int line) {
+static void fault_barrier(smla_thread *thread, smla_block *block, uint32_t offset, const char *verb, smla_place line) {
   const smla_mbarrier *barrier = smla_mbarrier_find(block, offset & ~7u);
   smla_fault(block->cluster, SMLA_FAULT_BARRIER_MEMORY, line,
-             "%s %s shared offset %u, where line %d made a transaction barrier", smla_thread_name(thread), verb, offset,
-             barrier ? barrier->init_line : 0);
+             "%s %s shared offset %u, where %s made a transaction barrier", smla_thread_name(thread), verb, offset,
+             barrier ? smla_place_name(barrier->init_line) : "?");
 }
 
 static void fault_still_read(smla_thread *thread, smla_block *block, uint32_t offset, uint32_t bytes, const char *verb,
-                             int line) {
+                             smla_place line) {
   const smla_copy *copy = copy_over(block, offset, 1);
   char reader[160];
   if (copy)
-    snprintf(reader, sizeof reader, "the bulk_store of line %d (by %s)", copy->line,
+    snprintf(reader, sizeof reader, "the bulk_store of %s (by %s)", smla_place_name(copy->line),
              smla_thread_name(block->cluster->threads + copy->thread));
   else
     smla_tensor_reader(block, offset, reader, sizeof reader);
@@ -104,7 +107,7 @@ static void fault_still_read(smla_thread *thread, smla_block *block, uint32_t of
              smla_thread_name(thread), verb, bytes, offset, reader);
 }
 
-static const void *load_slowly(smla_thread *thread, uint32_t address, uint32_t bytes, int line) {
+static const void *load_slowly(smla_thread *thread, uint32_t address, uint32_t bytes, smla_place line) {
   uint32_t offset;
   smla_block *block = smla_shared_locate(thread, address, bytes, bytes, "a load", line, &offset);
   const smla_granule *granule = block->shared.granules + offset / SMLA_GRANULE;
@@ -116,13 +119,13 @@ static const void *load_slowly(smla_thread *thread, uint32_t address, uint32_t b
       fault_barrier(thread, block, offset, "reads", line);
     else
       smla_fault(block->cluster, SMLA_FAULT_UNINITIALISED, line,
-                 "%s reads %u bytes at shared offset %u, not all of which were written", smla_thread_name(thread), bytes,
-                 offset);
+                 "%s reads %u bytes at shared offset %u, not all of which were written", smla_thread_name(thread),
+                 bytes, offset);
   }
   return block->shared.bytes + offset;
 }
 
-const void *smla_shared_load_of(smla_thread *thread, uint32_t address, uint32_t bytes, int line) {
+const void *smla_shared_load_of(smla_thread *thread, uint32_t address, uint32_t bytes, smla_place line) {
   const smla_shared_memory *shared = &thread->block->shared;
   const uint32_t offset = address - SMLA_SHARED_BASE;
   *thread->shared_bytes += bytes;
@@ -135,7 +138,8 @@ const void *smla_shared_load_of(smla_thread *thread, uint32_t address, uint32_t 
 }
 
 /* Notes a store by `thread`; what it must not touch was checked. */
-static inline void mark_store(smla_thread *thread, smla_shared_memory *shared, uint32_t offset, uint32_t bytes, int line) {
+static inline void mark_store(smla_thread *thread, smla_shared_memory *shared, uint32_t offset, uint32_t bytes,
+                              smla_place line) {
   const uint32_t index = offset / SMLA_GRANULE, first = offset % SMLA_GRANULE;
   smla_granule *granule = shared->granules + index;
   uint32_t *stamps = shared->stamps[index];
@@ -144,11 +148,11 @@ static inline void mark_store(smla_thread *thread, smla_shared_memory *shared, u
     granule->state |= SMLA_MAY_BE_DIRTY;
   }
   granule->written |= (uint16_t)(((1u << bytes) - 1) << first);
-  granule->line = (uint16_t)line;
+  shared->places[index] = line;
   for (uint32_t i = 0; i < bytes; i++) stamps[first + i] = thread->stamp;
 }
 
-static void *store_slowly(smla_thread *thread, uint32_t address, uint32_t bytes, int line) {
+static void *store_slowly(smla_thread *thread, uint32_t address, uint32_t bytes, smla_place line) {
   uint32_t offset;
   smla_block *block = smla_shared_locate(thread, address, bytes, bytes, "a store", line, &offset);
   smla_granule *granule = block->shared.granules + offset / SMLA_GRANULE;
@@ -166,7 +170,7 @@ static void *store_slowly(smla_thread *thread, uint32_t address, uint32_t bytes,
   return block->shared.bytes + offset;
 }
 
-void *smla_shared_store_of(smla_thread *thread, uint32_t address, uint32_t bytes, int line) {
+void *smla_shared_store_of(smla_thread *thread, uint32_t address, uint32_t bytes, smla_place line) {
   smla_shared_memory *shared = &thread->block->shared;
   const uint32_t offset = address - SMLA_SHARED_BASE;
   *thread->shared_bytes += bytes;
@@ -181,15 +185,15 @@ void *smla_shared_store_of(smla_thread *thread, uint32_t address, uint32_t bytes
   return store_slowly(thread, address, bytes, line);
 }
 
-const void *smla_shared_load(unsigned address, unsigned bytes, int line) {
+const void *smla_shared_load(unsigned address, unsigned bytes, smla_place line) {
   return smla_shared_load_of(smla_step(line), address, bytes, line);
 }
 
-void *smla_shared_store(unsigned address, unsigned bytes, int line) {
+void *smla_shared_store(unsigned address, unsigned bytes, smla_place line) {
   return smla_shared_store_of(smla_step(line), address, bytes, line);
 }
 
-unsigned smla_shared_address(unsigned byte_offset, int line) {
+unsigned smla_shared_address(unsigned byte_offset, smla_place line) {
   smla_thread *thread = smla_current;
   if (byte_offset > thread->block->shared.size)
     smla_fault_end(thread->block->cluster, SMLA_FAULT_SHARED_BOUNDS, line,
@@ -198,7 +202,7 @@ unsigned smla_shared_address(unsigned byte_offset, int line) {
   return byte_offset + SMLA_SHARED_BASE;
 }
 
-unsigned smla_shared_address_of_rank(unsigned address, unsigned rank, int line) {
+unsigned smla_shared_address_of_rank(unsigned address, unsigned rank, smla_place line) {
   smla_thread *thread = smla_step(line);
   if (rank >= thread->block->cluster->block_count)
     smla_fault_end(thread->block->cluster, SMLA_FAULT_SHARED_BOUNDS, line, "%s names rank %u in a cluster of %u",
@@ -219,8 +223,22 @@ static const smla_thread *unfenced(const smla_block *block, uint32_t index, uint
   return NULL;
 }
 
+/* Stores that the asynchronous proxy is to follow must have been fenced. */
+static void check_fenced(smla_thread *thread, smla_block *block, uint32_t index, const char *what, smla_place line) {
+  smla_granule *granule = block->shared.granules + index;
+  uint32_t byte;
+  const smla_thread *writer = unfenced(block, index, &byte);
+  if (writer)
+    smla_fault(block->cluster, SMLA_FAULT_UNFENCED, line,
+               "%s %s shared offset %u, which %s wrote (last store near it: %s) without a fence_async_proxy since",
+               smla_thread_name(thread), what, index * SMLA_GRANULE + byte, smla_thread_name(writer),
+               smla_place_name(block->shared.places[index]));
+  else
+    granule->state &= (uint16_t)~SMLA_MAY_BE_DIRTY;
+}
+
 void smla_shared_begin_read(smla_thread *thread, smla_block *block, uint32_t offset, uint32_t bytes, const char *what,
-                            int line) {
+                            smla_place line) {
   smla_granule *granules = block->shared.granules;
   const uint32_t end = (offset + bytes) / SMLA_GRANULE;
   for (uint32_t i = offset / SMLA_GRANULE; i < end; i++) {
@@ -233,16 +251,7 @@ void smla_shared_begin_read(smla_thread *thread, smla_block *block, uint32_t off
                    "%s %s 16 bytes at shared offset %u, not all of which were written", smla_thread_name(thread), what,
                    i * SMLA_GRANULE);
     }
-    if (granule->state & SMLA_MAY_BE_DIRTY) {
-      uint32_t byte;
-      const smla_thread *writer = unfenced(block, i, &byte);
-      if (writer)
-        smla_fault(block->cluster, SMLA_FAULT_UNFENCED, line,
-                   "%s %s shared offset %u, which %s wrote (last store to it: line %u) without a fence_async_proxy since",
-                   smla_thread_name(thread), what, i * SMLA_GRANULE + byte, smla_thread_name(writer), granule->line);
-      else
-        granule->state &= (uint16_t)~SMLA_MAY_BE_DIRTY;
-    }
+    if (granule->state & SMLA_MAY_BE_DIRTY) check_fenced(thread, block, i, what, line);
     granule->state++;
   }
 }
@@ -252,7 +261,7 @@ void smla_shared_end_read(smla_block *block, uint32_t offset, uint32_t bytes) {
   for (uint32_t i = offset / SMLA_GRANULE; i < end; i++) block->shared.granules[i].state--;
 }
 
-void smla_shared_begin_copy(smla_thread *thread, smla_block *block, uint32_t offset, uint32_t bytes, int line) {
+void smla_shared_begin_copy(smla_thread *thread, smla_block *block, uint32_t offset, uint32_t bytes, smla_place line) {
   smla_granule *granules = block->shared.granules;
   const uint32_t end = (offset + bytes) / SMLA_GRANULE;
   for (uint32_t i = offset / SMLA_GRANULE; i < end; i++) {
@@ -266,6 +275,7 @@ void smla_shared_begin_copy(smla_thread *thread, smla_block *block, uint32_t off
         fault_barrier(thread, block, half, "copies over", line);
       }
     }
+    if (granule->state & SMLA_MAY_BE_DIRTY) check_fenced(thread, block, i, "copies over", line);
     granule->copying = 0xffff;
   }
 }

@@ -9,13 +9,13 @@
 static smla_warp *warp_of(smla_thread *thread) { return thread->block->warps + thread->index / SMLA_WARP; }
 static uint32_t lane_bit(const smla_thread *thread) { return 1u << thread->index % SMLA_WARP; }
 
-static _Noreturn void fault_exited(smla_thread *thread, const char *what, int line, uint32_t lanes) {
+static _Noreturn void fault_exited(smla_thread *thread, const char *what, smla_place line, uint32_t lanes) {
   smla_fault_end(thread->block->cluster, SMLA_FAULT_PARTIAL_COLLECTIVE, line,
                  "%s needs all lanes of warp %u of block %llu, of which lanes 0x%08x have exited", what,
                  (unsigned)thread->index / SMLA_WARP, (unsigned long long)thread->block->index, lanes);
 }
 
-void smla_warp_collective(smla_thread *thread, const char *what, int line,
+void smla_warp_collective(smla_thread *thread, const char *what, smla_place line,
                           void (*work)(smla_thread *lanes, const void *argument), const void *argument) {
   smla_warp *warp = warp_of(thread);
   if (warp->exited) fault_exited(thread, what, line, warp->exited);
@@ -24,9 +24,9 @@ void smla_warp_collective(smla_thread *thread, const char *what, int line,
     warp->what = what;
   } else if (warp->line != line || warp->what != what) {
     smla_fault_end(thread->block->cluster, SMLA_FAULT_PARTIAL_COLLECTIVE, line,
-                   "lanes 0x%08x of warp %u of block %llu call %s at line %d while lane %u calls %s at line %d", warp->arrived,
-                   (unsigned)thread->index / SMLA_WARP, (unsigned long long)thread->block->index, warp->what, warp->line,
-                   (unsigned)thread->index % SMLA_WARP, what, line);
+                   "lanes 0x%08x of warp %u of block %llu call %s at %s while lane %u calls %s at %s", warp->arrived,
+                   (unsigned)thread->index / SMLA_WARP, (unsigned long long)thread->block->index, warp->what,
+                   smla_place_name(warp->line), (unsigned)thread->index % SMLA_WARP, what, smla_place_name(line));
   }
   warp->arrived |= lane_bit(thread);
   if (warp->arrived != FULL_WARP) {
@@ -40,19 +40,21 @@ void smla_warp_collective(smla_thread *thread, const char *what, int line,
     if (lanes + i != thread) smla_thread_wake(lanes + i);
 }
 
-void smla_warp_sync(int line) { smla_warp_collective(smla_step(line), "warp_sync", line, NULL, NULL); }
+void smla_warp_sync(smla_place line) { smla_warp_collective(smla_step(line), "warp_sync", line, NULL, NULL); }
 
 static void shuffle_lanes(smla_thread *lanes, const void *argument) {
   const int kind = *(const int *)argument;
   for (uint32_t i = 0; i < SMLA_WARP; i++) {
     const uint32_t operand = lanes[i].operand[1];
-    uint32_t source = kind == SMLA_SHUFFLE_INDEX ? operand % SMLA_WARP : kind == SMLA_SHUFFLE_XOR ? i ^ operand : i - operand;
+    uint32_t source = kind == SMLA_SHUFFLE_INDEX ? operand % SMLA_WARP
+                      : kind == SMLA_SHUFFLE_XOR ? i ^ operand
+                                                 : i - operand;
     if (source >= SMLA_WARP) source = i;
     lanes[i].result[0] = lanes[source].operand[0];
   }
 }
 
-unsigned smla_shuffle(unsigned value, int kind, unsigned operand, int line) {
+unsigned smla_shuffle(unsigned value, int kind, unsigned operand, smla_place line) {
   static const char *const names[] = {"shuffle", "shuffle_xor", "shuffle_up"};
   smla_thread *thread = smla_step(line);
   thread->operand[0] = value;
@@ -64,12 +66,11 @@ unsigned smla_shuffle(unsigned value, int kind, unsigned operand, int line) {
 static void vote_lanes(smla_thread *lanes, const void *argument) {
   const int all = *(const int *)argument;
   uint32_t result = (uint32_t)all;
-  for (uint32_t i = 0; i < SMLA_WARP; i++)
-    result = all ? result & lanes[i].operand[0] : result | lanes[i].operand[0];
+  for (uint32_t i = 0; i < SMLA_WARP; i++) result = all ? result & lanes[i].operand[0] : result | lanes[i].operand[0];
   for (uint32_t i = 0; i < SMLA_WARP; i++) lanes[i].result[0] = result;
 }
 
-int smla_vote(int predicate, int all, int line) {
+int smla_vote(int predicate, int all, smla_place line) {
   smla_thread *thread = smla_step(line);
   thread->operand[0] = predicate != 0;
   smla_warp_collective(thread, all ? "warp_all" : "warp_any", line, vote_lanes, &all);
@@ -92,22 +93,23 @@ static void complete_named(smla_block *block, uint32_t id) {
 }
 
 /* Enters the thread; 1 if that completed the barrier. */
-static int enter_named(smla_thread *thread, uint32_t id, uint32_t expected, const char *what, int line) {
+static int enter_named(smla_thread *thread, uint32_t id, uint32_t expected, const char *what, smla_place line) {
   smla_block *block = thread->block;
   smla_named_barrier *barrier = block->named + id;
   const uint32_t warp = thread->index / SMLA_WARP;
   if (barrier->arrived && barrier->expected != expected)
-    smla_fault_end(block->cluster, SMLA_FAULT_BARRIER_COUNT, line, "%s expects %u threads at barrier %u, where others expect %u",
-                   smla_thread_name(thread), expected, id, barrier->expected);
+    smla_fault_end(block->cluster, SMLA_FAULT_BARRIER_COUNT, line,
+                   "%s expects %u threads at barrier %u, where others expect %u", smla_thread_name(thread), expected,
+                   id, barrier->expected);
   if (barrier->lanes[warp] & lane_bit(thread))
     smla_fault_end(block->cluster, SMLA_FAULT_BARRIER_COUNT, line,
-                   "%s arrives twice at barrier %u before it completes (%u of %u threads have come)", smla_thread_name(thread),
-                   id, barrier->arrived, expected);
+                   "%s arrives twice at barrier %u before it completes (%u of %u threads have come)",
+                   smla_thread_name(thread), id, barrier->arrived, expected);
   if (barrier->lanes[warp] && barrier->line[warp] != line)
     smla_fault_end(block->cluster, SMLA_FAULT_PARTIAL_COLLECTIVE, line,
-                   "lanes 0x%08x of warp %u of block %llu are at barrier %u at line %d while lane %u calls %s at line %d",
-                   barrier->lanes[warp], warp, (unsigned long long)block->index, id, barrier->line[warp],
-                   thread->index % SMLA_WARP, what, line);
+                   "lanes 0x%08x of warp %u of block %llu are at barrier %u at %s while lane %u calls %s at %s",
+                   barrier->lanes[warp], warp, (unsigned long long)block->index, id,
+                   smla_place_name(barrier->line[warp]), thread->index % SMLA_WARP, what, smla_place_name(line));
   if (barrier->lanes[warp] == 0) barrier->line[warp] = line;
   barrier->expected = expected;
   barrier->arrived++;
@@ -115,21 +117,22 @@ static int enter_named(smla_thread *thread, uint32_t id, uint32_t expected, cons
   return barrier->arrived == expected;
 }
 
-static void wait_named(smla_thread *thread, uint32_t id, const char *what, int line) {
+static void wait_named(smla_thread *thread, uint32_t id, const char *what, smla_place line) {
   smla_named_barrier *barrier = thread->block->named + id;
   thread->next_waiter = barrier->waiters;
   barrier->waiters = thread;
   smla_thread_wait(thread, SMLA_WAITS_NAMED, what, id, line);
 }
 
-static void check_named(smla_thread *thread, uint32_t id, uint32_t threads, int line) {
-  if (id < 1 || id >= SMLA_NAMED_BARRIERS || threads == 0 || threads % SMLA_WARP != 0 || threads > thread->block->thread_count)
+static void check_named(smla_thread *thread, uint32_t id, uint32_t threads, smla_place line) {
+  if (id < 1 || id >= SMLA_NAMED_BARRIERS || threads == 0 || threads % SMLA_WARP != 0 ||
+      threads > thread->block->thread_count)
     smla_fault_end(thread->block->cluster, SMLA_FAULT_BARRIER_COUNT, line,
                    "%s names barrier %u of %u threads: ids are 1 to 15, counts whole warps of the block's %u threads",
                    smla_thread_name(thread), id, threads, thread->block->thread_count);
 }
 
-void smla_barrier_sync(unsigned id, unsigned threads, int line) {
+void smla_barrier_sync(unsigned id, unsigned threads, smla_place line) {
   smla_thread *thread = smla_step(line);
   check_named(thread, id, threads, line);
   if (enter_named(thread, id, threads, "barrier_sync", line))
@@ -138,7 +141,7 @@ void smla_barrier_sync(unsigned id, unsigned threads, int line) {
     wait_named(thread, id, "barrier_sync", line);
 }
 
-void smla_barrier_arrive(unsigned id, unsigned threads, int line) {
+void smla_barrier_arrive(unsigned id, unsigned threads, smla_place line) {
   smla_thread *thread = smla_step(line);
   check_named(thread, id, threads, line);
   if (enter_named(thread, id, threads, "barrier_arrive", line)) complete_named(thread->block, id);
@@ -150,7 +153,7 @@ static int block_complete(smla_block *block) {
   return block->named[0].arrived && block->named[0].arrived >= block->live;
 }
 
-void smla_block_sync(int line) {
+void smla_block_sync(smla_place line) {
   smla_thread *thread = smla_step(line);
   const uint32_t exited = warp_of(thread)->exited;
   if (exited) fault_exited(thread, "block_sync", line, exited);
@@ -170,7 +173,7 @@ static void complete_cluster(smla_cluster *cluster) {
   smla_threads_wake(&cluster->cluster_waiters);
 }
 
-void smla_cluster_sync(int line) {
+void smla_cluster_sync(smla_place line) {
   smla_thread *thread = smla_step(line);
   smla_cluster *cluster = thread->block->cluster;
   const uint32_t exited = warp_of(thread)->exited;

@@ -8,19 +8,6 @@
 
 #include "fault.h"
 
-/* Bits of a descriptor, PTX ISA "Matrix descriptor": start address / 16 at 0, leading byte offset / 16 at 16, stride byte
- * offset / 16 at 32, swizzle mode at 62 (1: 128 bytes). */
-#define START_MASK 0x3fffull
-#define LEADING_SHIFT 16
-#define STRIDE_SHIFT 32
-#define SWIZZLE_SHIFT 62
-#define SWIZZLE_128 1ull
-#define UNUSED_MASK (0x3full << 46 | 0xfffull << 50 | 3ull << 14 | 3ull << 30)
-
-static smla_tensor_group *group_of(const smla_thread *thread) {
-  return thread->block->tensor[thread->index / SMLA_WARPGROUP];
-}
-
 static const char *group_name(const smla_thread *thread) {
   static _Thread_local char name[64];
   snprintf(name, sizeof name, "warpgroup %u of block %llu", thread->index / SMLA_WARPGROUP,
@@ -29,65 +16,15 @@ static const char *group_name(const smla_thread *thread) {
 }
 
 /* Whether the thread's warpgroup is whole; wgmma needs all of it. */
-static void check_group(smla_thread *thread, const char *what, int line) {
+static void check_group(smla_thread *thread, const char *what, smla_place line) {
   const smla_block *block = thread->block;
   if ((thread->index / SMLA_WARPGROUP + 1) * SMLA_WARPGROUP > block->thread_count)
     smla_fault_end(block->cluster, SMLA_FAULT_PARTIAL_COLLECTIVE, line,
-                   "%s of %s needs a warpgroup of 128 threads; the block's %u end before it does", what, smla_thread_name(thread),
-                   block->thread_count);
+                   "%s of %s needs a warpgroup of 128 threads; the block's %u end before it does", what,
+                   smla_thread_name(thread), block->thread_count);
 }
 
-unsigned long long smla_wgmma_descriptor(unsigned address, unsigned stride, int line) {
-  smla_thread *thread = smla_current;
-  if (address % 16 != 0 || stride % 1024 != 0 || stride >> 4 > START_MASK || address >> 4 > START_MASK)
-    smla_fault_end(thread->block->cluster, SMLA_FAULT_DESCRIPTOR, line,
-                   "%s describes an operand at shared offset %lld with stride %u: the start is a multiple of 16 in the block's "
-                   "own memory, the stride between 8-row groups a multiple of 1024 below 262144",
-                   smla_thread_name(thread), (long long)address - SMLA_SHARED_BASE, stride);
-  return (unsigned long long)address >> 4 | 1ull << LEADING_SHIFT | (unsigned long long)(stride >> 4) << STRIDE_SHIFT |
-         SWIZZLE_128 << SWIZZLE_SHIFT;
-}
-
-unsigned long long smla_descriptor_advance(unsigned long long descriptor, unsigned bytes, int line) {
-  smla_thread *thread = smla_current;
-  const unsigned long long start = (descriptor & START_MASK) + (bytes >> 4);
-  if (bytes % 16 != 0 || start > START_MASK)
-    smla_fault_end(thread->block->cluster, SMLA_FAULT_DESCRIPTOR, line,
-                   "%s advances a descriptor by %u bytes: give a multiple of 16 that stays below 256 KB", smla_thread_name(thread),
-                   bytes);
-  return (descriptor & ~START_MASK) | start;
-}
-
-static void decode(smla_thread *thread, unsigned long long descriptor, uint32_t rows, const char *name, int line,
-                   smla_operand *operand) {
-  smla_cluster *cluster = thread->block->cluster;
-  const uint32_t start = (uint32_t)(descriptor & START_MASK) << 4;
-  const uint32_t stride = (uint32_t)(descriptor >> STRIDE_SHIFT & START_MASK) << 4;
-  if (descriptor >> SWIZZLE_SHIFT != SWIZZLE_128 || (descriptor & UNUSED_MASK) != 0)
-    smla_fault_end(cluster, SMLA_FAULT_DESCRIPTOR, line,
-                   "operand %s of %s has descriptor 0x%016llx: only K-major operands with the 128-byte swizzle are known, made by "
-                   "wgmma_descriptor",
-                   name, smla_thread_name(thread), descriptor);
-  if (start & 0x380)
-    smla_fault_end(cluster, SMLA_FAULT_DESCRIPTOR, line,
-                   "operand %s of %s starts at shared offset %lld, row %u of a swizzle pattern: an operand starts in the first row "
-                   "of a 1024-byte pattern",
-                   name, smla_thread_name(thread), (long long)start - SMLA_SHARED_BASE, start >> 7 & 7);
-  if ((start & 127) + SMLA_K_BYTES > 128)
-    smla_fault_end(cluster, SMLA_FAULT_DESCRIPTOR, line,
-                   "operand %s of %s starts at byte %u of a 128-byte row and reads 32 bytes: advance within the row, then go on to "
-                   "the next subtile",
-                   name, smla_thread_name(thread), start & 127);
-  const uint64_t last = (uint64_t)(start & ~127u) + (uint64_t)(rows / 8 - 1) * stride + 1024;
-  if (start < SMLA_SHARED_BASE || last > SMLA_SHARED_BASE + thread->block->shared.size)
-    smla_fault_end(cluster, SMLA_FAULT_DESCRIPTOR, line,
-                   "operand %s of %s covers shared offsets %lld to %lld (%u rows, stride %u) of the block's %u bytes", name,
-                   smla_thread_name(thread), (long long)start - SMLA_SHARED_BASE, (long long)last - SMLA_SHARED_BASE - 1, rows,
-                   stride, thread->block->shared.size);
-  *operand = (smla_operand){start - SMLA_SHARED_BASE, stride, rows};
-}
-
-static void begin_reads(smla_thread *thread, const smla_operand *operand, const char *what, int line) {
+static void begin_reads(smla_thread *thread, const smla_operand *operand, const char *what, smla_place line) {
   for (uint32_t row = 0; row < operand->rows; row++)
     for (uint32_t byte = 0; byte < SMLA_K_BYTES; byte += SMLA_GRANULE)
       smla_shared_begin_read(thread, thread->block, smla_operand_place(operand, row, byte), SMLA_GRANULE, what, line);
@@ -117,7 +54,7 @@ static smla_operation *next_operation(smla_thread *thread, smla_tensor_group *gr
 }
 
 /* What the first thread to issue an operation states. */
-static void open_operation(smla_thread *thread, smla_tensor_group *group, const smla_wgmma *stated, int line) {
+static void open_operation(smla_thread *thread, smla_tensor_group *group, const smla_wgmma *stated, smla_place line) {
   smla_cluster *cluster = thread->block->cluster;
   smla_operation *operation = next_operation(thread, group);
   if (!operation) {
@@ -133,9 +70,8 @@ static void open_operation(smla_thread *thread, smla_tensor_group *group, const 
   operation->b_descriptor = stated->b;
   operation->arrived = 0;
   operation->first = thread->index;
-  operation->executed = 0;
-  if (!operation->a_in_registers) decode(thread, stated->a, 64, "A", line, &operation->a);
-  decode(thread, stated->b, (uint32_t)stated->n, "B", line, &operation->b);
+  if (!operation->a_in_registers) smla_operand_decode(thread, stated->a, 64, "A", line, &operation->a);
+  smla_operand_decode(thread, stated->b, (uint32_t)stated->n, "B", line, &operation->b);
   if (!operation->a_in_registers) begin_reads(thread, &operation->a, "reads as wgmma operand A", line);
   begin_reads(thread, &operation->b, "reads as wgmma operand B", line);
   group->issued++;
@@ -147,40 +83,48 @@ static void open_operation(smla_thread *thread, smla_tensor_group *group, const 
   role->tensor_cycles += smla_model_wgmma(stated->type == SMLA_WGMMA_BF16, stated->n, operation->a_in_registers);
 }
 
-static void check_same(smla_thread *thread, const smla_operation *operation, const smla_wgmma *stated, int line) {
+static void check_same(smla_thread *thread, const smla_operation *operation, const smla_wgmma *stated,
+                       smla_place line) {
   smla_cluster *cluster = thread->block->cluster;
   if (operation->line != line || operation->type != stated->type || operation->n != stated->n ||
       operation->accumulate != stated->accumulate || operation->a_in_registers != (stated->a_registers != NULL))
     smla_fault_end(cluster, SMLA_FAULT_PARTIAL_COLLECTIVE, line,
-                   "%s issues a wgmma at line %d as operation %llu of its warpgroup, where thread %u issued that of line %d",
-                   smla_thread_name(thread), line, (unsigned long long)thread->tensor_issued, operation->first, operation->line);
+                   "%s issues a wgmma as operation %llu of its warpgroup, where thread %u issued that of %s",
+                   smla_thread_name(thread), (unsigned long long)thread->tensor_issued, operation->first,
+                   smla_place_name(operation->line));
   if (operation->b_descriptor != stated->b || (!operation->a_in_registers && operation->a_descriptor != stated->a))
-    smla_fault_end(cluster, SMLA_FAULT_DESCRIPTOR, line,
-                   "%s and thread %u give one wgmma different descriptors: A 0x%llx and 0x%llx, B 0x%llx and 0x%llx; they must be "
-                   "uniform over the warpgroup",
-                   smla_thread_name(thread), operation->first, stated->a, operation->a_descriptor, stated->b,
-                   operation->b_descriptor);
+    smla_fault_end(
+        cluster, SMLA_FAULT_DESCRIPTOR, line,
+        "%s and thread %u give one wgmma different descriptors: A 0x%llx and 0x%llx, B 0x%llx and 0x%llx; they must be "
+        "uniform over the warpgroup",
+        smla_thread_name(thread), operation->first, stated->a, operation->a_descriptor, stated->b,
+        operation->b_descriptor);
 }
 
-static void check_accumulators(smla_thread *thread, smla_frag_header *d, unsigned shape, int line) {
-  if (d->touched)
+static void check_accumulators(smla_thread *thread, smla_frag_header *d, unsigned shape, int accumulate,
+                               smla_place line) {
+  if (accumulate && (d->touched & SMLA_FRAG_EMPTY))
+    smla_fault(thread->block->cluster, SMLA_FAULT_UNINITIALISED, line,
+               "%s accumulates into registers that nothing wrote", smla_thread_name(thread));
+  if (d->touched & SMLA_FRAG_ACCESSED)
     smla_fault(thread->block->cluster, SMLA_FAULT_WGMMA_FENCE, line,
                "%s accumulates into registers that it accessed, or never used, since its last wgmma_fence",
                smla_thread_name(thread));
   if (d->shape && d->shape != shape)
     smla_fault(thread->block->cluster, SMLA_FAULT_WGMMA_FENCE, line,
-               "%s accumulates into registers that a wgmma of another shape or type uses: a wgmma_fence must stand between them",
+               "%s accumulates into registers that a wgmma of another shape or type uses: a wgmma_fence must stand "
+               "between them",
                smla_thread_name(thread));
   d->shape = shape;
+  d->touched = 0;
 }
 
-void smla_wgmma_issue(const smla_wgmma *stated, int line) {
+void smla_wgmma_issue(const smla_wgmma *stated, smla_place line) {
   smla_thread *thread = smla_step(line);
   check_group(thread, "wgmma", line);
-  smla_tensor_group *group = group_of(thread);
-  check_accumulators(thread, stated->d, (unsigned)(stated->n << 1 | stated->type), line);
-  if (thread->tensor_issued == group->issued)
-    open_operation(thread, group, stated, line);
+  smla_tensor_group *group = smla_tensor_group_of(thread);
+  check_accumulators(thread, stated->d, (unsigned)(stated->n << 1 | stated->type), stated->accumulate, line);
+  if (thread->tensor_issued == group->issued) open_operation(thread, group, stated, line);
   smla_operation *operation = group->ring[thread->tensor_issued % group->capacity];
   check_same(thread, operation, stated, line);
   const uint32_t lane = thread->index % SMLA_WARPGROUP;
@@ -189,13 +133,16 @@ void smla_wgmma_issue(const smla_wgmma *stated, int line) {
   if (stated->a_registers) memcpy(operation->a_values[lane], stated->a_registers, sizeof operation->a_values[lane]);
   stated->d->pending++;
   thread->tensor_issued++;
-  if (++operation->arrived == SMLA_WARPGROUP) group->complete++;
+  operation->arrived++;
 }
 
-void smla_wgmma_fence(int line) {
+void smla_wgmma_fence(smla_place line) {
   smla_thread *thread = smla_step(line);
   check_group(thread, "wgmma_fence", line);
-  for (smla_frag_header *frag = thread->frags; frag; frag = frag->next) frag->touched = frag->shape = 0;
+  for (smla_frag_header *frag = thread->frags; frag; frag = frag->next) {
+    frag->touched &= SMLA_FRAG_EMPTY;
+    frag->shape = 0;
+  }
 }
 
 struct execution {
@@ -215,10 +162,10 @@ static void execute_until(smla_thread *thread, smla_tensor_group *group, uint64_
   smla_on_home(thread->block->cluster, execute, &execution);
 }
 
-void smla_wgmma_commit(int line) {
+void smla_wgmma_commit(smla_place line) {
   smla_thread *thread = smla_step(line);
   check_group(thread, "wgmma_commit", line);
-  smla_tensor_group *group = group_of(thread);
+  smla_tensor_group *group = smla_tensor_group_of(thread);
   const uint64_t g = thread->tensor_commits++, place = g % 64;
   if (g == group->commits) {
     if (g - group->groups_retired == 64)
@@ -230,9 +177,9 @@ void smla_wgmma_commit(int line) {
     group->group_arrived[place] = 0;
   } else if (group->group_end[place] != thread->tensor_issued || group->group_line[place] != line) {
     smla_fault_end(thread->block->cluster, SMLA_FAULT_PARTIAL_COLLECTIVE, line,
-                   "%s commits after %llu wgmma at line %d, where other threads of its warpgroup had issued %llu at line %d",
-                   smla_thread_name(thread), (unsigned long long)thread->tensor_issued, line,
-                   (unsigned long long)group->group_end[place], group->group_line[place]);
+                   "%s commits after %llu wgmma, where other threads of its warpgroup had issued %llu, at %s",
+                   smla_thread_name(thread), (unsigned long long)thread->tensor_issued,
+                   (unsigned long long)group->group_end[place], smla_place_name(group->group_line[place]));
   }
   if (++group->group_arrived[place] != SMLA_WARPGROUP) return;
   group->committed++;
@@ -251,8 +198,8 @@ static void retire(smla_thread *thread, smla_tensor_group *group) {
     if (operation->a_in_registers &&
         memcmp(operation->a_registers[i], operation->a_values[i], sizeof operation->a_values[i]) != 0)
       smla_fault(block->cluster, SMLA_FAULT_FRAGMENT_CHANGED, operation->line,
-                 "%s changed its A fragment between this wgmma and the wgmma_wait of line %d", smla_thread_name(lanes + i),
-                 group->wait_line);
+                 "%s changed its A fragment between this wgmma and the wgmma_wait of %s", smla_thread_name(lanes + i),
+                 smla_place_name(group->wait_line));
   }
   if (!operation->a_in_registers) end_reads(block, &operation->a);
   end_reads(block, &operation->b);
@@ -266,12 +213,12 @@ static void complete_wait(smla_thread *thread, smla_tensor_group *group) {
   for (uint32_t i = 0; i < SMLA_WARPGROUP; i++) {
     if (lanes[i].tensor_issued == group->issued && lanes[i].tensor_commits == group->commits) continue;
     smla_fault_end(block->cluster, SMLA_FAULT_PARTIAL_COLLECTIVE, group->wait_line,
-                   "%s comes to wgmma_wait with %llu wgmma and %llu commits, others of its warpgroup with %llu and %llu (last wgmma: "
-                   "line %d)",
+                   "%s comes to wgmma_wait with %llu wgmma and %llu commits, others of its warpgroup with %llu and "
+                   "%llu (last wgmma: %s)",
                    smla_thread_name(lanes + i), (unsigned long long)lanes[i].tensor_issued,
                    (unsigned long long)lanes[i].tensor_commits, (unsigned long long)group->issued,
                    (unsigned long long)group->commits,
-                   group->issued ? group->ring[(group->issued - 1) % group->capacity]->line : 0);
+                   group->issued ? smla_place_name(group->ring[(group->issued - 1) % group->capacity]->line) : "none");
   }
   const uint64_t pending = (uint64_t)group->wait_pending;
   if (group->committed <= pending) return;
@@ -283,19 +230,19 @@ static void complete_wait(smla_thread *thread, smla_tensor_group *group) {
   group->groups_retired = groups;
 }
 
-void smla_wgmma_wait(int pending, int line) {
+void smla_wgmma_wait(int pending, smla_place line) {
   smla_thread *thread = smla_step(line);
   check_group(thread, "wgmma_wait", line);
   smla_block *block = thread->block;
-  smla_tensor_group *group = group_of(thread);
+  smla_tensor_group *group = smla_tensor_group_of(thread);
   smla_thread *lanes = block->threads + thread->index / SMLA_WARPGROUP * SMLA_WARPGROUP;
   if (group->waiting == 0) {
     group->wait_line = line;
     group->wait_pending = pending;
   } else if (group->wait_line != line || group->wait_pending != pending) {
     smla_fault_end(block->cluster, SMLA_FAULT_PARTIAL_COLLECTIVE, line,
-                   "%s calls wgmma_wait at line %d while other threads of its warpgroup wait in the one of line %d",
-                   smla_thread_name(thread), line, group->wait_line);
+                   "%s calls wgmma_wait while other threads of its warpgroup wait in the one of %s",
+                   smla_thread_name(thread), smla_place_name(group->wait_line));
   }
   if (++group->waiting != SMLA_WARPGROUP) {
     smla_thread_wait(thread, SMLA_WAITS_WARPGROUP, "wgmma_wait", 0, line);
@@ -331,8 +278,8 @@ void smla_tensor_reader(const smla_block *block, uint32_t offset, char *text, si
         for (uint32_t row = 0; row < operand->rows; row++)
           for (uint32_t byte = 0; byte < SMLA_K_BYTES; byte += SMLA_GRANULE)
             if (smla_operand_place(operand, row, byte) == (offset & ~(SMLA_GRANULE - 1))) {
-              snprintf(text, size, "the wgmma of line %d (warpgroup %u, operand %s, row %u)", operation->line, g, b ? "B" : "A",
-                       row);
+              snprintf(text, size, "the wgmma of %s (warpgroup %u, operand %s, row %u)",
+                       smla_place_name(operation->line), g, b ? "B" : "A", row);
               return;
             }
       }
@@ -341,45 +288,9 @@ void smla_tensor_reader(const smla_block *block, uint32_t offset, char *text, si
   snprintf(text, size, "an asynchronous operation");
 }
 
-void smla_frag_add(smla_frag_header *frag, int count) {
-  smla_thread *thread = smla_current;
-  *frag = (smla_frag_header){.next = thread->frags, .link = &thread->frags, .touched = 1, .count = count};
-  if (frag->next) frag->next->link = &frag->next;
-  thread->frags = frag;
-}
-
-/* The line of the last wgmma that has not been waited for and accumulates into a frag. */
-static int line_of(const smla_thread *thread, const smla_frag_header *frag) {
-  const smla_tensor_group *group = group_of(thread);
-  for (uint64_t k = group->issued; k > group->retired; k--) {
-    const smla_operation *operation = group->ring[(k - 1) % group->capacity];
-    if (k <= thread->tensor_issued && operation->d[thread->index % SMLA_WARPGROUP] == frag) return operation->line;
-  }
-  return 0;
-}
-
-void smla_frag_remove(smla_frag_header *frag) {
-  smla_thread *thread = smla_current;
-  if (frag->pending)
-    smla_fault_end(thread->block->cluster, SMLA_FAULT_ACCUMULATOR_PENDING, line_of(thread, frag),
-                   "the accumulators of %s end their life before a wgmma_wait for this wgmma", smla_thread_name(thread));
-  *frag->link = frag->next;
-  if (frag->next) frag->next->link = frag->link;
-}
-
-void smla_frag_fault(smla_frag_header *frag, int index, int line) {
-  smla_thread *thread = smla_current;
-  if (index < 0 || index >= frag->count)
-    smla_fault_end(thread->block->cluster, SMLA_FAULT_ACCUMULATOR_PENDING, line, "%s uses element %d of a frag<%d>",
-                   smla_thread_name(thread), index, frag->count);
-  smla_fault(thread->block->cluster, SMLA_FAULT_ACCUMULATOR_PENDING, line,
-             "%s uses accumulator %d before a wgmma_wait for the wgmma of line %d", smla_thread_name(thread), index,
-             line_of(thread, frag));
-}
-
 void smla_tensor_check_exit(smla_thread *thread) {
   if ((thread->index / SMLA_WARPGROUP + 1) * SMLA_WARPGROUP > thread->block->thread_count) return;
-  const smla_tensor_group *group = group_of(thread);
+  const smla_tensor_group *group = smla_tensor_group_of(thread);
   if (thread->tensor_issued <= group->retired) return;
   smla_fault_end(thread->block->cluster, SMLA_FAULT_UNFINISHED, group->ring[group->retired % group->capacity]->line,
                  "%s exits without a wgmma_wait for this wgmma", smla_thread_name(thread));

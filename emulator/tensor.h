@@ -13,12 +13,12 @@ typedef struct smla_operand {
 
 /* One wgmma of 128 threads. */
 typedef struct smla_operation {
-  int line, type, n, accumulate, a_in_registers;
+  smla_place line;
+  int type, n, accumulate, a_in_registers;
   unsigned long long a_descriptor, b_descriptor;
   smla_operand a, b;
   uint32_t arrived; /* threads that issued it */
   uint32_t first;   /* in the block: the thread that issued it first */
-  int executed;
   smla_frag_header *d[SMLA_WARPGROUP];
   const unsigned *a_registers[SMLA_WARPGROUP];
   uint32_t a_values[SMLA_WARPGROUP][4];
@@ -28,22 +28,31 @@ struct smla_tensor_group {
   smla_operation **ring; /* operation k is ring[k % capacity] */
   uint64_t capacity;
   uint64_t retired, issued; /* operations waited for; operations issued by any thread */
-  uint64_t complete;        /* operations issued by all threads */
   uint64_t executed;
-  uint64_t committed;             /* groups committed by all threads */
-  uint64_t commits;               /* groups committed by any thread */
-  uint64_t group_end[64];         /* group g holds operations up to group_end[g % 64] */
-  int group_line[64];
+  uint64_t committed;     /* groups committed by all threads */
+  uint64_t commits;       /* groups committed by any thread */
+  uint64_t group_end[64]; /* group g holds operations up to group_end[g % 64] */
+  smla_place group_line[64];
   uint32_t group_arrived[64];
-  uint64_t committed_end;         /* operations that committed groups hold */
+  uint64_t committed_end; /* operations that committed groups hold */
   uint64_t groups_retired;
-  uint32_t waiting;               /* threads in wgmma_wait */
-  int wait_line, wait_pending;
-  uint64_t register_changes;      /* setmaxnreg calls by any thread */
-  uint64_t register_granted;      /* of these, done */
-  int register_count, register_raise, register_line;
+  uint32_t waiting; /* threads in wgmma_wait */
+  smla_place wait_line;
+  int wait_pending;
+  uint64_t register_changes; /* setmaxnreg calls by any thread */
+  uint64_t register_granted; /* of these, done */
+  int register_count, register_raise;
+  smla_place register_line;
   uint32_t register_arrived;
 };
+
+static inline smla_tensor_group *smla_tensor_group_of(const smla_thread *thread) {
+  return thread->block->tensor[thread->index / SMLA_WARPGROUP];
+}
+
+/* descriptor.c: takes a descriptor apart; one that is illegal for `rows` rows ends the cluster. `name`: "A" or "B". */
+void smla_operand_decode(smla_thread *thread, unsigned long long descriptor, uint32_t rows, const char *name,
+                         smla_place line, smla_operand *operand);
 
 /* Executes operations up to `end` in order, from shared memory and snapshots into the frags. */
 void smla_tensor_execute(smla_cluster *cluster, smla_block *block, smla_tensor_group *group, uint64_t end);
@@ -51,8 +60,8 @@ void smla_tensor_execute(smla_cluster *cluster, smla_block *block, smla_tensor_g
 /* Bytes of k that one operation covers. */
 #define SMLA_K_BYTES 32u
 
-/* The offset of 16 bytes of an operand: row, and byte in the operation's 32 bytes of k. The swizzle exclusive-ors address
- * bits 4 to 6 with bits 7 to 9. */
+/* The offset of 16 bytes of an operand: row, and byte in the operation's 32 bytes of k. The swizzle exclusive-ors
+ * address bits 4 to 6 with bits 7 to 9. */
 static inline uint32_t smla_operand_place(const smla_operand *operand, uint32_t row, uint32_t byte) {
   const uint32_t place = operand->offset + row / 8 * operand->stride + row % 8 * 128 + byte;
   return place ^ (place >> 3 & 0x70);

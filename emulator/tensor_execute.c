@@ -1,4 +1,5 @@
-/* What wgmma computes: operands out of swizzled shared memory or fragments, accumulators out of and into 128 threads. */
+/* What wgmma computes: operands out of swizzled shared memory or fragments, accumulators out of and into 128 threads.
+ * */
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,7 +19,8 @@ snapmla_status smla_tensor_prepare(smla_worker *worker) {
 
 static float *values_of(smla_frag_header *frag) { return (float *)(frag + 1); }
 
-/* Thread t of the warpgroup, g = t % 32 / 4, q = t % 4, holds rows 16 * (t / 32) + g and + 8, columns 8j + 2q and + 1. */
+/* Thread t of the warpgroup, g = t % 32 / 4, q = t % 4, holds rows 16 * (t / 32) + g and + 8, columns 8j + 2q and + 1.
+ * */
 static void gather(float *d, smla_frag_header *const *frags, int n) {
   for (int t = 0; t < SMLA_WARPGROUP; t++) {
     const float *values = values_of(frags[t]);
@@ -53,7 +55,8 @@ static void a_from_registers(uint8_t *a, const smla_operation *operation) {
 static void from_shared(uint8_t *rows, const smla_block *block, const smla_operand *operand) {
   for (uint32_t row = 0; row < operand->rows; row++)
     for (uint32_t byte = 0; byte < SMLA_K_BYTES; byte += SMLA_GRANULE)
-      memcpy(rows + row * SMLA_K_BYTES + byte, block->shared.bytes + smla_operand_place(operand, row, byte), SMLA_GRANULE);
+      memcpy(rows + row * SMLA_K_BYTES + byte, block->shared.bytes + smla_operand_place(operand, row, byte),
+             SMLA_GRANULE);
 }
 
 void smla_tensor_execute(smla_cluster *cluster, smla_block *block, smla_tensor_group *group, uint64_t end) {

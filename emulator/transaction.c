@@ -11,17 +11,19 @@ smla_mbarrier *smla_mbarrier_find(smla_block *block, uint32_t offset) {
   return NULL;
 }
 
-static smla_mbarrier *barrier_at(smla_thread *thread, uint32_t address, const char *what, int line, smla_block **block) {
+static smla_mbarrier *barrier_at(smla_thread *thread, uint32_t address, const char *what, smla_place line,
+                                 smla_block **block) {
   uint32_t offset;
   *block = smla_shared_locate(thread, address, 8, 8, what, line, &offset);
   smla_mbarrier *barrier = smla_mbarrier_find(*block, offset);
   if (!barrier)
     smla_fault_end((*block)->cluster, SMLA_FAULT_BARRIER_MEMORY, line,
-                   "%s of %s at shared offset %u, where no mbarrier_init made a barrier", what, smla_thread_name(thread), offset);
+                   "%s of %s at shared offset %u, where no mbarrier_init made a barrier", what,
+                   smla_thread_name(thread), offset);
   return barrier;
 }
 
-void smla_mbarrier_init(unsigned address, unsigned arrivals, int line) {
+void smla_mbarrier_init(unsigned address, unsigned arrivals, smla_place line) {
   smla_thread *thread = smla_step(line);
   smla_block *block = thread->block;
   uint32_t offset;
@@ -31,8 +33,8 @@ void smla_mbarrier_init(unsigned address, unsigned arrivals, int line) {
   const smla_mbarrier *before = smla_mbarrier_find(block, offset);
   if (before)
     smla_fault_end(block->cluster, SMLA_FAULT_BARRIER_MEMORY, line,
-                   "%s initialises the barrier at shared offset %u, which line %d initialised and which is in use",
-                   smla_thread_name(thread), offset, before->init_line);
+                   "%s initialises the barrier at shared offset %u, which %s initialised and which is in use",
+                   smla_thread_name(thread), offset, smla_place_name(before->init_line));
   if (arrivals < 1 || arrivals > ARRIVALS_LIMIT)
     smla_fault_end(block->cluster, SMLA_FAULT_BARRIER_COUNT, line, "%s gives a barrier %u arrivals: 1 to %u are legal",
                    smla_thread_name(thread), arrivals, ARRIVALS_LIMIT);
@@ -68,43 +70,44 @@ void smla_mbarriers_fence(smla_thread *thread) {
   }
 }
 
-void smla_mbarrier_init_fence(int line) {
-  smla_mbarriers_fence(smla_step(line));
-}
+void smla_mbarrier_init_fence(smla_place line) { smla_mbarriers_fence(smla_step(line)); }
 
 /* Ends the phase if nothing is missing. */
-static void complete_if_done(smla_block *block, smla_mbarrier *barrier, int line) {
+static void complete_if_done(smla_block *block, smla_mbarrier *barrier, smla_place line) {
   if (barrier->pending != 0 || barrier->bytes > 0) return;
   if (barrier->bytes < 0)
     smla_fault_end(block->cluster, SMLA_FAULT_BARRIER_COUNT, line,
-                   "phase %d of the barrier at shared offset %u of block %llu has all its arrivals, but %lld bytes more than it expected",
+                   "phase %d of the barrier at shared offset %u of block %llu has all its arrivals, but %lld bytes "
+                   "more than it expected",
                    barrier->phase, barrier->offset, (unsigned long long)block->index, -(long long)barrier->bytes);
   barrier->phase++;
   barrier->pending = barrier->expected;
   smla_threads_wake(&barrier->waiters);
 }
 
-static void add_bytes(smla_block *block, smla_mbarrier *barrier, int64_t bytes, int line) {
+static void add_bytes(smla_block *block, smla_mbarrier *barrier, int64_t bytes, smla_place line) {
   barrier->bytes += bytes;
   if (barrier->bytes > BYTES_LIMIT || barrier->bytes < -BYTES_LIMIT)
     smla_fault_end(block->cluster, SMLA_FAULT_BARRIER_COUNT, line,
                    "the barrier at shared offset %u of block %llu has %lld bytes outstanding: the counter holds %lld",
-                   barrier->offset, (unsigned long long)block->index, (long long)barrier->bytes, (long long)BYTES_LIMIT);
+                   barrier->offset, (unsigned long long)block->index, (long long)barrier->bytes,
+                   (long long)BYTES_LIMIT);
 }
 
-static void arrive(smla_thread *thread, smla_block *block, smla_mbarrier *barrier, const char *what, int line) {
+static void arrive(smla_thread *thread, smla_block *block, smla_mbarrier *barrier, const char *what, smla_place line) {
   if (barrier->pending == 0)
-    smla_fault_end(block->cluster, SMLA_FAULT_BARRIER_COUNT, line,
-                   "%s of %s is one too many: phase %d of the barrier at shared offset %u of block %llu has had its %u arrivals "
-                   "and waits for %lld bytes",
-                   what, smla_thread_name(thread), barrier->phase, barrier->offset, (unsigned long long)block->index,
-                   barrier->expected, (long long)barrier->bytes);
+    smla_fault_end(
+        block->cluster, SMLA_FAULT_BARRIER_COUNT, line,
+        "%s of %s is one too many: phase %d of the barrier at shared offset %u of block %llu has had its %u arrivals "
+        "and waits for %lld bytes",
+        what, smla_thread_name(thread), barrier->phase, barrier->offset, (unsigned long long)block->index,
+        barrier->expected, (long long)barrier->bytes);
   barrier->pending--;
   block->cluster->polls = 0;
   complete_if_done(block, barrier, line);
 }
 
-void smla_mbarrier_arrive(unsigned address, unsigned expect_bytes, int line) {
+void smla_mbarrier_arrive(unsigned address, unsigned expect_bytes, smla_place line) {
   smla_thread *thread = smla_step(line);
   smla_block *block;
   const char *what = expect_bytes ? "mbarrier_arrive_expect" : "mbarrier_arrive";
@@ -114,7 +117,7 @@ void smla_mbarrier_arrive(unsigned address, unsigned expect_bytes, int line) {
   smla_thread_yield(thread, 0);
 }
 
-void smla_mbarrier_arrive_remote(unsigned address, unsigned rank, int line) {
+void smla_mbarrier_arrive_remote(unsigned address, unsigned rank, smla_place line) {
   smla_thread *thread = smla_step(line);
   const uint32_t remote = smla_shared_address_of_rank(address, rank, line);
   smla_block *block;
@@ -123,19 +126,19 @@ void smla_mbarrier_arrive_remote(unsigned address, unsigned rank, int line) {
   smla_thread_yield(thread, 0);
 }
 
-void smla_mbarrier_deliver(smla_block *block, smla_mbarrier *barrier, uint32_t bytes, int line) {
+void smla_mbarrier_deliver(smla_block *block, smla_mbarrier *barrier, uint32_t bytes, smla_place line) {
   add_bytes(block, barrier, -(int64_t)bytes, line);
   block->cluster->polls = 0;
   complete_if_done(block, barrier, line);
 }
 
-static void check_parity(smla_thread *thread, unsigned parity, const char *what, int line) {
+static void check_parity(smla_thread *thread, unsigned parity, const char *what, smla_place line) {
   if (parity > 1)
     smla_fault_end(thread->block->cluster, SMLA_FAULT_PARITY, line, "%s of %s has parity %u: 0 and 1 are legal", what,
                    smla_thread_name(thread), parity);
 }
 
-void smla_mbarrier_wait(unsigned address, unsigned parity, int line) {
+void smla_mbarrier_wait(unsigned address, unsigned parity, smla_place line) {
   smla_thread *thread = smla_step(line);
   smla_block *block;
   smla_mbarrier *barrier = barrier_at(thread, address, "mbarrier_wait", line, &block);
@@ -146,10 +149,11 @@ void smla_mbarrier_wait(unsigned address, unsigned parity, int line) {
   int32_t *observed = barrier->observed + thread->index;
   const int32_t meant = *observed == SMLA_NONE ? (parity ? -1 : 0) : *observed + 1;
   if (((uint32_t)meant & 1) != parity)
-    smla_fault_end(block->cluster, SMLA_FAULT_PARITY, line,
-                   "%s waits for parity %u of the barrier at shared offset %u: it has observed phase %d, so its next phase %d has "
-                   "parity %u; the wait would take the old phase for the new one",
-                   smla_thread_name(thread), parity, barrier->offset, *observed, meant, (unsigned)meant & 1);
+    smla_fault_end(
+        block->cluster, SMLA_FAULT_PARITY, line,
+        "%s waits for parity %u of the barrier at shared offset %u: it has observed phase %d, so its next phase %d has "
+        "parity %u; the wait would take the old phase for the new one",
+        smla_thread_name(thread), parity, barrier->offset, *observed, meant, (unsigned)meant & 1);
   thread->spins = 0;
   if (barrier->phase - 1 < meant) {
     thread->wait_phase = meant;
@@ -158,15 +162,16 @@ void smla_mbarrier_wait(unsigned address, unsigned parity, int line) {
     smla_thread_wait(thread, SMLA_WAITS_MBARRIER, "mbarrier_wait", barrier->offset, line);
   }
   if (barrier->phase - 1 > meant)
-    smla_fault_end(block->cluster, SMLA_FAULT_PARITY, line,
-                   "%s waits for phase %d (parity %u) of the barrier at shared offset %u, which has gone on to phase %d: nothing "
-                   "kept it from lapping the wait",
-                   smla_thread_name(thread), meant, parity, barrier->offset, barrier->phase);
+    smla_fault_end(
+        block->cluster, SMLA_FAULT_PARITY, line,
+        "%s waits for phase %d (parity %u) of the barrier at shared offset %u, which has gone on to phase %d: nothing "
+        "kept it from lapping the wait",
+        smla_thread_name(thread), meant, parity, barrier->offset, barrier->phase);
   *observed = meant;
   if (barrier->unobserved) smla_copies_observe(block, barrier, meant);
 }
 
-int smla_mbarrier_test(unsigned address, unsigned parity, int line) {
+int smla_mbarrier_test(unsigned address, unsigned parity, smla_place line) {
   smla_thread *thread = smla_step(line);
   smla_block *block;
   const smla_mbarrier *barrier = barrier_at(thread, address, "mbarrier_test", line, &block);

@@ -3,8 +3,8 @@
 //   command: snapmla gen --variant 'mla_combine:latent=512,lanes=4' --target sm90a
 // Merges the pieces of a request: out = sum_i 2^(lse_i - m) out_i / sum_i 2^(lse_i - m), lse = ln 2 * (m + log2 of that sum).
 //
-// One block per row and request. Each of `lanes` groups of latent / 4 threads walks every lanes-th piece with a running
-// maximum, four channels a thread; the groups merge through shared memory. A request of one piece was written by the decode
+// One block per row and request. Each of `lanes` groups of latent / 4 threads walks every lanes-th piece, eight at a
+// time, with a running maximum, four channels a thread; the groups merge through shared memory. A request of one piece was written by the decode
 // kernel itself; one without tokens gets zeros and -inf, one with a bad length NaN.
 //
 // shared memory   lanes x latent floats: sums     lanes x {maximum, weight}
@@ -267,8 +267,7 @@ struct a_frag {
 DEVICE u64 wgmma_descriptor(u32 shared_address, u32 stride_bytes) {
   return ((u64)1 << 62) | ((u64)(stride_bytes >> 4) << 32) | ((u64)1 << 16) | (u64)((shared_address & 0x3ffffu) >> 4);
 }
-// The start never carries out of its field, so only the lower half moves.
-DEVICE u64 descriptor_advance(u64 d, u32 bytes) { return (d & 0xffffffff00000000ull) | (u32)((u32)d + (bytes >> 4)); }
+DEVICE u64 descriptor_advance(u64 d, u32 bytes) { return d + (bytes >> 4); }
 DEVICE void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 DEVICE void wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
 template <int Pending> DEVICE void wgmma_wait() {
@@ -356,7 +355,7 @@ DEVICE float2 unpack_bf16(u32 x) { return make_float2(float_of(x << 16), float_o
 
 /* One request: how it was cut. 16 bytes. */
 struct smla_request {
-  int tiles;      /* tiles of 64 tokens; 0 for an empty or a bad request */
+  int tokens;     /* its length, in tiles of 64 tokens; 0 for an empty or a bad request */
   int first_unit; /* the unit with its first tile; its pieces lie in consecutive units */
   int first_slot; /* of its partial results, when pieces > 1: piece i is in slot first_slot + i */
   int pieces;     /* 0: empty; 1: written straight to the output; -1: bad length, the output is NaN */
@@ -415,6 +414,7 @@ constexpr u32 latent = 512;
 constexpr u32 columns = 128;
 constexpr u32 lanes = 4;
 constexpr u32 group_rows = 64;
+constexpr i32 in_flight = 8;  // pieces whose loads a thread issues together
 
 struct Merged {
   float4 sum;
@@ -426,14 +426,41 @@ DEVICE float4 scaled_sum(float4 a, float wa, float4 b, float wb) {
                      fma_rn(a.w, wa, b.w * wb));
 }
 
-// Adds a piece (or a group's sum) of base-2 maximum `maximum` and weight `weight`; an empty one has maximum -inf.
+// Adds a sum of base-2 maximum `maximum` and weight `weight`; an empty one has maximum -inf, a NaN one weight NaN.
 DEVICE void merge(Merged &into, float4 sum, float maximum, float weight) {
   if (maximum == -infinity()) return;
   const float top = max_f32(into.maximum, maximum);
   const float keep = exp2_approx(into.maximum - top), add = exp2_approx(maximum - top);
   into.sum = scaled_sum(into.sum, keep, sum, add);
   into.weight = fma_rn(into.weight, keep, weight * add);
-  into.maximum = maximum == maximum ? top : maximum;  // a NaN piece makes a NaN row
+  into.maximum = top;
+}
+
+// The pieces first, first + lanes, …, `in_flight` of them: all loads first, then one maximum, then the sums.
+DEVICE void merge_pieces(const Params &p, smla_request request, u32 row, u32 column, i32 first, Merged &merged) {
+  float lse[in_flight];
+  float4 part[in_flight];
+  Merged batch = {make_float4(0.0f, 0.0f, 0.0f, 0.0f), -infinity(), 0.0f};
+#pragma unroll
+  for (i32 i = 0; i < in_flight; ++i) {
+    const i32 piece = first + i * lanes;
+    lse[i] = -infinity();
+    part[i] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+    if (piece >= request.pieces) continue;
+    const i64 at = ((i64)(request.first_slot + piece) * p.groups + row / group_rows) * group_rows + row % group_rows;
+    lse[i] = global_load(p.partial_lse + at);
+    part[i] = global_load((const float4 *)(p.partial_out + at * latent) + column);
+  }
+#pragma unroll
+  for (i32 i = 0; i < in_flight; ++i) batch.maximum = max_f32(batch.maximum, lse[i]);
+  if (batch.maximum == -infinity()) batch.maximum = 0.0f;  // every weight is then zero, or NaN
+#pragma unroll
+  for (i32 i = 0; i < in_flight; ++i) {
+    const float weight = exp2_approx(lse[i] - batch.maximum);
+    batch.sum = scaled_sum(batch.sum, 1.0f, part[i], weight);
+    batch.weight += weight;
+  }
+  merge(merged, batch.sum, batch.weight == 0.0f ? -infinity() : batch.maximum, batch.weight);
 }
 
 KERNEL(snapmla_mla_combine, 512) {
@@ -456,11 +483,7 @@ KERNEL(snapmla_mla_combine, 512) {
   }
 
   Merged merged = {make_float4(0.0f, 0.0f, 0.0f, 0.0f), -infinity(), 0.0f};
-  for (i32 piece = lane; piece < request.pieces; piece += lanes) {
-    const i64 at = ((i64)(request.first_slot + piece) * p.groups + row / group_rows) * group_rows + row % group_rows;
-    const float lse = global_load(p.partial_lse + at);
-    merge(merged, global_load((const float4 *)(p.partial_out + at * latent) + column), lse, 1.0f);
-  }
+  for (i32 first = lane; first < request.pieces; first += lanes * in_flight) merge_pieces(p, request, row, column, first, merged);
 
   smem<float4> sums = shared_at<float4>(0);
   smem<float2> scales = shared_at<float2>(lanes * latent * 4);

@@ -15,8 +15,7 @@
 //   kv           163840    fetch_pages       score, accumulate
 //   p            16384     score             accumulate
 //   raw_scale    1024      fetch_pages       prepare_scales
-//   scale        1024      prepare_scales    score
-//   log_scale    1024      prepare_scales    score
+//   scale        2048      prepare_scales    score
 //   inv_scale    1024      prepare_scales    score
 //   rescale      1024      score             accumulate
 //   inv_sum      256       score             accumulate
@@ -292,8 +291,7 @@ struct a_frag {
 DEVICE u64 wgmma_descriptor(u32 shared_address, u32 stride_bytes) {
   return ((u64)1 << 62) | ((u64)(stride_bytes >> 4) << 32) | ((u64)1 << 16) | (u64)((shared_address & 0x3ffffu) >> 4);
 }
-// The start never carries out of its field, so only the lower half moves.
-DEVICE u64 descriptor_advance(u64 d, u32 bytes) { return (d & 0xffffffff00000000ull) | (u32)((u32)d + (bytes >> 4)); }
+DEVICE u64 descriptor_advance(u64 d, u32 bytes) { return d + (bytes >> 4); }
 DEVICE void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 DEVICE void wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
 template <int Pending> DEVICE void wgmma_wait() {
@@ -303,40 +301,8 @@ template <int Pending> DEVICE void wgmma_wait() {
 template <int Pending> DEVICE void wgmma_wait(frag<32> &d) {
   asm volatile("wgmma.wait_group.sync.aligned %32;" : "+f"(d.r[0]), "+f"(d.r[1]), "+f"(d.r[2]), "+f"(d.r[3]), "+f"(d.r[4]), "+f"(d.r[5]), "+f"(d.r[6]), "+f"(d.r[7]), "+f"(d.r[8]), "+f"(d.r[9]), "+f"(d.r[10]), "+f"(d.r[11]), "+f"(d.r[12]), "+f"(d.r[13]), "+f"(d.r[14]), "+f"(d.r[15]), "+f"(d.r[16]), "+f"(d.r[17]), "+f"(d.r[18]), "+f"(d.r[19]), "+f"(d.r[20]), "+f"(d.r[21]), "+f"(d.r[22]), "+f"(d.r[23]), "+f"(d.r[24]), "+f"(d.r[25]), "+f"(d.r[26]), "+f"(d.r[27]), "+f"(d.r[28]), "+f"(d.r[29]), "+f"(d.r[30]), "+f"(d.r[31]) : "n"(Pending) : "memory");
 }
-template <int Pending> DEVICE void wgmma_wait(frag<32> &d, frag<32> &also) {
-  wgmma_wait<Pending>(d);
-  asm volatile("" : "+f"(also.r[0]) :: "memory");
-  asm volatile("" : "+f"(also.r[1]) :: "memory");
-  asm volatile("" : "+f"(also.r[2]) :: "memory");
-  asm volatile("" : "+f"(also.r[3]) :: "memory");
-  asm volatile("" : "+f"(also.r[4]) :: "memory");
-  asm volatile("" : "+f"(also.r[5]) :: "memory");
-  asm volatile("" : "+f"(also.r[6]) :: "memory");
-  asm volatile("" : "+f"(also.r[7]) :: "memory");
-  asm volatile("" : "+f"(also.r[8]) :: "memory");
-  asm volatile("" : "+f"(also.r[9]) :: "memory");
-  asm volatile("" : "+f"(also.r[10]) :: "memory");
-  asm volatile("" : "+f"(also.r[11]) :: "memory");
-  asm volatile("" : "+f"(also.r[12]) :: "memory");
-  asm volatile("" : "+f"(also.r[13]) :: "memory");
-  asm volatile("" : "+f"(also.r[14]) :: "memory");
-  asm volatile("" : "+f"(also.r[15]) :: "memory");
-  asm volatile("" : "+f"(also.r[16]) :: "memory");
-  asm volatile("" : "+f"(also.r[17]) :: "memory");
-  asm volatile("" : "+f"(also.r[18]) :: "memory");
-  asm volatile("" : "+f"(also.r[19]) :: "memory");
-  asm volatile("" : "+f"(also.r[20]) :: "memory");
-  asm volatile("" : "+f"(also.r[21]) :: "memory");
-  asm volatile("" : "+f"(also.r[22]) :: "memory");
-  asm volatile("" : "+f"(also.r[23]) :: "memory");
-  asm volatile("" : "+f"(also.r[24]) :: "memory");
-  asm volatile("" : "+f"(also.r[25]) :: "memory");
-  asm volatile("" : "+f"(also.r[26]) :: "memory");
-  asm volatile("" : "+f"(also.r[27]) :: "memory");
-  asm volatile("" : "+f"(also.r[28]) :: "memory");
-  asm volatile("" : "+f"(also.r[29]) :: "memory");
-  asm volatile("" : "+f"(also.r[30]) :: "memory");
-  asm volatile("" : "+f"(also.r[31]) :: "memory");
+template <int Pending> DEVICE void wgmma_wait(frag<32> &d, frag<32> &e) {
+  asm volatile("wgmma.wait_group.sync.aligned %64;" : "+f"(d.r[0]), "+f"(d.r[1]), "+f"(d.r[2]), "+f"(d.r[3]), "+f"(d.r[4]), "+f"(d.r[5]), "+f"(d.r[6]), "+f"(d.r[7]), "+f"(d.r[8]), "+f"(d.r[9]), "+f"(d.r[10]), "+f"(d.r[11]), "+f"(d.r[12]), "+f"(d.r[13]), "+f"(d.r[14]), "+f"(d.r[15]), "+f"(d.r[16]), "+f"(d.r[17]), "+f"(d.r[18]), "+f"(d.r[19]), "+f"(d.r[20]), "+f"(d.r[21]), "+f"(d.r[22]), "+f"(d.r[23]), "+f"(d.r[24]), "+f"(d.r[25]), "+f"(d.r[26]), "+f"(d.r[27]), "+f"(d.r[28]), "+f"(d.r[29]), "+f"(d.r[30]), "+f"(d.r[31]), "+f"(e.r[0]), "+f"(e.r[1]), "+f"(e.r[2]), "+f"(e.r[3]), "+f"(e.r[4]), "+f"(e.r[5]), "+f"(e.r[6]), "+f"(e.r[7]), "+f"(e.r[8]), "+f"(e.r[9]), "+f"(e.r[10]), "+f"(e.r[11]), "+f"(e.r[12]), "+f"(e.r[13]), "+f"(e.r[14]), "+f"(e.r[15]), "+f"(e.r[16]), "+f"(e.r[17]), "+f"(e.r[18]), "+f"(e.r[19]), "+f"(e.r[20]), "+f"(e.r[21]), "+f"(e.r[22]), "+f"(e.r[23]), "+f"(e.r[24]), "+f"(e.r[25]), "+f"(e.r[26]), "+f"(e.r[27]), "+f"(e.r[28]), "+f"(e.r[29]), "+f"(e.r[30]), "+f"(e.r[31]) : "n"(Pending) : "memory");
 }
 template <int N, bool Accumulate> DEVICE void wgmma_e4m3(frag<32> &d, u64 a, u64 b) {
   static_assert(N == 64, "N and the accumulator differ");
@@ -444,7 +410,7 @@ DEVICE float2 unpack_bf16(u32 x) { return make_float2(float_of(x << 16), float_o
 
 /* One request: how it was cut. 16 bytes. */
 struct smla_request {
-  int tiles;      /* tiles of 64 tokens; 0 for an empty or a bad request */
+  int tokens;     /* its length, in tiles of 64 tokens; 0 for an empty or a bad request */
   int first_unit; /* the unit with its first tile; its pieces lie in consecutive units */
   int first_slot; /* of its partial results, when pieces > 1: piece i is in slot first_slot + i */
   int pieces;     /* 0: empty; 1: written straight to the output; -1: bad length, the output is NaN */
@@ -491,7 +457,6 @@ struct mla_decode_params {
   long long num_pages;
   const int *block_table; /* [batch, block_table_stride] */
   long long block_table_stride;
-  const int *seqlens; /* [batch] */
   const struct smla_request *requests;
   const struct smla_unit *units;
   const unsigned char *q_image; /* as query_quant writes it */
@@ -528,7 +493,6 @@ constexpr u32 kv_at = 40960;
 constexpr u32 p_at = 204800;
 constexpr u32 raw_scale_at = 221184;
 constexpr u32 scale_at = 222208;
-constexpr u32 log_scale_at = 223232;
 constexpr u32 inv_scale_at = 224256;
 constexpr u32 rescale_at = 225280;
 constexpr u32 inv_sum_at = 226304;
@@ -578,7 +542,7 @@ struct Place {
 struct Work {
   i32 request;
   i32 first_tile, end_tile;
-  i32 tokens;  // the request's length
+  i32 tokens;  // the request's length, as the schedule saw it
 };
 
 // The unit's first request, or one past its last: the start of a walk with next_work.
@@ -593,11 +557,10 @@ DEVICE bool next_work(const Params &p, Place at, i32 &request, Work &w) {
   const smla_unit unit = global_load(p.units + at.unit);
   while (request <= unit.last_request) {
     w.request = request++;
-    const i32 tiles = global_load(&p.requests[w.request].tiles);
-    if (tiles == 0) continue;
+    w.tokens = global_load(&p.requests[w.request].tokens);
+    if (w.tokens == 0) continue;
     w.first_tile = w.request == unit.first_request ? unit.first_tile : 0;
-    w.end_tile = w.request == unit.last_request ? unit.end_tile : tiles;
-    w.tokens = global_load(p.seqlens + w.request);
+    w.end_tile = w.request == unit.last_request ? unit.end_tile : (w.tokens + tile_tokens - 1) / tile_tokens;
     return true;
   }
   return false;
@@ -622,10 +585,12 @@ struct Ring {
 };
 // The producers: bulk copies of page images into the ring, and of the query image.
 
-// The page of a tile, -1 for a number outside the cache (which is said in the status word) and past the end.
+// The page of a tile, -1 for a number outside the cache (which is said in the status word) and past the end. A table shorter
+// than the schedule was told has no page for the tile either.
 DEVICE i32 page_of(const Params &p, const Work &w, i32 tile) {
   if (tile >= w.end_tile) return -1;
-  const i32 page = global_load(p.block_table + w.request * p.block_table_stride + tile / images_per_page);
+  const i32 entry = tile / images_per_page;
+  const i32 page = entry < p.block_table_stride ? global_load(p.block_table + w.request * p.block_table_stride + entry) : -1;
   if (page >= 0 && page < p.num_pages) return page;
   global_atomic_or(p.status, status_bad_page);
   return -1;
@@ -697,8 +662,7 @@ DEVICE void prepare_scales(const Params &p, Place at) {
         float scale = shared_at<float>(raw_scale_at + at_stage).load(token);
         if (token >= valid) scale = 1.0f;
         if (bad) scale = not_a_number();
-        shared_at<float>(scale_at + at_stage).store(token, scale);
-        shared_at<float>(log_scale_at + at_stage).store(token, log2_approx(scale));
+        shared_at<float2>(scale_at + 2 * at_stage).store(token, make_float2(scale, log2_approx(scale)));
         shared_at<float>(inv_scale_at + at_stage).store(token, 1.0f / scale);
       }
       if (valid < tile_tokens) {
@@ -721,11 +685,12 @@ DEVICE void prepare_scales(const Params &p, Place at) {
 // P = e4m3(2^(y - reference + 8)), at most 448. The reference is a whole number per row, so that rescaling by it is exact and a
 // probability rounds alike whatever the reference is. It follows the tiles' largest y with hysteresis: raised when a tile
 // exceeds it by 0.8 (2^8.8 = 448), lowered when a tile stays 2^10 below, so that what follows an attention sink is not
-// flushed; never further than 2^60 below its peak, so that nothing overflows.
+// flushed; never further than 2^56 below its peak: 448 * 2^40 (an inverse scale) * 2^20 tokens * 2^56
+// is still a float.
 constexpr float p_base = 8.0f;
 constexpr float raise_above = 0.8f;
 constexpr float lower_below = 10.0f;
-constexpr float deepest = 60.0f;
+constexpr float deepest = 56.0f;
 constexpr float no_reference = -1e30f;
 
 struct Row {
@@ -759,15 +724,14 @@ DEVICE float row_max(float x) {
 
 // acc -> y, in place. Column 8j + 2q of the tile is register 4j of the thread.
 DEVICE void scale_scores(frag<32> &s, const Row (&row)[2], u32 stage, u32 pair) {
-  const smem<float2> scale = shared_at<float2>(scale_at + stage * scale_bytes) + pair;
-  const smem<float2> log_scale = shared_at<float2>(log_scale_at + stage * scale_bytes) + pair;
+  const smem<float4> scale = shared_at<float4>(scale_at + stage * 2 * scale_bytes) + pair;
 #pragma unroll
   for (i32 j = 0; j < 8; ++j) {
-    const float2 a = scale.load(4 * j), l = log_scale.load(4 * j);
+    const float4 t = scale.load(4 * j);  // two tokens, each {scale, log2 of it}
 #pragma unroll
     for (i32 r = 0; r < 2; ++r) {
-      s[4 * j + 2 * r] = fma_rn(s[4 * j + 2 * r] * a.x, row[r].factor, l.x);
-      s[4 * j + 2 * r + 1] = fma_rn(s[4 * j + 2 * r + 1] * a.y, row[r].factor, l.y);
+      s[4 * j + 2 * r] = fma_rn(s[4 * j + 2 * r] * t.x, row[r].factor, t.y);
+      s[4 * j + 2 * r + 1] = fma_rn(s[4 * j + 2 * r + 1] * t.z, row[r].factor, t.w);
     }
   }
 }
@@ -785,26 +749,36 @@ DEVICE void mask_scores(frag<32> &s, const i32 (&valid)[2], u32 pair) {
   }
 }
 
-// 16 tokens of P, i-th quarter: y -> P, stored as bytes 4q .. 4q + 3 of the 16-byte chunk: tokens 2q, 2q + 1, 2q + 8, 2q + 9,
-// the order in which accumulate reads V^T.
-DEVICE void store_probabilities(frag<32> &s, Row (&row)[2], smem<float2> inverse, i32 i, smem<u32> p_row, u32 chunk) {
-  const float2 a = inverse.load(8 * i), b = inverse.load(8 * i + 4);
+// The i-th quarter of a tile's y, 16 tokens of two rows, to P before rounding: [row][token 2q, 2q + 1, 2q + 8, 2q + 9].
+DEVICE void exponentials(float (&probability)[8], const frag<32> &s, const Row (&row)[2], i32 i) {
 #pragma unroll
   for (i32 r = 0; r < 2; ++r) {
     const float shift = p_base - row[r].reference;
-    const float p0 = exp2_approx(s[8 * i + 2 * r] + shift), p1 = exp2_approx(s[8 * i + 2 * r + 1] + shift);
-    const float p2 = exp2_approx(s[8 * i + 4 + 2 * r] + shift), p3 = exp2_approx(s[8 * i + 5 + 2 * r] + shift);
-    const u32 packed = pack_e4m3(p0, p1, p2, p3);
+    probability[4 * r] = exp2_approx(s[8 * i + 2 * r] + shift);
+    probability[4 * r + 1] = exp2_approx(s[8 * i + 2 * r + 1] + shift);
+    probability[4 * r + 2] = exp2_approx(s[8 * i + 4 + 2 * r] + shift);
+    probability[4 * r + 3] = exp2_approx(s[8 * i + 5 + 2 * r] + shift);
+  }
+}
+
+// Rounds them, stores them as bytes 4q .. 4q + 3 of the quarter's 16-byte chunk (the order in which accumulate reads V^T), and
+// adds them to the rows' sums.
+DEVICE void store_probabilities(const float (&probability)[8], Row (&row)[2], smem<float2> inverse, i32 i, smem<u32> p_row,
+                                u32 chunk) {
+  const float2 a = inverse.load(8 * i), b = inverse.load(8 * i + 4);
+  const float weight[4] = {a.x, a.y, b.x, b.y};
+#pragma unroll
+  for (i32 r = 0; r < 2; ++r) {
+    const float *p = probability + 4 * r;
+    const u32 packed = pack_e4m3(p[0], p[1], p[2], p[3]);
     p_row.store(chunk * 4 + r * 256, packed);
     const float2 low = unpack_e4m3x2((u16)packed), high = unpack_e4m3x2((u16)(packed >> 16));
-    row[r].exact = fma_rn(p0, a.x, row[r].exact);
-    row[r].rounded = fma_rn(low.x, a.x, row[r].rounded);
-    row[r].exact = fma_rn(p1, a.y, row[r].exact);
-    row[r].rounded = fma_rn(low.y, a.y, row[r].rounded);
-    row[r].exact = fma_rn(p2, b.x, row[r].exact);
-    row[r].rounded = fma_rn(high.x, b.x, row[r].rounded);
-    row[r].exact = fma_rn(p3, b.y, row[r].exact);
-    row[r].rounded = fma_rn(high.y, b.y, row[r].rounded);
+    const float rounded[4] = {low.x, low.y, high.x, high.y};
+#pragma unroll
+    for (i32 k = 0; k < 4; ++k) {
+      row[r].exact = fma_rn(p[k], weight[k], row[r].exact);
+      row[r].rounded = fma_rn(rounded[k], weight[k], row[r].rounded);
+    }
   }
 }
 // The score role: one warpgroup, 64 rows. Thread (warp w, g = lane / 4, q = lane % 4) holds rows 16w + g and 16w + g + 8,
@@ -861,11 +835,11 @@ DEVICE void finish_scores(frag<32> &s, frag<32> &first_part) {
   for (i32 i = 0; i < 32; ++i) s[i] += first_part[i];
 }
 
-// Made anew for each tile: its many advances would otherwise be kept in registers across tiles.
-DEVICE u64 query_descriptor() { return wgmma_descriptor(pin(shared_at<u8>(query_at).address()), 1024); }
-DEVICE u64 key_descriptor(u32 stage) {
-  return wgmma_descriptor(shared_at<u8>(kv_at + stage * tile_bytes).address(), 1024);
-}
+// From a shuffled address, made anew for each tile: the compiler then knows that the warp agrees and computes the advances in
+// uniform registers, and does not keep them in vector registers across tiles.
+DEVICE u64 operand_descriptor(u32 address) { return wgmma_descriptor(shuffle(pin(address), 0), 1024); }
+DEVICE u64 query_descriptor() { return operand_descriptor(shared_at<u8>(query_at).address()); }
+DEVICE u64 key_descriptor(u32 stage) { return operand_descriptor(shared_at<u8>(kv_at + stage * tile_bytes).address()); }
 
 DEVICE void wait_for_keys(Ring ring) {
   mbarrier_wait(kv_full(ring.stage), ring.parity);
@@ -884,7 +858,8 @@ DEVICE i32 visible_tokens(const Params &p, const Work &w, u32 r) {
   return w.tokens - p.q_len + 1 + (token < p.q_len ? token : p.q_len - 1);
 }
 
-// Turns the finished scores `s` of a tile into P; with Next, issues the first part of the next tile's into `next` meanwhile.
+// Turns the finished scores `s` of a tile into P; with Next, issues the next tile's meanwhile: the first part into `next`, the
+// second into `s` as soon as its last exponential is taken.
 template <bool Next>
 DEVICE void softmax(const Params &p, Place at, ScoreState &state, const Work &w, frag<32> &s, frag<32> &next, u64 q,
                     u64 next_k, i32 tile) {
@@ -927,11 +902,14 @@ DEVICE void softmax(const Params &p, Place at, ScoreState &state, const Work &w,
   const smem<float2> inverse = shared_at<float2>(inv_scale_at + stage * scale_bytes) + pair;
 #pragma unroll
   for (i32 i = 0; i < 4; ++i) {
+    float probability[8];
+    exponentials(probability, s, state.row, i);
     if constexpr (Next) {
       if (i == 1) score_first_part<2>(next, q, next_k);
       if (i == 2) score_first_part<3>(next, q, next_k);
+      if (i == 3) score_second_part(s, q, next_k);  // s is empty now
     }
-    store_probabilities(s, state.row, inverse, i, p_row, (buffer % 2 * 4 + i) ^ g);
+    store_probabilities(probability, state.row, inverse, i, p_row, (buffer % 2 * 4 + i) ^ g);
   }
   fence_async_proxy();  // wgmma reads P
   warp_sync();
@@ -950,7 +928,6 @@ DEVICE void score_tile(const Params &p, Place at, ScoreState &state, const Work 
     wait_for_keys(ahead);
     const u64 q = query_descriptor(), k = key_descriptor(ahead.stage);
     softmax<true>(p, at, state, w, s, next, q, k, tile);
-    score_second_part(s, q, k);
     finish_scores(s, next);
   } else {
     warp_sync();
@@ -973,7 +950,7 @@ DEVICE void finish_row(const Params &p, Place at, const Work &w, i32 slot, Row r
   row.rounded += shuffle_xor(row.rounded, 1);
   row.rounded += shuffle_xor(row.rounded, 2);
   if ((lane_index() & 3) != 0) return;
-  shared_at<float>(inv_sum_at).store(r, row.exact == 0.0f ? 0.0f : 1.0f / row.rounded);
+  shared_at<float>(inv_sum_at).store(r, row.exact == 0.0f ? 0.0f : reciprocal_approx(row.rounded));
   const float lse = row.exact == 0.0f ? -infinity() : row.reference - p_base + log2_approx(row.exact);
   const u32 whole_row = at.group * rows + r;
   if (slot >= 0)
@@ -1045,16 +1022,19 @@ DEVICE void rescale_output(float (&o)[32], smem<float2> beta) {
   }
 }
 
-// Two adjacent channels of one row.
-DEVICE void store_channels(const Params &p, Place at, const Work &w, i32 slot, u32 r, u32 channel, float a,
-                           float b) {
+// This thread's channels of one row: 2g, 2g + 1 of each m-tile, scaled. `even` is o[m][..] of channel 2g, `odd` of 2g + 1.
+DEVICE void store_row(const Params &p, Place at, const Work &w, i32 slot, u32 r, u32 first_channel,
+                      const float (&even)[m_tiles], const float (&odd)[m_tiles], float scale) {
   const u32 whole_row = at.group * rows + r;
   if (whole_row >= (u32)(p.heads * p.q_len)) return;
   if (slot >= 0) {
-    const i64 row = ((i64)slot * p.groups + at.group) * rows + r;
-    global_store((float2 *)(p.partial_out + row * latent + channel), make_float2(a, b));
+    float *target = p.partial_out + (((i64)slot * p.groups + at.group) * rows + r) * latent + first_channel;
+#pragma unroll
+    for (i32 m = 0; m < m_tiles; ++m) global_store((float2 *)(target + 64 * m), make_float2(even[m] * scale, odd[m] * scale));
   } else {
-    global_store((u32 *)(output_row(p, w.request, whole_row).out + channel), pack_bf16(a, b));
+    u16 *target = output_row(p, w.request, whole_row).out + first_channel;
+#pragma unroll
+    for (i32 m = 0; m < m_tiles; ++m) global_store((u32 *)(target + 64 * m), pack_bf16(even[m] * scale, odd[m] * scale));
   }
 }
 
@@ -1065,12 +1045,15 @@ DEVICE void store_output(const Params &p, Place at, const Work &w, const float (
 #pragma unroll
   for (i32 j = 0; j < 8; ++j) {
     const float2 scale = inverse.load(4 * j);
-    const u32 r = 8 * j + 2 * pair;
 #pragma unroll
-    for (i32 m = 0; m < m_tiles; ++m) {
-      const u32 channel = first_channel + 64 * m;
-      store_channels(p, at, w, slot, r, channel, o[m][4 * j] * scale.x, o[m][4 * j + 2] * scale.x);
-      store_channels(p, at, w, slot, r + 1, channel, o[m][4 * j + 1] * scale.y, o[m][4 * j + 3] * scale.y);
+    for (i32 k = 0; k < 2; ++k) {
+      float even[m_tiles], odd[m_tiles];
+#pragma unroll
+      for (i32 m = 0; m < m_tiles; ++m) {
+        even[m] = o[m][4 * j + k];
+        odd[m] = o[m][4 * j + 2 + k];
+      }
+      store_row(p, at, w, slot, 8 * j + 2 * pair + k, first_channel, even, odd, k ? scale.y : scale.x);
     }
   }
 }

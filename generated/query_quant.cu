@@ -265,8 +265,7 @@ struct a_frag {
 DEVICE u64 wgmma_descriptor(u32 shared_address, u32 stride_bytes) {
   return ((u64)1 << 62) | ((u64)(stride_bytes >> 4) << 32) | ((u64)1 << 16) | (u64)((shared_address & 0x3ffffu) >> 4);
 }
-// The start never carries out of its field, so only the lower half moves.
-DEVICE u64 descriptor_advance(u64 d, u32 bytes) { return (d & 0xffffffff00000000ull) | (u32)((u32)d + (bytes >> 4)); }
+DEVICE u64 descriptor_advance(u64 d, u32 bytes) { return d + (bytes >> 4); }
 DEVICE void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 DEVICE void wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
 template <int Pending> DEVICE void wgmma_wait() {

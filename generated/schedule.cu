@@ -1,13 +1,15 @@
 // Generated from templates/schedule/schedule.cu.tmpl: do not edit.
 //   variant: schedule:block=256
 //   command: snapmla gen --variant 'schedule:block=256' --target sm90a
-// Cuts a decode step: writes for each request its tiles and where its partial results go, and for each unit its share.
+// Cuts a decode step: writes for each request its length and where its partial results go, and for each unit its share.
 //
 // The tiles of all requests form one sequence of `total` tiles. `busy` = min(units, total / min_share) units work; unit u
 // takes tiles [u * total / busy, (u + 1) * total / busy), so that shares differ by one tile at most. The unit of tile p is
-// ((p + 1) * busy - 1) / total; everything else follows from prefix sums.
+// ((p + 1) * busy - 1) / total; everything else follows from prefix sums and a search in them.
 //
-// One block. Each pass handles `threads` requests, carrying three running sums from pass to pass.
+// One block; a thread takes every 256th request, and then every 256th unit.
+//
+// shared memory   8 sums of the warps     4096 first tiles of the requests
 
 // The dialect on the GPU (docs/dialect.md): every Hopper primitive, each written once, as inline PTX.
 
@@ -267,8 +269,7 @@ struct a_frag {
 DEVICE u64 wgmma_descriptor(u32 shared_address, u32 stride_bytes) {
   return ((u64)1 << 62) | ((u64)(stride_bytes >> 4) << 32) | ((u64)1 << 16) | (u64)((shared_address & 0x3ffffu) >> 4);
 }
-// The start never carries out of its field, so only the lower half moves.
-DEVICE u64 descriptor_advance(u64 d, u32 bytes) { return (d & 0xffffffff00000000ull) | (u32)((u32)d + (bytes >> 4)); }
+DEVICE u64 descriptor_advance(u64 d, u32 bytes) { return d + (bytes >> 4); }
 DEVICE void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 DEVICE void wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
 template <int Pending> DEVICE void wgmma_wait() {
@@ -356,7 +357,7 @@ DEVICE float2 unpack_bf16(u32 x) { return make_float2(float_of(x << 16), float_o
 
 /* One request: how it was cut. 16 bytes. */
 struct smla_request {
-  int tiles;      /* tiles of 64 tokens; 0 for an empty or a bad request */
+  int tokens;     /* its length, in tiles of 64 tokens; 0 for an empty or a bad request */
   int first_unit; /* the unit with its first tile; its pieces lie in consecutive units */
   int first_slot; /* of its partial results, when pieces > 1: piece i is in slot first_slot + i */
   int pieces;     /* 0: empty; 1: written straight to the output; -1: bad length, the output is NaN */
@@ -387,9 +388,10 @@ struct schedule_params {
 #endif
 typedef schedule_params Params;
 
-constexpr u32 threads = 256;
+constexpr i32 threads = 256;
 constexpr u32 warps = 8;
 constexpr i32 tile_tokens = 64;
+constexpr u32 first_tiles_at = 128;
 constexpr u32 status_bad_length = 2;  // SNAPMLA_STATUS_BAD_LENGTH
 
 // Prefix sums over the block. Shared memory: the sums of the warps.
@@ -420,75 +422,82 @@ DEVICE i32 block_scan(i32 x, i32 &total) {
   return before + inclusive - x;
 }
 
-DEVICE i32 block_sum(i32 x) {
-  i32 total;
-  block_scan(x, total);
-  return total;
+// A request's length; -1 for one that is negative or too long, 0 past the last request.
+DEVICE i32 length_of(const Params &p, i32 request) {
+  if (request >= p.batch) return 0;
+  const i32 tokens = global_load(p.seqlens + request);
+  return tokens < 0 || tokens > p.max_tokens ? -1 : tokens;
 }
+DEVICE i32 tiles_of(i32 tokens) { return tokens < 0 ? 0 : (tokens + tile_tokens - 1) / tile_tokens; }
 
-struct Length {
-  i32 tiles;
-  bool bad;
+// How the sequence is shared out. 32 bits hold it: 4096 requests of 2^20 tokens are 2^26 tiles.
+struct Shares {
+  i32 total, busy;
+  // floor(unit * total / busy), without the product.
+  DEVICE i32 begin(i32 unit) const { return unit * (total / busy) + unit * (total % busy) / busy; }
+  DEVICE i32 unit_of(i32 tile) const { return (i32)((((i64)tile + 1) * busy - 1) / total); }
 };
-DEVICE Length length_of(const Params &p, i32 request) {
-  if (request >= p.batch) return {0, false};
-  i32 tokens = global_load(p.seqlens + request);
-  if (tokens < 0 || tokens > p.max_tokens) return {0, true};
-  return {(tokens + tile_tokens - 1) / tile_tokens, false};
-}
 
-// The unit that owns tile `tile` of the whole sequence.
-DEVICE i32 unit_of(i64 tile, i64 busy, i64 total) { return (i32)(((tile + 1) * busy - 1) / total); }
+// The request that tile `tile` of the sequence belongs to: the last one that begins at or before it (the ones before that begin at the
+// same tile are empty).
+DEVICE i32 owner_of(i32 tile, i32 batch) {
+  const smem<i32> first_tile = shared_at<i32>(first_tiles_at);
+  i32 low = 0, high = batch - 1;
+  while (low < high) {
+    const i32 middle = (low + high + 1) / 2;
+    if (first_tile.load(middle) <= tile)
+      low = middle;
+    else
+      high = middle - 1;
+  }
+  return low;
+}
 
 KERNEL(snapmla_schedule, threads) {
   grid_dependency_wait();
   grid_dependency_launch();
   const i32 t = (i32)thread_index();
+  const smem<i32> first_tile = shared_at<i32>(first_tiles_at);
   if (t == 0) global_store(p.status, 0u);
   block_sync();
 
-  i64 total = 0;
-  for (i32 base = 0; base < p.batch; base += threads) total += block_sum(length_of(p, base + t).tiles);
-  i64 busy = total / p.min_share;
-  if (busy > p.unit_count) busy = p.unit_count;
-  if (busy < 1) busy = 1;
-
-  for (i32 u = t; u < p.unit_count; u += threads) {
-    smla_unit idle = {0, 0, -1, 0};
-    if (u >= busy || total == 0) global_store(p.units + u, idle);
+  Shares shares = {0, 0};
+  for (i32 base = 0; base < p.batch; base += threads) {
+    const i32 tokens = length_of(p, base + t);
+    if (tokens < 0) global_atomic_or(p.status, status_bad_length);
+    i32 tiles;
+    const i32 begin = shares.total + block_scan(tiles_of(tokens), tiles);
+    if (base + t < p.batch) first_tile.store(base + t, begin);
+    shares.total += tiles;
   }
+  const i32 most = shares.total / p.min_share;
+  shares.busy = most < 1 ? 1 : most < p.unit_count ? most : p.unit_count;
+  block_sync();
 
-  i64 tiles_before = 0;
   i32 slots_before = 0;
   for (i32 base = 0; base < p.batch; base += threads) {
-    const i32 request = base + t;
-    const Length length = length_of(p, request);
-    if (length.bad) global_atomic_or(p.status, status_bad_length);
-    i32 pass_tiles, pass_slots;
-    const i64 begin = tiles_before + block_scan(length.tiles, pass_tiles);
-    const i64 end = begin + length.tiles;
-    smla_request record = {length.tiles, 0, 0, length.bad ? -1 : 0};
-    if (length.tiles > 0) {
-      record.first_unit = unit_of(begin, busy, total);
-      record.pieces = unit_of(end - 1, busy, total) - record.first_unit + 1;
+    const i32 tokens = length_of(p, base + t), tiles = tiles_of(tokens);
+    smla_request record = {tokens < 0 ? 0 : tokens, 0, 0, tokens < 0 ? -1 : 0};
+    if (tiles > 0) {
+      const i32 begin = first_tile.load(base + t);
+      record.first_unit = shares.unit_of(begin);
+      record.pieces = shares.unit_of(begin + tiles - 1) - record.first_unit + 1;
     }
-    record.first_slot = slots_before + block_scan(record.pieces > 1 ? record.pieces : 0, pass_slots);
-    if (request < p.batch) global_store(p.requests + request, record);
-    // The owner of a share's first tile writes where it begins, the owner of its last tile where it ends.
-    for (i32 piece = 0; piece < record.pieces; ++piece) {
-      const i64 unit = record.first_unit + piece;
-      const i64 share_begin = unit * total / busy, share_end = (unit + 1) * total / busy;
-      i32 *fields = (i32 *)(p.units + unit);
-      if (share_begin >= begin) {
-        global_store(fields + 0, request);
-        global_store(fields + 1, (i32)(share_begin - begin));
-      }
-      if (share_end <= end) {
-        global_store(fields + 2, request);
-        global_store(fields + 3, (i32)(share_end - begin));
-      }
+    i32 slots;
+    record.first_slot = slots_before + block_scan(record.pieces > 1 ? record.pieces : 0, slots);
+    if (base + t < p.batch) global_store(p.requests + base + t, record);
+    slots_before += slots;
+  }
+
+  for (i32 u = t; u < p.unit_count; u += threads) {
+    smla_unit unit = {0, 0, -1, 0};
+    if (shares.total > 0 && u < shares.busy) {
+      const i32 first = shares.begin(u), last = shares.begin(u + 1) - 1;
+      unit.first_request = owner_of(first, p.batch);
+      unit.last_request = owner_of(last, p.batch);
+      unit.first_tile = first - first_tile.load(unit.first_request);
+      unit.end_tile = last + 1 - first_tile.load(unit.last_request);
     }
-    tiles_before += pass_tiles;
-    slots_before += pass_slots;
+    global_store(p.units + u, unit);
   }
 }

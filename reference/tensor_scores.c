@@ -125,40 +125,71 @@ static void add_group(group_rule rule, const double *query, const int16_t *query
   }
 }
 
-/* One token's score, with NaN and infinities among the operands, by the plain statement. */
-static double plain_score(int32_t latent_rank, int32_t channels, const double *query, const double *keys) {
-  uint8_t content[2][SMLA_E4M3_K];
-  uint16_t rope[2][SMLA_BF16_K];
-  float accumulator = 0;
-  for (int32_t c = 0; c < latent_rank; c += SMLA_E4M3_K) {
+/* The channels of a score in the order in which they are added: `first` to before `end` of each run, and what follows a run
+ * with `last` nonzero starts from zero again: lower half of the latent, RoPE | upper half. */
+typedef struct channel_run {
+  int32_t first, end;
+  int last;
+} channel_run;
+
+enum { RUNS = 3 };
+
+static void channel_runs(int32_t latent_rank, int32_t rope_dim, channel_run runs[RUNS]) {
+  runs[0] = (channel_run){0, latent_rank / 2, 0};
+  runs[1] = (channel_run){latent_rank, latent_rank + rope_dim, 1};
+  runs[2] = (channel_run){latent_rank / 2, latent_rank, 1};
+}
+
+/* One more group of one token, with NaN and infinities among the operands, by the plain statement. */
+static float plain_group(float accumulator, int is_content, const double *query, const double *keys) {
+  if (is_content) {
+    uint8_t content[2][SMLA_E4M3_K];
     for (int32_t k = 0; k < SMLA_E4M3_K; k++) {
-      content[0][k] = smla_e4m3_from_float((float)query[c + k]);
-      content[1][k] = smla_e4m3_from_float((float)keys[(c + k) * TOKENS]);
+      content[0][k] = smla_e4m3_from_float((float)query[k]);
+      content[1][k] = smla_e4m3_from_float((float)keys[k * TOKENS]);
     }
-    accumulator = smla_dot_e4m3(accumulator, content[0], content[1]);
+    return smla_dot_e4m3(accumulator, content[0], content[1]);
   }
-  for (int32_t c = latent_rank; c < channels; c += SMLA_BF16_K) {
-    for (int32_t k = 0; k < SMLA_BF16_K; k++) {
-      rope[0][k] = smla_bf16_from_float((float)query[c + k]);
-      rope[1][k] = smla_bf16_from_float((float)keys[(c + k) * TOKENS]);
-    }
-    accumulator = smla_dot_bf16(accumulator, rope[0], rope[1]);
+  uint16_t rope[2][SMLA_BF16_K];
+  for (int32_t k = 0; k < SMLA_BF16_K; k++) {
+    rope[0][k] = smla_bf16_from_float((float)query[k]);
+    rope[1][k] = smla_bf16_from_float((float)keys[k * TOKENS]);
   }
-  return accumulator;
+  return smla_dot_bf16(accumulator, rope[0], rope[1]);
+}
+
+static double plain_score(const channel_run runs[RUNS], int32_t latent_rank, const double *query, const double *keys) {
+  float total = 0, part = 0;
+  for (int i = 0; i < RUNS; i++) {
+    for (int32_t c = runs[i].first; c < runs[i].end; c += c < latent_rank ? SMLA_E4M3_K : SMLA_BF16_K)
+      part = plain_group(part, c < latent_rank, query + c, keys + (size_t)c * TOKENS);
+    if (!runs[i].last) continue;
+    total += part;
+    part = 0;
+  }
+  return total;
 }
 
 void smla_tensor_scores(int32_t latent_rank, int32_t rope_dim, const smla_tensor_operand *query,
                         const smla_tensor_operand *keys, double scores[SMLA_SCORE_TOKENS]) {
-  int32_t channels = latent_rank + rope_dim;
+  channel_run runs[RUNS];
+  channel_runs(latent_rank, rope_dim, runs);
   if (query->special || keys->special) {
-    for (int j = 0; j < TOKENS; j++) scores[j] = plain_score(latent_rank, channels, query->values, keys->values + j);
+    for (int j = 0; j < TOKENS; j++) scores[j] = plain_score(runs, latent_rank, query->values, keys->values + j);
     return;
   }
+  double part[TOKENS] = {0};
   for (int j = 0; j < TOKENS; j++) scores[j] = 0.0;
-  for (int32_t c = 0; c < channels;) {
-    group_rule rule = c < latent_rank ? E4M3 : BF16;
-    size_t row = (size_t)c * TOKENS;
-    add_group(rule, query->values + c, query->exponents + c, keys->values + row, keys->exponents + row, scores);
-    c += rule.k;
+  for (int i = 0; i < RUNS; i++) {
+    for (int32_t c = runs[i].first; c < runs[i].end;) {
+      group_rule rule = c < latent_rank ? E4M3 : BF16;
+      size_t row = (size_t)c * TOKENS;
+      add_group(rule, query->values + c, query->exponents + c, keys->values + row, keys->exponents + row, part);
+      c += rule.k;
+    }
+    for (int j = 0; j < TOKENS && runs[i].last; j++) {
+      scores[j] = (float)scores[j] + (float)part[j];
+      part[j] = 0.0;
+    }
   }
 }

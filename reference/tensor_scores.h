@@ -1,6 +1,7 @@
 /* The scores of a query row and a tile of 64 tokens as a kernel's tensor cores give them: the chain of smla_dot_e4m3 and
- * smla_dot_bf16 (tensor_dot.h) in the order of mla_decode's score.inc: from zero, the latent in steps of 32 channels, then
- * RoPE in steps of 16. Bit for bit that chain, but for all tokens at once. Pure, thread-safe. */
+ * smla_dot_bf16 (tensor_dot.h) in the order of mla_decode's score.inc: from zero, the lower half of the latent in steps of 32
+ * channels, then RoPE in steps of 16; from zero again, the upper half; their sum in fp32. Bit for bit those chains, but for
+ * all tokens at once. Pure, thread-safe. */
 #ifndef SMLA_REFERENCE_TENSOR_SCORES_H
 #define SMLA_REFERENCE_TENSOR_SCORES_H
 
@@ -20,7 +21,7 @@ typedef struct smla_tensor_operand {
 int smla_tensor_exponents(int32_t latent_rank, int32_t rope_dim, int32_t width, const double *values,
                           int16_t *exponents);
 
-/* latent_rank is a multiple of 32, rope_dim of 16. Some 1 KiB of stack. Every score is a float. */
+/* latent_rank is a multiple of 64, rope_dim of 16. Some 1 KiB of stack. Every score is a float. */
 void smla_tensor_scores(int32_t latent_rank, int32_t rope_dim, const smla_tensor_operand *query,
                         const smla_tensor_operand *keys, double scores[SMLA_SCORE_TOKENS]);
 

@@ -58,10 +58,10 @@ snapmla_status snapmla_plan_schedule(const snapmla_plan *plan, const snapmla_dec
   snapmla_status status = check_plan(plan, args);
   if (!status) status = smla_schedule_args_check(&plan->problem, args);
   if (!status) status = check_workspace(plan, args);
-  if (status || args->batch == 0) return status;
+  if (status) return status;
   const smla_workspace *w = &plan->workspace;
   int64_t most = plan->problem.max_context, page = plan->problem.page_tokens;
-  if (args->block_table_stride < most / page) most = args->block_table_stride * page;
+  if (args->block_table_stride <= (most - 1) / page) most = args->block_table_stride * page;
   const struct schedule_params params = {
       .seqlens = args->seqlens,
       .requests = (struct smla_request *)at(args, w->requests),
@@ -108,7 +108,6 @@ static snapmla_status attend(const snapmla_plan *plan, const snapmla_decode_args
       .num_pages = args->num_pages,
       .block_table = args->block_table,
       .block_table_stride = args->block_table_stride,
-      .seqlens = args->seqlens,
       .requests = (struct smla_request *)at(args, w->requests),
       .units = (struct smla_unit *)at(args, w->units),
       .q_image = (unsigned char *)at(args, w->q_image),

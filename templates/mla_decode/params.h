@@ -8,7 +8,6 @@ struct mla_decode_params {
   long long num_pages;
   const int *block_table; /* [batch, block_table_stride] */
   long long block_table_stride;
-  const int *seqlens; /* [batch] */
   const struct smla_request *requests;
   const struct smla_unit *units;
   const unsigned char *q_image; /* as query_quant writes it */

@@ -10,6 +10,16 @@ return {
   rules = {},
   derived = function(v)
     local warps = v.block // 32
-    return { threads = v.block, rows = v.block, tile_tokens = 64, warps = warps, smem_bytes = 4 * warps }
+    local max_requests = 4096 -- the largest max_batch of a problem
+    local first_tiles_at = 128 -- behind the sums of up to 32 warps
+    return {
+      threads = v.block,
+      rows = v.block,
+      tile_tokens = 64,
+      warps = warps,
+      max_requests = max_requests,
+      first_tiles_at = first_tiles_at,
+      smem_bytes = first_tiles_at + 4 * max_requests,
+    }
   end,
 }

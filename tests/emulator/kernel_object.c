@@ -45,7 +45,7 @@ kernel_object kernel_object_load(const char *name) {
   fprintf(file, "#line 1 \"%s.cc\"\n%s", name, kernel.text);
   assert_int_equal(fclose(file), 0);
   snprintf(command, sizeof command,
-           "c++ -std=c++17 -O2 -Wall -Wextra -Werror -ffreestanding -fno-exceptions -fno-rtti -fno-math-errno "
+           "c++ -std=c++17 -O2 -Wall -Wextra -Werror -ffreestanding -fno-exceptions -fno-rtti -fno-stack-protector "
            "-ffp-contract=off -fPIC -shared -nostdlib -Wl,--no-undefined -o %s %s",
            object_path, path);
   if (system(command) != 0) fail_msg("%s does not compile", name);

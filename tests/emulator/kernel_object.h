@@ -1,4 +1,5 @@
-/* Test kernels: texts in the dialect under tests/emulator/kernels/, compiled by the system's C++ compiler and loaded. */
+/* Test kernels: texts in the dialect under tests/emulator/kernels/, compiled by the system's C++ compiler and loaded.
+ * */
 #ifndef SMLA_TESTS_EMULATOR_KERNEL_OBJECT_H
 #define SMLA_TESTS_EMULATOR_KERNEL_OBJECT_H
 
@@ -42,8 +43,8 @@ typedef struct kernel_run {
 
 snapmla_status kernel_object_run(const kernel_object *kernel, kernel_run *run);
 
-/* Runs under every completion order and some seeds; each must succeed and leave the same bytes in `out`, which is filled
- * with `fill` before. */
+/* Runs under every completion order and some seeds; each must succeed and leave the same bytes in `out`, which is
+ * filled with `fill` before. */
 void kernel_object_run_all(const kernel_object *kernel, kernel_run *run, int fill);
 
 #endif

@@ -35,7 +35,8 @@ static uint32_t sum_of(size_t pages, size_t index) {
 }
 
 static kernel_run run_of(uint32_t which) {
-  return (kernel_run){.which = which, .count = PAGES, .in = in, .in_bytes = sizeof in, .out = out, .out_bytes = sizeof out};
+  return (kernel_run){
+      .which = which, .count = PAGES, .in = in, .in_bytes = sizeof in, .out = out, .out_bytes = sizeof out};
 }
 
 static void test_ring(void **state) {
@@ -72,6 +73,7 @@ static void test_cluster(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_ring), cmocka_unit_test(test_store), cmocka_unit_test(test_cluster)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_ring), cmocka_unit_test(test_store),
+                                     cmocka_unit_test(test_cluster)};
   return cmocka_run_group_tests(tests, setup, teardown);
 }

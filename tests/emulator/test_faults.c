@@ -8,46 +8,56 @@
 enum { BYTES = 65536 };
 static _Alignas(64) unsigned char in[BYTES], out[BYTES];
 
-/* Expected of the report: "line <of tag>: <kind>: ", `text`, and where `other` is not NULL "line <of other>". With
+/* Expected of the report: "<file>:<line of tag>: <kind>: ", `text`, and where `other` is not NULL "<file>:<line of other>". With
  * `either`, the report may open with one or the other: it depends on who comes first. */
 typedef struct planted {
   const char *tag, *kind, *text, *other;
   uint32_t cluster; /* also the grid; 0: one block */
   uint32_t threads; /* 0: the file's own number */
-  int either; /* of tag and other */
+  int either;       /* of tag and other */
 } planted;
 
-static void check(const kernel_object *kernel, uint32_t which, const planted *fault, uint32_t threads) {
+static void check(const kernel_object *kernel, const char *name, uint32_t which, const planted *fault,
+                  uint32_t threads) {
   for (int order = SNAPMLA_EMULATOR_EAGER; order <= SNAPMLA_EMULATOR_RANDOM; order++)
     for (uint64_t seed = 1; seed <= (order == SNAPMLA_EMULATOR_RANDOM ? 3 : 1); seed++) {
-      kernel_run run = {.order = (snapmla_emulator_order)order, .seed = seed, .host_threads = 1, .which = which, .in = in,
-                        .in_bytes = BYTES, .out = out, .out_bytes = BYTES, .threads = fault->threads ? fault->threads : threads, .cluster = fault->cluster};
+      kernel_run run = {.order = (snapmla_emulator_order)order,
+                        .seed = seed,
+                        .host_threads = 1,
+                        .which = which,
+                        .in = in,
+                        .in_bytes = BYTES,
+                        .out = out,
+                        .out_bytes = BYTES,
+                        .threads = fault->threads ? fault->threads : threads,
+                        .cluster = fault->cluster};
       char expected[160];
       run.grid[0] = fault->cluster;
       const snapmla_status status = kernel_object_run(kernel, &run);
       if (status != SNAPMLA_EMULATOR_FAULT) fail_msg("case %u (%s), order %d: no fault", which, fault->tag, order);
-      snprintf(expected, sizeof expected, "line %d: %s: ", kernel_object_line(kernel, fault->tag), fault->kind);
+      snprintf(expected, sizeof expected, "%s.cc:%d: %s: ", name, kernel_object_line(kernel, fault->tag), fault->kind);
       int found = strstr(run.report, expected) != NULL;
       if (!found && fault->either) {
-        snprintf(expected, sizeof expected, "line %d: %s: ", kernel_object_line(kernel, fault->other), fault->kind);
+        snprintf(expected, sizeof expected, "%s.cc:%d: %s: ", name, kernel_object_line(kernel, fault->other),
+                 fault->kind);
         found = strstr(run.report, expected) != NULL;
       }
-      if (!found) fail_msg("case %u (%s), order %d: expected '%s' in\n%s", which, fault->tag, order, expected, run.report);
+      if (!found)
+        fail_msg("case %u (%s), order %d: expected '%s' in\n%s", which, fault->tag, order, expected, run.report);
       if (!strstr(run.report, fault->text))
         fail_msg("case %u (%s), order %d: expected '%s' in\n%s", which, fault->tag, order, fault->text, run.report);
       if (fault->other && !fault->either) {
-        snprintf(expected, sizeof expected, "line %d", kernel_object_line(kernel, fault->other));
+        snprintf(expected, sizeof expected, "%s.cc:%d", name, kernel_object_line(kernel, fault->other));
         if (!strstr(run.report, expected))
           fail_msg("case %u (%s), order %d: expected '%s' in\n%s", which, fault->tag, order, expected, run.report);
       }
-      assert_non_null(strstr(snapmla_error_message(), "kernel test: line "));
+      assert_non_null(strstr(snapmla_error_message(), "kernel test: faults_"));
     }
 }
 
 static void check_all(const char *name, const planted *faults, uint32_t count, uint32_t threads) {
   kernel_object kernel = kernel_object_load(name);
-  for (uint32_t i = 0; i < count; i++)
-    check(&kernel, i, faults + i, threads);
+  for (uint32_t i = 0; i < count; i++) check(&kernel, name, i, faults + i, threads);
   kernel_object_unload(&kernel);
 }
 
@@ -56,18 +66,23 @@ static void check_all(const char *name, const planted *faults, uint32_t count, u
 static void test_memory(void **state) {
   (void)state;
   static const planted faults[] = {
-      [0] = {"uninitialised", "uninitialised read", "thread 5 (warp 0, lane 5) of block 0 reads 8 bytes at shared offset 512"},
-      [1] = {"load_bounds", "shared memory out of bounds", "thread 33 (warp 1, lane 1) of block 0 covers bytes 49152 to 49155"},
+      [0] = {"uninitialised", "uninitialised read",
+             "thread 5 (warp 0, lane 5) of block 0 reads 8 bytes at shared offset 512"},
+      [1] = {"load_bounds", "shared memory out of bounds",
+             "thread 33 (warp 1, lane 1) of block 0 covers bytes 49152 to 49155"},
       [2] = {"misaligned", "misaligned access", "thread 33 (warp 1, lane 1) of block 0 at shared offset 2"},
       [3] = {"read_in_flight", "copy in flight", "thread 40 (warp 1, lane 8) of block 0 reads", "copy_issued"},
       [4] = {"write_in_flight", "copy in flight", "thread 0 (warp 0, lane 0) of block 0 writes", "copy_issued_2"},
       [5] = {"copy_over_copy", "copy in flight", "thread 0 (warp 0, lane 0) of block 0 copies over", "copy_issued_3"},
-      [6] = {"store_over_operand", "overwritten while still read", "thread 70 (warp 2, lane 6) of block 0 writes", "wgmma_reads"},
+      [6] = {"store_over_operand", "overwritten while still read", "thread 70 (warp 2, lane 6) of block 0 writes",
+             "wgmma_reads"},
       [7] = {"copy_over_operand", "overwritten while still read", "operand A, row 8", "wgmma_reads_2"},
       [8] = {"overwrite_store", "overwritten while still read", "by thread 64 (warp 2, lane 0)", "store_reads"},
       [9] = {"unfenced", "no proxy fence", "which thread 77 (warp 2, lane 13) of block 0 wrote", "unfenced_store"},
-      [10] = {"unfenced_bulk", "no proxy fence", "thread 0 (warp 0, lane 0) of block 0 stores with bulk_store shared offset"},
-      [11] = {"operand_in_flight", "copy in flight", "reads as wgmma operand A 16 bytes at shared offset 0", "copy_issued_4"},
+      [10] = {"unfenced_bulk", "no proxy fence",
+              "thread 0 (warp 0, lane 0) of block 0 stores with bulk_store shared offset"},
+      [11] = {"operand_in_flight", "copy in flight", "reads as wgmma operand A 16 bytes at shared offset 0",
+              "copy_issued_4"},
       [12] = {"operand_uninitialised", "uninitialised read", "reads as wgmma operand A 16 bytes at shared offset 0"},
       [13] = {"global_bounds", "global memory out of bounds", "which is byte 65536 of the nearest buffer"},
       [14] = {"global_misaligned", "misaligned access", "thread 9 (warp 0, lane 9) of block 0"},
@@ -84,6 +99,9 @@ static void test_memory(void **state) {
       [25] = {"prefetch", "illegal copy", "thread 31 (warp 0, lane 31) of block 0: 64 bytes"},
       [26] = {"bulk_store_bounds", "global memory out of bounds", "byte 65520"},
       [27] = {"ldmatrix_alignment", "misaligned access", "thread 38 (warp 1, lane 6) of block 0 at shared offset 8"},
+      [28] = {"released_early", "copy in flight", "(warp 1, lane", "refill"},
+      [29] = {"copy_over_store", "no proxy fence", "which thread 90 (warp 2, lane 26) of block 0 wrote",
+              "store_before_copy"},
   };
   check_all("faults_memory", faults, COUNT(faults), 128);
 }
@@ -91,8 +109,7 @@ static void test_memory(void **state) {
 static void test_barriers(void **state) {
   (void)state;
   static const planted faults[] = {
-      [0] = {"never_arrives", "deadlock",
-             "threads 96-127 of block 0 wait at line"},
+      [0] = {"never_arrives", "deadlock", "threads 96-127 of block 0 wait at "},
       [1] = {"too_many", "barrier count", "mbarrier_arrive of thread 0 (warp 0, lane 0) of block 0 is one too many"},
       [2] = {"more_bytes", "barrier count", "but 32 bytes more than it expected", "more_bytes_eager", 0, 0, 1},
       [3] = {"bytes_overflow", "barrier count", "has 1048576 bytes outstanding"},
@@ -103,22 +120,22 @@ static void test_barriers(void **state) {
       [8] = {"lapped", "parity aliasing", "thread 100 (warp 3, lane 4) of block 0 waits for phase 0 (parity 0)"},
       [9] = {"dealt", "parity aliasing", "(warp "},
       [10] = {"count", "barrier count", "threads at barrier 1, where others expect", "count_other", 0, 0, 1},
-      [11] = {"missing_warp", "deadlock", "threads 0-95 of block 0 wait at line"},
+      [11] = {"missing_warp", "deadlock", "threads 0-95 of block 0 wait at "},
       [12] = {"barrier_id", "barrier count", "names barrier 16"},
       [13] = {"part_of_warp", "collective call by part of a warp", "lanes 0x0000ffff of warp 1"},
       [14] = {"arrives_twice", "barrier count", "arrives twice at barrier 4"},
       [16] = {"sync_after_exit", "collective call by part of a warp", "lanes 0x00000008 have exited"},
       [17] = {"half_shuffle", "collective call by part of a warp", "shuffle_xor needs all lanes of warp 2 of block 0"},
-      [15] = {"sync_of_some", "deadlock", "threads 128-159 of block 0 wait at line", "sync_of_others", 0, 0, 1},
-      [18] = {"upper_shuffle", "collective call by part of a warp", "of warp 2 of block 0 call shuffle_xor at line", "lower_shuffle",
-              0, 0, 1},
-      [19] = {"rest_of_warp", "collective call by part of a warp", "threads 164 of block 0 wait", "one_lane_elsewhere"},
+      [15] = {"sync_of_some", "deadlock", "threads 128-159 of block 0 wait at ", "sync_of_others", 0, 0, 1},
+      [18] = {"upper_shuffle", "collective call by part of a warp", "of warp 2 of block 0 call shuffle_xor at ",
+              "lower_shuffle", 0, 0, 1},
+      [19] = {"one_lane_elsewhere", "deadlock", "threads 160-163,165-191 of block 0 wait at ", "rest_of_warp"},
       [20] = {"ldmatrix_part", "collective call by part of a warp", "of which lanes 0x00000200 have exited"},
       [21] = {"raise_too_far", "deadlock", "threads 0-127 of block 0 wait", NULL, 0, 512},
       [22] = {"lower_first", "register count", "a whole warpgroup must ask for the same", "lower_other", 0, 0, 1},
       [23] = {"lower_up", "register count", "which holds 128", NULL, 0, 512},
       [24] = {"remote_exited", "block has exited", "all of whose threads have exited", NULL, 2},
-      [25] = {"cluster_waits", "deadlock", "threads 0-255 of block 1 wait at line", "never_arrives_cluster", 2},
+      [25] = {"cluster_waits", "deadlock", "threads 0-255 of block 1 wait at ", "never_arrives_cluster", 2},
       [26] = {"endless", "no progress", "thread 200 (warp 6, lane 8) of block 0"},
       [27] = {"endless_test", "no progress", "thread 200 (warp 6, lane 8) of block 0 tested a barrier"},
       [28] = {"no_such_rank", "shared memory out of bounds", "names rank 2 in a cluster of 1"},
@@ -130,9 +147,12 @@ static void test_barriers(void **state) {
 static void test_tensor(void **state) {
   (void)state;
   static const planted faults[] = {
-      [0] = {"reads_early", "accumulator pending", "thread 17 (warp 0, lane 17) of block 0 uses accumulator 3", "issued"},
-      [1] = {"not_committed", "accumulator pending", "thread 17 (warp 0, lane 17) of block 0 uses accumulator 3", "issued_1"},
-      [2] = {"other_group", "accumulator pending", "thread 99 (warp 3, lane 3) of block 0 uses accumulator 31", "issued_2"},
+      [0] = {"reads_early", "accumulator pending", "thread 17 (warp 0, lane 17) of block 0 uses accumulator 3",
+             "issued"},
+      [1] = {"not_committed", "accumulator pending", "thread 17 (warp 0, lane 17) of block 0 uses accumulator 3",
+             "issued_1"},
+      [2] = {"other_group", "accumulator pending", "thread 99 (warp 3, lane 3) of block 0 uses accumulator 31",
+             "issued_2"},
       [3] = {"changed", "A fragment changed", "thread 60 (warp 1, lane 28) of block 0 changed its A fragment"},
       [4] = {"no_fence", "no wgmma_fence", "accumulates into registers that it accessed"},
       [5] = {"other_type", "no wgmma_fence", "another shape or type"},
@@ -145,11 +165,13 @@ static void test_tensor(void **state) {
       [12] = {"element", "accumulator pending", "uses element 32 of a frag<32>"},
       [13] = {"part_of_group", "collective call by part of a warp", "0 wgmma"},
       [14] = {"part_waits", "collective call by part of a warp", "threads 31 of block 0 wait"},
-      [15] = {"first_place", "collective call by part of a warp", "as operation 0 of its warpgroup", "second_place", 0, 0, 1},
+      [15] = {"first_place", "collective call by part of a warp", "as operation 0 of its warpgroup", "second_place", 0,
+              0, 1},
       [16] = {"descriptor_alignment", "illegal descriptor", "at shared offset 8"},
       [17] = {"descriptor_stride", "illegal descriptor", "stride 512"},
       [18] = {"advance", "illegal descriptor", "by 8 bytes"},
       [19] = {"read_without_fence", "no wgmma_fence", "accumulates into registers that it accessed"},
+      [20] = {"empty_accumulators", "uninitialised read", "of block 0 accumulates into registers that nothing wrote"},
   };
   check_all("faults_tensor", faults, COUNT(faults), 256);
 }

@@ -18,8 +18,14 @@ static void test_same_for_any_threads_and_seed(void **state) {
     kernel_run run = {.order = i < 3   ? SNAPMLA_EMULATOR_EAGER
                                : i < 6 ? SNAPMLA_EMULATOR_LATE
                                        : SNAPMLA_EMULATOR_RANDOM,
-                      .seed = (uint64_t)i, .host_threads = 1 + i % 3 * 3, .grid = {BLOCKS}, .count = PAGES, .in = in,
-                      .in_bytes = sizeof in, .out = out, .out_bytes = sizeof out};
+                      .seed = (uint64_t)i,
+                      .host_threads = 1 + i % 3 * 3,
+                      .grid = {BLOCKS},
+                      .count = PAGES,
+                      .in = in,
+                      .in_bytes = sizeof in,
+                      .out = out,
+                      .out_bytes = sizeof out};
     memset(out, 0, sizeof out);
     if (kernel_object_run(&kernel, &run) != SNAPMLA_OK) fail_msg("%s", snapmla_error_message());
     if (i == 0) {
@@ -38,14 +44,25 @@ static void test_report_of_the_first_block(void **state) {
   kernel_object kernel = kernel_object_load("faults_barriers");
   for (int threads = 1; threads <= 8; threads *= 2)
     for (int repeat = 0; repeat < 5; repeat++) {
-      kernel_run run = {.host_threads = threads, .grid = {64}, .threads = 256, .which = 30, .in = in, .in_bytes = sizeof in,
-                        .out = out, .out_bytes = sizeof out};
+      kernel_run run = {.host_threads = threads,
+                        .grid = {64},
+                        .threads = 256,
+                        .which = 30,
+                        .in = in,
+                        .in_bytes = sizeof in,
+                        .out = out,
+                        .out_bytes = sizeof out};
       assert_int_equal(kernel_object_run(&kernel, &run), SNAPMLA_EMULATOR_FAULT);
       assert_non_null(strstr(run.report, "thread 5 (warp 0, lane 5) of block 5 reads"));
       assert_ptr_equal(strchr(run.report, '\n'), run.report + strlen(run.report) - 1);
     }
   /* Two lines of one kind are two faults, four of one line are one. */
-  kernel_run run = {.host_threads = 1, .threads = 256, .which = 29, .in = in, .in_bytes = sizeof in, .out = out,
+  kernel_run run = {.host_threads = 1,
+                    .threads = 256,
+                    .which = 29,
+                    .in = in,
+                    .in_bytes = sizeof in,
+                    .out = out,
                     .out_bytes = sizeof out};
   assert_int_equal(kernel_object_run(&kernel, &run), SNAPMLA_EMULATOR_FAULT);
   int lines = 0;
@@ -120,7 +137,8 @@ static void test_memory(void **state) {
 /* Every quantity by hand; constants as model.c gives their sources. */
 static void test_model(void **state) {
   (void)state;
-  /* At the peak an m64n256k32 takes 2 * 64 * 256 * 32 / 8192 = 128 cycles, an m64n64k16 in bf16 32 of 0.937 of the peak. */
+  /* At the peak an m64n256k32 takes 2 * 64 * 256 * 32 / 8192 = 128 cycles, an m64n64k16 in bf16 32 of 0.937 of the
+   * peak. */
   assert_int_equal(smla_model_wgmma(0, 256, 0), 128 * 256);
   assert_int_equal(smla_model_wgmma(1, 64, 0), (uint64_t)(32 / 0.937 * 256 + 0.5));
   assert_true(smla_model_wgmma(0, 16, 0) > smla_model_wgmma(0, 16, 1));
@@ -145,8 +163,8 @@ static void test_roles(void **state) {
   (void)state;
   kernel_object kernel = kernel_object_load("copies");
   const kernel_params params = {.which = 0, .count = PAGES, .in = in, .out = out};
-  const smla_launch launch = {.entry = kernel.entry, .name = "ring", .grid = {2, 1, 1}, .threads = 128, .smem_bytes = 49152,
-                              .params = &params};
+  const smla_launch launch = {
+      .entry = kernel.entry, .name = "ring", .grid = {2, 1, 1}, .threads = 128, .smem_bytes = 49152, .params = &params};
   smla_emulator *emulator;
   smla_role role;
   assert_int_equal(smla_emulator_create(&(smla_emulator_options){.threads = 1}, &emulator), SNAPMLA_OK);

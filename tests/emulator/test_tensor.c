@@ -37,7 +37,11 @@ static void test_products(void **state) {
   for (uint32_t which = 0; which < 24; which++)
     for (uint32_t accumulate = 0; accumulate < 2; accumulate++) {
       const int n = sizes[which / 4];
-      kernel_run run = {.which = which, .count = accumulate, .in = image, .in_bytes = sizeof image, .out = out,
+      kernel_run run = {.which = which,
+                        .count = accumulate,
+                        .in = image,
+                        .in_bytes = sizeof image,
+                        .out = out,
                         .out_bytes = sizeof out};
       kernel_object_run_all(&kernel, &run, 0);
       for (int i = 0; i < 64 * n; i++) expected[i] = 100.f;
@@ -46,7 +50,8 @@ static void test_products(void **state) {
         for (int row = 0; row < 64; row++) memcpy(a + row * 32, rows[row] + k * 32, 32);
         for (int row = 0; row < n; row++) memcpy(b + row * 32, rows[64 + row] + k * 32, 32);
         if (which % 4 >= 2)
-          smla_mma_bf16(expected, (const uint16_t *)(const void *)a, (const uint16_t *)(const void *)b, n, k || accumulate);
+          smla_mma_bf16(expected, (const uint16_t *)(const void *)a, (const uint16_t *)(const void *)b, n,
+                        k || accumulate);
         else
           smla_mma_e4m3(expected, a, b, n, k || accumulate);
       }

@@ -1,4 +1,5 @@
 /* Indices, arithmetic, memory and barriers between threads, as docs/dialect.md states them. */
+#include <math.h>
 #include <string.h>
 
 #include "cmocka_all.h"
@@ -94,27 +95,61 @@ static void test_atomics(void **state) {
 
 static void test_arithmetic(void **state) {
   (void)state;
-  static const uint32_t expected[] = {
-      0x33800000,     /* 2^-24: the product is not rounded */
-      0x00000002,     /* 1.5 * 2^-150 + 2^-149 = 1.75 * 2^-149 */
-      0x3f800001,     /* 1 + 2^-24 (1 + 2^-23)^2: just above the middle */
-      0x40000000, 0x40400000, 0x00000000, 0x80000000,
-      0x66442200, 0x775533ff,
-      0x7e7ec038,
-      0x3f800000 ^ 0xc0000000,
-      0xc0003f80,
-      0x3f800000 ^ 0xc0000000,
-      0x41000000, 0x40400000, 0x3e800000};
+  static const uint32_t expected[] = {0x33800000, /* 2^-24: the product is not rounded */
+                                      0x00000002, /* 1.5 * 2^-150 + 2^-149 = 1.75 * 2^-149 */
+                                      0x3f800001, /* 1 + 2^-24 (1 + 2^-23)^2: just above the middle */
+                                      0x40000000, 0x40400000,
+                                      0x00000000, 0x80000000,
+                                      0x66442200, 0x775533ff,
+                                      0x7e7ec038, 0x3f800000 ^ 0xc0000000,
+                                      0xc0003f80, 0x3f800000 ^ 0xc0000000,
+                                      0x41000000, 0x40400000,
+                                      0x3e800000};
   kernel_run run = run_of(5);
   kernel_object_run_all(&kernel, &run, 0);
   for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
     if (word(i) != expected[i]) fail_msg("value %zu is 0x%08x, not 0x%08x", i, word(i), expected[i]);
 }
 
+/* fma_rn is inline text of the dialect: against the host's, with exponents near each other, products and sums near and below
+ * the least normal number, and sums halfway between two floats. */
+static void test_multiply_add(void **state) {
+  (void)state;
+  enum { TRIPLES = 8192 };
+  static float triples[TRIPLES][3];
+  uint64_t seed = 88172645463325252u;
+  for (int i = 0; i < TRIPLES; i++)
+    for (int j = 0; j < 3; j++) {
+      seed ^= seed << 13;
+      seed ^= seed >> 7;
+      seed ^= seed << 17;
+      const int low = i % 2; /* around 2^-75, so that products lie around the subnormals */
+      const uint32_t exponent = (j == 2 ? (low ? 0 : 127) : (low ? 52 : 127)) + (uint32_t)(seed >> 40) % 4;
+      /* Few significant bits make halfway cases likely. */
+      const uint32_t fraction = (uint32_t)(seed >> 8) & (i % 4 < 2 ? 0x7ff800 : 0x7fffff);
+      const uint32_t bits =
+          (uint32_t)(seed & 1) << 31 | exponent << 23 | (j == 2 && i % 8 < 4 ? fraction | 1 : fraction);
+      memcpy(&triples[i][j], &bits, 4);
+    }
+  kernel_run run = run_of(6);
+  run.count = TRIPLES;
+  run.in = triples;
+  run.in_bytes = sizeof triples;
+  run.host_threads = 1;
+  assert_int_equal(kernel_object_run(&kernel, &run), SNAPMLA_OK);
+  for (size_t i = 0; i < TRIPLES; i++) {
+    const float expected = fmaf(triples[i][0], triples[i][1], triples[i][2]);
+    if (memcmp(&expected, out + 4 * i, 4) != 0)
+      fail_msg("%a * %a + %a is %a", (double)triples[i][0], (double)triples[i][1], (double)triples[i][2],
+               (double)expected);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_indices),  cmocka_unit_test(test_shared_types), cmocka_unit_test(test_warps),
-      cmocka_unit_test(test_named_barriers), cmocka_unit_test(test_atomics), cmocka_unit_test(test_arithmetic),
+      cmocka_unit_test(test_indices),        cmocka_unit_test(test_shared_types), cmocka_unit_test(test_warps),
+      cmocka_unit_test(test_named_barriers), cmocka_unit_test(test_atomics),      cmocka_unit_test(test_arithmetic),
+      cmocka_unit_test(test_multiply_add),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }

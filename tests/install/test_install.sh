@@ -1,7 +1,7 @@
 #!/bin/sh
-# test_install.sh CMAKE BUILD WORK SOURCE CC [FLAGS]: installs BUILD, moves the tree, and uses it from there.
+# test_install.sh CMAKE BUILD WORK SOURCE CC GENERATOR [FLAGS]: installs BUILD, moves the tree, and uses it from there.
 set -eu
-cmake=$1 build=$2 work=$3 source=$4 cc=$5 flags=${6:-}
+cmake=$1 build=$2 work=$3 source=$4 cc=$5 generator=$6 flags=${7:-}
 
 rm -rf "$work"
 mkdir -p "$work/consumer"
@@ -19,7 +19,7 @@ fi
 echo "find_package"
 cp "$source/program.c" "$work/consumer/"
 cp "$source/CMakeLists.consumer.txt" "$work/consumer/CMakeLists.txt"
-"$cmake" -S "$work/consumer" -B "$work/consumer/build" -DCMAKE_PREFIX_PATH="$work/moved" -DCMAKE_C_COMPILER="$cc" \
+"$cmake" -G "$generator" -S "$work/consumer" -B "$work/consumer/build" -DCMAKE_PREFIX_PATH="$work/moved" -DCMAKE_C_COMPILER="$cc" \
   -DCMAKE_C_FLAGS="$flags" >"$work/configure.log"
 "$cmake" --build "$work/consumer/build" >"$work/build.log" || { cat "$work/build.log"; exit 1; }
 "$work/consumer/build/consumer"

@@ -113,13 +113,14 @@ static long double add_group(long double accumulator, const long double *a, cons
   return ldexpl(truncl(ldexpl(sum, -last)), last);
 }
 
-/* query · key as the tensor cores give it: the latent first, RoPE last. */
+/* query · key as the tensor cores give it: the lower half of the latent, then RoPE; and the upper half; added in fp32. */
 static long double tensor_score(const long double *query, const long double *key, int32_t latent_rank) {
-  long double score = 0;
-  for (int32_t k = 0; k < latent_rank; k += 32) score = add_group(score, query + k, key + k, 32, -6, 13, 13);
+  long double lower = 0, upper = 0;
+  for (int32_t k = 0; k < latent_rank / 2; k += 32) lower = add_group(lower, query + k, key + k, 32, -6, 13, 13);
   for (int32_t k = latent_rank; k < latent_rank + 64; k += 16)
-    score = add_group(score, query + k, key + k, 16, -126, 25, 23);
-  return score;
+    lower = add_group(lower, query + k, key + k, 16, -126, 25, 23);
+  for (int32_t k = latent_rank / 2; k < latent_rank; k += 32) upper = add_group(upper, query + k, key + k, 32, -6, 13, 13);
+  return (float)lower + (float)upper;
 }
 
 static long double row_of(const decode_case *c, int32_t b, int32_t i, int32_t h, int dense, snapmla_reference_mode mode,

@@ -68,11 +68,13 @@ static void widen(operands *o, int latent) {
 }
 
 static float chain(const operands *o, int latent, int token) {
-  float score = 0;
-  for (int c = 0; c < latent; c += SMLA_E4M3_K)
-    score = smla_dot_e4m3(score, o->content[0] + c, o->content[1 + token] + c);
-  for (int c = 0; c < ROPE; c += SMLA_BF16_K) score = smla_dot_bf16(score, o->rope[0] + c, o->rope[1 + token] + c);
-  return score;
+  float lower = 0, upper = 0;
+  for (int c = 0; c < latent / 2; c += SMLA_E4M3_K)
+    lower = smla_dot_e4m3(lower, o->content[0] + c, o->content[1 + token] + c);
+  for (int c = 0; c < ROPE; c += SMLA_BF16_K) lower = smla_dot_bf16(lower, o->rope[0] + c, o->rope[1 + token] + c);
+  for (int c = latent / 2; c < latent; c += SMLA_E4M3_K)
+    upper = smla_dot_e4m3(upper, o->content[0] + c, o->content[1 + token] + c);
+  return lower + upper;
 }
 
 typedef struct tally {

@@ -90,7 +90,7 @@ static data make_data(const decode_case *c) {
   d.q_rope = array(rows * (size_t)p->rope_dim, 2);
   double sigma = c->kind == data_uniform ? 0.01 : c->kind == data_normal || c->kind == data_outlier ? c->sigma : 0.3;
   /* Unit values around 1 would be off by 0.025 / sqrt(effective tokens) whatever the kernel: P has four bits. */
-  double spread = c->value_mean != 0.0 ? 0.25 : 1.0;
+  double spread = c->value_mean != 0.0 ? 0.2 : 1.0;
   d.softmax_scale = (float)(sigma / sqrt(p->latent_rank * spread * spread + p->rope_dim));
   for (size_t i = 0; i < rows * (size_t)p->latent_rank; ++i)
     d.q_nope[i] = smla_bf16_from_float((float)next_normal(&random));

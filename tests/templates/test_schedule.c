@@ -48,6 +48,8 @@ static void close_rig(rig *r) {
   snapmla_context_destroy(r->context);
 }
 
+static int32_t tiles_of(int32_t tokens) { return (tokens + 63) / 64; }
+
 /* Schedules, then holds every record against the rule. Returns the status word. */
 static uint32_t check(rig *r, const int32_t *lengths, int32_t batch, int32_t table_pages) {
   must(snapmla_buffer_write(r->seqlens, 0, lengths, (size_t)batch * sizeof *lengths));
@@ -72,7 +74,7 @@ static uint32_t check(rig *r, const int32_t *lengths, int32_t batch, int32_t tab
     int bad = lengths[b] < 0 || lengths[b] > longest;
     begin[b] = total;
     total += bad ? 0 : (lengths[b] + 63) / 64;
-    assert_int_equal(requests[b].tiles, total - begin[b]);
+    assert_int_equal(requests[b].tokens, bad ? 0 : lengths[b]);
     if (bad)
       assert_int_equal(requests[b].pieces, -1);
     else if (!lengths[b])
@@ -94,11 +96,11 @@ static uint32_t check(rig *r, const int32_t *lengths, int32_t batch, int32_t tab
     assert_int_equal(first, u * total / busy);
     assert_int_equal(end, (u + 1) * total / busy);
     assert_int_equal(first, covered);
-    assert_true(units[u].first_tile < requests[units[u].first_request].tiles);
-    assert_true(units[u].end_tile > 0 && units[u].end_tile <= requests[units[u].last_request].tiles);
+    assert_true(units[u].first_tile < tiles_of(requests[units[u].first_request].tokens));
+    assert_true(units[u].end_tile > 0 && units[u].end_tile <= tiles_of(requests[units[u].last_request].tokens));
     covered = end;
     for (int32_t b = units[u].first_request; b <= units[u].last_request; ++b)
-      if (requests[b].tiles) {
+      if (requests[b].tokens) {
         if (!pieces[b]) assert_int_equal(requests[b].first_unit, u);
         assert_int_equal(requests[b].first_unit + pieces[b], u);
         ++pieces[b];
@@ -107,7 +109,7 @@ static uint32_t check(rig *r, const int32_t *lengths, int32_t batch, int32_t tab
   assert_int_equal(covered, total);
   int32_t slots = 0;
   for (int32_t b = 0; b < batch; ++b) {
-    if (requests[b].tiles) assert_int_equal(requests[b].pieces, pieces[b]);
+    if (requests[b].tokens) assert_int_equal(requests[b].pieces, pieces[b]);
     if (requests[b].pieces > 1) {
       assert_int_equal(requests[b].first_slot, slots);
       slots += requests[b].pieces;

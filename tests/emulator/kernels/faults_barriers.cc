@@ -15,8 +15,8 @@ static void start_barrier(u32 arrivals) {
   block_sync();
 }
 
-// A ring of 3 pages dealt in turn to two warps: each warp waits and releases its own pages only, so that a warp's parity says
-// nothing about the uses that were the other's.
+// A ring of 3 pages dealt in turn to two warps: each warp waits and releases its own pages only, so that a warp's
+// parity says nothing about the uses that were the other's.
 static void dealt_ring(const Params &p) {
   if (thread_index() == 0) {
     for (u32 s = 0; s < 3; s++) {
@@ -218,7 +218,9 @@ KERNEL(faults, 256) {
     }
     case 29: {
       if (t == 0) {
-        for (i32 i = 0; i < 4; i++) global_store(reinterpret_cast<u32 *>(p.out) + i, shared_at<u32>(0).load(i));  // @four
+        u32 sum = 0;
+        for (i32 i = 0; i < 4; i++) sum += shared_at<u32>(0).load(i);  // @four
+        global_store(reinterpret_cast<u32 *>(p.out) + 1, sum);
         global_store(reinterpret_cast<u32 *>(p.out), shared_at<u32>(64).load());  // @fifth
       }
       break;

@@ -127,12 +127,13 @@ KERNEL(faults, 128) {
     case 9: {
       frag<32> d;
       load_operands(p);
+      for (int i = 0; i < 32; i++) d[i] = 0;
       shared_at<u32>(8192).store(static_cast<i32>(t), 0);  // @unfenced_store
       if (t != 77) fence_async_proxy();
       block_sync();
       wgmma_fence();
       for (u32 k = 0; k < 4; k++)
-        wgmma_e4m3<64, true>(d, descriptor_advance(operand(0), 32 * k), descriptor_advance(operand(8192), 32 * k));  // @unfenced
+        wgmma_e4m3<64, true>(d, operand(32 * k), operand(8192 + 32 * k));  // @unfenced
       finish(p, d);
       break;
     }
@@ -249,6 +250,39 @@ KERNEL(faults, 128) {
       u32 r[4];
       const u32 row = shared_at<u8>(lane_index() == 6 ? 8 : lane_index() * 16).address();
       if (warp_index() == 1) ldmatrix_x4(r, row);  // @ldmatrix_alignment
+      break;
+    }
+    case 28: {
+      // One stage: warp 1 gives it back before it has read it, and thread 0 fills it again.
+      const mbarrier empty = mbarrier_at(kBarrier + 8);
+      if (t == 0) mbarrier_init(empty, 1);
+      start_barrier(1);
+      u32 sum = 0;
+      for (u32 i = 0; i < 4; i++) {
+        if (t == 0) {
+          mbarrier_wait(empty, (i & 1) ^ 1);
+          mbarrier_arrive_expect(b, 512);
+          bulk_copy(s.address(), p.in, 512, b);  // @refill
+        }
+        if (warp_index() != 1) continue;
+        mbarrier_wait(b, i & 1);
+        warp_sync();
+        if (lane_index() == 0) mbarrier_arrive(empty);
+        warp_sync();
+        sum += s.load(static_cast<i32>(lane_index()));  // @released_early
+      }
+      global_store(out + t, sum);
+      break;
+    }
+    case 29: {
+      start_barrier(1);
+      if (t == 90) s.store(20, 1);  // @store_before_copy
+      block_sync();
+      if (t == 0) {
+        mbarrier_arrive_expect(b, 512);
+        bulk_copy(s.address(), p.in, 512, b);  // @copy_over_store
+      }
+      mbarrier_wait(b, 0);
       break;
     }
   }

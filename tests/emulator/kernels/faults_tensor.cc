@@ -161,6 +161,13 @@ KERNEL(faults, 256) {
       sum = e[0];
       break;
     }
+    case 20: {
+      wgmma_fence();
+      wgmma_e4m3<64, true>(d, x, y);  // @empty_accumulators
+      wgmma_commit();
+      wgmma_wait<0>(d);
+      break;
+    }
   }
   global_store(reinterpret_cast<float *>(p.out) + t, sum);
 }

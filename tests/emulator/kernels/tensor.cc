@@ -70,9 +70,9 @@ static void matrices(const Params &p) {
   stmatrix_x4_trans(target + 2048, t[0], t[1], t[2], t[3]);
   warp_sync();
   for (i32 i = 0; i < 4; i++) {
-    const u32 a = shared_at<u32>(kB + thread_index() * 16).load(i), b = shared_at<u32>(kB + 2048 + thread_index() * 16).load(i);
-    global_store(out + 1024 + i, a);
-    global_store(out + 1028 + i, b);
+    const smem<u32> stored = shared_at<u32>(kB + thread_index() * 16);
+    global_store(out + 1024 + i, stored.load(i));
+    global_store(out + 1028 + i, stored.load(512 + i));
   }
 }
 

@@ -98,6 +98,14 @@ static void arithmetic(const Params &p) {
   global_store(out++, bits_of(reciprocal_approx(4.f)));
 }
 
+// Thread t multiplies and adds the t-th of many triples.
+static void multiply_add(const Params &p) {
+  const float *in = reinterpret_cast<const float *>(p.in);
+  for (u32 i = thread_index(); i < p.count; i += 128)
+    global_store(reinterpret_cast<float *>(p.out) + i,
+                 fma_rn(global_load(in + 3 * i), global_load(in + 3 * i + 1), global_load(in + 3 * i + 2)));
+}
+
 KERNEL(threads, 128) {
   switch (p.which) {
     case 0: indices(p); break;
@@ -106,5 +114,6 @@ KERNEL(threads, 128) {
     case 3: named(p); break;
     case 4: atomics(p); break;
     case 5: arithmetic(p); break;
+    case 6: multiply_add(p); break;
   }
 }

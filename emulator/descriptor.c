@@ -1,0 +1,66 @@
+/* The matrix descriptors of wgmma: made by wgmma_descriptor, taken apart when an operation is issued. */
+#include "fault.h"
+#include "tensor.h"
+
+/* Bits of a descriptor, PTX ISA "Matrix descriptor": start address / 16 at 0, leading byte offset / 16 at 16, stride
+ * byte offset / 16 at 32, swizzle mode at 62 (1: 128 bytes). */
+#define START_MASK 0x3fffull
+#define LEADING_SHIFT 16
+#define STRIDE_SHIFT 32
+#define SWIZZLE_SHIFT 62
+#define SWIZZLE_128 1ull
+#define UNUSED_MASK (0x3full << 46 | 0xfffull << 50 | 3ull << 14 | 3ull << 30)
+
+unsigned long long smla_wgmma_descriptor(unsigned address, unsigned stride, smla_place line) {
+  smla_thread *thread = smla_current;
+  if (address % 16 != 0 || stride % 1024 != 0 || stride >> 4 > START_MASK || address >> 4 > START_MASK)
+    smla_fault_end(
+        thread->block->cluster, SMLA_FAULT_DESCRIPTOR, line,
+        "%s describes an operand at shared offset %lld with stride %u: the start is a multiple of 16 in the block's "
+        "own memory, the stride between 8-row groups a multiple of 1024 below 262144",
+        smla_thread_name(thread), (long long)address - SMLA_SHARED_BASE, stride);
+  return (unsigned long long)address >> 4 | 1ull << LEADING_SHIFT | (unsigned long long)(stride >> 4) << STRIDE_SHIFT |
+         SWIZZLE_128 << SWIZZLE_SHIFT;
+}
+
+unsigned long long smla_descriptor_advance(unsigned long long descriptor, unsigned bytes, smla_place line) {
+  smla_thread *thread = smla_current;
+  const unsigned long long start = (descriptor & START_MASK) + (bytes >> 4);
+  if (bytes % 16 != 0 || start > START_MASK)
+    smla_fault_end(thread->block->cluster, SMLA_FAULT_DESCRIPTOR, line,
+                   "%s advances a descriptor by %u bytes: give a multiple of 16 that stays below 256 KB",
+                   smla_thread_name(thread), bytes);
+  return (descriptor & ~START_MASK) | start;
+}
+
+void smla_operand_decode(smla_thread *thread, unsigned long long descriptor, uint32_t rows, const char *name,
+                         smla_place line, smla_operand *operand) {
+  smla_cluster *cluster = thread->block->cluster;
+  const uint32_t start = (uint32_t)(descriptor & START_MASK) << 4;
+  const uint32_t stride = (uint32_t)(descriptor >> STRIDE_SHIFT & START_MASK) << 4;
+  if (descriptor >> SWIZZLE_SHIFT != SWIZZLE_128 || (descriptor & UNUSED_MASK) != 0)
+    smla_fault_end(
+        cluster, SMLA_FAULT_DESCRIPTOR, line,
+        "operand %s of %s has descriptor 0x%016llx: only K-major operands with the 128-byte swizzle are known, made by "
+        "wgmma_descriptor",
+        name, smla_thread_name(thread), descriptor);
+  if (start & 0x380)
+    smla_fault_end(cluster, SMLA_FAULT_DESCRIPTOR, line,
+                   "operand %s of %s starts at shared offset %lld, row %u of a swizzle pattern: an operand starts in "
+                   "the first row "
+                   "of a 1024-byte pattern",
+                   name, smla_thread_name(thread), (long long)start - SMLA_SHARED_BASE, start >> 7 & 7);
+  if ((start & 127) + SMLA_K_BYTES > 128)
+    smla_fault_end(cluster, SMLA_FAULT_DESCRIPTOR, line,
+                   "operand %s of %s starts at byte %u of a 128-byte row and reads 32 bytes: advance within the row, "
+                   "then go on to "
+                   "the next subtile",
+                   name, smla_thread_name(thread), start & 127);
+  const uint64_t last = (uint64_t)(start & ~127u) + (uint64_t)(rows / 8 - 1) * stride + 1024;
+  if (start < SMLA_SHARED_BASE || last > SMLA_SHARED_BASE + thread->block->shared.size)
+    smla_fault_end(cluster, SMLA_FAULT_DESCRIPTOR, line,
+                   "operand %s of %s covers shared offsets %lld to %lld (%u rows, stride %u) of the block's %u bytes",
+                   name, smla_thread_name(thread), (long long)start - SMLA_SHARED_BASE,
+                   (long long)last - SMLA_SHARED_BASE - 1, rows, stride, thread->block->shared.size);
+  *operand = (smla_operand){start - SMLA_SHARED_BASE, stride, rows};
+}
