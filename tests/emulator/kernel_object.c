@@ -4,9 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "buffer.h"
 #include "cmocka_all.h"
+#include "file.h"
 
 static char *read_text(const char *path) {
   FILE *file = fopen(path, "rb");
@@ -32,13 +33,14 @@ static void write_dialect(FILE *out) {
 }
 
 kernel_object kernel_object_load(const char *name) {
-  char folder[] = "/tmp/smla-kernel-XXXXXX", path[128], object_path[128], command[512];
+  char path[4096], object_path[4096], command[16384];
+  smla_buffer folder = {0};
   kernel_object kernel = {0};
-  assert_non_null(mkdtemp(folder));
+  assert_int_equal(smla_file_make_temporary("snapmla-kernel", &folder), SNAPMLA_OK);
   snprintf(path, sizeof path, "tests/emulator/kernels/%s.cc", name);
   kernel.text = read_text(path);
-  snprintf(path, sizeof path, "%s/kernel.cc", folder);
-  snprintf(object_path, sizeof object_path, "%s/kernel.so", folder);
+  snprintf(path, sizeof path, "%s/kernel.cc", folder.data);
+  snprintf(object_path, sizeof object_path, "%s/kernel.so", folder.data);
   FILE *file = fopen(path, "w");
   assert_non_null(file);
   write_dialect(file);
@@ -46,7 +48,7 @@ kernel_object kernel_object_load(const char *name) {
   assert_int_equal(fclose(file), 0);
   snprintf(command, sizeof command,
            "c++ -std=c++17 -O2 -Wall -Wextra -Werror -ffreestanding -fno-exceptions -fno-rtti -fno-stack-protector "
-           "-ffp-contract=off -fPIC -shared -nostdlib -Wl,--no-undefined -o %s %s",
+           "-ffp-contract=off -fPIC -shared -nostdlib -Wl,--no-undefined -o '%s' '%s'",
            object_path, path);
   if (system(command) != 0) fail_msg("%s does not compile", name);
   kernel.object = dlopen(object_path, RTLD_NOW | RTLD_LOCAL);
@@ -54,9 +56,8 @@ kernel_object kernel_object_load(const char *name) {
   void *entry = dlsym(kernel.object, "smla_kernel_entry");
   assert_non_null(entry);
   memcpy(&kernel.entry, &entry, sizeof kernel.entry);
-  unlink(path);
-  unlink(object_path);
-  rmdir(folder);
+  assert_int_equal(smla_file_remove_tree(folder.data), SNAPMLA_OK);
+  smla_buffer_free(&folder);
   return kernel;
 }
 
