@@ -67,6 +67,9 @@ snapmla_status snapmla_artifact_compile(const snapmla_source_options *options, c
 
 void snapmla_artifact_report_get(const snapmla_artifact *artifact, snapmla_artifact_report *out) {
   static const smla_facts none;
+  if (!out) return;
+  *out = (snapmla_artifact_report){.variant = "", .entry = "", .log = ""};
+  if (!artifact) return;
   const smla_image *image = artifact->build.image;
   smla_facts facts = image ? image->facts : none;
   int tells_spills;

@@ -48,9 +48,9 @@ void snapmla_buffer_destroy(snapmla_buffer *buffer) {
   free(buffer);
 }
 
-void *snapmla_buffer_pointer(const snapmla_buffer *buffer) { return buffer->pointer; }
+void *snapmla_buffer_pointer(const snapmla_buffer *buffer) { return buffer ? buffer->pointer : NULL; }
 
-size_t snapmla_buffer_bytes(const snapmla_buffer *buffer) { return buffer->bytes; }
+size_t snapmla_buffer_bytes(const snapmla_buffer *buffer) { return buffer ? buffer->bytes : 0; }
 
 static snapmla_status check_range(const snapmla_buffer *buffer, size_t offset, size_t bytes) {
   if (offset <= buffer->bytes && bytes <= buffer->bytes - offset) return SNAPMLA_OK;

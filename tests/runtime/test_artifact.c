@@ -1,8 +1,10 @@
 /* Compiling variants without a device: reports, errors at the template's own line, the caches. Kernels of a family that
  * the test writes itself. */
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmocka_all.h"
 
@@ -153,7 +155,17 @@ static void expands_with_and_without_lines(void **state) {
   snapmla_text_free(again);
 }
 
-/* Of a compiler that counts its runs: the process's cache, then the store, then neither. */
+static int spoil(const char *path, const struct stat *info, int kind, struct FTW *where) {
+  (void)info;
+  (void)where;
+  const char *dot = strrchr(path, '.');
+  if (kind != FTW_F || !dot || strcmp(dot, ".so")) return 0;
+  return truncate(path, 100);
+}
+
+static void spoil_stored_objects(const char *folder) { assert_int_equal(nftw(folder, spoil, 8, FTW_PHYS), 0); }
+
+/* Of a compiler that counts its runs: the process's cache, then the store, then neither; a spoilt store is no store. */
 static void compiles_once(void **state) {
   char script[4096];
   snprintf(script, sizeof script, "#!/bin/sh\ntest \"$1\" = --version || echo x >>%s\nexec c++ \"$@\"\n",
@@ -176,6 +188,15 @@ static void compiles_once(void **state) {
     assert_int_equal(runs.length, i == 3 ? 4 : 2);
     smla_buffer_free(&runs);
   }
+  spoil_stored_objects(in(state, "cache/v1/obj"));
+  smla_image_cache_clear();
+  snapmla_artifact *artifact;
+  assert_int_equal(snapmla_artifact_compile(&options, "toy:block=64", &artifact), SNAPMLA_OK);
+  snapmla_artifact_destroy(artifact);
+  smla_buffer runs = {0};
+  assert_int_equal(smla_file_read(in(state, "runs"), 1000, &runs), SNAPMLA_OK);
+  assert_int_equal(runs.length, 6);
+  smla_buffer_free(&runs);
   unsetenv("SNAPMLA_CXX");
   setenv("SNAPMLA_CACHE_DIR", shared, 1);
   free(shared);

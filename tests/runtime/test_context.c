@@ -7,7 +7,7 @@
 #include <snapmla/snapmla.h>
 
 /* A buffer too large for the machine is asked for on purpose: no reason for the sanitizer to end the test. */
-const char *__asan_default_options(void);
+__attribute__((visibility("default"))) const char *__asan_default_options(void);
 const char *__asan_default_options(void) { return "allocator_may_return_null=1"; }
 
 static snapmla_context *open_emulator(void) {

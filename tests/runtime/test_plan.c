@@ -205,6 +205,102 @@ static void says_how_to_get_memory_it_may_touch(void **state) {
   case_destroy(&host);
 }
 
+static void takes_overrides(void **state) {
+  (void)state;
+  snapmla_context *context = open_emulator(SNAPMLA_EMULATOR_EAGER, 0);
+  snapmla_problem problem;
+  snapmla_problem_init(&problem);
+  problem.latent_rank = 256;
+  snapmla_plan_options options = {.size = sizeof options, .variant = "mla_decode:stages=2;schedule:block=128"};
+  snapmla_plan *plan = NULL;
+  if (snapmla_plan_create(context, &problem, &options, &plan)) fail_msg("%s", snapmla_error_message());
+  assert_string_equal(snapmla_plan_variant(plan, "mla_decode"),
+                      "mla_decode:latent=256,rope=64,page=64,format=fp8_token,accuracy=fast,stages=2");
+  assert_string_equal(snapmla_plan_variant(plan, "schedule"), "schedule:block=128");
+  assert_non_null(snapmla_plan_variant(plan, "kv_append"));
+  assert_null(snapmla_plan_variant(plan, "mla_encode"));
+  assert_null(snapmla_plan_variant(plan, NULL));
+  assert_null(snapmla_plan_variant(NULL, "schedule"));
+  assert_int_equal(snapmla_plan_workspace_bytes(NULL), 0);
+  snapmla_plan_destroy(plan);
+  snapmla_plan_destroy(NULL);
+  static const struct {
+    const char *text;
+    snapmla_status status;
+    const char *word;
+  } cases[] = {{"mla_encode:stages=2", SNAPMLA_INVALID_ARGUMENT, "is no family"},
+               {"mla_decode:stages=99", SNAPMLA_INVALID_ARGUMENT, "legal"},
+               {"mla_decode:page=128", SNAPMLA_INVALID_ARGUMENT, "may not change the problem"}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    options.variant = cases[i].text;
+    assert_int_equal(snapmla_plan_create(context, &problem, &options, &plan), cases[i].status);
+    assert_null(plan);
+    if (!strstr(snapmla_error_message(), cases[i].word)) fail_msg("%s", snapmla_error_message());
+  }
+  problem.latent_rank = 512;
+  options.variant = "mla_decode:stages=8";
+  assert_int_equal(snapmla_plan_create(context, &problem, &options, &plan), SNAPMLA_ILLEGAL_VARIANT);
+  options.size = 1;
+  assert_int_equal(snapmla_plan_create(context, &problem, &options, &plan), SNAPMLA_INVALID_ARGUMENT);
+  assert_int_equal(snapmla_plan_create(context, NULL, NULL, &plan), SNAPMLA_INVALID_ARGUMENT);
+  assert_int_equal(snapmla_plan_create(NULL, &problem, NULL, &plan), SNAPMLA_INVALID_ARGUMENT);
+  snapmla_context_destroy(context);
+}
+
+/* A template of the user's own that does not compile: the error names its line, the context keeps the whole log. */
+static void keeps_the_log_of_a_failure(void **state) {
+  (void)state;
+  smla_buffer folder = {0}, file = {0};
+  assert_int_equal(smla_buffer_printf(&folder, "%s/templates/schedule", settings_directory), SNAPMLA_OK);
+  assert_int_equal(smla_file_make_directory(folder.data), SNAPMLA_OK);
+  assert_int_equal(smla_buffer_printf(&file, "%s/schedule.cu.tmpl", folder.data), SNAPMLA_OK);
+  assert_int_equal(smla_file_write(file.data, "int x;\nint y = z;\n", 18, 0600), SNAPMLA_OK);
+  folder.data[folder.length - strlen("/schedule")] = 0;
+  const snapmla_context_options options = {
+      .size = sizeof options, .device = "emulator", .templates = folder.data, .emulator_sms = SMS};
+  snapmla_context *context;
+  assert_int_equal(snapmla_context_create(&options, &context), SNAPMLA_OK);
+  snapmla_problem problem;
+  snapmla_problem_init(&problem);
+  problem.latent_rank = 256;
+  snapmla_plan *plan = NULL;
+  assert_int_equal(snapmla_plan_create(context, &problem, NULL, &plan), SNAPMLA_COMPILE);
+  assert_null(plan);
+  if (!strstr(snapmla_error_message(), "schedule.cu.tmpl:2")) fail_msg("%s", snapmla_error_message());
+  char *log;
+  assert_int_equal(snapmla_context_compile_log(context, &log), SNAPMLA_OK);
+  assert_non_null(strstr(log, "== schedule:"));
+  assert_non_null(strstr(log, "schedule.cu.tmpl:2"));
+  snapmla_text_free(log);
+  snapmla_context_destroy(context);
+  smla_buffer_free(&folder);
+  smla_buffer_free(&file);
+}
+
+static void refuses_foreign_streams(void **state) {
+  (void)state;
+  decode_case host = case_create(&shapes[0], 5);
+  snapmla_context *context = open_emulator(SNAPMLA_EMULATOR_EAGER, 0),
+                  *other = open_emulator(SNAPMLA_EMULATOR_EAGER, 0);
+  snapmla_plan *plan = make_plan(context, &host);
+  device_case device = device_case_create(context, plan, &host);
+  snapmla_stream *stream;
+  assert_int_equal(snapmla_stream_create(other, &stream), SNAPMLA_OK);
+  device.args.stream = snapmla_stream_handle(stream);
+  assert_int_equal(snapmla_plan_schedule(plan, &device.args), SNAPMLA_INVALID_ARGUMENT);
+  assert_non_null(strstr(snapmla_error_message(), "not one of the emulator's"));
+  device.args.stream = NULL;
+  assert_int_equal(snapmla_plan_schedule(plan, &device.args), SNAPMLA_OK);
+  assert_int_equal(snapmla_plan_decode(plan, &device.args), SNAPMLA_OK);
+  device_case_check(&device);
+  snapmla_stream_destroy(stream);
+  device_case_destroy(&device);
+  snapmla_plan_destroy(plan);
+  snapmla_context_destroy(context);
+  snapmla_context_destroy(other);
+  case_destroy(&host);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(decodes_as_the_oracle),
@@ -212,6 +308,9 @@ int main(void) {
       cmocka_unit_test(appends_what_the_reference_writes),
       cmocka_unit_test(counts_and_times_the_last_decode),
       cmocka_unit_test(says_how_to_get_memory_it_may_touch),
+      cmocka_unit_test(takes_overrides),
+      cmocka_unit_test(keeps_the_log_of_a_failure),
+      cmocka_unit_test(refuses_foreign_streams),
   };
   return cmocka_run_group_tests(tests, settings_setup, settings_teardown);
 }
