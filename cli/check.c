@@ -205,8 +205,8 @@ static double variation2(const host_request *host, const smla_limits *limits) {
   return norm > 0 && about_mean < norm ? about_mean / norm : 1;
 }
 
-/* Against the oracle of the same quantised data in host->out, and the one that rounds P in host->exact_out. The limits are
- * those that check.h tells. */
+/* Against the oracle of the same quantised data in host->out, and the one that rounds P in host->exact_out. The
+ * limits are those that check.h tells. */
 static void compare_out(const smla_workload *work, const smla_limits *limits, const host_request *host,
                         const double *got, const smla_logits *logits, smla_distance *distance) {
   int64_t rank = work->problem.latent_rank;

@@ -34,16 +34,17 @@ typedef struct smla_limits {
   double lse_absolute, lse_per_logit; /* lse_abs <= lse_absolute + lse_per_logit * max_logit */
 } smla_limits;
 
-/* The limits for values of a given mean. Rounding P errs in proportion to what the values vary about their mean, since the
- * weights add up to one as exactly as before: a mean makes the norm larger, not the error. So with
- * v = min(1, |oracle - value_offset| / |oracle|) the limit is sqrt((v mean_zero)^2 + (1 - v^2) least^2).
- * A kernel that cuts a request into pieces normalises each by itself, which undoes what rounding does to a piece as a whole;
- * the oracle that rounds P knows one piece only. With `share` as check_logits.h has it, what pieces of a tile would undo, the
- * limit of rel_l2_rounded is sqrt(rounded^2 + share (v mean_zero)^2); share is 0 for a request of one tile. */
+/* The limits for values of a given mean. Rounding P errs in proportion to what the values vary about their mean,
+ * since the weights add up to one as exactly as before: a mean makes the norm larger, not the error. So with v =
+ * min(1, |oracle - value_offset| / |oracle|) the limit is sqrt((v mean_zero)^2 + (1 - v^2) least^2). A kernel that
+ * cuts a request into pieces normalises each by itself, which undoes what rounding does to a piece as a whole; the
+ * oracle that rounds P knows one piece only. With `share` as check_logits.h has it, what pieces of a tile would
+ * undo, the limit of rel_l2_rounded is sqrt(rounded^2 + share (v mean_zero)^2); share is 0 for a request of one
+ * tile. */
 smla_limits smla_limits_of(snapmla_accuracy accuracy, double value_offset);
 
-/* Compares request `request` of step `step`: out [q_len, heads, latent_rank] bf16 and lse [heads, q_len] are its own rows; the
- * session gives the cache as the device wrote it. Errors: OUT_OF_MEMORY, DEVICE. */
+/* Compares request `request` of step `step`: out [q_len, heads, latent_rank] bf16 and lse [heads, q_len] are its own
+ * rows; the session gives the cache as the device wrote it. Errors: OUT_OF_MEMORY, DEVICE. */
 snapmla_status smla_check_request(const smla_session *session, const smla_limits *limits, int32_t step, int32_t request,
                                   const uint16_t *out, const float *lse, smla_distance *distance);
 /* No distance yet. */

@@ -11,7 +11,8 @@
 
 enum { LANES = 16 };
 
-/* Several sums side by side, so that the compiler may use vectors. `count` is a multiple of LANES or the rest is added alone. */
+/* Several sums side by side, so that the compiler may use vectors. `count` is a multiple of LANES or the rest is
+ * added alone. */
 static float dot(const float *a, const float *b, int32_t count) {
   float sums[LANES] = {0}, total = 0;
   int32_t i = 0;

@@ -24,7 +24,8 @@ void smla_console_error(void);
 /* One line "snapmla: note: …" to stderr. */
 void smla_console_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Progress of long work: shown when stderr is a terminal (one line that overwrites itself) or on request (whole lines). */
+/* Progress of long work: shown when stderr is a terminal (one line that overwrites itself) or on request (whole
+ * lines). */
 void smla_console_progress_enable(int always);
 void smla_console_progress(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Removes the line; before results are printed. */

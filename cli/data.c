@@ -23,8 +23,8 @@ static uint64_t key_of(uint64_t seed, uint64_t stream, uint64_t place) { return 
 
 uint64_t smla_data_bits(uint64_t seed, uint64_t stream, uint64_t index) { return key_of(seed, stream + 16, index); }
 
-/* Nearly normal, mean 0, deviation 1: the sum of four 16-bit uniforms, whose deviation is sqrt(4 (2^32 - 1) / 12). Without
- * a logarithm or cosine the bits do not depend on the C library. */
+/* Nearly normal, mean 0, deviation 1: the sum of four 16-bit uniforms, whose deviation is sqrt(4 (2^32 - 1) / 12).
+ * Without a logarithm or cosine the bits do not depend on the C library. */
 static float normal(uint64_t key, uint32_t index) {
   uint64_t bits = mix(key + index);
   int32_t sum = (int32_t)(bits & 0xffff) + (int32_t)(bits >> 16 & 0xffff) + (int32_t)(bits >> 32 & 0xffff) +

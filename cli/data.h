@@ -1,4 +1,5 @@
-/* Synthetic queries and tokens: each number is a function of seed, place and kind alone, the same bits on every machine. */
+/* Synthetic queries and tokens: each number is a function of seed, place and kind alone, the same bits on every
+ * machine. */
 #ifndef SMLA_CLI_DATA_H
 #define SMLA_CLI_DATA_H
 

@@ -15,14 +15,14 @@ typedef struct smla_kernels {
   snapmla_source_options options; /* target and templates of the settings */
 } smla_kernels;
 
-/* Resolves --family and --variant for the problem of the settings: the families asked for, or those of the variants, or all;
- * a family with variants in each of them, another in the problem's own.
+/* Resolves --family and --variant for the problem of the settings: the families asked for, or those of the variants,
+ * or all; a family with variants in each of them, another in the problem's own.
  * Errors: those of snapmla_variant_resolve, snapmla_problem_check and smla_lengths_read. */
 snapmla_status smla_kernels_resolve(const smla_settings *settings, smla_kernels *out);
 void smla_kernels_free(smla_kernels *kernels);
 
-/* The file name of a variant with `suffix` (".sm90a.cu"): the variant's text with ':', ',' and '=' replaced, cut and marked
- * with a hash where it is too long; owned by the caller. NULL only when memory is short, with the reason set. */
+/* The file name of a variant with `suffix` (".sm90a.cu"): the variant's text with ':', ',' and '=' replaced, cut and
+ * marked with a hash where it is too long; owned by the caller. NULL only when memory is short, with the reason set. */
 char *smla_kernel_file_name(const char *variant, const char *suffix);
 
 #endif

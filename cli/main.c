@@ -5,6 +5,7 @@
 
 #include "commands.h"
 #include "console.h"
+#include "output_file.h"
 
 static smla_exit unknown_command(const char *word) {
   const char *names[16] = {0};
@@ -48,6 +49,7 @@ static smla_exit run_command(const smla_command *command, int count, char **argv
 int main(int argc, char **argv) {
   smla_exit code;
   signal(SIGPIPE, SIG_IGN); /* a closed stdout is an error that we name */
+  smla_output_file_remove_on_signal();
   const char *word = argc > 1 ? argv[1] : NULL;
   if (!word) {
     smla_help_program(stderr);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +11,37 @@
 
 #include "console.h"
 
+/* Names of unfinished files, for the signal handler; the program has at most two open. */
+enum { MOST_UNFINISHED = 4 };
+static char *volatile unfinished[MOST_UNFINISHED];
+
+static void exchange(char *old, char *new) {
+  for (int i = 0; i < MOST_UNFINISHED; ++i) {
+    if (unfinished[i] != old) continue;
+    unfinished[i] = new;
+    return;
+  }
+}
+
+static void on_signal(int signal_number) {
+  for (int i = 0; i < MOST_UNFINISHED; ++i)
+    if (unfinished[i]) unlink(unfinished[i]);
+  raise(signal_number); /* its default action, which SA_RESETHAND restored */
+}
+
+void smla_output_file_remove_on_signal(void) {
+  static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+  struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+  for (size_t i = 0; i < sizeof signals / sizeof *signals; ++i) {
+    struct sigaction before;
+    /* one that is ignored (nohup) stays so */
+    if (!sigaction(signals[i], NULL, &before) && before.sa_handler != SIG_IGN) sigaction(signals[i], &action, NULL);
+  }
+}
+
 static void release(smla_output_file *file) {
   if (file->fd >= 0 && file->path) close(file->fd);
+  if (file->partial) exchange(file->partial, NULL);
   free(file->path);
   free(file->partial);
   *file = (smla_output_file){.fd = -1};
@@ -38,6 +68,7 @@ snapmla_status smla_output_file_open(smla_output_file *file, const char *path) {
                                strerror(errno));
     goto out;
   }
+  exchange(NULL, file->partial);
   mode_t mask = umask(0);
   umask(mask);
   fchmod(file->fd, 0666 & ~mask); /* mkstemp makes 0600; a result is a file like any other */

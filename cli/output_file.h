@@ -24,6 +24,9 @@ snapmla_status smla_output_file_commit(smla_output_file *file);
 /* Removes what was written. Harmless on a { 0 } or released file. */
 void smla_output_file_abandon(smla_output_file *file);
 
+/* From now on SIGINT, SIGTERM and SIGHUP remove what is unfinished before they end the program. */
+void smla_output_file_remove_on_signal(void);
+
 /* The whole in one call. */
 snapmla_status smla_output_file_save(const char *path, const void *data, size_t bytes);
 

@@ -1,5 +1,5 @@
-/* Tensors and the files they come in. A reader trusts nothing: every count, size and offset is checked before it is used,
- * and a message names the file, the tensor and the rule. */
+/* Tensors and the files they come in. A reader trusts nothing: every count, size and offset is checked before it is
+ * used, and a message names the file, the tensor and the rule. */
 #ifndef SMLA_CLI_TENSOR_H
 #define SMLA_CLI_TENSOR_H
 

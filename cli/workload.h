@@ -1,5 +1,5 @@
-/* What `run` and `verify` decode: requests, their tokens and queries, synthetic or from tensors, and the pages that hold
- * them. */
+/* What `run` and `verify` decode: requests, their tokens and queries, synthetic or from tensors, and the pages that
+ * hold them. */
 #ifndef SMLA_CLI_WORKLOAD_H
 #define SMLA_CLI_WORKLOAD_H
 
@@ -27,8 +27,9 @@ typedef struct smla_workload {
   int32_t *block_table; /* [batch, table_stride]; owned */
 
   smla_data data; /* of what is not given below */
-  /* Given tensors, owned, NULL where synthetic: q_nope [batch, q_len, heads, latent_rank], q_rope; latent [rows, rank], rope,
-   * request after request, the first row of each in first_row; or kv [num_pages, page_stride] in place of the two. */
+  /* Given tensors, owned, NULL where synthetic: q_nope [batch, q_len, heads, latent_rank], q_rope; latent [rows,
+   * rank], rope, request after request, the first row of each in first_row; or kv [num_pages, page_stride] in place
+   * of the two. */
   uint16_t *q_nope, *q_rope, *latent, *rope;
   int64_t *first_row;
   uint8_t *kv;
@@ -37,8 +38,8 @@ typedef struct smla_workload {
   size_t metadata_count;
 } smla_workload;
 
-/* Makes a synthetic workload: `lengths` is taken over, `data` tells kind, sigma and offset. Errors: those of the problem,
- * OUT_OF_MEMORY. */
+/* Makes a synthetic workload: `lengths` is taken over, `data` tells kind, sigma and offset. Errors: those of the
+ * problem, OUT_OF_MEMORY. */
 snapmla_status smla_workload_synthetic(const smla_settings *settings, smla_lengths *lengths, smla_data data,
                                        smla_workload *out);
 /* Makes the workload of `run` from --input and the options that name one tensor each; what they leave open is
@@ -61,7 +62,8 @@ int64_t smla_workload_slot(const smla_workload *work, int32_t request, int32_t t
 /* As smla_data_token and smla_data_query, from the tensors where they are given. Not for a stored cache's tokens. */
 void smla_workload_token(const smla_workload *work, int32_t request, int32_t token, uint16_t *latent, uint16_t *rope);
 void smla_workload_query(const smla_workload *work, int32_t step, int32_t request, uint16_t *nope, uint16_t *rope);
-/* Bytes that one decode call at the last step must move: for each request ceil(length / 64) images, its query and output. */
+/* Bytes that one decode call at the last step must move: for each request ceil(length / 64) images, its query and
+ * output. */
 int64_t smla_workload_bytes(const smla_workload *work);
 
 /* Fails with OUT_OF_MEMORY when this machine's memory is smaller than `bytes`: better than being killed later. */

@@ -8,7 +8,8 @@
 #include "library.h"
 #include "workload.h"
 
-/* A dimension that decides a field of the problem: it must be positive and agree with what is known (0: nothing yet). */
+/* A dimension that decides a field of the problem: it must be positive and agree with what is known (0: nothing
+ * yet). */
 static snapmla_status decide(const smla_input_tensors *inputs, smla_input which, int dimension, const char *meaning,
                              int32_t *field) {
   if (!inputs->tensors[which]) return SNAPMLA_OK;

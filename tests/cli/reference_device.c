@@ -1,6 +1,6 @@
-/* Contexts, memory and plans on the reference alone: append is snapmla_page_write, decode the oracle that rounds P. In a
- * program linked with it, run and verify are quick, and faults can be planted where only a check against the oracle sees
- * them: SNAPMLA_TEST_FAULT names one. With SNAPMLA_TEST_GPU set it says that it is a GPU. */
+/* Contexts, memory and plans on the reference alone: append is snapmla_page_write, decode the oracle that rounds P.
+ * In a program linked with it, run and verify are quick, and faults can be planted where only a check against the
+ * oracle sees them: SNAPMLA_TEST_FAULT names one. With SNAPMLA_TEST_GPU set it says that it is a GPU. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -18,7 +18,8 @@ static const char *device(void) {
 
 static int on_emulator(void) { return !strcmp(device(), "emulator"); }
 
-/* Mixed lengths, none and one token among them, both page sizes, several query tokens: within the limits, twice the same. */
+/* Mixed lengths, none and one token among them, both page sizes, several query tokens: within the limits, twice the
+ * same. */
 static void run_is_right(void **state) {
   (void)state;
   static const char *const shapes[][4] = {{"--heads", "16", "--page", "64"}, {"--heads", "65", "--page", "128"}};

@@ -1,8 +1,11 @@
 /* Tensor files: round trips, and everything that a reader must refuse, by name. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "cmocka_all.h"
 #include "console.h"
@@ -320,12 +323,36 @@ static void outputs_are_whole_or_absent(void **state) {
   assert_int_equal(smla_path_make_directory(in(state, "out/c")), SNAPMLA_IO);
 }
 
+static void nothing_stays_after_a_signal(void **state) {
+  const char *path = in(state, "out");
+  int status;
+  pid_t child = fork();
+  if (!child) {
+    smla_output_file file;
+    smla_output_file_remove_on_signal();
+    if (smla_output_file_open(&file, path) || program_count_files(*state) != 1) _exit(1);
+    if (smla_output_file_write(&file, "half", 4)) _exit(2);
+    raise(SIGTERM);
+    _exit(3);
+  }
+  assert_int_equal(waitpid(child, &status, 0), child);
+  assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+  assert_int_equal(program_count_files(*state), 0);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, temporary_setup, temporary_teardown)
   const struct CMUnitTest tests[] = {
-      TEST(safetensors_refused), TEST(safetensors_lengths), TEST(npy_refused),
-      TEST(npy_accepted),        TEST(not_files),           TEST(safetensors_round_trip),
-      TEST(npy_round_trip),      TEST(mutations),           TEST(outputs_are_whole_or_absent),
+      TEST(safetensors_refused),
+      TEST(safetensors_lengths),
+      TEST(npy_refused),
+      TEST(npy_accepted),
+      TEST(not_files),
+      TEST(safetensors_round_trip),
+      TEST(npy_round_trip),
+      TEST(mutations),
+      TEST(outputs_are_whole_or_absent),
+      TEST(nothing_stays_after_a_signal),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

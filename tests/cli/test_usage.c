@@ -211,7 +211,7 @@ static void absurd_sizes(void **state) {
   (void)state;
   assert_program(PROGRAM_ON_REFERENCE, 2, "max_context is 2147483647", "run", "--batch", "4096", "--context",
                  "2147483647");
-  assert_program(PROGRAM_ON_REFERENCE, 1, "this machine has", "run", "--batch", "4096", "--context", "1048576",
+  assert_program(PROGRAM_ON_REFERENCE, 1, "this machine has", "run", "--batch", "1024", "--context", "1048576",
                  "--no-check");
 }
 
