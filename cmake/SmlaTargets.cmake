@@ -47,8 +47,7 @@ endfunction()
 
 # smla_test(name SOURCES test_x.c [USES folder...] [LIBRARIES lib...] [LABELS label...] [TIMEOUT seconds])
 # A cmocka program, run by ctest as <name> from the repository's root. Labels: `unit` (the default) is quick and runs under
-# valgrind too; `fibres` switches stacks, which valgrind and ASan must not watch; `slow` would take
-# minutes under valgrind.
+# valgrind too; `fibres` switches stacks, which valgrind must not watch; `slow` would take minutes under it.
 function(smla_test name)
   cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;USES;LIBRARIES;LABELS" ${ARGN})
   if(NOT arg_LABELS)
