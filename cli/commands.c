@@ -32,8 +32,8 @@ const smla_command smla_commands[] = {
      SMLA_FOR_GEN, smla_command_gen},
     {"build", "compile kernels to artifacts; needs no GPU",
      "Compiles the kernels of a problem (sm90a: NVRTC to a cubin; emulator: the host's C++ compiler to a\n"
-     "shared object) into a directory, each with the compiler's log beside it, and reports registers per\n"
-     "thread, spilled bytes, shared memory, seconds and warnings. Fails if one kernel does.",
+     "shared object) and reports registers per thread, spilled bytes, shared memory, seconds and warnings.\n"
+     "With -o into a directory, each with the compiler's log beside it. Fails if one kernel does.",
      SMLA_FOR_BUILD, smla_command_build},
     {"run", "make or read a problem, append, decode, check, print",
      "Appends tokens to a paged cache, decodes, compares with the double-precision oracle and prints variant,\n"
