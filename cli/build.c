@@ -64,7 +64,7 @@ static void print_row(const char *variant, const snapmla_artifact_report *report
            variant);
 }
 
-/* Compiles, keeps and reports one kernel; its failure is told here and counted by the caller. */
+/* Compiles, keeps (in `directory`, unless it is NULL) and reports one kernel; its failure is told here and counted by the caller. */
 static snapmla_status build_one(const smla_kernels *kernels, size_t i, const char *directory, json_t *list) {
   snapmla_artifact *artifact = NULL;
   snapmla_artifact_report report = {0};
@@ -74,14 +74,15 @@ static snapmla_status build_one(const smla_kernels *kernels, size_t i, const cha
   int compiled = !status;
   if (artifact) {
     snapmla_artifact_report_get(artifact, &report);
-    if (compiled) status = save(directory, &report, kernels->options.target);
+    if (compiled && directory) status = save(directory, &report, kernels->options.target);
   }
   smla_console_progress_end();
   if (status) {
     smla_console_error();
     if (!compiled && report.log && report.log[0]) fprintf(stderr, "%s\n", report.log);
   } else if (report.warnings) {
-    smla_console_note("%s: %d warning%s, see its .log", variant, report.warnings, report.warnings == 1 ? "" : "s");
+    smla_console_note("%s: %d warning%s:\n%s", variant, report.warnings, report.warnings == 1 ? "" : "s",
+                      report.log ? report.log : "");
   }
   const char *error = status ? smla_console_reason() : NULL;
   if (list)
@@ -94,12 +95,12 @@ static snapmla_status build_one(const smla_kernels *kernels, size_t i, const cha
 }
 
 smla_exit smla_command_build(const smla_settings *settings) {
-  const char *directory = settings->output ? settings->output : ".";
+  const char *directory = settings->output; /* NULL: only the report is wanted */
   json_t *list = settings->json ? json_array() : NULL;
   smla_kernels kernels = {0};
   snapmla_status first = SNAPMLA_OK;
   snapmla_status status = smla_kernels_resolve(settings, &kernels);
-  if (!status) status = smla_path_make_directory(directory);
+  if (!status && directory) status = smla_path_make_directory(directory);
   if (status) {
     smla_console_error();
     goto out;
