@@ -29,7 +29,7 @@ enum { LISTED = 4 };
 typedef struct field_rule {
   const char *name;
   size_t offset;
-  int32_t low, high; /* a range; unused where there is a list */
+  int32_t low, high;      /* a range; unused where there is a list */
   int32_t listed[LISTED]; /* those before the first zero; none: a range */
   const char *remedy;
 } field_rule;
@@ -50,9 +50,10 @@ static const field_rule field_rules[] = {
 static void list_values(const int32_t *listed, int count, char *text, size_t bytes) {
   size_t length = 0;
   text[0] = 0;
-  for (int i = 0; i < count && length < bytes; i++)
-    length += (size_t)snprintf(text + length, bytes - length, "%s%d", i == 0 ? "" : i + 1 < count ? ", " : " or ",
-                               listed[i]);
+  for (int i = 0; i < count && length < bytes; i++) {
+    const char *before = i == 0 ? "" : i == count - 1 ? " or " : ", ";
+    length += (size_t)snprintf(text + length, bytes - length, "%s%d", before, listed[i]);
+  }
 }
 
 static snapmla_status check_field(const snapmla_problem *problem, const field_rule *rule) {
