@@ -369,7 +369,8 @@ constexpr u32 image_bytes = 41216;
 constexpr u32 subtile_bytes = image_tokens * 128;
 constexpr u32 rope_at = 4 * subtile_bytes;
 constexpr u32 scales_at = rope_at + subtile_bytes;
-static_assert((scales_at + 4 * image_tokens + 127) / 128 * 128 == image_bytes, "an image is its subtiles, RoPE, scales and padding");
+static_assert((scales_at + 4 * image_tokens + 127) / 128 * 128 == image_bytes,
+              "an image is its subtiles, RoPE and scales, padded to 128 bytes");
 
 // One row of `latent` content channels and 64 RoPE channels, quantised by one warp. The query and the cache share it.
 //

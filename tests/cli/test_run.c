@@ -414,7 +414,7 @@ static void bad_cache(void **state) {
   lengths[1] = 1;
   tensors[0].shape[0] = 4;
   tensors[0].shape[1] = PAGE_BYTES / 2;
-  TRY(2, "request 0 has 65 tokens, that is 3 pages"); /* of 32 tokens */
+  TRY(2, "request 0 has 128 tokens, that is 4 pages"); /* of 32 tokens */
   tensors[0].shape[0] = 8;
   tensors[0].shape[1] = PAGE_BYTES / 4;
   TRY(2, "fit no page size");
