@@ -15,6 +15,10 @@ def main():
     program, nvdisasm, directory = sys.argv[1:4]
     problems = [("512", "64", ["--variant", f"mla_decode:stages={s}"]) for s in (2, 3, 4)]
     problems += [("512", "128", []), ("256", "64", ["--variant", "mla_decode:stages=7"]), ("256", "128", [])]
+    for heads in ("8", "16", "32"):
+        problems += [("512", "64", ["--heads", heads]), ("512", "128", ["--heads", heads]),
+                     ("256", "64", ["--heads", heads, "--variant", "mla_decode:stages=8"]),
+                     ("512", "64", ["--heads", heads, "--variant", "mla_decode:stages=2"])]
     problems += [("512", "64", ["--variant", f"mla_combine:lanes={n}"]) for n in (1, 2, 8)]
     seen, failures = set(), []
     for latent, page, extra in problems:
