@@ -768,13 +768,15 @@ DEVICE void store_row(const Params &p, Place at, const Work &w, i32 slot, u32 r,
   }
 }
 
-// The m-tiles First .. First + Count - 1 of O^T, normalised. `first_channel` is this thread's in m-tile 0 of `o`.
-template <i32 First, i32 Count, i32 All>
+// The m-tiles First .. First + Count - 1 of O^T. `normalise(j)` makes rows 8j + 2q and 8j + 2q + 1 of them ready, just before they
+// are stored; `first_channel` is this thread's in m-tile 0 of `o`.
+template <i32 First, i32 Count, i32 All, class Normalise>
 DEVICE void store_output(const Params &p, Place at, const Work &w, i32 slot, const float (&o)[All][rows / 2],
-                         u32 first_channel) {
+                         u32 first_channel, Normalise normalise) {
   const u32 pair = lane_index() & 3;
 #pragma unroll
   for (i32 j = 0; j < (i32)rows / 8; ++j) {
+    normalise(j);
 #pragma unroll
     for (i32 k = 0; k < 2; ++k) {
       float even[Count], odd[Count];
@@ -1149,10 +1151,13 @@ DEVICE void accumulate(const Params &p, Place at, u32 half) {
       }
     }
     mbarrier_wait(sums_full(), parity);
+    const i32 slot = partial_slot(p, at, w);
     const smem<float2> inverse = shared_at<float2>(inv_sum_at) + pair;
+    store_output<0, m_tiles>(p, at, w, slot, o, first_channel, [&](i32 j) {
+      const float2 by = inverse.load(4 * j);
 #pragma unroll
-    for (i32 m = 0; m < m_tiles; ++m) rescale_output(o[m], inverse);
-    store_output<0, m_tiles>(p, at, w, partial_slot(p, at, w), o, first_channel);
+      for (i32 m = 0; m < m_tiles; ++m) scale_rows(o[m], j, by);
+    });
     warp_sync();
     if (lane == 0) mbarrier_arrive(sums_empty());
     parity ^= 1;

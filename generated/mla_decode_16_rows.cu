@@ -752,13 +752,15 @@ DEVICE void store_row(const Params &p, Place at, const Work &w, i32 slot, u32 r,
   }
 }
 
-// The m-tiles First .. First + Count - 1 of O^T, normalised. `first_channel` is this thread's in m-tile 0 of `o`.
-template <i32 First, i32 Count, i32 All>
+// The m-tiles First .. First + Count - 1 of O^T. `normalise(j)` makes rows 8j + 2q and 8j + 2q + 1 of them ready, just before they
+// are stored; `first_channel` is this thread's in m-tile 0 of `o`.
+template <i32 First, i32 Count, i32 All, class Normalise>
 DEVICE void store_output(const Params &p, Place at, const Work &w, i32 slot, const float (&o)[All][rows / 2],
-                         u32 first_channel) {
+                         u32 first_channel, Normalise normalise) {
   const u32 pair = lane_index() & 3;
 #pragma unroll
   for (i32 j = 0; j < (i32)rows / 8; ++j) {
+    normalise(j);
 #pragma unroll
     for (i32 k = 0; k < 2; ++k) {
       float even[Count], odd[Count];
@@ -1064,24 +1066,21 @@ template <i32 First, i32 Count> DEVICE void hand_over(const float (&o)[m_tiles][
   fence_async_proxy();  // the next copy into the stage writes after this
 }
 
-// Normalises the m-tiles, with the other stream's share added from shared memory.
+// Normalises rows 8j + 2q and 8j + 2q + 1 of the m-tiles, with the other stream's share added from shared memory.
 template <i32 First, i32 Count, bool Both>
-DEVICE void finish_tiles(float (&o)[m_tiles][rows / 2], Merge factor, smem<float4> from) {
+DEVICE void finish_rows(float (&o)[m_tiles][rows / 2], i32 j, Merge factor, smem<float4> from) {
   const u32 pair = lane_index() & 3;
+  const float2 own = spread(factor.own, j, pair), other = spread(factor.other, j, pair);
 #pragma unroll
-  for (i32 j = 0; j < row_blocks; ++j) {
-    const float2 own = spread(factor.own, j, pair), other = spread(factor.other, j, pair);
-#pragma unroll
-    for (i32 m = 0; m < Count; ++m) {
-      scale_rows(o[First + m], j, own);
-      if constexpr (Both) {
-        const float4 x = from.load((m * row_blocks + j) * 128);
-        float *sum = o[First + m] + 4 * j;
-        sum[0] = fma_rn(x.x, other.x, sum[0]);
-        sum[1] = fma_rn(x.y, other.y, sum[1]);
-        sum[2] = fma_rn(x.z, other.x, sum[2]);
-        sum[3] = fma_rn(x.w, other.y, sum[3]);
-      }
+  for (i32 m = 0; m < Count; ++m) {
+    scale_rows(o[First + m], j, own);
+    if constexpr (Both) {
+      const float4 x = from.load((m * row_blocks + j) * 128);
+      float *sum = o[First + m] + 4 * j;
+      sum[0] = fma_rn(x.x, other.x, sum[0]);
+      sum[1] = fma_rn(x.y, other.y, sum[1]);
+      sum[2] = fma_rn(x.z, other.x, sum[2]);
+      sum[3] = fma_rn(x.w, other.y, sum[3]);
     }
   }
 }
@@ -1092,8 +1091,8 @@ DEVICE void finish_alone(const Params &p, Place at, const Work &w, float (&o)[m_
   sync_stream(stream);  // the sums are written
   const i32 slot = partial_slot(p, at, w);
   const Merge factor = merge_sums<false>(p, at, w, slot, buffer, stream, row);
-  finish_tiles<0, m_tiles, false>(o, factor, shared_at<float4>(kv_at));
-  store_output<0, m_tiles>(p, at, w, slot, o, first_channel);
+  store_output<0, m_tiles>(p, at, w, slot, o, first_channel,
+                           [&](i32 j) { finish_rows<0, m_tiles, false>(o, j, factor, shared_at<float4>(kv_at)); });
 }
 
 // Both streams had tiles; stream `Stream` finishes its half. `kept` and `others` are the stages of the streams' last tiles.
@@ -1107,10 +1106,12 @@ DEVICE void finish_half(const Params &p, Place at, const Work &w, float (&o)[m_t
   const i32 slot = partial_slot(p, at, w);
   barrier_sync(streams_barrier, 256);
   const Merge factor = merge_sums<true>(p, at, w, slot, buffer, Stream, row);
-  finish_tiles<Stream * half, half, true>(o, factor, shared_at<float4>(kv_at + others * tile_bytes) + thread);
+  const smem<float4> from = shared_at<float4>(kv_at + others * tile_bytes) + thread;
+#pragma unroll
+  for (i32 j = 0; j < row_blocks; ++j) finish_rows<Stream * half, half, true>(o, j, factor, from);
   warp_sync();
   if (lane_index() == 0) mbarrier_arrive(kv_empty(others));
-  store_output<Stream * half, half>(p, at, w, slot, o, first_channel);
+  store_output<Stream * half, half>(p, at, w, slot, o, first_channel, [](i32) {});  // ready already
 }
 // The attend role: one stream, all rows, every other tile.
 
