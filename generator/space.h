@@ -21,8 +21,8 @@ enum {
 typedef struct smla_axis {
   const char *name, *about;
   int is_integer;
-  int default_rule; /* registry reference of default(settings), or LUA_NOREF */
-  size_t value_count, default_index; /* default_index: what holds without settings */
+  int default_rule;                          /* registry reference of default(settings), or LUA_NOREF */
+  size_t value_count, default_index;         /* the default where there are no settings */
   const char *values[SMLA_SPACE_MAX_VALUES]; /* canonical texts, in the order of listing */
 } smla_axis;
 

@@ -1,4 +1,4 @@
--- Decoding over the latent cache, in two shapes: up to 32 query rows a block by independent streams, 64 by specialised roles.
+-- Decoding over the latent cache, in two shapes: up to 32 query rows a block by independent streams, 64 by roles.
 
 local max_smem = 232448 -- the most dynamic shared memory a block may have on Hopper
 
@@ -11,7 +11,7 @@ local function rows_for(settings)
   return 64
 end
 
--- Shared memory beyond the ring, the query and the barriers, and the number of the barriers beside the ring's 3 per stage.
+-- Shared memory beyond the ring, the query and the barriers.
 local function roles_memory(v)
   return 4 * 4096        -- probabilities
     + 4 * 256            -- rescale factors
@@ -27,6 +27,7 @@ local function streams_memory(v)
     + 2 * 2 * v.rows * 4  -- references
 end
 
+-- `barriers`: beside the ring's 3 per stage.
 local shapes = {
   roles = { name = "roles", threads = 512, query_buffers = 1, memory = roles_memory, barriers = 2 * 4 + 4 },
   streams = { name = "streams", threads = 384, query_buffers = 2, memory = streams_memory, barriers = 4 },

@@ -251,18 +251,12 @@ static void a_family_without_its_template(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(families),
-      cmocka_unit_test(default_rules),
-      cmocka_unit_test(merging),
-      cmocka_unit_test(appending),
-      cmocka_unit_test(wrong_values),
-      cmocka_unit_test(wrong_texts),
-      cmocka_unit_test(long_texts),
-      cmocka_unit_test(rules),
-      cmocka_unit_test(describing),
-      cmocka_unit_test(other_questions),
-      cmocka_unit_test(unknown_families),
-      cmocka_unit_test(a_family_without_its_template),
+      cmocka_unit_test(families),         cmocka_unit_test(default_rules),
+      cmocka_unit_test(merging),          cmocka_unit_test(appending),
+      cmocka_unit_test(wrong_values),     cmocka_unit_test(wrong_texts),
+      cmocka_unit_test(long_texts),       cmocka_unit_test(rules),
+      cmocka_unit_test(describing),       cmocka_unit_test(other_questions),
+      cmocka_unit_test(unknown_families), cmocka_unit_test(a_family_without_its_template),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }
