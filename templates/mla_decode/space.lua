@@ -41,9 +41,9 @@ return {
   about = "attends a block's query rows to a run of KV pages",
   axes = {
     { name = "rows", values = { 8, 16, 32, 64 }, default = rows_for, about = "query rows a block decodes together" },
-    { name = "latent", values = { 256, 512 }, default = 512, about = "latent rank: content channels per token" },
+    { name = "latent", values = { 128, 256, 384, 512 }, default = 512, about = "latent rank: content channels per token" },
     { name = "rope", values = { 64 }, default = 64, about = "RoPE channels per token" },
-    { name = "page", values = { 64, 128 }, default = 64, about = "tokens per page" },
+    { name = "page", values = { 16, 32, 64, 128 }, default = 64, about = "tokens per page" },
     { name = "format", values = { "fp8_token" }, default = "fp8_token", about = "how the cache is stored" },
     { name = "accuracy", values = { "fast" }, default = "fast", about = "the arithmetic's level" },
     { name = "stages", values = { 2, 3, 4, 5, 6, 7, 8 }, default = 4, about = "page images in the shared-memory ring" },
@@ -66,6 +66,8 @@ return {
     local scale_bytes = 64 * 4
     local shape = shape_of(v)
     local query_bytes = (subtiles + 1) * v.rows * 128
+    local image_tokens = math.min(v.page, 64) -- tokens that lie together in a page
+    local images_per_tile = 64 // image_tokens
     return {
       shape = shape.name,
       threads = shape.threads,
@@ -73,7 +75,9 @@ return {
       subtiles = subtiles,
       subtile_bytes = subtile_bytes,
       tile_bytes = tile_bytes, -- content subtiles and RoPE
-      image_bytes = tile_bytes + scale_bytes,
+      image_tokens = image_tokens,
+      images_per_tile = images_per_tile,
+      image_bytes = (tile_bytes + scale_bytes) // images_per_tile, -- of which a tile is made: without padding
       query_buffers = shape.query_buffers,
       query_bytes = query_bytes,
       smem_bytes = shape.query_buffers * query_bytes
