@@ -830,9 +830,9 @@ DEVICE u64 operand_descriptor(u32 address) { return wgmma_descriptor(shuffle(pin
 DEVICE u64 key_descriptor(u32 stage) { return operand_descriptor(shared_at<u8>(kv_at + stage * tile_bytes).address()); }
 
 // O^T += V^T P^T. V^T is the register operand of wgmma: for 32 tokens x 16 channel bytes, ldmatrix.x4.trans gives a0..a3 (matrix
-// i: tokens 8i .. 8i + 7) and four byte permutations interleave them: fragment row g is channel 2g, row g + 8 channel 2g + 1, and
-// the tokens run as P's do: 0, 1, 8, 9, 2, 3, 10, 11, … in every 16. Each tile's product is formed in T and added in fp32: the
-// FP8 accumulation would drift over thousands of tokens.
+// i: tokens 8i .. 8i + 7) and four byte permutations interleave them: fragment row g is channel 2g, row g + 8 channel 2g + 1.
+// In every 16 the tokens run as P's do: 0, 1, 8, 9, 2, 3, 10, 11, …
+// Each tile's product is formed in T and added in fp32: the FP8 accumulation would drift over thousands of tokens.
 
 // From a tile's start to m-tile `m` of the whole latent, half a subtile: this lane's 16 bytes in the first 32 tokens.
 DEVICE u32 m_tile_at(u32 m) {
