@@ -40,7 +40,7 @@ void smla_fault(smla_cluster *cluster, smla_fault_kind kind, smla_place line, co
 _Noreturn void smla_fault_end(smla_cluster *cluster, smla_fault_kind kind, smla_place line, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* "mla_decode/score.inc:57", as smla_thread_name. */
+/* "mla_decode/output.inc:57", as smla_thread_name. */
 const char *smla_place_name(smla_place place);
 /* "thread 37 (warp 1, lane 5) of block 3", in one of a few static buffers of the host thread. */
 const char *smla_thread_name(const smla_thread *thread);

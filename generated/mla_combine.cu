@@ -1,6 +1,6 @@
 // Generated from templates/mla_combine/mla_combine.cu.tmpl: do not edit.
-//   variant: mla_combine:latent=512,lanes=4
-//   command: snapmla gen --variant 'mla_combine:latent=512,lanes=4' --target sm90a
+//   variant: mla_combine:latent=512,rows=64,lanes=4
+//   command: snapmla gen --variant 'mla_combine:latent=512,rows=64,lanes=4' --target sm90a
 // Merges the pieces of a request: out = sum_i 2^(lse_i - m) out_i / sum_i 2^(lse_i - m), lse = ln 2 * (m + log2 of that sum).
 //
 // One block per row and request. Each of `lanes` groups of latent / 4 threads walks every lanes-th piece, eight at a
@@ -398,8 +398,8 @@ DEVICE void store_lse(const OutputRow &target, float lse_base2) {
 
 struct mla_combine_params {
   const struct smla_request *requests;
-  const float *partial_out; /* [slots, groups, 64, latent] */
-  const float *partial_lse; /* [slots, groups, 64], base 2 */
+  const float *partial_out; /* [slots, groups, rows, latent] */
+  const float *partial_lse; /* [slots, groups, rows], base 2 */
   unsigned short *out;      /* [batch, q_len, heads, latent] bf16 */
   long long out_stride_batch, out_stride_token, out_stride_head;
   float *lse; /* [batch, heads, q_len], or NULL */

@@ -1,6 +1,6 @@
 // Generated from templates/mla_decode/mla_decode.cu.tmpl: do not edit.
-//   variant: mla_decode:latent=512,rope=64,page=64,format=fp8_token,accuracy=fast,stages=4
-//   command: snapmla gen --variant 'mla_decode:latent=512,rope=64,page=64,format=fp8_token,accuracy=fast,stages=4' --target sm90a
+//   variant: mla_decode:rows=64,latent=512,rope=64,page=64,format=fp8_token,accuracy=fast,stages=4
+//   command: snapmla gen --variant 'mla_decode:rows=64,latent=512,rope=64,page=64,format=fp8_token,accuracy=fast,stages=4' --target sm90a
 // Decodes 64 query rows of a request against a run of its KV tiles (64 tokens each), unit by unit of the schedule.
 //
 // Four warpgroups, each with a role, meet only at transaction barriers, so that the copies, the scores, the softmax and the
@@ -10,17 +10,17 @@
 //   warpgroups 2, 3   accumulate: O^T[latent / 2 x 64 rows] += V^T P^T, V^T through registers   (184 each)
 // Row r of a request is token r / heads, head r % heads.
 //
-// shared memory  bytes     written by        read by
-//   query        40960     fetch_query       score
-//   kv           163840    fetch_pages       score, accumulate
-//   p            16384     score             accumulate
-//   raw_scale    1024      fetch_pages       prepare_scales
-//   scale        2048      prepare_scales    score
-//   inv_scale    1024      prepare_scales    score
-//   rescale      1024      score             accumulate
-//   inv_sum      256       score             accumulate
-//   bad_page     16        fetch_pages       prepare_scales
-//   changed      16        score             accumulate
+// shared memory    bytes     written by        read by
+//   query          40960     fetch_query       score
+//   kv             163840    fetch_pages       score, accumulate
+//   p              16384     score             accumulate
+//   raw_scale      1024      fetch_pages       prepare_scales
+//   scale          2048      prepare_scales    score
+//   inv_scale      1024      prepare_scales    score
+//   rescale        1024      score             accumulate
+//   inv_sum        256       score             accumulate
+//   bad_page       16        fetch_pages       prepare_scales
+//   changed        16        score             accumulate
 //
 // barrier        arrivals  completes when                                  waited for by
 //   kv_full      1         the page image has landed                       prepare_scales, score, accumulate
@@ -465,8 +465,8 @@ struct mla_decode_params {
   long long out_stride_batch, out_stride_token, out_stride_head;
   float *lse; /* [batch, heads, q_len], or NULL */
   long long lse_stride_batch, lse_stride_head, lse_stride_token;
-  float *partial_out; /* [slots, groups, 64, latent] */
-  float *partial_lse; /* [slots, groups, 64], base 2 */
+  float *partial_out; /* [slots, groups, rows, latent] */
+  float *partial_lse; /* [slots, groups, rows], base 2 */
   unsigned *status;
   float scale_log2e; /* softmax_scale * log2(e) */
   int heads, q_len, groups;
@@ -487,6 +487,9 @@ constexpr u32 subtile_bytes = 8192;
 constexpr u32 tile_bytes = 40960;
 constexpr u32 image_bytes = 41216;
 constexpr u32 scale_bytes = image_bytes * images_per_tile - tile_bytes;
+constexpr u32 query_buffers = 1;
+constexpr u32 query_subtile_bytes = rows * 128;
+constexpr u32 query_bytes = 40960;
 constexpr u32 status_bad_page = 1;  // SNAPMLA_STATUS_BAD_PAGE
 
 // Offsets into shared memory.
@@ -517,10 +520,10 @@ DEVICE mbarrier kv_ready(u32 i) { return mbarrier_at(kv_ready_at + 8 * i); }
 DEVICE mbarrier kv_empty(u32 i) { return mbarrier_at(kv_empty_at + 8 * i); }
 DEVICE mbarrier p_full(u32 i) { return mbarrier_at(p_full_at + 8 * i); }
 DEVICE mbarrier p_empty(u32 i) { return mbarrier_at(p_empty_at + 8 * i); }
-DEVICE mbarrier query_full() { return mbarrier_at(query_full_at); }
-DEVICE mbarrier query_empty() { return mbarrier_at(query_empty_at); }
-DEVICE mbarrier sums_full() { return mbarrier_at(sums_full_at); }
-DEVICE mbarrier sums_empty() { return mbarrier_at(sums_empty_at); }
+DEVICE mbarrier query_full(u32 i = 0) { return mbarrier_at(query_full_at + 8 * i); }
+DEVICE mbarrier query_empty(u32 i = 0) { return mbarrier_at(query_empty_at + 8 * i); }
+DEVICE mbarrier sums_full(u32 i = 0) { return mbarrier_at(sums_full_at + 8 * i); }
+DEVICE mbarrier sums_empty(u32 i = 0) { return mbarrier_at(sums_empty_at + 8 * i); }
 
 DEVICE void init_barriers() {
   for (u32 i = 0; i < 4; ++i) mbarrier_init(kv_full(i), 1);
@@ -537,7 +540,7 @@ DEVICE void init_barriers() {
 
 // The unit's share of the schedule, walked alike by every role.
 struct Place {
-  u32 unit, group;  // which share; which 64 rows of each request
+  u32 unit, group;  // which share; which `rows` rows of each request
 };
 
 // A run of tiles of one request.
@@ -574,17 +577,20 @@ DEVICE i32 partial_slot(const Params &p, Place at, const Work &w) {
   return record.pieces > 1 ? record.first_slot + (i32)at.unit - record.first_unit : -1;
 }
 
-// A position in the ring of page images. Waiting for `parity` waits for this use of the stage to be full;
+// A position in a ring of buffers. Waiting for `parity` waits for this use of the stage to be full;
 // waiting for `parity ^ 1` on the empty barrier waits for the previous use to be over.
-struct Ring {
+template <u32 Count> struct RingOf {
   u32 stage = 0, parity = 0;
   DEVICE void advance() {
-    if (++stage == stages) {
+    if (++stage == Count) {
       stage = 0;
       parity ^= 1;
     }
   }
 };
+
+typedef RingOf<stages> Ring;              // of page images
+typedef RingOf<query_buffers> QueryRing;  // of query images
 // The producers: bulk copies of page images into the ring, and of the query image.
 
 // Where the images of a run end: with its tiles, but the request's last tile may lack some.
@@ -651,16 +657,17 @@ DEVICE void fetch_pages(const Params &p, Place at) {
   }
 }
 
-// One thread. The next request's query is fetched as soon as the last scores of this one are done.
+// One thread. A query is fetched as soon as the last scores with the one before it in its buffer are done.
 DEVICE void fetch_query(const Params &p, Place at) {
-  u32 parity = 0;
+  QueryRing ring;
   Work w;
   for (i32 request = first_request(p, at); next_work(p, at, request, w);) {
-    mbarrier_wait(query_empty(), parity ^ 1);
-    mbarrier_arrive_expect(query_full(), tile_bytes);
+    const mbarrier full = query_full(ring.stage);
+    mbarrier_wait(query_empty(ring.stage), ring.parity ^ 1);
+    mbarrier_arrive_expect(full, query_bytes);
     const i64 image = (i64)w.request * p.groups + at.group;
-    bulk_copy(shared_at<u8>(query_at).address(), p.q_image + image * tile_bytes, tile_bytes, query_full());
-    parity ^= 1;
+    bulk_copy(shared_at<u8>(query_at + ring.stage * query_bytes).address(), p.q_image + image * query_bytes, query_bytes, full);
+    ring.advance();
   }
 }
 // One warp turns a tile's stored scales into what the softmax reads (the scale, its base-2 logarithm and its inverse) and
@@ -700,7 +707,7 @@ DEVICE void prepare_scales(const Params &p, Place at) {
     }
   }
 }
-// From scores to probabilities.
+// From a row's scores to its probabilities: their scale, and the sums that normalise them.
 //
 // y = acc * s * c + log2 s is log2 of what P holds: e * s, the value's scale folded in (c = query scale * softmax scale * log2 e).
 // P = e4m3(2^(y - reference + 8)), at most 448. The reference is a whole number per row, so that rescaling by it is exact and a
@@ -714,11 +721,14 @@ constexpr float lower_below = 10.0f;
 constexpr float deepest = 56.0f;
 constexpr float no_reference = -1e30f;
 
-struct Row {
-  float factor;     // c
-  float reference, peak;
-  float exact;      // sum of e, in units of 2^(reference - 8), unrounded: the lse
-  float rounded;    // the same sum from the rounded P: the normaliser, so that the weights sum to one
+struct Reference {
+  float value = no_reference, peak = no_reference;
+};
+
+// The sums of a row, in units of 2^(reference - 8).
+struct Sums {
+  float exact = 0.0f;    // of e, unrounded: the lse
+  float rounded = 0.0f;  // of the rounded P's e: the normaliser, so that the weights sum to one
 };
 
 // The whole number at or just above x (|x| < 2^22; beyond, x is whole already).
@@ -728,14 +738,135 @@ DEVICE float whole_above(float x) {
 }
 
 // Moves the row's reference for a tile whose largest y is `top`; returns the factor for what has been summed so far.
-DEVICE float move_reference(Row &row, float top) {
-  const float old = row.reference;
+DEVICE float move_reference(Reference &reference, float top) {
+  const float old = reference.value;
   const bool raise = top > old + raise_above;
   const bool lower = top < old - lower_below && top > -infinity();
-  if (raise || lower) row.reference = max_f32(whole_above(top), row.peak - deepest);
-  row.peak = max_f32(row.peak, row.reference);
-  return exp2_approx(old - row.reference);
+  if (raise || lower) reference.value = max_f32(whole_above(top), reference.peak - deepest);
+  reference.peak = max_f32(reference.peak, reference.value);
+  return exp2_approx(old - reference.value);
 }
+
+// What the row's sum of values is to be multiplied by; a row that saw no token is zero.
+DEVICE float normaliser(Sums sums) { return sums.exact == 0.0f ? 0.0f : reciprocal_approx(sums.rounded); }
+
+// Base 2.
+DEVICE float lse_of(float reference, Sums sums) {
+  return sums.exact == 0.0f ? -infinity() : reference - p_base + log2_approx(sums.exact);
+}
+
+// How many of the request's tokens row `r` of the request may see: query i of q_len the first tokens - q_len + i + 1.
+DEVICE i32 visible_tokens(const Params &p, const Work &w, u32 r) {
+  const i32 token = (i32)(r / (u32)p.heads);
+  return w.tokens - p.q_len + 1 + (token < p.q_len ? token : p.q_len - 1);
+}
+
+// Some row of the request may not see some token of the tile.
+DEVICE bool needs_mask(const Params &p, const Work &w, i32 tile) {
+  return w.tokens - p.q_len + 1 < (tile + 1) * tile_tokens;
+}
+
+// The factor c of row `r` of the group; 0 for one past the request's last.
+DEVICE float row_factor(const Params &p, Place at, const Work &w, u32 r) {
+  return global_load(p.q_scale + ((i64)w.request * p.groups + at.group) * rows + r) * p.scale_log2e;
+}
+// A run's results: rows of the output when it is its request's only piece, else of the partial results.
+
+// This thread's channels of one row: 2g, 2g + 1 of each m-tile. `even` is o[m][..] of channel 2g, `odd` of 2g + 1.
+template <i32 Count>
+DEVICE void store_row(const Params &p, Place at, const Work &w, i32 slot, u32 r, u32 first_channel, const float (&even)[Count],
+                      const float (&odd)[Count]) {
+  const u32 whole_row = at.group * rows + r;
+  if (whole_row >= (u32)(p.heads * p.q_len)) return;
+  if (slot >= 0) {
+    float *target = p.partial_out + (((i64)slot * p.groups + at.group) * rows + r) * latent + first_channel;
+#pragma unroll
+    for (i32 m = 0; m < Count; ++m) global_store((float2 *)(target + 64 * m), make_float2(even[m], odd[m]));
+  } else {
+    u16 *target = output_row(p, w.request, whole_row).out + first_channel;
+#pragma unroll
+    for (i32 m = 0; m < Count; ++m) global_store((u32 *)(target + 64 * m), pack_bf16(even[m], odd[m]));
+  }
+}
+
+// The m-tiles First .. First + Count - 1 of O^T. `normalise(j)` makes rows 8j + 2q and 8j + 2q + 1 of them ready, just before they
+// are stored; `first_channel` is this thread's in m-tile 0 of `o`.
+template <i32 First, i32 Count, i32 All, class Normalise>
+DEVICE void store_output(const Params &p, Place at, const Work &w, i32 slot, const float (&o)[All][rows / 2],
+                         u32 first_channel, Normalise normalise) {
+  const u32 pair = lane_index() & 3;
+#pragma unroll
+  for (i32 j = 0; j < (i32)rows / 8; ++j) {
+    normalise(j);
+#pragma unroll
+    for (i32 k = 0; k < 2; ++k) {
+      float even[Count], odd[Count];
+#pragma unroll
+      for (i32 m = 0; m < Count; ++m) {
+        even[m] = o[First + m][4 * j + k];
+        odd[m] = o[First + m][4 * j + 2 + k];
+      }
+      store_row(p, at, w, slot, 8 * j + 2 * pair + k, first_channel + 64 * First, even, odd);
+    }
+  }
+}
+
+// Takes base 2.
+DEVICE void store_row_lse(const Params &p, Place at, const Work &w, i32 slot, u32 r, float lse) {
+  const u32 whole_row = at.group * rows + r;
+  if (slot >= 0)
+    global_store(p.partial_lse + ((i64)slot * p.groups + at.group) * rows + r, lse);
+  else if (whole_row < (u32)(p.heads * p.q_len))
+    store_lse(output_row(p, w.request, whole_row), lse);
+}
+// S = Q K^T in two parts that are added in fp32: Hopper's FP8 accumulation keeps 13 fraction bits, and the error of a score
+// grows faster than the number of steps that it runs through. The first part is the lower half of the content in e4m3, then RoPE in
+// bf16 (stored divided by the scale, so it adds to the same accumulators; last, so that its outliers cost the content no
+// bits). The second part is the upper half of the content. score_steps.inc writes the steps.
+
+// From a shuffled address, made anew for each tile: the compiler then knows that the warp agrees and computes the advances in
+// uniform registers, and does not keep them in vector registers across tiles.
+DEVICE u64 operand_descriptor(u32 address) { return wgmma_descriptor(shuffle(pin(address), 0), 1024); }
+DEVICE u64 key_descriptor(u32 stage) { return operand_descriptor(shared_at<u8>(kv_at + stage * tile_bytes).address()); }
+
+// O^T += V^T P^T. V^T is the register operand of wgmma: for 32 tokens x 16 channel bytes, ldmatrix.x4.trans gives a0..a3 (matrix
+// i: tokens 8i .. 8i + 7) and four byte permutations interleave them: fragment row g is channel 2g, row g + 8 channel 2g + 1.
+// In every 16 the tokens run as P's do: 0, 1, 8, 9, 2, 3, 10, 11, …
+// Each tile's product is formed in T and added in fp32: the FP8 accumulation would drift over thousands of tokens.
+
+// From a tile's start to m-tile `m` of the whole latent, half a subtile: this lane's 16 bytes in the first 32 tokens.
+DEVICE u32 m_tile_at(u32 m) {
+  const u32 lane = lane_index(), warp = warp_index() & 3, row = lane * 128 + ((warp ^ (lane & 7)) << 4);
+  return m / 2 * subtile_bytes + (row ^ m % 2 * 64);
+}
+
+// V^T of this group's m-tile m: 64 channels x 64 tokens, two k steps. `even`, `odd`: where its m-tiles 0 and 1 are.
+DEVICE void load_values(a_frag (&a)[2], u32 values, i32 m, u32 even, u32 odd) {
+  const u32 address = values + m / 2 * subtile_bytes + (m % 2 ? odd : even);
+#pragma unroll
+  for (i32 k = 0; k < 2; ++k) {
+    u32 x[4];
+    ldmatrix_x4_trans(x, address + k * 32 * 128);
+    a[k].r[0] = byte_permute(x[0], x[1], 0x6420);
+    a[k].r[1] = byte_permute(x[0], x[1], 0x7531);
+    a[k].r[2] = byte_permute(x[2], x[3], 0x6420);
+    a[k].r[3] = byte_permute(x[2], x[3], 0x7531);
+  }
+}
+
+// Rows 8j + 2q and 8j + 2q + 1 of this thread's columns of O^T, multiplied.
+DEVICE void scale_rows(float (&o)[rows / 2], i32 j, float2 by) {
+  o[4 * j] *= by.x;
+  o[4 * j + 1] *= by.y;
+  o[4 * j + 2] *= by.x;
+  o[4 * j + 3] *= by.y;
+}
+// From the scores of a tile to P, 64 rows by one warpgroup.
+struct Row {
+  float factor;
+  Reference reference;
+  Sums sums;
+};
 
 // The largest of a row over the four lanes that share it.
 DEVICE float row_max(float x) {
@@ -774,7 +905,7 @@ DEVICE void mask_scores(frag<32> &s, const i32 (&valid)[2], u32 pair) {
 DEVICE void exponentials(float (&probability)[8], const frag<32> &s, const Row (&row)[2], i32 i) {
 #pragma unroll
   for (i32 r = 0; r < 2; ++r) {
-    const float shift = p_base - row[r].reference;
+    const float shift = p_base - row[r].reference.value;
     probability[4 * r] = exp2_approx(s[8 * i + 2 * r] + shift);
     probability[4 * r + 1] = exp2_approx(s[8 * i + 2 * r + 1] + shift);
     probability[4 * r + 2] = exp2_approx(s[8 * i + 4 + 2 * r] + shift);
@@ -797,55 +928,52 @@ DEVICE void store_probabilities(const float (&probability)[8], Row (&row)[2], sm
     const float rounded[4] = {low.x, low.y, high.x, high.y};
 #pragma unroll
     for (i32 k = 0; k < 4; ++k) {
-      row[r].exact = fma_rn(p[k], weight[k], row[r].exact);
-      row[r].rounded = fma_rn(rounded[k], weight[k], row[r].rounded);
+      row[r].sums.exact = fma_rn(p[k], weight[k], row[r].sums.exact);
+      row[r].sums.rounded = fma_rn(rounded[k], weight[k], row[r].sums.rounded);
     }
   }
 }
 // The score role: one warpgroup, 64 rows. Thread (warp w, g = lane / 4, q = lane % 4) holds rows 16w + g and 16w + g + 8,
 // columns 8j + 2q and 8j + 2q + 1 of a tile.
 
-// S = Q K^T in two parts that are added in fp32: Hopper's FP8 accumulation keeps 13 fraction bits, and the error of a score
-// grows faster than the number of steps that it runs through. The first part is the lower half of the content in e4m3, then RoPE in
-// bf16 (stored divided by the scale, so it adds to the same accumulators; last, so that its outliers cost the content no
-// bits). It is issued in quarters between the sections of the previous tile's softmax, so that the issuing warps do not stall
-// on a full queue. The second part is the upper half of the content, into the registers that the softmax has then emptied.
+// The first part of the scores is issued in quarters between the sections of the previous tile's softmax, so that the issuing
+// warps do not stall on a full queue; the second into the registers that the softmax has then emptied.
 template <int Quarter> DEVICE void score_first_part(frag<32> &s, u64 q, u64 k) {
   wgmma_fence();
   if constexpr (Quarter == 0) {
-    wgmma_e4m3<64, false>(s, descriptor_advance(q, 0 * subtile_bytes + 0), descriptor_advance(k, 0 * subtile_bytes + 0));
-    wgmma_e4m3<64, true>(s, descriptor_advance(q, 0 * subtile_bytes + 32), descriptor_advance(k, 0 * subtile_bytes + 32));
-    wgmma_e4m3<64, true>(s, descriptor_advance(q, 0 * subtile_bytes + 64), descriptor_advance(k, 0 * subtile_bytes + 64));
+    wgmma_e4m3<64, false>(s, descriptor_advance(q, 0 * query_subtile_bytes + 0), descriptor_advance(k, 0 * subtile_bytes + 0));
+    wgmma_e4m3<64, true>(s, descriptor_advance(q, 0 * query_subtile_bytes + 32), descriptor_advance(k, 0 * subtile_bytes + 32));
+    wgmma_e4m3<64, true>(s, descriptor_advance(q, 0 * query_subtile_bytes + 64), descriptor_advance(k, 0 * subtile_bytes + 64));
   }
   if constexpr (Quarter == 1) {
-    wgmma_e4m3<64, true>(s, descriptor_advance(q, 0 * subtile_bytes + 96), descriptor_advance(k, 0 * subtile_bytes + 96));
-    wgmma_e4m3<64, true>(s, descriptor_advance(q, 1 * subtile_bytes + 0), descriptor_advance(k, 1 * subtile_bytes + 0));
-    wgmma_e4m3<64, true>(s, descriptor_advance(q, 1 * subtile_bytes + 32), descriptor_advance(k, 1 * subtile_bytes + 32));
+    wgmma_e4m3<64, true>(s, descriptor_advance(q, 0 * query_subtile_bytes + 96), descriptor_advance(k, 0 * subtile_bytes + 96));
+    wgmma_e4m3<64, true>(s, descriptor_advance(q, 1 * query_subtile_bytes + 0), descriptor_advance(k, 1 * subtile_bytes + 0));
+    wgmma_e4m3<64, true>(s, descriptor_advance(q, 1 * query_subtile_bytes + 32), descriptor_advance(k, 1 * subtile_bytes + 32));
   }
   if constexpr (Quarter == 2) {
-    wgmma_e4m3<64, true>(s, descriptor_advance(q, 1 * subtile_bytes + 64), descriptor_advance(k, 1 * subtile_bytes + 64));
-    wgmma_e4m3<64, true>(s, descriptor_advance(q, 1 * subtile_bytes + 96), descriptor_advance(k, 1 * subtile_bytes + 96));
+    wgmma_e4m3<64, true>(s, descriptor_advance(q, 1 * query_subtile_bytes + 64), descriptor_advance(k, 1 * subtile_bytes + 64));
+    wgmma_e4m3<64, true>(s, descriptor_advance(q, 1 * query_subtile_bytes + 96), descriptor_advance(k, 1 * subtile_bytes + 96));
     wgmma_fence();  // other operand types into the same accumulators
-    wgmma_bf16<64, true>(s, descriptor_advance(q, subtiles * subtile_bytes + 0), descriptor_advance(k, subtiles * subtile_bytes + 0));
+    wgmma_bf16<64, true>(s, descriptor_advance(q, 4 * query_subtile_bytes + 0), descriptor_advance(k, 4 * subtile_bytes + 0));
   }
   if constexpr (Quarter == 3) {
-    wgmma_bf16<64, true>(s, descriptor_advance(q, subtiles * subtile_bytes + 32), descriptor_advance(k, subtiles * subtile_bytes + 32));
-    wgmma_bf16<64, true>(s, descriptor_advance(q, subtiles * subtile_bytes + 64), descriptor_advance(k, subtiles * subtile_bytes + 64));
-    wgmma_bf16<64, true>(s, descriptor_advance(q, subtiles * subtile_bytes + 96), descriptor_advance(k, subtiles * subtile_bytes + 96));
+    wgmma_bf16<64, true>(s, descriptor_advance(q, 4 * query_subtile_bytes + 32), descriptor_advance(k, 4 * subtile_bytes + 32));
+    wgmma_bf16<64, true>(s, descriptor_advance(q, 4 * query_subtile_bytes + 64), descriptor_advance(k, 4 * subtile_bytes + 64));
+    wgmma_bf16<64, true>(s, descriptor_advance(q, 4 * query_subtile_bytes + 96), descriptor_advance(k, 4 * subtile_bytes + 96));
   }
   if constexpr (Quarter == 3) wgmma_commit();
 }
 
 DEVICE void score_second_part(frag<32> &s, u64 q, u64 k) {
   wgmma_fence();
-  wgmma_e4m3<64, false>(s, descriptor_advance(q, 2 * subtile_bytes + 0), descriptor_advance(k, 2 * subtile_bytes + 0));
-  wgmma_e4m3<64, true>(s, descriptor_advance(q, 2 * subtile_bytes + 32), descriptor_advance(k, 2 * subtile_bytes + 32));
-  wgmma_e4m3<64, true>(s, descriptor_advance(q, 2 * subtile_bytes + 64), descriptor_advance(k, 2 * subtile_bytes + 64));
-  wgmma_e4m3<64, true>(s, descriptor_advance(q, 2 * subtile_bytes + 96), descriptor_advance(k, 2 * subtile_bytes + 96));
-  wgmma_e4m3<64, true>(s, descriptor_advance(q, 3 * subtile_bytes + 0), descriptor_advance(k, 3 * subtile_bytes + 0));
-  wgmma_e4m3<64, true>(s, descriptor_advance(q, 3 * subtile_bytes + 32), descriptor_advance(k, 3 * subtile_bytes + 32));
-  wgmma_e4m3<64, true>(s, descriptor_advance(q, 3 * subtile_bytes + 64), descriptor_advance(k, 3 * subtile_bytes + 64));
-  wgmma_e4m3<64, true>(s, descriptor_advance(q, 3 * subtile_bytes + 96), descriptor_advance(k, 3 * subtile_bytes + 96));
+    wgmma_e4m3<64, false>(s, descriptor_advance(q, 2 * query_subtile_bytes + 0), descriptor_advance(k, 2 * subtile_bytes + 0));
+    wgmma_e4m3<64, true>(s, descriptor_advance(q, 2 * query_subtile_bytes + 32), descriptor_advance(k, 2 * subtile_bytes + 32));
+    wgmma_e4m3<64, true>(s, descriptor_advance(q, 2 * query_subtile_bytes + 64), descriptor_advance(k, 2 * subtile_bytes + 64));
+    wgmma_e4m3<64, true>(s, descriptor_advance(q, 2 * query_subtile_bytes + 96), descriptor_advance(k, 2 * subtile_bytes + 96));
+    wgmma_e4m3<64, true>(s, descriptor_advance(q, 3 * query_subtile_bytes + 0), descriptor_advance(k, 3 * subtile_bytes + 0));
+    wgmma_e4m3<64, true>(s, descriptor_advance(q, 3 * query_subtile_bytes + 32), descriptor_advance(k, 3 * subtile_bytes + 32));
+    wgmma_e4m3<64, true>(s, descriptor_advance(q, 3 * query_subtile_bytes + 64), descriptor_advance(k, 3 * subtile_bytes + 64));
+    wgmma_e4m3<64, true>(s, descriptor_advance(q, 3 * query_subtile_bytes + 96), descriptor_advance(k, 3 * subtile_bytes + 96));
   wgmma_commit();
 }
 
@@ -856,11 +984,7 @@ DEVICE void finish_scores(frag<32> &s, frag<32> &first_part) {
   for (i32 i = 0; i < 32; ++i) s[i] += first_part[i];
 }
 
-// From a shuffled address, made anew for each tile: the compiler then knows that the warp agrees and computes the advances in
-// uniform registers, and does not keep them in vector registers across tiles.
-DEVICE u64 operand_descriptor(u32 address) { return wgmma_descriptor(shuffle(pin(address), 0), 1024); }
 DEVICE u64 query_descriptor() { return operand_descriptor(shared_at<u8>(query_at).address()); }
-DEVICE u64 key_descriptor(u32 stage) { return operand_descriptor(shared_at<u8>(kv_at + stage * tile_bytes).address()); }
 
 DEVICE void wait_for_keys(Ring ring) {
   mbarrier_wait(kv_full(ring.stage), ring.parity);
@@ -873,12 +997,6 @@ struct ScoreState {
   u32 p_buffer = 0, p_parity = 1;
 };
 
-// How many of the request's tokens row `r` of the request may see: query i of q_len the first tokens - q_len + i + 1.
-DEVICE i32 visible_tokens(const Params &p, const Work &w, u32 r) {
-  const i32 token = (i32)(r / (u32)p.heads);
-  return w.tokens - p.q_len + 1 + (token < p.q_len ? token : p.q_len - 1);
-}
-
 // Turns the finished scores `s` of a tile into P; with Next, issues the next tile's meanwhile: the first part into `next`, the
 // second into `s` as soon as its last exponential is taken.
 template <bool Next>
@@ -888,7 +1006,7 @@ DEVICE void softmax(const Params &p, Place at, ScoreState &state, const Work &w,
   const u32 stage = state.ring.stage, buffer = state.p_buffer;
   if constexpr (Next) score_first_part<0>(next, q, next_k);
   scale_scores(s, state.row, stage, pair);
-  if (w.tokens - p.q_len + 1 < (tile + 1) * tile_tokens) {
+  if (needs_mask(p, w, tile)) {
     const u32 r = at.group * rows + 16 * warp + g;
     const i32 valid[2] = {visible_tokens(p, w, r) - tile * tile_tokens, visible_tokens(p, w, r + 8) - tile * tile_tokens};
     mask_scores(s, valid, pair);
@@ -901,11 +1019,11 @@ DEVICE void softmax(const Params &p, Place at, ScoreState &state, const Work &w,
     float top = max_f32(s[2 * r], s[2 * r + 1]);
 #pragma unroll
     for (i32 j = 1; j < 8; ++j) top = max_f32(top, max_f32(s[4 * j + 2 * r], s[4 * j + 2 * r + 1]));
-    const float old = state.row[r].reference;
-    beta[r] = move_reference(state.row[r], row_max(top));
-    moved = moved || state.row[r].reference != old;
-    state.row[r].exact *= beta[r];
-    state.row[r].rounded *= beta[r];
+    const float old = state.row[r].reference.value;
+    beta[r] = move_reference(state.row[r].reference, row_max(top));
+    moved = moved || state.row[r].reference.value != old;
+    state.row[r].sums.exact *= beta[r];
+    state.row[r].sums.rounded *= beta[r];
   }
   const bool changed = warp_any(moved);
   if constexpr (Next) score_first_part<1>(next, q, next_k);
@@ -958,26 +1076,16 @@ DEVICE void score_tile(const Params &p, Place at, ScoreState &state, const Work 
   state.ring = ahead;
 }
 
-// The row's constants, and an empty sum.
-DEVICE Row first_row(const Params &p, Place at, const Work &w, u32 r) {
-  const float scale = global_load(p.q_scale + ((i64)w.request * p.groups + at.group) * rows + r);
-  return {scale * p.scale_log2e, no_reference, no_reference, 0.0f, 0.0f};
-}
-
 // Hands the row's normaliser to accumulate and writes its lse.
 DEVICE void finish_row(const Params &p, Place at, const Work &w, i32 slot, Row row, u32 r) {
-  row.exact += shuffle_xor(row.exact, 1);
-  row.exact += shuffle_xor(row.exact, 2);
-  row.rounded += shuffle_xor(row.rounded, 1);
-  row.rounded += shuffle_xor(row.rounded, 2);
+  Sums sums = row.sums;
+  sums.exact += shuffle_xor(sums.exact, 1);
+  sums.exact += shuffle_xor(sums.exact, 2);
+  sums.rounded += shuffle_xor(sums.rounded, 1);
+  sums.rounded += shuffle_xor(sums.rounded, 2);
   if ((lane_index() & 3) != 0) return;
-  shared_at<float>(inv_sum_at).store(r, row.exact == 0.0f ? 0.0f : reciprocal_approx(row.rounded));
-  const float lse = row.exact == 0.0f ? -infinity() : row.reference - p_base + log2_approx(row.exact);
-  const u32 whole_row = at.group * rows + r;
-  if (slot >= 0)
-    global_store(p.partial_lse + ((i64)slot * p.groups + at.group) * rows + r, lse);
-  else if (whole_row < (u32)(p.heads * p.q_len))
-    store_lse(output_row(p, w.request, whole_row), lse);
+  shared_at<float>(inv_sum_at).store(r, normaliser(sums));
+  store_row_lse(p, at, w, slot, r, lse_of(row.reference.value, sums));
 }
 
 DEVICE void score(const Params &p, Place at) {
@@ -987,8 +1095,8 @@ DEVICE void score(const Params &p, Place at) {
   u32 parity = 0;
   Work w;
   for (i32 request = first_request(p, at); next_work(p, at, request, w);) {
-    state.row[0] = first_row(p, at, w, r);
-    state.row[1] = first_row(p, at, w, r + 8);
+    state.row[0] = {row_factor(p, at, w, r), {}, {}};
+    state.row[1] = {row_factor(p, at, w, r + 8), {}, {}};
     mbarrier_wait(query_full(), parity);
     wait_for_keys(state.ring);
     const u64 q = query_descriptor(), k = key_descriptor(state.ring.stage);
@@ -1010,82 +1118,17 @@ DEVICE void score(const Params &p, Place at) {
   }
 }
 // The accumulate role: a warpgroup owns latent / 2 channels of O^T for all 64 rows, in m-tiles of 64 channels.
-//
-// V^T is the register operand of wgmma: for 32 tokens x 16 channel bytes, ldmatrix.x4.trans gives a0..a3 (matrix i: tokens
-// 8i .. 8i + 7) and four byte permutations interleave them: fragment row g is channel 2g, row g + 8 channel 2g + 1, and the
-// tokens run 0, 1, 8, 9, 2, 3, 10, 11, … as P's do. Each tile's product is formed in T and added in fp32: Hopper's FP8
-// accumulation keeps 13 fraction bits and would drift over thousands of tokens.
 constexpr i32 m_tiles = latent / 128;
 
-// From a tile's start to m-tile `m` of the whole latent, half a subtile; `row` is this lane's row in the first 32 tokens.
-DEVICE u32 m_tile_at(u32 m, u32 row) { return m / 2 * subtile_bytes + (row ^ m % 2 * 64); }
-
-// V^T of this group's m-tile m: 64 channels x 64 tokens, two k steps. `even`, `odd`: where its m-tiles 0 and 1 are.
-DEVICE void load_values(a_frag (&a)[2], u32 values, i32 m, u32 even, u32 odd) {
-  const u32 address = values + m / 2 * subtile_bytes + (m % 2 ? odd : even);
+// O *= by, row by row.
+DEVICE void rescale_output(float (&o)[32], smem<float2> by) {
 #pragma unroll
-  for (i32 k = 0; k < 2; ++k) {
-    u32 x[4];
-    ldmatrix_x4_trans(x, address + k * 32 * 128);
-    a[k].r[0] = byte_permute(x[0], x[1], 0x6420);
-    a[k].r[1] = byte_permute(x[0], x[1], 0x7531);
-    a[k].r[2] = byte_permute(x[2], x[3], 0x6420);
-    a[k].r[3] = byte_permute(x[2], x[3], 0x7531);
-  }
-}
-
-// O *= beta, row by row: rows 8j + 2q and 8j + 2q + 1 are this thread's columns of O^T.
-DEVICE void rescale_output(float (&o)[32], smem<float2> beta) {
-#pragma unroll
-  for (i32 j = 0; j < 8; ++j) {
-    const float2 b = beta.load(4 * j);
-    o[4 * j] *= b.x;
-    o[4 * j + 1] *= b.y;
-    o[4 * j + 2] *= b.x;
-    o[4 * j + 3] *= b.y;
-  }
-}
-
-// This thread's channels of one row: 2g, 2g + 1 of each m-tile, scaled. `even` is o[m][..] of channel 2g, `odd` of 2g + 1.
-DEVICE void store_row(const Params &p, Place at, const Work &w, i32 slot, u32 r, u32 first_channel,
-                      const float (&even)[m_tiles], const float (&odd)[m_tiles], float scale) {
-  const u32 whole_row = at.group * rows + r;
-  if (whole_row >= (u32)(p.heads * p.q_len)) return;
-  if (slot >= 0) {
-    float *target = p.partial_out + (((i64)slot * p.groups + at.group) * rows + r) * latent + first_channel;
-#pragma unroll
-    for (i32 m = 0; m < m_tiles; ++m) global_store((float2 *)(target + 64 * m), make_float2(even[m] * scale, odd[m] * scale));
-  } else {
-    u16 *target = output_row(p, w.request, whole_row).out + first_channel;
-#pragma unroll
-    for (i32 m = 0; m < m_tiles; ++m) global_store((u32 *)(target + 64 * m), pack_bf16(even[m] * scale, odd[m] * scale));
-  }
-}
-
-DEVICE void store_output(const Params &p, Place at, const Work &w, const float (&o)[m_tiles][32], u32 first_channel) {
-  const u32 pair = lane_index() & 3;
-  const i32 slot = partial_slot(p, at, w);
-  const smem<float2> inverse = shared_at<float2>(inv_sum_at) + pair;
-#pragma unroll
-  for (i32 j = 0; j < 8; ++j) {
-    const float2 scale = inverse.load(4 * j);
-#pragma unroll
-    for (i32 k = 0; k < 2; ++k) {
-      float even[m_tiles], odd[m_tiles];
-#pragma unroll
-      for (i32 m = 0; m < m_tiles; ++m) {
-        even[m] = o[m][4 * j + k];
-        odd[m] = o[m][4 * j + 2 + k];
-      }
-      store_row(p, at, w, slot, 8 * j + 2 * pair + k, first_channel, even, odd, k ? scale.y : scale.x);
-    }
-  }
+  for (i32 j = 0; j < 8; ++j) scale_rows(o, j, by.load(4 * j));
 }
 
 DEVICE void accumulate(const Params &p, Place at, u32 half) {
   const u32 lane = lane_index(), warp = warp_index() & 3, pair = lane & 3, g = lane >> 2;
-  const u32 row = lane * 128 + ((warp ^ (lane & 7)) << 4);
-  const u32 even = m_tile_at(half * m_tiles, row), odd = m_tile_at(half * m_tiles + 1, row);
+  const u32 even = m_tile_at(half * m_tiles), odd = m_tile_at(half * m_tiles + 1);
   const u64 p_descriptor = wgmma_descriptor(shared_at<u8>(p_at).address(), 1024);
   const u32 first_channel = half * (latent / 2) + warp * 16 + 2 * g;
   Ring ring;
@@ -1135,10 +1178,26 @@ DEVICE void accumulate(const Params &p, Place at, u32 half) {
       }
     }
     mbarrier_wait(sums_full(), parity);
-    store_output(p, at, w, o, first_channel);
+    const i32 slot = partial_slot(p, at, w);
+    const smem<float2> inverse = shared_at<float2>(inv_sum_at) + pair;
+    store_output<0, m_tiles>(p, at, w, slot, o, first_channel, [&](i32 j) {
+      const float2 by = inverse.load(4 * j);
+#pragma unroll
+      for (i32 m = 0; m < m_tiles; ++m) scale_rows(o[m], j, by);
+    });
     warp_sync();
     if (lane == 0) mbarrier_arrive(sums_empty());
     parity ^= 1;
+  }
+}
+
+DEVICE void consume(const Params &p, Place at, u32 consumer) {
+  if (consumer == 0) {
+    registers_lower<120>();
+    score(p, at);
+  } else {
+    registers_raise<184>();
+    accumulate(p, at, consumer - 1);
   }
 }
 
@@ -1155,11 +1214,7 @@ KERNEL(snapmla_mla_decode, 512) {
     if (warp == 0) fetch_pages(p, at);
     if (warp == 1 && lane_index() == 0) fetch_query(p, at);
     if (warp == 2) prepare_scales(p, at);
-  } else if (warpgroup == 1) {
-    registers_lower<120>();
-    score(p, at);
   } else {
-    registers_raise<184>();
-    accumulate(p, at, warpgroup - 2);
+    consume(p, at, warpgroup - 1);
   }
 }

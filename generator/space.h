@@ -21,7 +21,8 @@ enum {
 typedef struct smla_axis {
   const char *name, *about;
   int is_integer;
-  size_t value_count, default_index;
+  int default_rule;                          /* registry reference of default(settings), or LUA_NOREF */
+  size_t value_count, default_index;         /* the default where there are no settings */
   const char *values[SMLA_SPACE_MAX_VALUES]; /* canonical texts, in the order of listing */
 } smla_axis;
 
@@ -53,6 +54,10 @@ long smla_axis_value(const smla_axis *axis, const char *text, size_t length);
 /* Pushes the values by name and the derived quantities by name, both plain tables, after every rule has agreed. */
 void smla_space_evaluate(lua_State *L, smla_space *space, const smla_point *point);
 
+/* variant.c: the default of an axis that has a rule for it, as a value's index. Throws TEMPLATE where the rule fails or returns
+ * what is none of the axis's values. */
+size_t smla_axis_rule_default(lua_State *L, const smla_space *space, const smla_axis *axis,
+                              const smla_setting *settings, size_t setting_count);
 /* variant.c: the defaults, then the settings, then the text. Throws INVALID_ARGUMENT. */
 void smla_variant_choose(lua_State *L, smla_space *space, const smla_setting *settings, size_t setting_count,
                          const char *text, smla_point *point);

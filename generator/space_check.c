@@ -134,7 +134,13 @@ static void check_axis(lua_State *L, smla_space *space, size_t number) {
     }
   }
   lua_pop(L, 1);
-  lua_getfield(L, c.index, "default");
+  axis->default_rule = LUA_NOREF;
+  if (lua_getfield(L, c.index, "default") == LUA_TFUNCTION) {
+    axis->default_rule = luaL_ref(L, LUA_REGISTRYINDEX);
+    if (axis->value_count) axis->default_index = smla_axis_rule_default(L, space, axis, NULL, 0);
+    ++space->axis_count;
+    return;
+  }
   size_t length = 0;
   int same_type = axis->is_integer ? lua_isinteger(L, -1) : lua_type(L, -1) == LUA_TSTRING;
   const char *text = same_type ? lua_tolstring(L, -1, &length) : NULL;

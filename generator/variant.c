@@ -2,6 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <lauxlib.h>
+
 #include "space.h"
 #include "status.h"
 
@@ -65,12 +67,42 @@ static void choose(lua_State *L, smla_space *space, smla_axis *axis, const char 
   point->chosen[axis - space->axes] = (size_t)index;
 }
 
-static void apply_settings(lua_State *L, smla_space *space, const smla_setting *settings, size_t count,
-                           smla_point *point) {
+/* Pushes the settings by name: integers where they read as such, texts otherwise. */
+static void push_settings(lua_State *L, const smla_setting *settings, size_t count) {
+  lua_createtable(L, 0, (int)count);
   for (size_t i = 0; i < count; ++i) {
+    if (!lua_stringtonumber(L, settings[i].value)) lua_pushstring(L, settings[i].value);
+    lua_setfield(L, -2, settings[i].name);
+  }
+}
+
+size_t smla_axis_rule_default(lua_State *L, const smla_space *space, const smla_axis *axis,
+                              const smla_setting *settings, size_t setting_count) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, axis->default_rule);
+  push_settings(L, settings, setting_count);
+  if (!smla_sandbox_call(L, 1, 1)) smla_sandbox_stop_on_errors(L);
+  int same_type = axis->is_integer ? lua_isinteger(L, -1) : lua_type(L, -1) == LUA_TSTRING;
+  size_t length = 0;
+  const char *text = same_type ? lua_tolstring(L, -1, &length) : NULL;
+  long chosen = text ? smla_axis_value(axis, text, length) : -1;
+  if (chosen < 0) {
+    smla_sandbox_report_file(L, space->file, "axis '%s': default(settings) must return one of its values", axis->name);
+    smla_sandbox_stop_on_errors(L);
+  }
+  lua_pop(L, 1);
+  return (size_t)chosen;
+}
+
+static void check_settings(lua_State *L, const smla_space *space, const smla_setting *settings, size_t count) {
+  for (size_t i = 0; i < count; ++i)
     if (!settings[i].name || !settings[i].value)
       smla_sandbox_raise(
           L, smla_fail(SNAPMLA_INVALID_ARGUMENT, "%s: setting %zu lacks its name or its value", space->family, i));
+}
+
+static void apply_settings(lua_State *L, smla_space *space, const smla_setting *settings, size_t count,
+                           smla_point *point) {
+  for (size_t i = 0; i < count; ++i) {
     smla_axis *axis = smla_space_axis(space, settings[i].name, strlen(settings[i].name));
     if (axis) choose(L, space, axis, settings[i].value, strlen(settings[i].value), point);
   }
@@ -100,7 +132,13 @@ static void apply_pair(lua_State *L, smla_space *space, const char *pair, size_t
 
 void smla_variant_choose(lua_State *L, smla_space *space, const smla_setting *settings, size_t setting_count,
                          const char *text, smla_point *point) {
-  for (size_t i = 0; i < space->axis_count; ++i) point->chosen[i] = space->axes[i].default_index;
+  check_settings(L, space, settings, setting_count);
+  for (size_t i = 0; i < space->axis_count; ++i) {
+    const smla_axis *axis = space->axes + i;
+    point->chosen[i] = setting_count && axis->default_rule != LUA_NOREF
+                           ? smla_axis_rule_default(L, space, axis, settings, setting_count)
+                           : axis->default_index;
+  }
   apply_settings(L, space, settings, setting_count, point);
   if (!text || !*text) return;
 

@@ -1,5 +1,5 @@
 /* The scores of a query row and a tile of 64 tokens as a kernel's tensor cores give them: the chain of smla_dot_e4m3 and
- * smla_dot_bf16 (tensor_dot.h) in the order of mla_decode's score.inc: from zero, the lower half of the latent in steps of 32
+ * smla_dot_bf16 (tensor_dot.h) in the order of mla_decode's operands.inc: from zero, the lower half of the latent in steps of 32
  * channels, then RoPE in steps of 16; from zero again, the upper half; their sum in fp32. Bit for bit those chains, but for
  * all tokens at once. Pure, thread-safe. */
 #ifndef SMLA_REFERENCE_TENSOR_SCORES_H

@@ -95,7 +95,7 @@ static snapmla_status quantize_query(const snapmla_plan *plan, const snapmla_dec
       .groups = w->groups,
   };
   uint32_t warps = (uint32_t)plan->kernels[SMLA_QUERY_QUANT].geometry.threads / WARP;
-  uint32_t rows = (uint32_t)w->groups * SMLA_GROUP_ROWS;
+  uint32_t rows = (uint32_t)(w->groups * w->group_rows);
   return launch(plan, SMLA_QUERY_QUANT, (rows + warps - 1) / warps, (uint32_t)args->batch, 1, &params, args->stream,
                 counters);
 }

@@ -1,4 +1,4 @@
-/* Making a plan: resolve, expand, compile and load the kernels of a problem. */
+/* Making a plan: resolve, lay out, expand, compile and load the kernels of a problem. */
 #include "plan_object.h"
 
 #include <stdio.h>
@@ -16,6 +16,7 @@ const char *const smla_family_names[SMLA_FAMILY_COUNT] = {
     [SMLA_KV_APPEND] = "kv_append",     [SMLA_SCHEDULE] = "schedule",
 };
 
+/* The variants, and the workspace that the decode kernel's calls for. */
 static snapmla_status resolve(snapmla_plan *plan, const char *override_text) {
   const smla_generator *generator = plan->context->generator;
   snapmla_status status = smla_override_check(override_text, smla_family_names, SMLA_FAMILY_COUNT);
@@ -30,6 +31,10 @@ static snapmla_status resolve(snapmla_plan *plan, const char *override_text) {
   }
   if (status) return status;
   const smla_plan_kernel *decode = &plan->kernels[SMLA_MLA_DECODE];
+  if (decode->geometry.rows < 1)
+    return smla_fail(SNAPMLA_TEMPLATE, "%s: its space derives no \"rows\"; that of mla_decode must", decode->variant);
+  status = smla_workspace_plan(&plan->problem, plan->multiprocessors, decode->geometry.rows, &plan->workspace);
+  if (status) return status;
   int32_t blocks = plan->workspace.unit_count * plan->workspace.groups;
   if (blocks % decode->geometry.cluster)
     status =
@@ -107,7 +112,6 @@ snapmla_status snapmla_plan_create(snapmla_context *context, const snapmla_probl
   context->device->ops->info(context->device, &info);
   plan->multiprocessors = info.multiprocessors;
   status = make_tally(plan);
-  if (!status) status = smla_workspace_plan(problem, info.multiprocessors, &plan->workspace);
   if (!status) status = resolve(plan, known.variant);
   if (!status) status = compile_and_load(plan);
   if (status) {

@@ -4,7 +4,10 @@
 #include <string.h>
 
 #include "env.h"
+#include "quantities.h"
 #include "status.h"
+
+static const char decode_family[] = "mla_decode";
 
 const char *smla_templates_directory(const char *asked) { return asked ? asked : smla_env(SMLA_ENV_TEMPLATES); }
 
@@ -82,9 +85,32 @@ static snapmla_status check_agreement(const char *variant, const smla_setting *s
   return SNAPMLA_OK;
 }
 
+/* The canonical variant of `family` after the settings and its parts of the override. */
+static snapmla_status resolve(const smla_generator *generator, const smla_setting *settings, size_t count,
+                              const char *family, const char *override_text, smla_buffer *variant) {
+  smla_buffer selected = {0};
+  snapmla_status status = select_parts(override_text, family, &selected);
+  if (!status) status = smla_generator_resolve(generator, family, settings, count, selected.data, variant);
+  if (!status) status = check_agreement(variant->data, settings, count);
+  smla_buffer_free(&selected);
+  return status;
+}
+
+/* How many query rows a block of the decode kernel takes: the kernels around it lay the rows out alike. */
+static snapmla_status decode_rows(const smla_generator *generator, const smla_setting *settings, size_t count,
+                                  const char *override_text, int32_t *rows) {
+  smla_buffer variant = {0};
+  smla_geometry geometry;
+  snapmla_status status = resolve(generator, settings, count, decode_family, override_text, &variant);
+  if (!status) status = smla_geometry_get(generator, variant.data, &geometry);
+  if (!status) *rows = geometry.rows;
+  smla_buffer_free(&variant);
+  return status;
+}
+
 snapmla_status smla_problem_resolve(const smla_generator *generator, const snapmla_problem *problem, const char *family,
                                     const char *override_text, smla_buffer *out) {
-  char heads[16], q_len[16], latent[16], rope[16], page[16];
+  char heads[16], q_len[16], latent[16], rope[16], page[16], rows[16];
   snprintf(heads, sizeof heads, "%d", problem->heads);
   snprintf(q_len, sizeof q_len, "%d", problem->q_len);
   snprintf(latent, sizeof latent, "%d", problem->latent_rank);
@@ -98,18 +124,22 @@ snapmla_status smla_problem_resolve(const smla_generator *generator, const snapm
       {"page", page},
       {"format", snapmla_kv_format_name(problem->kv_format)},
       {"accuracy", snapmla_accuracy_name(problem->accuracy)},
+      {"rows", rows}, /* the last: of the kernels around the decode kernel only */
   };
   const char *const *families = smla_generator_families(generator);
   size_t count = 0;
   while (families[count]) count++;
-  size_t setting_count = sizeof settings / sizeof *settings;
-  smla_buffer selected = {0}, variant = {0};
+  size_t setting_count = sizeof settings / sizeof *settings - 1;
+  int32_t group_rows = 0;
+  smla_buffer variant = {0};
   snapmla_status status = smla_override_check(override_text, families, count);
-  if (!status) status = select_parts(override_text, family, &selected);
-  if (!status) status = smla_generator_resolve(generator, family, settings, setting_count, selected.data, &variant);
-  if (!status) status = check_agreement(variant.data, settings, setting_count);
+  if (!status && strcmp(family, decode_family)) {
+    status = decode_rows(generator, settings, setting_count, override_text, &group_rows);
+    snprintf(rows, sizeof rows, "%d", group_rows);
+    setting_count++;
+  }
+  if (!status) status = resolve(generator, settings, setting_count, family, override_text, &variant);
   if (!status) status = smla_buffer_append(out, variant.data, variant.length);
   smla_buffer_free(&variant);
-  smla_buffer_free(&selected);
   return status;
 }

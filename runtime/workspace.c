@@ -3,7 +3,7 @@
 #include "common/records.h"
 #include "size.h"
 
-enum { STATUS_BYTES = 256, SUBTILE_CHANNELS = 128, SUBTILE_BYTES = 8192 };
+enum { STATUS_BYTES = 256, SUBTILE_CHANNELS = 128, SUBTILE_ROW_BYTES = 128 };
 
 _Static_assert(sizeof(struct smla_request) == 16 && sizeof(struct smla_unit) == 16, "records.h says 16 bytes each");
 
@@ -15,14 +15,16 @@ static snapmla_status reserve(size_t *end, const size_t counts[4], size_t bytes,
   return status ? status : smla_size_add(what, *offset, bytes, end);
 }
 
-snapmla_status smla_workspace_plan(const snapmla_problem *problem, int32_t multiprocessors, smla_workspace *out) {
+snapmla_status smla_workspace_plan(const snapmla_problem *problem, int32_t multiprocessors, int32_t group_rows,
+                                   smla_workspace *out) {
   smla_workspace w = {0};
   w.rows = problem->heads * problem->q_len;
-  w.groups = (w.rows + SMLA_GROUP_ROWS - 1) / SMLA_GROUP_ROWS;
+  w.group_rows = group_rows;
+  w.groups = (w.rows + group_rows - 1) / group_rows;
   w.unit_count = multiprocessors / w.groups > 1 ? multiprocessors / w.groups : 1;
 
   size_t batch = (size_t)problem->max_batch, groups = (size_t)w.groups, units = (size_t)w.unit_count;
-  size_t latent = (size_t)problem->latent_rank, rows = SMLA_GROUP_ROWS;
+  size_t latent = (size_t)problem->latent_rank, rows = (size_t)group_rows;
   size_t subtiles = latent / SUBTILE_CHANNELS + 1; /* and one of RoPE */
   size_t end = 0;
   const struct {
@@ -31,7 +33,7 @@ snapmla_status smla_workspace_plan(const snapmla_problem *problem, int32_t multi
       {&w.status, {1, 1, 1, 1}, STATUS_BYTES},
       {&w.requests, {batch, 1, 1, 1}, sizeof(struct smla_request)},
       {&w.units, {units, 1, 1, 1}, sizeof(struct smla_unit)},
-      {&w.q_image, {batch, groups, subtiles, 1}, SUBTILE_BYTES},
+      {&w.q_image, {batch, groups, subtiles, rows}, SUBTILE_ROW_BYTES},
       {&w.q_scale, {batch, groups, rows, 1}, sizeof(float)},
       {&w.partial_out, {2, units, groups, rows * latent}, sizeof(float)}, /* a unit begins and ends in a piece */
       {&w.partial_lse, {2, units, groups, rows}, sizeof(float)},

@@ -15,6 +15,8 @@ trap 'rm -rf "$new"' EXIT
 for family in schedule query_quant mla_decode mla_combine kv_append; do
   "$program" gen --family "$family" --target sm90a -o "$new/$family.cu" >/dev/null
 done
+# The decode kernel's other shape.
+"$program" gen --family mla_decode --heads 16 --target sm90a -o "$new/mla_decode_16_rows.cu" >/dev/null
 stale=0
 for file in "$new"/*.cu generated/*.cu; do
   [ -e "$file" ] || continue

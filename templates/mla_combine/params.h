@@ -4,8 +4,8 @@
 
 struct mla_combine_params {
   const struct smla_request *requests;
-  const float *partial_out; /* [slots, groups, 64, latent] */
-  const float *partial_lse; /* [slots, groups, 64], base 2 */
+  const float *partial_out; /* [slots, groups, rows, latent] */
+  const float *partial_lse; /* [slots, groups, rows], base 2 */
   unsigned short *out;      /* [batch, q_len, heads, latent] bf16 */
   long long out_stride_batch, out_stride_token, out_stride_head;
   float *lse; /* [batch, heads, q_len], or NULL */

@@ -1,12 +1,46 @@
--- Decoding over the latent cache, 64 query rows a block, specialised roles.
+-- Decoding over the latent cache, in two shapes: up to 32 query rows a block by independent streams, 64 by roles.
 
 local max_smem = 232448 -- the most dynamic shared memory a block may have on Hopper
+
+-- The fewest rows that hold all of a request's; more than 64 are cut into groups of 64.
+local function rows_for(settings)
+  local rows = (settings.heads or 64) * (settings.q_len or 1)
+  for _, n in ipairs { 8, 16, 32 } do
+    if rows <= n then return n end
+  end
+  return 64
+end
+
+-- Shared memory beyond the ring, the query and the barriers.
+local function roles_memory(v)
+  return 4 * 4096        -- probabilities
+    + 4 * 256            -- rescale factors
+    + 256                -- inverse row sums
+    + 4 * 4              -- changed flags
+    + (v.stages % 2) * 4 -- barriers are 8-byte aligned
+end
+
+local function streams_memory(v)
+  return v.rows * 128     -- probabilities
+    + 2 * 4 * v.rows * 4  -- largest scores
+    + 2 * 2 * 4 * v.rows * 8 -- row sums
+    + 2 * 2 * v.rows * 4  -- references
+end
+
+-- `barriers`: beside the ring's 3 per stage.
+local shapes = {
+  roles = { name = "roles", threads = 512, query_buffers = 1, memory = roles_memory, barriers = 2 * 4 + 4 },
+  streams = { name = "streams", threads = 384, query_buffers = 2, memory = streams_memory, barriers = 4 },
+}
+
+local function shape_of(v) return v.rows == 64 and shapes.roles or shapes.streams end
 
 return {
   family = "mla_decode",
   entry = "snapmla_mla_decode",
-  about = "attends 64 query rows to a run of KV pages",
+  about = "attends a block's query rows to a run of KV pages",
   axes = {
+    { name = "rows", values = { 8, 16, 32, 64 }, default = rows_for, about = "query rows a block decodes together" },
     { name = "latent", values = { 128, 256, 384, 512 }, default = 512, about = "latent rank: content channels per token" },
     { name = "rope", values = { 64 }, default = 64, about = "RoPE channels per token" },
     { name = "page", values = { 16, 32, 64, 128 }, default = 64, about = "tokens per page" },
@@ -15,6 +49,9 @@ return {
     { name = "stages", values = { 2, 3, 4, 5, 6, 7, 8 }, default = 4, about = "page images in the shared-memory ring" },
   },
   rules = {
+    { name = "streams_own_stages",
+      reason = "up to 32 rows, the two streams own the stages of even and odd number: take an even number of stages",
+      legal = function(v) return v.rows == 64 or v.stages % 2 == 0 end },
     { name = "ring_fits",
       reason = function(v, d)
         return ("%d stages of latent %d need %d bytes of shared memory and a block has %d: take fewer stages")
@@ -27,12 +64,13 @@ return {
     local subtiles = v.latent // 128
     local tile_bytes = (subtiles + 1) * subtile_bytes
     local scale_bytes = 64 * 4
+    local shape = shape_of(v)
+    local query_bytes = (subtiles + 1) * v.rows * 128
     local image_tokens = math.min(v.page, 64) -- tokens that lie together in a page
     local images_per_tile = 64 // image_tokens
-    local barriers = 3 * v.stages + 2 * 4 + 4
     return {
-      threads = 512,
-      rows = 64,
+      shape = shape.name,
+      threads = shape.threads,
       tile_tokens = 64,
       subtiles = subtiles,
       subtile_bytes = subtile_bytes,
@@ -40,17 +78,14 @@ return {
       image_tokens = image_tokens,
       images_per_tile = images_per_tile,
       image_bytes = (tile_bytes + scale_bytes) // images_per_tile, -- of which a tile is made: without padding
-      probability_buffers = 4,
-      smem_bytes = tile_bytes            -- query
+      query_buffers = shape.query_buffers,
+      query_bytes = query_bytes,
+      smem_bytes = shape.query_buffers * query_bytes
         + v.stages * tile_bytes          -- ring of page images
-        + 4 * 4096                       -- probabilities
         + v.stages * 4 * scale_bytes     -- scales: as stored, usable, logarithm, inverse
-        + 4 * 256                        -- rescale factors
-        + 256                            -- inverse row sums
         + v.stages * 4                   -- bad-page flags
-        + 4 * 4                          -- changed flags
-        + (v.stages % 2) * 4             -- barriers are 8-byte aligned
-        + barriers * 8,
+        + shape.memory(v)
+        + (3 * v.stages + shape.barriers) * 8,
     }
   end,
 }

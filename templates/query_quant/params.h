@@ -1,4 +1,4 @@
-/* Arguments of query_quant. One warp per row; grid (row groups x 64 / warps per block, batch). */
+/* Arguments of query_quant. One warp per row; grid (row groups x rows / warps per block, batch). */
 #ifndef SMLA_TEMPLATES_QUERY_QUANT_PARAMS_H
 #define SMLA_TEMPLATES_QUERY_QUANT_PARAMS_H
 
@@ -7,9 +7,9 @@ struct query_quant_params {
   const unsigned short *q_rope; /* [batch, q_len, heads, rope] bf16 */
   long long nope_stride_batch, nope_stride_token, nope_stride_head;
   long long rope_stride_batch, rope_stride_token, rope_stride_head;
-  unsigned char *image; /* [batch, groups, image_bytes]: per group of 64 rows latent/128 subtiles and one of RoPE,
-                           each 64 rows of 128 bytes with the 128-byte swizzle */
-  float *scale;         /* [batch, groups, 64] */
+  unsigned char *image; /* [batch, groups, image_bytes]: per group of rows latent/128 subtiles and one of RoPE,
+                           each row 128 bytes with the 128-byte swizzle */
+  float *scale;         /* [batch, groups, rows] */
   int heads, q_len, groups;
 };
 

@@ -5,15 +5,15 @@ return {
   about = "quantises the query rows into the decode kernel's shared-memory image",
   axes = {
     { name = "latent", values = { 128, 256, 384, 512 }, default = 512, about = "latent rank: content channels per token" },
+    { name = "rows", values = { 8, 16, 32, 64 }, default = 64, about = "rows of a group: the decode kernel's" },
     { name = "rope", values = { 64 }, default = 64, about = "RoPE channels per token" },
   },
   rules = {},
   derived = function(v)
     return {
       threads = 256,
-      rows = 64,
       subtiles = v.latent // 128,
-      image_bytes = (v.latent // 128 + 1) * 64 * 128,
+      image_bytes = (v.latent // 128 + 1) * v.rows * 128,
       smem_bytes = 0,
     }
   end,

@@ -96,10 +96,10 @@ static void cache_round_trip(void **state) {
 static void variant_is_used_or_refused(void **state) {
   (void)state;
   program_result r = program_run(PROGRAM, "run", "--json", "--device", device(), "--heads", "16", "--context", "70",
-                                 "--variant", "stages=3", nothing);
+                                 "--variant", "stages=2", nothing);
   program_check(&r, 0, NULL, __FILE__, __LINE__);
   json_t *root = program_json(&r);
-  assert_non_null(strstr(json_string_value(json_object_get(root, "variant")), "stages=3"));
+  assert_non_null(strstr(json_string_value(json_object_get(root, "variant")), "stages=2"));
   json_decref(root);
   program_free(&r);
   assert_program(PROGRAM, 2, "stages", "run", "--device", device(), "--context", "1", "--variant",

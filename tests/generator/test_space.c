@@ -76,6 +76,12 @@ static void axes(void **state) {
        "t/space.lua: axis 'n': default must be one of its values");
   axis("{ name = 'n', values = {}, default = 2, about = 'a' }",
        "t/space.lua: axis 'n': 1..256 values, not 0\nt/space.lua: axis 'n': default must be one of its values");
+  axis("{ name = 'n', values = { 1 }, default = function() return 2 end, about = 'a' }",
+       "t/space.lua: axis 'n': default(settings) must return one of its values");
+  axis("{ name = 'n', values = { 1 }, default = function() return '1' end, about = 'a' }",
+       "t/space.lua: axis 'n': default(settings) must return one of its values");
+  axis("{ name = 'n', values = { 1 }, default = function(s) return s.heads + 1 end, about = 'a' }",
+       "t/space.lua:1: attempt to perform arithmetic on a nil value (field 'heads')");
   axis("{ name = 'n', values = { 1, 1 }, default = 1, about = 'a' }",
        "t/space.lua: axis 'n': the value '1' stands twice");
   axis("{ name = 'n', values = { 1, 'x' }, default = 1, about = 'a' }",

@@ -17,10 +17,20 @@ static const char space[] =
     "wide = true }\n"
     "  end }\n";
 
+/* A default by the problem's settings: 8 rows for up to 8 heads, 64 for more and where nobody says. */
+static const char ruled[] =
+    "return { family = 'ruled', entry = 'ruled', about = 'chooses', rules = {},\n"
+    "  axes = {\n"
+    "    { name = 'rows', values = { 8, 64 }, about = 'rows',\n"
+    "      default = function(s) return s.kind ~= 'wide' and s.heads and s.heads <= 8 and 8 or 64 end },\n"
+    "    { name = 'kind', values = { 'plain', 'wide' }, default = 'plain', about = 'what kind' } },\n"
+    "  derived = function() return { threads = 32, smem_bytes = 0 } end }\n";
+
 static int setup(void **state) {
   static const smla_template_file files[] = {TEXT_FILE("toy/space.lua", space), TEXT_FILE("other/space.lua", ""),
-                                             TEXT_FILE("other/notes/space.lua", ""), TEXT_FILE("common/x.h", "")};
-  return smla_generator_make(files, 4, NULL, (smla_generator **)state) != SNAPMLA_OK;
+                                             TEXT_FILE("other/notes/space.lua", ""), TEXT_FILE("common/x.h", ""),
+                                             TEXT_FILE("ruled/space.lua", ruled)};
+  return smla_generator_make(files, 5, NULL, (smla_generator **)state) != SNAPMLA_OK;
 }
 
 static int teardown(void **state) {
@@ -54,8 +64,33 @@ static void refused(void **state, const char *const *pairs, const char *text, sn
 static void families(void **state) {
   const char *const *names = smla_generator_families(*state);
   assert_string_equal(names[0], "other");
-  assert_string_equal(names[1], "toy");
-  assert_null(names[2]);
+  assert_string_equal(names[1], "ruled");
+  assert_string_equal(names[2], "toy");
+  assert_null(names[3]);
+}
+
+static void default_rules(void **state) {
+  static const struct {
+    const char *heads, *kind, *text, *expected;
+  } cases[] = {
+      {NULL, NULL, NULL, "ruled:rows=64,kind=plain"},
+      {"8", NULL, NULL, "ruled:rows=8,kind=plain"},
+      {"9", NULL, NULL, "ruled:rows=64,kind=plain"},
+      {"4", "wide", NULL, "ruled:rows=64,kind=wide"},
+      {"4", NULL, "ruled:kind=wide", "ruled:rows=8,kind=wide"}, /* a text is no setting */
+      {"4", NULL, "ruled:rows=64", "ruled:rows=64,kind=plain"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
+    smla_setting settings[2] = {{0}};
+    size_t count = 0;
+    if (cases[i].heads) settings[count++] = (smla_setting){"heads", cases[i].heads};
+    if (cases[i].kind) settings[count++] = (smla_setting){"kind", cases[i].kind};
+    smla_buffer out = {0};
+    if (smla_generator_resolve(*state, "ruled", settings, count, cases[i].text, &out))
+      fail_msg("%s", snapmla_error_message());
+    assert_string_equal(out.data, cases[i].expected);
+    smla_buffer_free(&out);
+  }
 }
 
 static void merging(void **state) {
@@ -190,7 +225,7 @@ static void other_questions(void **state) {
 }
 
 static void unknown_families(void **state) {
-  static const char message[] = "there is no kernel family 'nosuch'; the families: other, toy";
+  static const char message[] = "there is no kernel family 'nosuch'; the families: other, ruled, toy";
   smla_quantity *quantities;
   size_t count;
   smla_buffer out = {0};
@@ -216,17 +251,12 @@ static void a_family_without_its_template(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(families),
-      cmocka_unit_test(merging),
-      cmocka_unit_test(appending),
-      cmocka_unit_test(wrong_values),
-      cmocka_unit_test(wrong_texts),
-      cmocka_unit_test(long_texts),
-      cmocka_unit_test(rules),
-      cmocka_unit_test(describing),
-      cmocka_unit_test(other_questions),
-      cmocka_unit_test(unknown_families),
-      cmocka_unit_test(a_family_without_its_template),
+      cmocka_unit_test(families),         cmocka_unit_test(default_rules),
+      cmocka_unit_test(merging),          cmocka_unit_test(appending),
+      cmocka_unit_test(wrong_values),     cmocka_unit_test(wrong_texts),
+      cmocka_unit_test(long_texts),       cmocka_unit_test(rules),
+      cmocka_unit_test(describing),       cmocka_unit_test(other_questions),
+      cmocka_unit_test(unknown_families), cmocka_unit_test(a_family_without_its_template),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }

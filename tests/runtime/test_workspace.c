@@ -15,14 +15,16 @@ static snapmla_problem problem_of(int32_t heads, int32_t q_len, int32_t latent, 
 static void counts_groups_and_units(void **state) {
   (void)state;
   static const struct {
-    int32_t heads, q_len, sms, groups, units;
-  } cases[] = {{16, 1, 132, 1, 132}, {64, 1, 132, 1, 132}, {65, 1, 132, 2, 66}, {128, 1, 132, 2, 66},
-               {128, 8, 132, 16, 8}, {128, 8, 10, 16, 1},  {1, 1, 1, 1, 1}};
+    int32_t heads, q_len, sms, group_rows, groups, units;
+  } cases[] = {{16, 1, 132, 64, 1, 132}, {64, 1, 132, 64, 1, 132}, {65, 1, 132, 64, 2, 66}, {128, 1, 132, 64, 2, 66},
+               {128, 8, 132, 64, 16, 8}, {128, 8, 10, 64, 16, 1},  {1, 1, 1, 64, 1, 1},     {16, 1, 132, 16, 1, 132},
+               {20, 1, 132, 8, 3, 44},   {20, 2, 132, 32, 2, 66}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     snapmla_problem p = problem_of(cases[i].heads, cases[i].q_len, 512, 3);
     smla_workspace w;
-    assert_int_equal(smla_workspace_plan(&p, cases[i].sms, &w), SNAPMLA_OK);
+    assert_int_equal(smla_workspace_plan(&p, cases[i].sms, cases[i].group_rows, &w), SNAPMLA_OK);
     assert_int_equal(w.rows, cases[i].heads * cases[i].q_len);
+    assert_int_equal(w.group_rows, cases[i].group_rows);
     assert_int_equal(w.groups, cases[i].groups);
     assert_int_equal(w.unit_count, cases[i].units);
   }
@@ -33,7 +35,7 @@ static void lays_out_sections(void **state) {
   (void)state;
   snapmla_problem p = problem_of(128, 1, 512, 3);
   smla_workspace w;
-  assert_int_equal(smla_workspace_plan(&p, 132, &w), SNAPMLA_OK);
+  assert_int_equal(smla_workspace_plan(&p, 132, 64, &w), SNAPMLA_OK);
   assert_int_equal(w.status, 0);
   assert_int_equal(w.requests, 256);
   assert_int_equal(w.units, 512);          /* 3 * 16 = 48 bytes of requests */
@@ -44,13 +46,26 @@ static void lays_out_sections(void **state) {
   assert_int_equal(w.bytes, 34852096 + 132 * 2 * 64 * 4);
 }
 
+/* 16 heads, latent 512, batch 3, 132 multiprocessors, 16 rows a block: 1 group, 132 units. */
+static void lays_out_sections_of_few_rows(void **state) {
+  (void)state;
+  snapmla_problem p = problem_of(16, 1, 512, 3);
+  smla_workspace w;
+  assert_int_equal(smla_workspace_plan(&p, 132, 16, &w), SNAPMLA_OK);
+  assert_int_equal(w.q_image, 512 + 2304); /* 132 * 16 = 2112 bytes of units */
+  assert_int_equal(w.q_scale, 2816 + 3 * 5 * 16 * 128);
+  assert_int_equal(w.partial_out, 33536 + 256); /* 3 * 16 * 4 = 192 bytes of scales */
+  assert_int_equal(w.partial_lse, 33792 + 264 * 16 * 512 * 4);
+  assert_int_equal(w.bytes, 8684544 + 264 * 16 * 4);
+}
+
 static void sections_are_aligned_and_apart(void **state) {
   (void)state;
-  for (int32_t heads = 1; heads <= 128; heads += 21) {
+  for (int32_t heads = 1, rows = 8; heads <= 128; heads += 21, rows = rows == 64 ? 8 : 2 * rows) {
     for (int32_t batch = 1; batch <= 4096; batch += 819) {
       snapmla_problem p = problem_of(heads, 3, 256, batch);
       smla_workspace w;
-      assert_int_equal(smla_workspace_plan(&p, 78, &w), SNAPMLA_OK);
+      assert_int_equal(smla_workspace_plan(&p, 78, rows, &w), SNAPMLA_OK);
       const size_t starts[] = {w.status,  w.requests,    w.units,       w.q_image,
                                w.q_scale, w.partial_out, w.partial_lse, w.bytes};
       for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
@@ -59,7 +74,7 @@ static void sections_are_aligned_and_apart(void **state) {
       }
       assert_true(w.units - w.requests >= 16u * (size_t)batch);
       assert_true(w.q_image - w.units >= 16u * (size_t)w.unit_count);
-      assert_true(w.q_scale - w.q_image == (size_t)batch * (size_t)w.groups * 3 * 8192);
+      assert_true(w.q_scale - w.q_image == (size_t)batch * (size_t)w.groups * 3 * (size_t)rows * 128);
     }
   }
 }
@@ -68,6 +83,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(counts_groups_and_units),
       cmocka_unit_test(lays_out_sections),
+      cmocka_unit_test(lays_out_sections_of_few_rows),
       cmocka_unit_test(sections_are_aligned_and_apart),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

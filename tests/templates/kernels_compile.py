@@ -17,6 +17,10 @@ def main():
     problems += [("256", "64", ["--variant", "mla_decode:stages=7"])]
     problems += [(latent, page, []) for latent in ("128", "256", "384", "512") for page in ("16", "32", "64", "128")]
     problems += [("128", "64", ["--variant", "mla_decode:stages=8"]), ("384", "16", ["--variant", "mla_decode:stages=5"])]
+    for heads in ("8", "16", "32"):
+        problems += [("512", "64", ["--heads", heads]), ("512", "128", ["--heads", heads]),
+                     ("256", "64", ["--heads", heads, "--variant", "mla_decode:stages=6"]),
+                     ("512", "64", ["--heads", heads, "--variant", "mla_decode:stages=2"])]
     problems += [("512", "64", ["--variant", f"mla_combine:lanes={n}"]) for n in (1, 2, 8)]
     seen, failures = set(), []
     for latent, page, extra in problems:

@@ -41,6 +41,16 @@ static void expect_accurate(const char *name, decode_case c, double limit, doubl
   expect_within(name, &c, limit, rounded);
 }
 
+/* The same by the shape for few rows, which the problem takes by itself, and by that for 64. */
+static void expect_shapes_accurate(const char *name, decode_case c, double limit, double rounded) {
+  expect_accurate(name, c, limit, rounded);
+  char roles_name[80], roles[80];
+  snprintf(roles_name, sizeof roles_name, "%s, 64 rows", name);
+  snprintf(roles, sizeof roles, "%s%srows=64", c.variant ? c.variant : "mla_decode", c.variant ? "," : ":");
+  c.variant = roles;
+  expect_accurate(roles_name, c, limit, rounded);
+}
+
 static const double fast_limit = 3.5e-2, fast_offset_limit = 3e-3, fast_rounded_limit = 8e-3;
 
 static void normal_logits(void **state) {
@@ -52,10 +62,10 @@ static void normal_logits(void **state) {
     c.sigma = sigmas[i];
     c.seed = 10 + (uint64_t)i;
     snprintf(name, sizeof name, "sigma %.1f, values of mean 0", c.sigma);
-    expect_accurate(name, c, fast_limit, fast_rounded_limit);
+    expect_shapes_accurate(name, c, fast_limit, fast_rounded_limit);
     c.value_mean = 1.0;
     snprintf(name, sizeof name, "sigma %.1f, values of mean 1", c.sigma);
-    expect_accurate(name, c, fast_offset_limit, fast_rounded_limit);
+    expect_shapes_accurate(name, c, fast_offset_limit, fast_rounded_limit);
   }
 }
 
@@ -63,23 +73,23 @@ static void sink(void **state) {
   (void)state;
   decode_case c = mixed_case();
   c.kind = data_sink;
-  expect_accurate("sink", c, fast_limit, fast_rounded_limit);
+  expect_shapes_accurate("sink", c, fast_limit, fast_rounded_limit);
 }
 
 static void near_uniform(void **state) {
   (void)state;
   decode_case c = mixed_case();
   c.kind = data_uniform;
-  expect_accurate("near uniform", c, fast_limit, fast_rounded_limit);
+  expect_shapes_accurate("near uniform", c, fast_limit, fast_rounded_limit);
   c.value_mean = 1.0;
-  expect_accurate("near uniform, values of mean 1", c, fast_offset_limit, fast_rounded_limit);
+  expect_shapes_accurate("near uniform, values of mean 1", c, fast_offset_limit, fast_rounded_limit);
 }
 
 static void outlier_rope(void **state) {
   (void)state;
   decode_case c = mixed_case();
   c.kind = data_outlier;
-  expect_accurate("RoPE outliers of 1000", c, fast_limit, fast_rounded_limit);
+  expect_shapes_accurate("RoPE outliers of 1000", c, fast_limit, fast_rounded_limit);
 }
 
 static void long_context(void **state) {
@@ -87,9 +97,60 @@ static void long_context(void **state) {
   decode_case c = decode_case_default();
   c.lengths[0] = 4096;
   c.problem.heads = 8;
-  expect_accurate("4096 tokens", c, fast_limit, fast_rounded_limit);
+  expect_shapes_accurate("4096 tokens", c, fast_limit, fast_rounded_limit);
   c.value_mean = 1.0;
-  expect_accurate("4096 tokens, values of mean 1", c, fast_offset_limit, fast_rounded_limit);
+  expect_shapes_accurate("4096 tokens, values of mean 1", c, fast_offset_limit, fast_rounded_limit);
+}
+
+/* The shape for few rows at every width, whole and partly filled, with causal masks, and cut into groups. */
+static void few_rows(void **state) {
+  (void)state;
+  static const struct {
+    int32_t heads, q_len, latent;
+    const char *variant;
+  } cases[] = {
+      {8, 1, 128, NULL},
+      {16, 1, 128, NULL},
+      {32, 1, 128, NULL},
+      {8, 1, 384, NULL},
+      {16, 1, 384, NULL},
+      {32, 1, 384, NULL},
+      {1, 1, 512, NULL},
+      {1, 3, 256, NULL},
+      {8, 1, 512, NULL},
+      {8, 1, 256, NULL},
+      {2, 4, 512, NULL},
+      {16, 1, 256, NULL},
+      {8, 2, 512, NULL},
+      {5, 3, 256, NULL},
+      {4, 4, 512, NULL},
+      {20, 1, 512, NULL},
+      {20, 1, 256, NULL},
+      {32, 1, 512, NULL},
+      {32, 1, 256, NULL},
+      {16, 2, 512, NULL},
+      {8, 4, 256, NULL},
+      {8, 3, 512, NULL},
+      {20, 2, 256, NULL},
+      {20, 2, 256, "mla_decode:rows=8"},
+      {20, 1, 512, "mla_decode:rows=16"},
+      {40, 2, 256, "mla_decode:rows=32,stages=6"},
+      {16, 4, 512, "mla_decode:rows=32,stages=2"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    char name[80];
+    decode_case c = mixed_case();
+    c.lengths[5] = 300;
+    c.seed = 100 + i;
+    c.problem.heads = cases[i].heads;
+    c.problem.q_len = cases[i].q_len;
+    c.problem.latent_rank = cases[i].latent;
+    c.problem.page_tokens = 16 << i % 4;
+    c.variant = cases[i].variant;
+    snprintf(name, sizeof name, "%d x %d, latent %d, page %d %s", cases[i].heads, cases[i].q_len, cases[i].latent,
+             c.problem.page_tokens, c.variant ? c.variant + sizeof "mla_decode" : "");
+    expect_accurate(name, c, fast_limit, fast_rounded_limit);
+  }
 }
 
 /* Two groups of rows; rows fold heads and query tokens; causal among the query's tokens; short requests see nothing. */
@@ -125,12 +186,12 @@ static void small_pages(void **state) {
     char name[64];
     decode_case c = small_page_case(page);
     snprintf(name, sizeof name, "page %d", (int)page);
-    expect_accurate(name, c, fast_limit, fast_rounded_limit);
+    expect_shapes_accurate(name, c, fast_limit, fast_rounded_limit);
     c.problem.q_len = 2;
     c.problem.heads = 3;
     c.variant = "mla_decode:stages=2";
     snprintf(name, sizeof name, "page %d, 2 tokens, two stages", (int)page);
-    expect_accurate(name, c, fast_limit, fast_rounded_limit);
+    expect_shapes_accurate(name, c, fast_limit, fast_rounded_limit);
   }
 }
 
@@ -143,28 +204,37 @@ static void other_dimensions(void **state) {
     c.problem.latent_rank = ranks[i];
     for (c.problem.page_tokens = 16; c.problem.page_tokens <= 128; c.problem.page_tokens *= 2) {
       snprintf(name, sizeof name, "latent %d, page %d", (int)ranks[i], (int)c.problem.page_tokens);
-      expect_accurate(name, c, fast_limit, fast_rounded_limit);
+      expect_shapes_accurate(name, c, fast_limit, fast_rounded_limit);
     }
   }
   c.problem.page_tokens = 64;
   c.problem.latent_rank = 256;
-  expect_accurate("latent 256", c, fast_limit, fast_rounded_limit);
+  expect_shapes_accurate("latent 256", c, fast_limit, fast_rounded_limit);
   c.problem.page_tokens = 128;
-  expect_accurate("latent 256, page 128", c, fast_limit, fast_rounded_limit);
+  expect_shapes_accurate("latent 256, page 128", c, fast_limit, fast_rounded_limit);
   c.problem.latent_rank = 512;
   c.variant = "mla_decode:stages=2";
-  expect_accurate("page 128, two stages", c, fast_limit, fast_rounded_limit);
+  expect_shapes_accurate("page 128, two stages", c, fast_limit, fast_rounded_limit);
 }
 
 /* A page number outside the cache, within a length: NaN for that request, a bit in the status word, others untouched. */
 static void bad_page(void **state) {
   (void)state;
   decode_case c = mixed_case();
-  c.bad_page_request = 4;
-  decode_result r = decode_case_run(&c);
-  assert_int_equal(r.status_word, SNAPMLA_STATUS_BAD_PAGE);
-  assert_true(r.rel_l2 <= fast_limit);
-  decode_result_free(&r);
+  static const struct {
+    int32_t request;
+    const char *variant;
+  } cases[] = {{4, NULL}, {1, NULL}, {5, NULL}, {4, "mla_decode:rows=64"}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (c.sms = 1; c.sms <= 16; c.sms += 15) {
+      c.bad_page_request = cases[i].request;
+      c.variant = cases[i].variant;
+      decode_result r = decode_case_run(&c);
+      assert_int_equal(r.status_word, SNAPMLA_STATUS_BAD_PAGE);
+      assert_true(r.rel_l2 <= fast_limit);
+      decode_result_free(&r);
+    }
+  }
 }
 
 /* The same in a tail tile of several pages: each of them. */
@@ -177,6 +247,7 @@ static void bad_small_page(void **state) {
       c.bad_page_request = requests[i];
       const int32_t tail_pages = (c.lengths[requests[i]] - 1) % 64 / page + 1;
       for (c.bad_pages_back = 0; c.bad_pages_back < tail_pages; ++c.bad_pages_back) {
+        c.variant = (c.bad_pages_back + i) % 2 ? "mla_decode:rows=64" : NULL;
         decode_result r = decode_case_run(&c);
         assert_int_equal(r.status_word, SNAPMLA_STATUS_BAD_PAGE);
         assert_true(r.rel_l2 <= fast_limit);
@@ -221,14 +292,37 @@ static decode_case order_case(int32_t latent_rank, int32_t page_tokens) {
 
 static void completion_orders(void **state) {
   (void)state;
-  expect_same_in_any_order(order_case(256, 64), 20);
+  static const struct {
+    int32_t heads, sms;
+    const char *variant;
+  } cases[] = {
+      {5, 4, "mla_decode:rows=64"},
+      {5, 4, NULL},
+      {5, 1, NULL},
+      {16, 2, NULL},
+      {32, 2, NULL},
+      {32, 1, "mla_decode:stages=2"},
+      {20, 1, "mla_decode:rows=8,stages=8"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    decode_case c = order_case(256, 64);
+    c.problem.heads = cases[i].heads;
+    c.sms = cases[i].sms;
+    c.variant = cases[i].variant;
+    expect_same_in_any_order(c, 20);
+  }
 }
 
 static void completion_orders_of_other_dimensions(void **state) {
   (void)state;
-  expect_same_in_any_order(order_case(384, 16), 6);
-  expect_same_in_any_order(order_case(128, 32), 6);
-  expect_same_in_any_order(order_case(384, 128), 3);
+  static const char *const shapes[] = {NULL, "mla_decode:rows=64"};
+  for (int i = 0; i < 2; ++i) {
+    decode_case cases[] = {order_case(384, 16), order_case(128, 32), order_case(384, 128)};
+    for (int k = 0; k < 3; ++k) {
+      cases[k].variant = shapes[i];
+      expect_same_in_any_order(cases[k], 6);
+    }
+  }
 }
 
 int main(void) {
@@ -238,6 +332,7 @@ int main(void) {
       cmocka_unit_test(near_uniform),
       cmocka_unit_test(outlier_rope),
       cmocka_unit_test(long_context),
+      cmocka_unit_test(few_rows),
       cmocka_unit_test(several_query_tokens),
       cmocka_unit_test(many_heads),
       cmocka_unit_test(small_pages),
