@@ -18,7 +18,7 @@ typedef struct figure {
 
 typedef struct sheet {
   bench *b;
-  FILE *csv; /* or NULL */
+  FILE *csv;                        /* or NULL */
   const bench_datasheet *datasheet; /* or NULL */
   int figures, wrong;
 } sheet;

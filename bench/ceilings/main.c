@@ -20,8 +20,8 @@ static const char *const help =
     "  -h, --help        this text\n\n"
     "exit: 0 all right, 1 an output was wrong or a figure could not be taken, 2 usage, 3 no such device\n\ngroups:\n";
 
-static const ceiling_group *const groups[] = {&ceiling_read_group, &ceiling_cold_group,    &ceiling_copy_group,
-                                              &ceiling_wgmma_group, &ceiling_rate_group,   &ceiling_cluster_group,
+static const ceiling_group *const groups[] = {&ceiling_read_group,  &ceiling_cold_group, &ceiling_copy_group,
+                                              &ceiling_wgmma_group, &ceiling_rate_group, &ceiling_cluster_group,
                                               &ceiling_launch_group};
 enum { GROUPS = sizeof groups / sizeof *groups, USAGE = 2, NO_DEVICE = 3 };
 
@@ -69,7 +69,8 @@ static int parse(options *o, int argc, char **argv) {
     if (!strcmp(name, "--repeat")) {
       taken = 1;
       o->repeats = value ? atoi(value) : 0;
-      if (value && (o->repeats < 1 || o->repeats > BENCH_SAMPLES)) return usage("--repeat must be 1 to 1000, not ", value);
+      if (value && (o->repeats < 1 || o->repeats > BENCH_SAMPLES))
+        return usage("--repeat must be 1 to 1000, not ", value);
     }
     if (!taken) return usage("unknown option ", name);
     if (!value) return usage("an option without its value: ", name);

@@ -156,7 +156,8 @@ static snapmla_status run_rate(sheet *s, const char *variant) {
   snapmla_status status = rate_open(&r, variant);
   if (!status) status = bench_time(s->b, NULL, launch_rate, &r, &times);
   if (!status) status = check_rate(&r, &right);
-  if (!status && !(clocks = malloc((size_t)r.grid * 16))) status = smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: clocks");
+  if (!status && !(clocks = malloc((size_t)r.grid * 16)))
+    status = smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: clocks");
   if (!status) status = s->b->device->ops->copy_out(s->b->device, clocks, r.clocks.pointer, (size_t)r.grid * 16);
   if (!status) {
     double mhz = clock_mhz(s->b, clocks, r.grid, 2);

@@ -31,8 +31,13 @@ static snapmla_status finish_cluster(sheet *s, const cluster_case *c, const char
   if (!status) status = s->b->device->ops->copy_out(s->b->device, clocks, c->clocks.pointer, count * 16);
   if (!status) status = s->b->device->ops->copy_out(s->b->device, returned, c->output.pointer, count * 4);
   if (!status) {
-    figure f = {.group = "signal", .variant = variant, .ceiling_of = "", .time_us = times->median,
-                .spread_us = times->spread, .sm_mhz = clock_mhz(s->b, clocks, count, 2), .right = 1};
+    figure f = {.group = "signal",
+                .variant = variant,
+                .ceiling_of = "",
+                .time_us = times->median,
+                .spread_us = times->spread,
+                .sm_mhz = clock_mhz(s->b, clocks, count, 2),
+                .right = 1};
     for (size_t i = 0; i < count; i++) {
       trips[i] = (double)clocks[2 * i] / c->params.rounds;
       f.right &= returned[i] == c->params.rounds;
@@ -69,7 +74,8 @@ static snapmla_status run_cluster(sheet *s, const char *variant) {
 }
 
 static void cluster_variants(variant_list *list, int small) {
-  for (int cluster = 1; cluster <= (small ? 2 : 8); cluster *= 2) variant_add(list, "ceiling_cluster:cluster=%d", cluster);
+  for (int cluster = 1; cluster <= (small ? 2 : 8); cluster *= 2)
+    variant_add(list, "ceiling_cluster:cluster=%d", cluster);
 }
 
 const ceiling_group ceiling_cluster_group = {"signal", "an mbarrier arrival to another block of a cluster and one back",
@@ -123,8 +129,17 @@ static snapmla_status add_chain(sheet *s, launch_case *l, const char *name, int 
   if (status) return status;
   char text[VARIANT_TEXT];
   snprintf(text, sizeof text, "%s: first", name);
-  figure f = {.group = "launch", .variant = text, .unit = "us", .value = one.median, .low = one.p90, .high = one.min,
-              .time_us = one.median, .spread_us = one.spread, .ceiling_of = "", .sm_mhz = NAN, .right = one_ran};
+  figure f = {.group = "launch",
+              .variant = text,
+              .unit = "us",
+              .value = one.median,
+              .low = one.p90,
+              .high = one.min,
+              .time_us = one.median,
+              .spread_us = one.spread,
+              .ceiling_of = "",
+              .sm_mhz = NAN,
+              .right = one_ran};
   sheet_add(s, &f);
   snprintf(text, sizeof text, "%s: each further", name);
   f.value = (many.median - one.median) / CHAIN;
@@ -159,7 +174,8 @@ static snapmla_status run_launch(sheet *s, const char *variant) {
 }
 
 static void launch_variants(variant_list *list, int small) {
-  for (int threads = small ? 512 : 32; threads <= 512; threads *= 16) variant_add(list, "ceiling_idle:threads=%d", threads);
+  for (int threads = small ? 512 : 32; threads <= 512; threads *= 16)
+    variant_add(list, "ceiling_idle:threads=%d", threads);
 }
 
 const ceiling_group ceiling_launch_group = {"launch", "an empty kernel on every multiprocessor: what a launch costs",

@@ -7,7 +7,14 @@
 #include "ceilings.h"
 #include "status.h"
 
-enum { ROWS = 64, ROW_BYTES = 128, B_TILES = 4, STEPS = 16, CLOCKS = 3, LOAD_BYTES = 4 * 512 /* of one ldmatrix.x4 by 4 warps */ };
+enum {
+  ROWS = 64,
+  ROW_BYTES = 128,
+  B_TILES = 4,
+  STEPS = 16,
+  CLOCKS = 3,
+  LOAD_BYTES = 4 * 512 /* of one ldmatrix.x4 by 4 warps */
+};
 
 typedef struct tensor_case {
   bench *b;
@@ -31,7 +38,8 @@ static void tensor_close(tensor_case *t) {
 }
 
 /* Signed 1, 1.5, 2 and 3: sums of 512 products are exact in the tensor cores' accumulators. */
-static void put(const tensor_case *t, unsigned char *tile, uint32_t row, uint32_t column, uint64_t *state, float *value) {
+static void put(const tensor_case *t, unsigned char *tile, uint32_t row, uint32_t column, uint64_t *state,
+                float *value) {
   static const float values[] = {1, 1.5f, 2, 3};
   static const uint16_t codes[2][4] = {{0x38, 0x3c, 0x40, 0x44}, {0x3f80, 0x3fc0, 0x4000, 0x4040}};
   *state = *state * 6364136223846793005u + 1442695040888963407u;
@@ -72,8 +80,7 @@ static snapmla_status check_output(tensor_case *t, int *right) {
   size_t one = (size_t)ROWS * t->n, all = one * t->groups * t->grid;
   t->got = malloc(all * sizeof *t->got);
   if (!t->got) return smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: %zu results", all);
-  snapmla_status status =
-      t->b->device->ops->copy_out(t->b->device, t->got, t->output.pointer, all * sizeof *t->got);
+  snapmla_status status = t->b->device->ops->copy_out(t->b->device, t->got, t->output.pointer, all * sizeof *t->got);
   if (status) return status;
   *right = 1;
   for (uint32_t i = 0; i < one; i++) *right &= t->got[i] == expected(t, i / t->n, i % t->n);
@@ -138,7 +145,8 @@ static snapmla_status run_tensor(sheet *s, const char *variant) {
   clocks = malloc((size_t)t.grid * CLOCKS * sizeof *clocks);
   if (!clocks) status = smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: clocks");
   if (!status)
-    status = s->b->device->ops->copy_out(s->b->device, clocks, t.clocks.pointer, (size_t)t.grid * CLOCKS * sizeof *clocks);
+    status =
+        s->b->device->ops->copy_out(s->b->device, clocks, t.clocks.pointer, (size_t)t.grid * CLOCKS * sizeof *clocks);
   if (status) goto out;
   double flop = 2.0 * ROWS * t.n * (t.bf16 ? 16 : 32) * STEPS * t.iterations * t.groups * t.grid;
   figure f = figure_of_rate("wgmma", variant, "TFLOP/s", flop / 1e6, &times);

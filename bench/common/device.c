@@ -17,9 +17,11 @@ static snapmla_status make_current(const bench *b) {
   cu_context context = NULL;
   snapmla_status status = smla_driver_start(&driver);
   if (!status)
-    status = smla_driver_check(driver, driver->device_get(&device, atoi(b->info.name + 5)), "cuDeviceGet", "open a GPU");
+    status =
+        smla_driver_check(driver, driver->device_get(&device, atoi(b->info.name + 5)), "cuDeviceGet", "open a GPU");
   if (!status)
-    status = smla_driver_check(driver, driver->primary_retain(&context, device), "cuDevicePrimaryCtxRetain", "open a GPU");
+    status =
+        smla_driver_check(driver, driver->primary_retain(&context, device), "cuDevicePrimaryCtxRetain", "open a GPU");
   if (!status)
     status = smla_driver_check(driver, driver->context_push(context), "cuCtxPushCurrent", "use the GPU's context");
   return status;
@@ -63,7 +65,7 @@ void bench_close(bench *b) {
 
 /* Sparsity doubles what the datasheets head their tables with: these are without. The first that matches counts. */
 static const bench_datasheet datasheets[] = {
-    {"H200 NVL", 4800, 1671, 835.5}, {"H200", 4800, 1979, 989.5},      {"H100 NVL", 3900, 1671, 835.5},
+    {"H200 NVL", 4800, 1671, 835.5},  {"H200", 4800, 1979, 989.5}, {"H100 NVL", 3900, 1671, 835.5},
     {"H100 PCIe", 2000, 1513, 756.5}, {"H100", 3350, 1979, 989.5}, {"H800", 3350, 1979, 989.5},
 };
 

@@ -32,9 +32,9 @@ struct bench_graph {
 /* The driver is open already and stays so: this only finds it again. */
 static snapmla_status bind_functions(bench_graph *g) {
   const smla_symbol symbols[] = {
-      {"cuStreamBeginCapture_v2", &g->call.begin}, {"cuStreamEndCapture", &g->call.end},
+      {"cuStreamBeginCapture_v2", &g->call.begin},           {"cuStreamEndCapture", &g->call.end},
       {"cuGraphInstantiateWithFlags", &g->call.instantiate}, {"cuGraphLaunch", &g->call.launch},
-      {"cuGraphExecDestroy", &g->call.exec_destroy}, {"cuGraphDestroy", &g->call.destroy},
+      {"cuGraphExecDestroy", &g->call.exec_destroy},         {"cuGraphDestroy", &g->call.destroy},
   };
   snapmla_status status = smla_driver_start(&g->driver);
   if (status) return status;

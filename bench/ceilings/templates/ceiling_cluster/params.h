@@ -3,8 +3,9 @@
 #define SMLA_BENCH_CEILING_CLUSTER_PARAMS_H
 
 struct ceiling_cluster_params {
-  unsigned long long *clocks; /* [clusters, 2]: cycles and nanoseconds of all round trips, by the thread that starts them */
-  unsigned *output;           /* [clusters]: signals that came back */
+  unsigned long long
+      *clocks;      /* [clusters, 2]: cycles and nanoseconds of all round trips, by the thread that starts them */
+  unsigned *output; /* [clusters]: signals that came back */
   unsigned rounds;
 };
 
