@@ -119,8 +119,7 @@ static long double tensor_score(const long double *query, const long double *key
   for (int32_t k = 0; k < latent_rank / 2; k += 32) lower = add_group(lower, query + k, key + k, 32, -6, 13, 13);
   for (int32_t k = latent_rank; k < latent_rank + 64; k += 16)
     lower = add_group(lower, query + k, key + k, 16, -126, 25, 23);
-  for (int32_t k = latent_rank / 2; k < latent_rank; k += 32)
-    upper = add_group(upper, query + k, key + k, 32, -6, 13, 13);
+  for (int32_t k = latent_rank / 2; k < latent_rank; k += 32) upper = add_group(upper, query + k, key + k, 32, -6, 13, 13);
   return (float)lower + (float)upper;
 }
 
