@@ -166,9 +166,10 @@ void smla_workload_query(const smla_workload *work, int32_t step, int32_t reques
 
 int64_t smla_workload_bytes(const smla_workload *work) {
   const snapmla_problem *p = &work->problem;
-  int64_t tiles = 0;
+  int64_t images = 0, image_tokens = work->layout.image_tokens;
   int64_t rows = (int64_t)work->lengths.count * p->q_len * p->heads;
-  for (int32_t b = 0; b < work->lengths.count; ++b) tiles += (work->lengths.items[b] + INT64_C(63)) / 64;
+  for (int32_t b = 0; b < work->lengths.count; ++b)
+    images += (work->lengths.items[b] + image_tokens - 1) / image_tokens;
   int64_t row_bytes = (int64_t)sizeof(uint16_t) * (2 * p->latent_rank + p->rope_dim) + (int64_t)sizeof(float);
-  return tiles * work->layout.image_bytes + rows * row_bytes;
+  return images * work->layout.image_bytes + rows * row_bytes;
 }

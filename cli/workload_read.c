@@ -95,7 +95,7 @@ static snapmla_status read_rows(smla_input_tensors *inputs, smla_workload *work)
 
 /* The page size of a stored cache, where no option tells it: that whose pages are as long as the tensor's rows. */
 static snapmla_status decide_page(const smla_input_tensors *inputs, smla_workload *work, int given) {
-  static const int32_t sizes[] = {64, 128};
+  static const int32_t sizes[] = {16, 32, 64, 128};
   int64_t stride = inputs->tensors[SMLA_INPUT_KV]->shape[1];
   snapmla_page_layout layout = {.size = sizeof layout};
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes && !given; ++i) {

@@ -83,7 +83,6 @@ struct smla_thread {
 
   uint32_t operand[4]; /* of the collective it is in */
   uint32_t result[4];
-  uint32_t spins; /* failed tests without a success between */
   uint64_t steps; /* primitives since it last gave way */
 
   smla_frag_header *frags;

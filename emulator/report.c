@@ -69,8 +69,8 @@ static int meets_others(const smla_thread *thread) {
   return thread->wait == SMLA_WAITS_COLLECTIVE || thread->wait == SMLA_WAITS_WARPGROUP;
 }
 
-/* A thread in a collective of its warp or warpgroup while another of its warp is in another rendezvous, which needs the whole
- * warp too: neither can ever complete. NULL if there is none. */
+/* A thread in a collective of its warp or warpgroup while another of its warp is in another rendezvous, which needs
+ * the whole warp too: neither can ever complete. NULL if there is none. */
 static const smla_thread *partial_collective(const smla_cluster *cluster) {
   for (uint32_t i = 0; i < cluster->thread_count; i++) {
     const smla_thread *thread = cluster->threads + i;

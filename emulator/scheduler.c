@@ -13,7 +13,7 @@ _Thread_local smla_thread *smla_current;
  * complete. */
 #define RANDOM_YIELD 16
 #define RANDOM_COMPLETION 8
-/* A thread that tests a barrier so often in vain, while nothing else happens, will do so for ever. */
+/* Threads that have tested barriers so often in vain, while nothing else happened, will do so for ever. */
 #define SPIN_LIMIT (1u << 20)
 
 uint64_t smla_random(smla_cluster *cluster) {
@@ -198,10 +198,10 @@ static void run_fibres(smla_cluster *cluster) {
 
 void smla_thread_spins(smla_thread *thread, smla_place line) {
   smla_cluster *cluster = thread->block->cluster;
-  cluster->polls++;
-  if (++thread->spins > SPIN_LIMIT)
-    smla_fault_end(cluster, SMLA_FAULT_NO_PROGRESS, line, "%s tested a barrier %u times in vain",
-                   smla_thread_name(thread), thread->spins - 1);
+  if (++cluster->polls > SPIN_LIMIT)
+    smla_fault_end(cluster, SMLA_FAULT_NO_PROGRESS, line,
+                   "%s tests a barrier in vain: nothing has happened in the last %u tests of its cluster",
+                   smla_thread_name(thread), SPIN_LIMIT);
   if (all_spin(cluster)) {
     /* Let the host thread's stack complete something: this thread stays ready. */
     switch_to(cluster->worker, &thread->context, &cluster->worker->home, NULL, 0);

@@ -154,7 +154,6 @@ void smla_mbarrier_wait(unsigned address, unsigned parity, smla_place line) {
         "%s waits for parity %u of the barrier at shared offset %u: it has observed phase %d, so its next phase %d has "
         "parity %u; the wait would take the old phase for the new one",
         smla_thread_name(thread), parity, barrier->offset, *observed, meant, (unsigned)meant & 1);
-  thread->spins = 0;
   if (barrier->phase - 1 < meant) {
     thread->wait_phase = meant;
     thread->next_waiter = barrier->waiters;
@@ -177,7 +176,6 @@ int smla_mbarrier_test(unsigned address, unsigned parity, smla_place line) {
   const smla_mbarrier *barrier = barrier_at(thread, address, "mbarrier_test", line, &block);
   check_parity(thread, parity, "mbarrier_test", line);
   if (((uint32_t)barrier->phase & 1) != parity) {
-    thread->spins = 0;
     return 1;
   }
   smla_thread_spins(thread, line);

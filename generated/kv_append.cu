@@ -369,18 +369,20 @@ constexpr u32 image_bytes = 41216;
 constexpr u32 subtile_bytes = image_tokens * 128;
 constexpr u32 rope_at = 4 * subtile_bytes;
 constexpr u32 scales_at = rope_at + subtile_bytes;
-static_assert(scales_at + 4 * image_tokens == image_bytes, "an image is its subtiles, RoPE and scales");
+static_assert((scales_at + 4 * image_tokens + 127) / 128 * 128 == image_bytes,
+              "an image is its subtiles, RoPE and scales, padded to 128 bytes");
 
 // One row of `latent` content channels and 64 RoPE channels, quantised by one warp. The query and the cache share it.
 //
-// A lane holds content channels 8 * lane + 256 * i + 0 … 7, so that loads are 16 bytes and stores 8, and RoPE channels
-// 2 * lane, 2 * lane + 1.
+// A lane holds 8 content channels of each chunk of 256, so that loads are 16 bytes and stores 8, and RoPE
+// channels 2 * lane, 2 * lane + 1.
 constexpr float e4m3_max = 448.0f;
 constexpr float least_scale = 9.094947017729282e-13f;  // 2^-40
-constexpr i32 chunks = latent / 256;
+constexpr i32 width = 8;
+constexpr i32 chunks = latent / (32 * width);
 
 struct Row {
-  float content[chunks][8];
+  float content[chunks][width];
   float2 rope;
 };
 
@@ -390,10 +392,10 @@ DEVICE Row load_row(const u16 *content, const u16 *rope) {
   Row x;
 #pragma unroll
   for (i32 i = 0; i < chunks; ++i) {
-    const uint4 raw = global_load((const uint4 *)(content + 256 * i + 8 * lane));
-    const u32 words[4] = {raw.x, raw.y, raw.z, raw.w};
+    const uint4 raw = global_load((const uint4 *)(content + 32 * width * i + width * lane));
+    const u32 words[width / 2] = {raw.x, raw.y, raw.z, raw.w};
 #pragma unroll
-    for (i32 k = 0; k < 4; ++k) {
+    for (i32 k = 0; k < width / 2; ++k) {
       const float2 pair = unpack_bf16(words[k]);
       x.content[i][2 * k] = pair.x;
       x.content[i][2 * k + 1] = pair.y;
@@ -409,7 +411,7 @@ DEVICE float row_scale(const Row &x) {
 #pragma unroll
   for (i32 i = 0; i < chunks; ++i)
 #pragma unroll
-    for (i32 k = 0; k < 8; ++k) amax = max_f32(amax, float_of(bits_of(x.content[i][k]) & 0x7fffffffu));
+    for (i32 k = 0; k < width; ++k) amax = max_f32(amax, float_of(bits_of(x.content[i][k]) & 0x7fffffffu));
 #pragma unroll
   for (u32 mask = 16; mask; mask /= 2) amax = max_f32(amax, shuffle_xor(amax, mask));
   return max_f32(amax / e4m3_max, least_scale);
@@ -423,12 +425,12 @@ DEVICE void store_row(const Row &x, float scale, u8 *image, u32 slot) {
   const u32 lane = lane_index();
 #pragma unroll
   for (i32 i = 0; i < chunks; ++i) {
-    float q[8];
+    float q[width];
 #pragma unroll
-    for (i32 k = 0; k < 8; ++k) q[k] = x.content[i][k] / scale;
-    const uint2 packed = make_uint2(pack_e4m3(q[0], q[1], q[2], q[3]), pack_e4m3(q[4], q[5], q[6], q[7]));
-    const u32 channel = 256 * i + 8 * lane;
-    global_store((uint2 *)(image + channel / 128 * subtile_bytes + swizzled(slot, channel % 128)), packed);
+    for (i32 k = 0; k < width; ++k) q[k] = x.content[i][k] / scale;
+    const u32 channel = 32 * width * i + width * lane;
+    u8 *target = image + channel / 128 * subtile_bytes + swizzled(slot, channel % 128);
+    global_store((uint2 *)target, make_uint2(pack_e4m3(q[0], q[1], q[2], q[3]), pack_e4m3(q[4], q[5], q[6], q[7])));
   }
   global_store((u32 *)(image + rope_at + swizzled(slot, 4 * lane)), pack_bf16(x.rope.x / scale, x.rope.y / scale));
 }

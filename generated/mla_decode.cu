@@ -478,13 +478,15 @@ typedef mla_decode_params Params;
 constexpr i32 latent = 512;
 constexpr u32 rows = 64;
 constexpr i32 tile_tokens = 64;
-constexpr i32 images_per_page = 64 / tile_tokens;
+constexpr i32 image_tokens = 64;
+constexpr i32 images_per_page = 64 / image_tokens;
+constexpr i32 images_per_tile = 1;
 constexpr u32 stages = 4;
 constexpr u32 subtiles = 4;
 constexpr u32 subtile_bytes = 8192;
 constexpr u32 tile_bytes = 40960;
 constexpr u32 image_bytes = 41216;
-constexpr u32 scale_bytes = image_bytes - tile_bytes;
+constexpr u32 scale_bytes = image_bytes * images_per_tile - tile_bytes;
 constexpr u32 status_bad_page = 1;  // SNAPMLA_STATUS_BAD_PAGE
 
 // Offsets into shared memory.
@@ -585,26 +587,37 @@ struct Ring {
 };
 // The producers: bulk copies of page images into the ring, and of the query image.
 
-// The page of a tile, -1 for a number outside the cache (which is said in the status word) and past the end. A table shorter
-// than the schedule was told has no page for the tile either.
-DEVICE i32 page_of(const Params &p, const Work &w, i32 tile) {
-  if (tile >= w.end_tile) return -1;
-  const i32 entry = tile / images_per_page;
-  const i32 page = entry < p.block_table_stride ? global_load(p.block_table + w.request * p.block_table_stride + entry) : -1;
+// Where the images of a run end: with its tiles, but the request's last tile may lack some.
+DEVICE i32 end_image(const Work &w) {
+  if constexpr (images_per_tile == 1) return w.end_tile;
+  const i32 run = w.end_tile * images_per_tile, request = (w.tokens + image_tokens - 1) / image_tokens;
+  return run < request ? run : request;
+}
+
+// The page of an image, -1 for a number outside the cache (which is said in the status word) and past the end. A table shorter
+// than the schedule was told has no page for the image either.
+DEVICE i32 page_of(const Params &p, i32 request, i32 image, i32 end) {
+  if (image >= end) return -1;
+  const i32 entry = image / images_per_page;
+  const i32 page = entry < p.block_table_stride ? global_load(p.block_table + request * p.block_table_stride + entry) : -1;
   if (page >= 0 && page < p.num_pages) return page;
   global_atomic_or(p.status, status_bad_page);
   return -1;
 }
 
-// One thread: the image of `tile` into the ring. A bad page's place is taken by page 0, and prepare_scales turns it into NaN.
-DEVICE void fetch_page(const Params &p, Ring ring, i32 page, i32 tile) {
+// One thread: waits for the stage and announces what it will hold. A tile with a bad page becomes NaN in prepare_scales.
+DEVICE void open_stage(Ring ring, bool bad, i32 images) {
   mbarrier_wait(kv_empty(ring.stage), ring.parity ^ 1);
-  shared_at<u32>(bad_page_at).store(ring.stage, page < 0);
-  const u8 *image = p.kv + (page < 0 ? 0 : page) * p.page_stride + tile % images_per_page * (i32)image_bytes;
+  shared_at<u32>(bad_page_at).store(ring.stage, bad);
+  mbarrier_arrive_expect(kv_full(ring.stage), images * image_bytes);
+}
+
+// One thread: an image to its rows of the stage. A bad page's place is taken by page 0.
+DEVICE void fetch_image(const Params &p, Ring ring, i32 page, i32 image) {
+  const u8 *source = p.kv + (page < 0 ? 0 : page) * p.page_stride + image % images_per_page * (i32)image_bytes;
   const mbarrier full = kv_full(ring.stage);
-  mbarrier_arrive_expect(full, image_bytes);
-  bulk_copy(shared_at<u8>(kv_at + ring.stage * tile_bytes).address(), image, tile_bytes, full);
-  bulk_copy(shared_at<u8>(raw_scale_at + ring.stage * scale_bytes).address(), image + tile_bytes, scale_bytes, full);
+  bulk_copy(shared_at<u8>(kv_at + ring.stage * tile_bytes).address(), source, tile_bytes, full);
+  bulk_copy(shared_at<u8>(raw_scale_at + ring.stage * scale_bytes).address(), source + tile_bytes, scale_bytes, full);
 }
 
 // One warp. Page numbers are loaded 32 at a time, one batch ahead; lane 0 copies. No prefetch into L2: measured on an H200, it
@@ -614,18 +627,25 @@ DEVICE void fetch_pages(const Params &p, Place at) {
   Ring ring;
   Work w;
   for (i32 request = first_request(p, at); next_work(p, at, request, w);) {
-    i32 pages = page_of(p, w, w.first_tile + lane);
-    i32 next = page_of(p, w, w.first_tile + 32 + lane);
+    const i32 end = end_image(w);
+    i32 image = w.first_tile * images_per_tile;
+    i32 pages = page_of(p, w.request, image / 32 * 32 + lane, end);  // of the 32 images that `image` is among
+    i32 next = page_of(p, w.request, image / 32 * 32 + 32 + lane, end);
 #pragma unroll 1
-    for (i32 tile = w.first_tile, i = 0; tile < w.end_tile; ++tile) {
-      const i32 page = shuffle(pages, i);
-      if (lane == 0) fetch_page(p, ring, page, tile);
-      warp_sync();
+    while (image < end) {
+      const i32 images = images_per_tile < end - image ? images_per_tile : end - image;
+      const bool bad = warp_any(lane >= image % 32 && lane < image % 32 + images && pages < 0);
+      if (lane == 0) open_stage(ring, bad, images);
+#pragma unroll 1
+      do {
+        const i32 page = shuffle(pages, image % 32);
+        if (lane == 0) fetch_image(p, ring, page, image);
+        warp_sync();
+      } while (++image % images_per_tile != 0 && image < end);
       ring.advance();
-      if (++i == 32) {
-        i = 0;
+      if (image % 32 == 0) {
         pages = next;
-        next = page_of(p, w, tile + 33 + lane);
+        next = page_of(p, w.request, image + 32 + lane, end);
       }
     }
   }
@@ -659,7 +679,7 @@ DEVICE void prepare_scales(const Params &p, Place at) {
 #pragma unroll
       for (i32 half = 0; half < 2; ++half) {
         const i32 token = lane + 32 * half;
-        float scale = shared_at<float>(raw_scale_at + at_stage).load(token);
+        float scale = shared_at<float>(raw_scale_at + at_stage).load(token < valid ? token : 0);
         if (token >= valid) scale = 1.0f;
         if (bad) scale = not_a_number();
         shared_at<float2>(scale_at + 2 * at_stage).store(token, make_float2(scale, log2_approx(scale)));
@@ -669,8 +689,9 @@ DEVICE void prepare_scales(const Params &p, Place at) {
         // 16-byte chunks of a token's row, one a lane; what lane and chunk have in common stays in `row`.
         const smem<uint4> row = shared_at<uint4>(kv_at + ring.stage * tile_bytes) + (lane / 8 * (i32)(subtile_bytes / 16) + lane % 8);
 #pragma unroll 1
-        for (i32 token = valid; token < tile_tokens; ++token)
+        for (i32 token = valid; token < tile_tokens; ++token) {
           if (lane < (i32)subtiles * 8) row.store(token * 8, make_uint4(0, 0, 0, 0));
+        }
         fence_async_proxy();  // wgmma reads the cleared rows
       }
       warp_sync();
@@ -996,9 +1017,12 @@ DEVICE void score(const Params &p, Place at) {
 // accumulation keeps 13 fraction bits and would drift over thousands of tokens.
 constexpr i32 m_tiles = latent / 128;
 
-// V^T of m-tile m: 64 channels x 64 tokens, two k steps. `row` is this lane's row in the first 32 tokens.
-DEVICE void load_values(a_frag (&a)[2], u32 values, i32 m, u32 row, u32 row_upper) {
-  const u32 address = values + m / 2 * subtile_bytes + (m % 2 ? row_upper : row);
+// From a tile's start to m-tile `m` of the whole latent, half a subtile; `row` is this lane's row in the first 32 tokens.
+DEVICE u32 m_tile_at(u32 m, u32 row) { return m / 2 * subtile_bytes + (row ^ m % 2 * 64); }
+
+// V^T of this group's m-tile m: 64 channels x 64 tokens, two k steps. `even`, `odd`: where its m-tiles 0 and 1 are.
+DEVICE void load_values(a_frag (&a)[2], u32 values, i32 m, u32 even, u32 odd) {
+  const u32 address = values + m / 2 * subtile_bytes + (m % 2 ? odd : even);
 #pragma unroll
   for (i32 k = 0; k < 2; ++k) {
     u32 x[4];
@@ -1060,7 +1084,8 @@ DEVICE void store_output(const Params &p, Place at, const Work &w, const float (
 
 DEVICE void accumulate(const Params &p, Place at, u32 half) {
   const u32 lane = lane_index(), warp = warp_index() & 3, pair = lane & 3, g = lane >> 2;
-  const u32 row = lane * 128 + ((warp ^ (lane & 7)) << 4), row_upper = row ^ 64;
+  const u32 row = lane * 128 + ((warp ^ (lane & 7)) << 4);
+  const u32 even = m_tile_at(half * m_tiles, row), odd = m_tile_at(half * m_tiles + 1, row);
   const u64 p_descriptor = wgmma_descriptor(shared_at<u8>(p_at).address(), 1024);
   const u32 first_channel = half * (latent / 2) + warp * 16 + 2 * g;
   Ring ring;
@@ -1074,12 +1099,12 @@ DEVICE void accumulate(const Params &p, Place at, u32 half) {
       for (i32 i = 0; i < 32; ++i) o[m][i] = 0.0f;
 #pragma unroll 1
     for (i32 tile = w.first_tile; tile < w.end_tile; ++tile) {
-      const u32 values = shared_at<u8>(kv_at + ring.stage * tile_bytes).address() + half * (subtiles / 2 * subtile_bytes);
+      const u32 values = shared_at<u8>(kv_at + ring.stage * tile_bytes).address();
       a_frag a[2];
       frag<32> t;
       mbarrier_wait(kv_full(ring.stage), ring.parity);
       mbarrier_wait(p_full(buffer), p_parity);
-      load_values(a, values, 0, row, row_upper);
+      load_values(a, values, 0, even, odd);
       const u64 p_tile = descriptor_advance(p_descriptor, buffer / 2 * 8192 + buffer % 2 * 64);
       const bool changed = shuffle(shared_at<u32>(changed_at).load(buffer), 0) != 0;
       const smem<float2> beta = shared_at<float2>(rescale_at + buffer * 256) + pair;
@@ -1092,7 +1117,7 @@ DEVICE void accumulate(const Params &p, Place at, u32 half) {
         if (changed) rescale_output(o[m], beta);  // while the product runs
         wgmma_wait<0>(t);
         if (m + 1 < m_tiles) {
-          load_values(a, values, m + 1, row, row_upper);
+          load_values(a, values, m + 1, even, odd);
         } else {
           warp_sync();
           if (lane == 0) {

@@ -378,7 +378,7 @@ struct schedule_params {
   const int *seqlens;            /* [batch] */
   struct smla_request *requests; /* [batch] out */
   struct smla_unit *units;       /* [unit_count] out */
-  unsigned *status;              /* the workspace's status word: cleared, then SNAPMLA_STATUS_BAD_LENGTH where it applies */
+  unsigned *status; /* the workspace's status word: cleared, then SNAPMLA_STATUS_BAD_LENGTH where it applies */
   int batch;
   int unit_count;
   int max_tokens; /* the longest legal length: what the block table and the plan can hold */

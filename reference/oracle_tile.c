@@ -36,10 +36,10 @@ int smla_oracle_request_is_good(const smla_oracle_source *source, int32_t b) {
 
 static void load_cached(const smla_oracle_source *source, int32_t b, int32_t first, smla_oracle_tile *tile) {
   const smla_page_geometry *geometry = &source->geometry;
-  int64_t page_offset = page_number(source, b, first) * source->args->page_stride;
-  const unsigned char *page = (const unsigned char *)source->args->kv + page_offset;
   for (int32_t t = 0; t < tile->count; t++) {
-    int32_t token = first % geometry->page_tokens + t;
+    int64_t page_offset = page_number(source, b, first + t) * source->args->page_stride;
+    const unsigned char *page = (const unsigned char *)source->args->kv + page_offset;
+    int32_t token = (first + t) % geometry->page_tokens;
     for (int32_t c = 0; c < geometry->latent_rank; c++) {
       double value = source->e4m3[page[smla_page_latent_offset(geometry, token, c)]];
       tile->keys[c * SMLA_TILE_TOKENS + t] = value;

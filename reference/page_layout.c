@@ -8,37 +8,42 @@
 #include "status.h"
 
 smla_page_geometry smla_page_geometry_of(const snapmla_problem *problem) {
-  smla_page_geometry geometry = {
-      .latent_rank = problem->latent_rank, .rope_dim = problem->rope_dim, .page_tokens = problem->page_tokens};
-  geometry.rope_offset = (int64_t)problem->latent_rank / SMLA_SUBTILE_ROW * SMLA_SUBTILE_BYTES;
-  geometry.scales_offset = geometry.rope_offset + SMLA_SUBTILE_BYTES;
-  geometry.image_bytes = geometry.scales_offset + SMLA_IMAGE_SCALES;
-  geometry.page_bytes = geometry.image_bytes * (problem->page_tokens / SMLA_IMAGE_TOKENS);
+  int32_t tokens = problem->page_tokens < SMLA_IMAGE_TOKENS ? problem->page_tokens : SMLA_IMAGE_TOKENS;
+  smla_page_geometry geometry = {.latent_rank = problem->latent_rank,
+                                 .rope_dim = problem->rope_dim,
+                                 .page_tokens = problem->page_tokens,
+                                 .image_tokens = tokens,
+                                 .subtile_bytes = (int64_t)tokens * SMLA_SUBTILE_ROW};
+  geometry.rope_offset = problem->latent_rank / SMLA_SUBTILE_ROW * geometry.subtile_bytes;
+  geometry.scales_offset = geometry.rope_offset + geometry.subtile_bytes;
+  int64_t used = geometry.scales_offset + tokens * (int64_t)sizeof(float);
+  geometry.image_bytes = (used + SMLA_PAGE_ALIGNMENT - 1) / SMLA_PAGE_ALIGNMENT * SMLA_PAGE_ALIGNMENT;
+  geometry.page_bytes = geometry.image_bytes * (problem->page_tokens / tokens);
   return geometry;
 }
 
 static int64_t image_offset(const smla_page_geometry *geometry, int32_t token) {
-  return token / SMLA_IMAGE_TOKENS * geometry->image_bytes;
+  return token / geometry->image_tokens * geometry->image_bytes;
 }
 
 /* Byte `x` of a token's row in a subtile, under the 128-byte swizzle of shared memory: 16-byte chunk i of row t is
  * stored as chunk i XOR (t mod 8). */
-static int64_t swizzled(int32_t token, int32_t x) {
-  int32_t row = token % SMLA_IMAGE_TOKENS;
+static int64_t swizzled(const smla_page_geometry *geometry, int32_t token, int32_t x) {
+  int32_t row = token % geometry->image_tokens;
   return (int64_t)row * SMLA_SUBTILE_ROW + (x ^ (row % 8 * 16));
 }
 
 int64_t smla_page_latent_offset(const smla_page_geometry *geometry, int32_t token, int32_t channel) {
-  return image_offset(geometry, token) + (int64_t)(channel / SMLA_SUBTILE_ROW) * SMLA_SUBTILE_BYTES +
-         swizzled(token, channel % SMLA_SUBTILE_ROW);
+  return image_offset(geometry, token) + channel / SMLA_SUBTILE_ROW * geometry->subtile_bytes +
+         swizzled(geometry, token, channel % SMLA_SUBTILE_ROW);
 }
 
 int64_t smla_page_rope_offset(const smla_page_geometry *geometry, int32_t token, int32_t channel) {
-  return image_offset(geometry, token) + geometry->rope_offset + swizzled(token, 2 * channel);
+  return image_offset(geometry, token) + geometry->rope_offset + swizzled(geometry, token, 2 * channel);
 }
 
 int64_t smla_page_scale_offset(const smla_page_geometry *geometry, int32_t token) {
-  return image_offset(geometry, token) + geometry->scales_offset + 4 * (int64_t)(token % SMLA_IMAGE_TOKENS);
+  return image_offset(geometry, token) + geometry->scales_offset + 4 * (int64_t)(token % geometry->image_tokens);
 }
 
 /* SHA-256, in hexadecimal, of the layout's text: what decides where a byte lies, and nothing else. */
@@ -62,7 +67,7 @@ snapmla_status snapmla_page_layout_get(const snapmla_problem *problem, snapmla_p
   smla_page_geometry geometry = smla_page_geometry_of(problem);
   out->page_bytes = geometry.page_bytes;
   out->image_bytes = geometry.image_bytes;
-  out->image_tokens = SMLA_IMAGE_TOKENS;
+  out->image_tokens = geometry.image_tokens;
   out->bytes_per_token = (double)geometry.page_bytes / geometry.page_tokens;
   fingerprint_of(problem, out->fingerprint);
   return SNAPMLA_OK;

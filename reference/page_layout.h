@@ -7,17 +7,16 @@
 #include <snapmla/problem.h>
 
 enum {
-  SMLA_IMAGE_TOKENS = 64,    /* tokens of one image */
+  SMLA_IMAGE_TOKENS = 64,    /* most tokens of one image; a smaller page is one image */
   SMLA_SUBTILE_ROW = 128,    /* bytes of one token in a subtile */
-  SMLA_SUBTILE_BYTES = 8192, /* 64 rows of 128 bytes */
-  SMLA_IMAGE_SCALES = 256,   /* 64 fp32 */
-  SMLA_PAGE_ALIGNMENT = 128, /* bytes, of a page's address */
+  SMLA_PAGE_ALIGNMENT = 128, /* bytes, of a page's address and of its size */
   SMLA_LAYOUT_VERSION = 1    /* raised whenever a byte moves or changes its meaning */
 };
 
 /* The layout of one problem. Offsets are bytes from the start of an image. */
 typedef struct smla_page_geometry {
-  int32_t latent_rank, rope_dim, page_tokens;
+  int32_t latent_rank, rope_dim, page_tokens, image_tokens;
+  int64_t subtile_bytes; /* image_tokens rows of 128 bytes */
   int64_t rope_offset, scales_offset;
   int64_t image_bytes, page_bytes;
 } smla_page_geometry;

@@ -23,26 +23,38 @@ void snapmla_problem_init(snapmla_problem *problem) {
   };
 }
 
-/* The legal values of an integer field: a range, or up to two listed values. `remedy` ends the message. */
+enum { LISTED = 4 };
+
+/* The legal values of an integer field: a range, or up to four listed values. `remedy` ends the message. */
 typedef struct field_rule {
   const char *name;
   size_t offset;
-  int32_t low, high; /* a range; unused where there is a list */
-  int32_t listed[2]; /* zeros: none */
+  int32_t low, high;      /* a range; unused where there is a list */
+  int32_t listed[LISTED]; /* those before the first zero; none: a range */
   const char *remedy;
 } field_rule;
 
 #define FIELD(name) #name, offsetof(snapmla_problem, name)
 
 static const field_rule field_rules[] = {
-    {FIELD(heads), 1, 128, {0, 0}, "set the query heads of this device; shard more heads over devices"},
-    {FIELD(q_len), 1, 8, {0, 0}, "set the query tokens of one decode step; cut longer ones into several calls"},
-    {FIELD(latent_rank), 0, 0, {256, 512}, "pad the latent with zero channels to the next of them"},
-    {FIELD(rope_dim), 0, 0, {64, 64}, "pad RoPE with zero channels to 64"},
-    {FIELD(page_tokens), 0, 0, {64, 128}, "choose one of them as the cache's page size"},
-    {FIELD(max_batch), 1, 4096, {0, 0}, "set the most requests of one call"},
-    {FIELD(max_context), 1, 1 << 20, {0, 0}, "set the most tokens of one request, new ones included"},
+    {FIELD(heads), 1, 128, {0}, "set the query heads of this device; shard more heads over devices"},
+    {FIELD(q_len), 1, 8, {0}, "set the query tokens of one decode step; cut longer ones into several calls"},
+    {FIELD(latent_rank), 0, 0, {128, 256, 384, 512}, "pad the latent with zero channels to the next of them"},
+    {FIELD(rope_dim), 0, 0, {64}, "pad RoPE with zero channels to 64"},
+    {FIELD(page_tokens), 0, 0, {16, 32, 64, 128}, "choose one of them as the cache's page size"},
+    {FIELD(max_batch), 1, 4096, {0}, "set the most requests of one call"},
+    {FIELD(max_context), 1, 1 << 20, {0}, "set the most tokens of one request, new ones included"},
 };
+
+/* "a, b or c": for messages; `text` is large enough for every list here. */
+static void list_values(const int32_t *listed, int count, char *text, size_t bytes) {
+  size_t length = 0;
+  text[0] = 0;
+  for (int i = 0; i < count && length < bytes; i++) {
+    const char *before = i == 0 ? "" : i == count - 1 ? " or " : ", ";
+    length += (size_t)snprintf(text + length, bytes - length, "%s%d", before, listed[i]);
+  }
+}
 
 static snapmla_status check_field(const snapmla_problem *problem, const field_rule *rule) {
   int32_t value;
@@ -52,12 +64,13 @@ static snapmla_status check_field(const snapmla_problem *problem, const field_ru
     return smla_fail(SNAPMLA_INVALID_ARGUMENT, "problem: %s is %d, it must be %d to %d: %s", rule->name, value,
                      rule->low, rule->high, rule->remedy);
   }
-  if (value == rule->listed[0] || value == rule->listed[1]) return SNAPMLA_OK;
-  snapmla_status status = value > 0 ? SNAPMLA_UNSUPPORTED : SNAPMLA_INVALID_ARGUMENT;
-  if (rule->listed[0] == rule->listed[1])
-    return smla_fail(status, "problem: %s is %d, it must be %d: %s", rule->name, value, rule->listed[0], rule->remedy);
-  return smla_fail(status, "problem: %s is %d, it must be %d or %d: %s", rule->name, value, rule->listed[0],
-                   rule->listed[1], rule->remedy);
+  int count = 0;
+  for (; count < LISTED && rule->listed[count]; count++)
+    if (value == rule->listed[count]) return SNAPMLA_OK;
+  char values[64];
+  list_values(rule->listed, count, values, sizeof values);
+  return smla_fail(value > 0 ? SNAPMLA_UNSUPPORTED : SNAPMLA_INVALID_ARGUMENT, "problem: %s is %d, it must be %s: %s",
+                   rule->name, value, values, rule->remedy);
 }
 
 /* The names of an enum's values, value by value. */

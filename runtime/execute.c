@@ -61,7 +61,8 @@ snapmla_status snapmla_plan_schedule(const snapmla_plan *plan, const snapmla_dec
   if (status) return status;
   const smla_workspace *w = &plan->workspace;
   int64_t most = plan->problem.max_context, page = plan->problem.page_tokens;
-  if (args->block_table_stride <= (most - 1) / page) most = args->block_table_stride * page;
+  /* An empty batch has no table, and its stride may be anything. */
+  if (args->batch > 0 && args->block_table_stride <= (most - 1) / page) most = args->block_table_stride * page;
   const struct schedule_params params = {
       .seqlens = args->seqlens,
       .requests = (struct smla_request *)at(args, w->requests),

@@ -14,7 +14,7 @@
   X(CUDA, "SNAPMLA_CUDA", "libcuda.so.1", "path of libcuda to load")                                                   \
   X(CUDATOOLKIT_ROOT, "CUDAToolkit_ROOT", "none", "CUDA Toolkit whose libnvrtc is loaded")                             \
   X(CUDA_HOME, "CUDA_HOME", "/usr/local/cuda", "the same, used where CUDAToolkit_ROOT is unset")                       \
-  X(VIRTUAL_ENV, "VIRTUAL_ENV", "none", "Python environment whose CUDA wheels are searched for libnvrtc")               \
+  X(VIRTUAL_ENV, "VIRTUAL_ENV", "none", "Python environment whose CUDA wheels are searched for libnvrtc")              \
   X(CUDA_TARGET, "SNAPMLA_CUDA_TARGET", "sm_90a", "sm_90a or emulator: what a stand-in driver is given, in tests")     \
   X(CXX, "SNAPMLA_CXX", "c++, g++ or clang++", "host C++ compiler that builds kernels for the emulator")               \
   X(LOG, "SNAPMLA_LOG", "none", "none, error, warning, info or debug: what goes to standard error")                    \

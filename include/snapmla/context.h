@@ -27,8 +27,8 @@ typedef struct snapmla_context_options {
   const char *device;    /* "cuda:N" or "emulator"; NULL: cuda:0 where it works, else the emulator */
   const char *templates; /* directory that overrides the embedded templates, or NULL */
   snapmla_emulator_order emulator_order;
-  uint64_t emulator_seed;  /* for SNAPMLA_EMULATOR_RANDOM */
-  int32_t emulator_sms;    /* multiprocessors to emulate; 0: 132 */
+  uint64_t emulator_seed;   /* for SNAPMLA_EMULATOR_RANDOM */
+  int32_t emulator_sms;     /* multiprocessors to emulate; 0: 132 */
   int32_t emulator_threads; /* host threads; 0: one per core */
   /* Called on progress of long work (compilation), from the calling thread; may be NULL. */
   void (*progress)(void *user, const char *what);
@@ -43,15 +43,15 @@ SNAPMLA_API snapmla_status snapmla_context_create(const snapmla_context_options 
 SNAPMLA_API void snapmla_context_destroy(snapmla_context *context);
 
 typedef struct snapmla_device_info {
-  size_t size;             /* sizeof(snapmla_device_info), set by the caller */
-  char name[128];          /* "cuda:0" or "emulator" */
-  char product[128];       /* as the driver names it, e.g. "NVIDIA H200"; "emulated Hopper" */
+  size_t size;       /* sizeof(snapmla_device_info), set by the caller */
+  char name[128];    /* "cuda:0" or "emulator" */
+  char product[128]; /* as the driver names it, e.g. "NVIDIA H200"; "emulated Hopper" */
   int32_t is_emulator;
   int32_t compute_major, compute_minor;
   int32_t multiprocessors;
   int32_t shared_memory_bytes; /* the most a block may ask for */
   int64_t l2_bytes;
-  int32_t driver_version;  /* as cuDriverGetVersion: 13000 is 13.0; 0 on the emulator */
+  int32_t driver_version; /* as cuDriverGetVersion: 13000 is 13.0; 0 on the emulator */
 } snapmla_device_info;
 
 SNAPMLA_API snapmla_status snapmla_context_info(snapmla_context *context, snapmla_device_info *info);

@@ -26,7 +26,8 @@ SNAPMLA_API void snapmla_buffer_destroy(snapmla_buffer *buffer);
 SNAPMLA_API void *snapmla_buffer_pointer(const snapmla_buffer *buffer);
 SNAPMLA_API size_t snapmla_buffer_bytes(const snapmla_buffer *buffer);
 /* Synchronous copies. Errors: INVALID_ARGUMENT (out of range), DEVICE. */
-SNAPMLA_API snapmla_status snapmla_buffer_write(snapmla_buffer *buffer, size_t offset, const void *source, size_t bytes);
+SNAPMLA_API snapmla_status snapmla_buffer_write(snapmla_buffer *buffer, size_t offset, const void *source,
+                                                size_t bytes);
 SNAPMLA_API snapmla_status snapmla_buffer_read(const snapmla_buffer *buffer, size_t offset, void *target, size_t bytes);
 
 /* A stream: pass snapmla_stream_handle() as the `stream` of a call. On the emulator work runs in the call. */

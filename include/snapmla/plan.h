@@ -61,8 +61,8 @@ typedef struct snapmla_decode_args {
   const void *q_rope; /* [batch, q_len, heads, rope_dim] bf16 */
   int64_t q_rope_stride_batch, q_rope_stride_token, q_rope_stride_head;
 
-  const void *kv;        /* [num_pages] page images */
-  int64_t page_stride;   /* bytes from one page to the next: a multiple of 128, at least the page's bytes */
+  const void *kv;      /* [num_pages] page images */
+  int64_t page_stride; /* bytes from one page to the next: a multiple of 128, at least the page's bytes */
   int64_t num_pages;
   const int32_t *block_table; /* [batch, block_table_stride] page numbers */
   int64_t block_table_stride; /* entries per request */
@@ -93,11 +93,11 @@ SNAPMLA_API snapmla_status snapmla_plan_decode(const snapmla_plan *plan, const s
 
 /* Appends rows to the cache: quantises and writes them at their slots. Zero-initialise and set size. */
 typedef struct snapmla_append_args {
-  size_t size;          /* sizeof(snapmla_append_args) */
-  int64_t tokens;       /* rows of this call, 0.. */
-  const void *latent;   /* [tokens, latent_rank] bf16 */
+  size_t size;           /* sizeof(snapmla_append_args) */
+  int64_t tokens;        /* rows of this call, 0.. */
+  const void *latent;    /* [tokens, latent_rank] bf16 */
   int64_t latent_stride; /* elements between rows, a multiple of 8 */
-  const void *rope;     /* [tokens, rope_dim] bf16 */
+  const void *rope;      /* [tokens, rope_dim] bf16 */
   int64_t rope_stride;
   const int64_t *slot_mapping; /* [tokens]: page * page_tokens + offset; negative: skip the row */
   void *kv;
@@ -111,8 +111,8 @@ SNAPMLA_API snapmla_status snapmla_plan_append(const snapmla_plan *plan, const s
 /* What the emulator counted since the plan's last decode call began (its schedule excluded). */
 typedef struct snapmla_plan_counters {
   size_t size;
-  double modelled_us;          /* 0 on a GPU */
-  int64_t global_bytes_read;   /* bulk copies and loads */
+  double modelled_us;        /* 0 on a GPU */
+  int64_t global_bytes_read; /* bulk copies and loads */
   int64_t global_bytes_written;
   int64_t tensor_flops;
   int64_t shared_bytes;

@@ -24,12 +24,12 @@ typedef enum snapmla_accuracy {
 
 /* A decode problem. Zero-initialise, set size = sizeof(snapmla_problem), fill the fields. */
 typedef struct snapmla_problem {
-  size_t size;       /* sizeof(snapmla_problem) */
-  int32_t heads;     /* query heads on this device, 1..128 */
-  int32_t q_len;     /* query tokens per request, 1..8; causal among themselves */
-  int32_t latent_rank; /* content channels of the latent KV cache: 256 or 512 */
+  size_t size;         /* sizeof(snapmla_problem) */
+  int32_t heads;       /* query heads on this device, 1..128 */
+  int32_t q_len;       /* query tokens per request, 1..8; causal among themselves */
+  int32_t latent_rank; /* content channels of the latent KV cache: 128, 256, 384 or 512 */
   int32_t rope_dim;    /* RoPE channels per token: 64 */
-  int32_t page_tokens; /* tokens per page of the cache: 64 or 128 */
+  int32_t page_tokens; /* tokens per page of the cache: 16, 32, 64 or 128 */
   snapmla_kv_format kv_format;
   snapmla_accuracy accuracy;
   int32_t max_batch;   /* the most requests of one call, 1..4096 */

@@ -16,12 +16,12 @@ extern "C" {
 
 /* Where things lie in a page. Depends on format, page size, rank and RoPE dim alone; docs/format.md has the picture. */
 typedef struct snapmla_page_layout {
-  size_t size;           /* sizeof(snapmla_page_layout), set by the caller */
-  int64_t page_bytes;    /* bytes of one page, a multiple of 128 */
-  int64_t image_bytes;   /* bytes of one image of 64 tokens */
-  int32_t image_tokens;  /* 64 */
+  size_t size;          /* sizeof(snapmla_page_layout), set by the caller */
+  int64_t page_bytes;   /* bytes of one page, a multiple of 128 */
+  int64_t image_bytes;  /* bytes of one image, its padding included */
+  int32_t image_tokens; /* 64, or the tokens of a smaller page */
   double bytes_per_token;
-  char fingerprint[65];  /* hex, equal exactly where the layouts are */
+  char fingerprint[65]; /* hex, equal exactly where the layouts are */
 } snapmla_page_layout;
 
 /* Errors: INVALID_ARGUMENT, UNSUPPORTED. Thread-safe, as is everything here. */

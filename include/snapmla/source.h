@@ -33,27 +33,29 @@ SNAPMLA_API const char *const *snapmla_family_names(void);
 /* The canonical variant of `family` for a problem, `override` (whole or part of a variant text, or NULL) applied.
  * The text is freed with snapmla_text_free. Errors: INVALID_ARGUMENT (unknown family or axis, illegal value, each with
  * what is legal), ILLEGAL_VARIANT (the rule and its reason). Thread-safe. */
-SNAPMLA_API snapmla_status snapmla_variant_resolve(const snapmla_source_options *options, const snapmla_problem *problem,
-                                                   const char *family, const char *override_text, char **out);
+SNAPMLA_API snapmla_status snapmla_variant_resolve(const snapmla_source_options *options,
+                                                   const snapmla_problem *problem, const char *family,
+                                                   const char *override_text, char **out);
 
 /* Expands a variant to kernel source: self-contained, deterministic. Errors: as above, and TEMPLATE. Thread-safe. */
-SNAPMLA_API snapmla_status snapmla_source_expand(const snapmla_source_options *options, const char *variant, char **out);
+SNAPMLA_API snapmla_status snapmla_source_expand(const snapmla_source_options *options, const char *variant,
+                                                 char **out);
 
 typedef struct snapmla_artifact snapmla_artifact;
 
 typedef struct snapmla_artifact_report {
-  const char *variant;    /* canonical text; owned by the artifact, as are the others */
-  const char *entry;      /* the kernel's symbol */
-  const char *log;        /* the compiler's full log */
-  const void *image;      /* the cubin, or the shared object */
+  const char *variant; /* canonical text; owned by the artifact, as are the others */
+  const char *entry;   /* the kernel's symbol */
+  const char *log;     /* the compiler's full log */
+  const void *image;   /* the cubin, or the shared object */
   size_t image_bytes;
-  int32_t registers;      /* per thread at entry; 0 for the emulator */
-  int32_t spill_bytes;    /* spill stores and loads together, per thread */
-  int32_t smem_bytes;     /* dynamic shared memory per block */
-  int32_t threads;        /* per block */
-  int32_t warnings;       /* lines of the log that warn, wgmma serialisation among them */
+  int32_t registers;        /* per thread at entry; 0 for the emulator */
+  int32_t spill_bytes;      /* spill stores and loads together, per thread */
+  int32_t smem_bytes;       /* dynamic shared memory per block */
+  int32_t threads;          /* per block */
+  int32_t warnings;         /* lines of the log that warn, wgmma serialisation among them */
   int32_t serialized_wgmma; /* nonzero: the compiler serialised wgmma */
-  double seconds;         /* expansion and compilation */
+  double seconds;           /* expansion and compilation */
 } snapmla_artifact_report;
 
 /* Compiles a variant; needs no device. On COMPILE the artifact is still returned, so that its log can be read.

@@ -13,22 +13,22 @@ extern "C" {
 #endif
 
 /* X(identifier, value, text): the one list of codes and texts. */
-#define SNAPMLA_STATUS_LIST(X)                                             \
-  X(OK, 0, "ok")                                                           \
-  X(INVALID_ARGUMENT, 1, "invalid argument")                               \
-  X(ILLEGAL_VARIANT, 2, "illegal variant")                                 \
-  X(UNSUPPORTED, 3, "unsupported")                                         \
-  X(NOT_FOUND, 4, "not found")                                             \
-  X(OUT_OF_MEMORY, 5, "out of memory")                                     \
-  X(IO, 6, "input or output failed")                                       \
-  X(BAD_FORMAT, 7, "malformed data")                                       \
-  X(TEMPLATE, 8, "template error")                                         \
-  X(COMPILE, 9, "compilation failed")                                      \
-  X(NO_DEVICE, 10, "device not available")                                 \
-  X(NO_COMPILER, 11, "compiler not available")                             \
-  X(DEVICE, 12, "device error")                                            \
-  X(EMULATOR_FAULT, 13, "the emulator found a fault in a kernel")          \
-  X(CANCELLED, 14, "cancelled")                                            \
+#define SNAPMLA_STATUS_LIST(X)                                    \
+  X(OK, 0, "ok")                                                  \
+  X(INVALID_ARGUMENT, 1, "invalid argument")                      \
+  X(ILLEGAL_VARIANT, 2, "illegal variant")                        \
+  X(UNSUPPORTED, 3, "unsupported")                                \
+  X(NOT_FOUND, 4, "not found")                                    \
+  X(OUT_OF_MEMORY, 5, "out of memory")                            \
+  X(IO, 6, "input or output failed")                              \
+  X(BAD_FORMAT, 7, "malformed data")                              \
+  X(TEMPLATE, 8, "template error")                                \
+  X(COMPILE, 9, "compilation failed")                             \
+  X(NO_DEVICE, 10, "device not available")                        \
+  X(NO_COMPILER, 11, "compiler not available")                    \
+  X(DEVICE, 12, "device error")                                   \
+  X(EMULATOR_FAULT, 13, "the emulator found a fault in a kernel") \
+  X(CANCELLED, 14, "cancelled")                                   \
   X(INTERNAL, 15, "internal error")
 
 typedef enum snapmla_status {

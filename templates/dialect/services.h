@@ -76,7 +76,8 @@ typedef struct smla_services {
 
   void (*frag_add)(smla_frag_header *frag, int count);
   void (*frag_remove)(smla_frag_header *frag);
-  void (*frag_fault)(smla_frag_header *frag, int index, smla_place line); /* of an access while pending, or out of range */
+  void (*frag_fault)(smla_frag_header *frag, int index,
+                     smla_place line); /* of an access while pending, or out of range */
   unsigned long long (*wgmma_descriptor)(unsigned address, unsigned stride, smla_place line);
   unsigned long long (*descriptor_advance)(unsigned long long descriptor, unsigned bytes, smla_place line);
   void (*wgmma)(const smla_wgmma *operation, smla_place line);

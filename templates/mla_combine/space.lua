@@ -4,7 +4,7 @@ return {
   entry = "snapmla_mla_combine",
   about = "merges partial results by their log-sum-exp",
   axes = {
-    { name = "latent", values = { 256, 512 }, default = 512, about = "latent rank: channels of an output row" },
+    { name = "latent", values = { 128, 256, 384, 512 }, default = 512, about = "latent rank: channels of an output row" },
     { name = "lanes", values = { 1, 2, 4, 8 }, default = 4, about = "splits read side by side by one block" },
   },
   rules = {

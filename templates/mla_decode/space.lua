@@ -7,9 +7,9 @@ return {
   entry = "snapmla_mla_decode",
   about = "attends 64 query rows to a run of KV pages",
   axes = {
-    { name = "latent", values = { 256, 512 }, default = 512, about = "latent rank: content channels per token" },
+    { name = "latent", values = { 128, 256, 384, 512 }, default = 512, about = "latent rank: content channels per token" },
     { name = "rope", values = { 64 }, default = 64, about = "RoPE channels per token" },
-    { name = "page", values = { 64, 128 }, default = 64, about = "tokens per page" },
+    { name = "page", values = { 16, 32, 64, 128 }, default = 64, about = "tokens per page" },
     { name = "format", values = { "fp8_token" }, default = "fp8_token", about = "how the cache is stored" },
     { name = "accuracy", values = { "fast" }, default = "fast", about = "the arithmetic's level" },
     { name = "stages", values = { 2, 3, 4, 5, 6, 7, 8 }, default = 4, about = "page images in the shared-memory ring" },
@@ -27,6 +27,8 @@ return {
     local subtiles = v.latent // 128
     local tile_bytes = (subtiles + 1) * subtile_bytes
     local scale_bytes = 64 * 4
+    local image_tokens = math.min(v.page, 64) -- tokens that lie together in a page
+    local images_per_tile = 64 // image_tokens
     local barriers = 3 * v.stages + 2 * 4 + 4
     return {
       threads = 512,
@@ -35,7 +37,9 @@ return {
       subtiles = subtiles,
       subtile_bytes = subtile_bytes,
       tile_bytes = tile_bytes, -- content subtiles and RoPE
-      image_bytes = tile_bytes + scale_bytes,
+      image_tokens = image_tokens,
+      images_per_tile = images_per_tile,
+      image_bytes = (tile_bytes + scale_bytes) // images_per_tile, -- of which a tile is made: without padding
       probability_buffers = 4,
       smem_bytes = tile_bytes            -- query
         + v.stages * tile_bytes          -- ring of page images

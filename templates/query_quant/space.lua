@@ -4,7 +4,7 @@ return {
   entry = "snapmla_query_quant",
   about = "quantises the query rows into the decode kernel's shared-memory image",
   axes = {
-    { name = "latent", values = { 256, 512 }, default = 512, about = "latent rank: content channels per token" },
+    { name = "latent", values = { 128, 256, 384, 512 }, default = 512, about = "latent rank: content channels per token" },
     { name = "rope", values = { 64 }, default = 64, about = "RoPE channels per token" },
   },
   rules = {},

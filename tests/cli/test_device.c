@@ -18,12 +18,13 @@ static const char *device(void) {
 
 static int on_emulator(void) { return !strcmp(device(), "emulator"); }
 
-/* Mixed lengths, none and one token among them, both page sizes, several query tokens: within the limits, twice the
+/* Mixed lengths, none and one token among them, small and large pages, several query tokens: within the limits, twice the
  * same. */
 static void run_is_right(void **state) {
   (void)state;
-  static const char *const shapes[][4] = {{"--heads", "16", "--page", "64"}, {"--heads", "65", "--page", "128"}};
-  for (size_t i = 0; i < 2; ++i) {
+  static const char *const shapes[][4] = {
+      {"--heads", "16", "--page", "64"}, {"--heads", "65", "--page", "128"}, {"--heads", "5", "--page", "16"}};
+  for (size_t i = 0; i < 3; ++i) {
     char digest[2][32];
     for (int again = 0; again < 2; ++again) {
       program_result r =

@@ -79,20 +79,21 @@ static void same_bits_same_seed(void **state) {
 
 /* The page size decides where tokens lie; it does not change the result. */
 static void placement_does_not_matter(void **state) {
-  static const char *const pages[] = {"64", "128"};
+  static const char *const pages[] = {"16", "32", "64", "128"};
   const char *directory = in(state, "out/");
-  char *results[2];
-  size_t bytes[2];
-  for (int i = 0; i < 2; ++i) {
+  char *results[4];
+  size_t bytes[4];
+  for (int i = 0; i < 4; ++i) {
     assert_program(R, 0, NULL, "run", "--heads", "4", "--context", "170,3", "-o", directory, "--page", pages[i]);
     assert_int_equal(program_count_files(directory), 2);
     results[i] = program_read_file(in(state, "out/out.npy"), &bytes[i]);
     assert_non_null(results[i]);
   }
-  assert_int_equal(bytes[0], bytes[1]);
-  assert_memory_equal(results[0], results[1], bytes[0]);
-  free(results[0]);
-  free(results[1]);
+  for (int i = 1; i < 4; ++i) {
+    assert_int_equal(bytes[0], bytes[i]);
+    assert_memory_equal(results[0], results[i], bytes[0]);
+  }
+  for (int i = 0; i < 4; ++i) free(results[i]);
 }
 
 static void steps(void **state) {
@@ -413,6 +414,9 @@ static void bad_cache(void **state) {
   lengths[1] = 1;
   tensors[0].shape[0] = 4;
   tensors[0].shape[1] = PAGE_BYTES / 2;
+  TRY(2, "request 0 has 128 tokens, that is 4 pages"); /* of 32 tokens */
+  tensors[0].shape[0] = 8;
+  tensors[0].shape[1] = PAGE_BYTES / 4;
   TRY(2, "fit no page size");
   tensors[0].shape[0] = PAGES;
   tensors[0].shape[1] = PAGE_BYTES;

@@ -1,5 +1,5 @@
-/* Fibres: each keeps its own stack, registers and place, however they are switched. Built twice: with the switch of this
- * machine and with the portable one. */
+/* Fibres: each keeps its own stack, registers and place, however they are switched. Built twice: with the switch of
+ * this machine and with the portable one. */
 #include <string.h>
 
 #include "cmocka_all.h"

@@ -137,7 +137,7 @@ static void test_barriers(void **state) {
       [24] = {"remote_exited", "block has exited", "all of whose threads have exited", NULL, 2},
       [25] = {"cluster_waits", "deadlock", "threads 0-255 of block 1 wait at ", "never_arrives_cluster", 2},
       [26] = {"endless", "no progress", "thread 200 (warp 6, lane 8) of block 0"},
-      [27] = {"endless_test", "no progress", "thread 200 (warp 6, lane 8) of block 0 tested a barrier"},
+      [27] = {"endless_test", "no progress", "thread 200 (warp 6, lane 8) of block 0 tests a barrier"},
       [28] = {"no_such_rank", "shared memory out of bounds", "names rank 2 in a cluster of 1"},
       [29] = {"four", "uninitialised read", "at shared offset 64", "fifth"},
   };

@@ -49,16 +49,17 @@ static long double quantized_query(const uint16_t *content, const uint16_t *rope
 
 /* Token t of request b: its key and value channels in the format's units; returns its scale. */
 static long double cached_token(const decode_case *c, int32_t b, int32_t t, long double *key) {
-  int32_t latent_rank = c->problem.latent_rank, row = t % 64;
-  const unsigned char *image = case_page(c, b, t) + (t % c->problem.page_tokens) / 64 * 64 * (latent_rank + 132);
+  int32_t latent_rank = c->problem.latent_rank, page = c->problem.page_tokens, rows = page < 64 ? page : 64;
+  int32_t row = t % rows;
+  const unsigned char *image = case_page(c, b, t) + t % page / rows * rows * (latent_rank + 132);
   for (int32_t x = 0; x < latent_rank; x++)
-    key[x] = e4m3(image[x / 128 * 8192 + 128 * row + ((x % 128) ^ (16 * (row % 8)))]);
+    key[x] = e4m3(image[x / 128 * 128 * rows + 128 * row + ((x % 128) ^ (16 * (row % 8)))]);
   for (int32_t x = 0; x < 64; x++) {
-    int low = 64 * latent_rank + 128 * row + ((2 * x) ^ (16 * (row % 8)));
+    int low = rows * latent_rank + 128 * row + ((2 * x) ^ (16 * (row % 8)));
     key[latent_rank + x] = bf16((uint16_t)(image[low] | image[low + 1] << 8));
   }
   float scale;
-  memcpy(&scale, image + 64 * latent_rank + 8192 + 4 * row, 4);
+  memcpy(&scale, image + rows * latent_rank + 128 * rows + 4 * row, 4);
   return scale;
 }
 
@@ -119,7 +120,8 @@ static long double tensor_score(const long double *query, const long double *key
   for (int32_t k = 0; k < latent_rank / 2; k += 32) lower = add_group(lower, query + k, key + k, 32, -6, 13, 13);
   for (int32_t k = latent_rank; k < latent_rank + 64; k += 16)
     lower = add_group(lower, query + k, key + k, 16, -126, 25, 23);
-  for (int32_t k = latent_rank / 2; k < latent_rank; k += 32) upper = add_group(upper, query + k, key + k, 32, -6, 13, 13);
+  for (int32_t k = latent_rank / 2; k < latent_rank; k += 32)
+    upper = add_group(upper, query + k, key + k, 32, -6, 13, 13);
   return (float)lower + (float)upper;
 }
 

@@ -29,15 +29,17 @@ static void sizes(void **state) {
     int32_t latent_rank, page_tokens;
     int64_t image_bytes, page_bytes;
     double bytes_per_token;
-  } known[] = {{512, 64, 41216, 41216, 644},
-               {512, 128, 41216, 82432, 644},
-               {256, 64, 24832, 24832, 388},
-               {256, 128, 24832, 49664, 388}};
-  for (size_t i = 0; i < 4; i++) {
+  } known[] = {{512, 64, 41216, 41216, 644},  {512, 128, 41216, 82432, 644}, {512, 32, 20608, 20608, 644},
+               {512, 16, 10368, 10368, 648},  {384, 64, 33024, 33024, 516},  {384, 128, 33024, 66048, 516},
+               {384, 32, 16512, 16512, 516},  {384, 16, 8320, 8320, 520},    {256, 64, 24832, 24832, 388},
+               {256, 128, 24832, 49664, 388}, {256, 32, 12416, 12416, 388},  {256, 16, 6272, 6272, 392},
+               {128, 64, 16640, 16640, 260},  {128, 128, 16640, 33280, 260}, {128, 32, 8320, 8320, 260},
+               {128, 16, 4224, 4224, 264}};
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
     snapmla_problem problem = problem_of(known[i].latent_rank, known[i].page_tokens);
     snapmla_page_layout layout = {.size = sizeof layout};
     assert_int_equal(snapmla_page_layout_get(&problem, &layout), SNAPMLA_OK);
-    assert_int_equal(layout.image_tokens, 64);
+    assert_int_equal(layout.image_tokens, known[i].page_tokens < 64 ? known[i].page_tokens : 64);
     assert_int_equal(layout.image_bytes, known[i].image_bytes);
     assert_int_equal(layout.page_bytes, known[i].page_bytes);
     assert_true(layout.bytes_per_token == known[i].bytes_per_token);
@@ -52,27 +54,35 @@ static void offsets_by_hand(void **state) {
   static const struct {
     int32_t latent_rank, part, token, channel;
     int64_t offset;
+    int32_t page_tokens; /* 0: 128 */
   } known[] = {
-      {512, LATENT, 0, 0, 0},         {512, LATENT, 0, 127, 127},
-      {512, LATENT, 0, 128, 8192},    {512, LATENT, 1, 0, 144}, /* row 1, chunk 0 stored as chunk 1 */
-      {512, LATENT, 1, 16, 128},                                /* and chunk 1 as chunk 0 */
-      {512, LATENT, 7, 16, 992},                                /* 7 * 128 + 6 * 16 */
-      {512, LATENT, 8, 5, 1029},                                /* row 8 is not moved */
-      {512, LATENT, 9, 511, 25839},                             /* 3 * 8192 + 9 * 128 + (127 ^ 16) */
-      {512, LATENT, 63, 511, 32655},                            /* 3 * 8192 + 63 * 128 + (127 ^ 112) */
-      {512, LATENT, 64, 0, 41216},                              /* the second image */
-      {512, LATENT, 127, 511, 73871},                           /* 41216 + 32655 */
-      {512, ROPE, 0, 0, 32768},       {512, ROPE, 0, 63, 32894},
+      {512, LATENT, 0, 0, 0},           {512, LATENT, 0, 127, 127},
+      {512, LATENT, 0, 128, 8192},      {512, LATENT, 1, 0, 144}, /* row 1, chunk 0 stored as chunk 1 */
+      {512, LATENT, 1, 16, 128},                                  /* and chunk 1 as chunk 0 */
+      {512, LATENT, 7, 16, 992},                                  /* 7 * 128 + 6 * 16 */
+      {512, LATENT, 8, 5, 1029},                                  /* row 8 is not moved */
+      {512, LATENT, 9, 511, 25839},                               /* 3 * 8192 + 9 * 128 + (127 ^ 16) */
+      {512, LATENT, 63, 511, 32655},                              /* 3 * 8192 + 63 * 128 + (127 ^ 112) */
+      {512, LATENT, 64, 0, 41216},                                /* the second image */
+      {512, LATENT, 127, 511, 73871},                             /* 41216 + 32655 */
+      {512, ROPE, 0, 0, 32768},         {512, ROPE, 0, 63, 32894},
       {512, ROPE, 3, 5, 33210},  /* 32768 + 384 + (10 ^ 48) */
       {512, ROPE, 65, 0, 74128}, /* 41216 + 32768 + 144 */
-      {512, SCALE, 0, 0, 40960},      {512, SCALE, 63, 0, 41212},
-      {512, SCALE, 65, 0, 82180},                                    /* 41216 + 40960 + 4 */
-      {256, LATENT, 0, 128, 8192},    {256, LATENT, 63, 255, 16271}, /* 8192 + 63 * 128 + 15 */
-      {256, ROPE, 0, 0, 16384},       {256, SCALE, 0, 0, 24576},
-      {256, LATENT, 64, 0, 24832},
+      {512, SCALE, 0, 0, 40960},        {512, SCALE, 63, 0, 41212},
+      {512, SCALE, 65, 0, 82180},                                      /* 41216 + 40960 + 4 */
+      {256, LATENT, 0, 128, 8192},      {256, LATENT, 63, 255, 16271}, /* 8192 + 63 * 128 + 15 */
+      {256, ROPE, 0, 0, 16384},         {256, SCALE, 0, 0, 24576},
+      {256, LATENT, 64, 0, 24832},      {384, LATENT, 63, 383, 24463}, /* 2 * 8192 + 63 * 128 + 15 */
+      {384, ROPE, 64, 1, 57602},                                       /* 33024 + 24576 + 2 */
+      {128, SCALE, 64, 0, 33024},                                      /* 16640 + 8192 + 8192 */
+      {512, LATENT, 9, 511, 7407, 16},                                 /* 3 * 2048 + 9 * 128 + (127 ^ 16) */
+      {512, ROPE, 3, 5, 8634, 16},                                     /* 8192 + 384 + (10 ^ 48) */
+      {512, SCALE, 15, 0, 10300, 16},                                  /* 8192 + 2048 + 60 */
+      {512, LATENT, 31, 128, 8176, 32},                                /* 4096 + 31 * 128 + 112 */
+      {384, SCALE, 31, 0, 16508, 32},                                  /* 12288 + 4096 + 124 */
   };
   for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-    snapmla_problem problem = problem_of(known[i].latent_rank, 128);
+    snapmla_problem problem = problem_of(known[i].latent_rank, known[i].page_tokens ? known[i].page_tokens : 128);
     smla_page_geometry geometry = smla_page_geometry_of(&problem);
     int64_t offset = known[i].part == LATENT ? smla_page_latent_offset(&geometry, known[i].token, known[i].channel)
                      : known[i].part == ROPE ? smla_page_rope_offset(&geometry, known[i].token, known[i].channel)
@@ -81,20 +91,23 @@ static void offsets_by_hand(void **state) {
   }
 }
 
+/* Every byte of a page belongs to one number, but for the padding behind the scales of 16 tokens. */
 static void every_byte_has_one_meaning(void **state) {
   (void)state;
-  for (int32_t latent_rank = 256; latent_rank <= 512; latent_rank += 256) {
-    snapmla_problem problem = problem_of(latent_rank, 128);
+  for (int i = 0; i < 16; i++) {
+    int32_t latent_rank = 128 * (i / 4 + 1), page_tokens = 16 << i % 4;
+    snapmla_problem problem = problem_of(latent_rank, page_tokens);
     smla_page_geometry geometry = smla_page_geometry_of(&problem);
     unsigned char *uses = calloc((size_t)geometry.page_bytes, 1);
     assert_non_null(uses);
-    for (int32_t t = 0; t < 128; t++) {
+    for (int32_t t = 0; t < page_tokens; t++) {
       for (int32_t c = 0; c < latent_rank; c++) uses[smla_page_latent_offset(&geometry, t, c)]++;
       for (int32_t c = 0; c < 64; c++)
         for (int byte = 0; byte < 2; byte++) uses[smla_page_rope_offset(&geometry, t, c) + byte]++;
       for (int byte = 0; byte < 4; byte++) uses[smla_page_scale_offset(&geometry, t) + byte]++;
     }
-    for (int64_t i = 0; i < geometry.page_bytes; i++) assert_int_equal(uses[i], 1);
+    int64_t used = geometry.page_bytes - (page_tokens == 16 ? 64 : 0);
+    for (int64_t k = 0; k < geometry.page_bytes; k++) assert_int_equal(uses[k], k < used);
     free(uses);
   }
 }
@@ -114,6 +127,11 @@ static void fingerprints(void **state) {
   problem = problem_of(256, 64);
   assert_int_equal(snapmla_page_layout_get(&problem, &other), SNAPMLA_OK);
   assert_string_not_equal(other.fingerprint, layout.fingerprint);
+
+  problem = problem_of(384, 16);
+  assert_int_equal(snapmla_page_layout_get(&problem, &other), SNAPMLA_OK);
+  /* printf 'snapmla-page v1 fp8_token page=16 latent=384 rope=64' | sha256sum */
+  assert_string_equal(other.fingerprint, "706a40ca3633b03b2d09b5f52909a8f72220560083c2cecbaff5dfeac71e79cc");
 
   /* What does not move a byte does not change it. */
   problem = problem_of(512, 64);

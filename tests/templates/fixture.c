@@ -251,7 +251,7 @@ decode_result decode_case_run(const decode_case *c) {
 
   if (c->bad_page_request >= 0) {
     int32_t *table = d.block_table + c->bad_page_request * d.pages_per_request;
-    table[(c->lengths[c->bad_page_request] - 1) / p->page_tokens] = d.pages;
+    table[(c->lengths[c->bad_page_request] - 1) / p->page_tokens - c->bad_pages_back] = d.pages;
   }
   snapmla_decode_args host = {.size = sizeof host,
                               .batch = c->batch,

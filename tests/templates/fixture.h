@@ -28,7 +28,8 @@ typedef struct decode_case {
   uint64_t order_seed;
   int32_t sms;              /* 0: the emulator's default */
   const char *variant;      /* NULL: the problem's own */
-  int32_t bad_page_request; /* this request's last used block-table entry points outside the cache; -1: none */
+  int32_t bad_page_request; /* the block-table entry of this request's last token points outside the cache; -1: none */
+  int32_t bad_pages_back;   /* or an entry so many before it */
 } decode_case;
 
 typedef struct decode_result {

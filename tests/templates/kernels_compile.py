@@ -14,7 +14,9 @@ import sys
 def main():
     program, nvdisasm, directory = sys.argv[1:4]
     problems = [("512", "64", ["--variant", f"mla_decode:stages={s}"]) for s in (2, 3, 4)]
-    problems += [("512", "128", []), ("256", "64", ["--variant", "mla_decode:stages=7"]), ("256", "128", [])]
+    problems += [("256", "64", ["--variant", "mla_decode:stages=7"])]
+    problems += [(latent, page, []) for latent in ("128", "256", "384", "512") for page in ("16", "32", "64", "128")]
+    problems += [("128", "64", ["--variant", "mla_decode:stages=8"]), ("384", "16", ["--variant", "mla_decode:stages=5"])]
     problems += [("512", "64", ["--variant", f"mla_combine:lanes={n}"]) for n in (1, 2, 8)]
     seen, failures = set(), []
     for latent, page, extra in problems:

@@ -3,20 +3,21 @@
 
 usage: loop_spills.py NVDISASM FILE.cubin...
 
-A loop is a backward branch; of those with wgmma in their body the innermost are looked at. Loads and stores of local memory
-there are printed with their addresses. A cubin without wgmma passes.
+Looks at the natural loops of the control flow: of those with wgmma in their body the innermost. Loads and stores of local
+memory there are printed with their addresses. A cubin without wgmma passes.
 """
 import re
 import subprocess
 import sys
 
-INSTRUCTION = re.compile(r"/\*([0-9a-f]{4,})\*/\s+(?:@!?U?P\w+\s+)?([A-Z][A-Z0-9_.]*)(.*)")
+INSTRUCTION = re.compile(r"/\*([0-9a-f]{4,})\*/\s+(@!?U?P\w+\s+)?([A-Z][A-Z0-9_.]*)(.*)")
 LABEL = re.compile(r"^\s*(\.L_x?_?\w+):")
 TARGET = re.compile(r"`\((\.L_x?_?\w+)\)")
+SWITCH = re.compile(r"\.L_x?_?\w+")
 
 
-def instructions(text):
-    """Yields (label names so far pending, address, opcode, operands) per kernel as lists."""
+def read(text):
+    """The listing as (address, predicated, opcode, operands), and the labels as places in it."""
     labels, listing = {}, []
     for line in text.splitlines():
         label = LABEL.match(line)
@@ -25,23 +26,109 @@ def instructions(text):
             continue
         found = INSTRUCTION.search(line)
         if found:
-            listing.append((found.group(1), found.group(2), found.group(3)))
+            listing.append((found.group(1), bool(found.group(2)), found.group(3), found.group(4)))
     return labels, listing
 
 
+def base(opcode):
+    return opcode.split(".")[0]
+
+
+def is_tensor(opcode):
+    return base(opcode) in ("QGMMA", "HGMMA")
+
+
+def falls_through(instruction):
+    """Whether the next instruction may be executed after this one."""
+    _, predicated, opcode, operands = instruction
+    conditional = predicated or "P" in operands.split("`")[0] or ".DIV" in opcode
+    return conditional or base(opcode) not in ("BRA", "BRX", "BRXU", "EXIT", "RET")
+
+
+def flow(labels, listing):
+    """For each instruction the ones that may follow it."""
+    following = []
+    for at, (_, _, opcode, operands) in enumerate(listing):
+        targets = []
+        if base(opcode) in ("BRX", "BRXU"):  # of a switch: the listing names where it may go
+            targets = [labels[t] for t in SWITCH.findall(operands.partition("BRANCH_TARGETS")[2])]
+            if not targets:
+                sys.exit(f"an indirect branch without known targets: {opcode} {operands}")
+        if base(opcode) == "BRA":
+            target = TARGET.search(operands)
+            if not target or target.group(1) not in labels:
+                sys.exit(f"a branch without a known target: {opcode} {operands}")
+            targets.append(labels[target.group(1)])
+        if falls_through(listing[at]):
+            targets.append(at + 1)
+        following.append([t for t in targets if t < len(listing)])
+    return following
+
+
+def dominators(following):
+    """Immediate dominators (Cooper, Harvey and Kennedy's iteration); None for what cannot be reached."""
+    order, seen, stack = [], {0}, [(0, iter(following[0]))]
+    while stack:
+        node, rest = stack[-1]
+        step = next((n for n in rest if n not in seen), None)
+        if step is None:
+            order.append(node)
+            stack.pop()
+        else:
+            seen.add(step)
+            stack.append((step, iter(following[step])))
+    number = {node: i for i, node in enumerate(order)}
+    before = [[] for _ in following]
+    for node in order:
+        for step in following[node]:
+            before[step].append(node)
+    immediate = {0: 0}
+    changed = True
+    while changed:
+        changed = False
+        for node in reversed(order[:-1]):
+            known = [b for b in before[node] if b in immediate]
+            common = known[0]
+            for other in known[1:]:
+                while common != other:
+                    while number[common] < number[other]:
+                        common = immediate[common]
+                    while number[other] < number[common]:
+                        other = immediate[other]
+            if immediate.get(node) != common:
+                immediate[node] = common
+                changed = True
+    return immediate, before
+
+
+def natural_loops(following):
+    """The bodies of all loops, those with one header together."""
+    immediate, before = dominators(following)
+
+    def dominates(header, node):
+        while node != header and node != 0:
+            node = immediate[node]
+        return node == header
+
+    loops = {}
+    for node in immediate:
+        for header in following[node]:
+            if not dominates(header, node):
+                continue
+            body = loops.setdefault(header, {header})
+            stack = [node]
+            while stack:
+                inside = stack.pop()
+                if inside not in body:
+                    body.add(inside)
+                    stack.extend(before[inside])
+    return list(loops.values())
+
+
 def tensor_loops(labels, listing):
-    """The innermost [begin, end] ranges that loop and contain wgmma."""
-    loops = []
-    for at, (_, opcode, operands) in enumerate(listing):
-        if not opcode.startswith("BRA"):
-            continue
-        target = TARGET.search(operands)
-        begin = labels.get(target.group(1)) if target else None
-        if begin is None or begin > at:
-            continue
-        if any(op.split(".")[0] in ("QGMMA", "HGMMA") for _, op, _ in listing[begin:at + 1]):
-            loops.append((begin, at))
-    return [a for a in loops if not any(b != a and a[0] <= b[0] and b[1] <= a[1] for b in loops)]
+    """The innermost loops that contain wgmma."""
+    loops = [body for body in natural_loops(flow(labels, listing)) if any(is_tensor(listing[i][2]) for i in body)]
+    return [body for body in loops if not any(other < body for other in loops)]
 
 
 def main():
@@ -51,15 +138,14 @@ def main():
     failed = False
     for name in files:
         text = subprocess.run([nvdisasm, "-c", name], check=True, capture_output=True, text=True).stdout
-        labels, listing = instructions(text)
+        labels, listing = read(text)
         if not listing:
             sys.exit(f"{name}: no instructions found: is it a cubin?")
-        tensor = sum(op.split(".")[0] in ("QGMMA", "HGMMA") for _, op, _ in listing)
-        loops = tensor_loops(labels, listing)
+        tensor = sum(is_tensor(opcode) for _, _, opcode, _ in listing)
+        loops = tensor_loops(labels, listing) if tensor else []
         if tensor and not loops:
             sys.exit(f"{name}: {tensor} tensor instructions, but no loop with one: the reader no longer understands the listing")
-        spills = [(address, op) for begin, end in loops for address, op, _ in listing[begin:end + 1]
-                  if op.split(".")[0] in ("STL", "LDL")]
+        spills = sorted({(listing[i][0], listing[i][2]) for body in loops for i in body if base(listing[i][2]) in ("STL", "LDL")})
         print(f"{name}: {tensor} tensor instructions, {len(loops)} innermost loops with them, {len(spills)} spills inside")
         for address, op in spills:
             print(f"  {address}: {op}")

@@ -1,4 +1,5 @@
--- One kernel per primitive of the dialect: input bytes in, output bytes out, so that two devices can be compared bit by bit.
+-- One kernel per primitive of the dialect: input bytes in, output bytes out, so that two devices can be compared bit by
+-- bit.
 
 -- Input and output bytes of a block of 128 threads, per primitive; n is wgmma's.
 local function wgmma(v)
@@ -35,7 +36,8 @@ local primitives = {
   reciprocal_approx = fixed(512, 512, 0),
 }
 local names = {
-  "wgmma_e4m3_shared", "wgmma_e4m3_registers", "wgmma_bf16_shared", "wgmma_bf16_registers", "ldmatrix", "ldmatrix_trans",
+  "wgmma_e4m3_shared", "wgmma_e4m3_registers", "wgmma_bf16_shared", "wgmma_bf16_registers", "ldmatrix",
+  "ldmatrix_trans",
   "stmatrix", "stmatrix_trans", "pack_e4m3", "unpack_e4m3", "pack_bf16", "byte_permute", "shuffle", "vote", "fma_rn",
   "divide", "minmax", "bulk_copy", "bulk_store", "named_barrier", "exp2_approx", "log2_approx", "reciprocal_approx",
 }
