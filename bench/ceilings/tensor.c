@@ -170,10 +170,14 @@ static void tensor_variants(variant_list *list, int small) {
     for (int a = 0; a < 2; a++)
       for (int n = 8; n <= 256; n *= 2)
         for (int groups = 1; groups <= 2; groups++)
-          for (int loads = 0; loads < 2; loads++)
-            if (small ? n == 8 && groups == 1 && (kind == a ? !loads : kind == 0 && loads) : groups == 2 || !loads)
+          for (int loads = 0; loads < 2; loads++) {
+            /* Beside ldmatrix two warpgroups, or one where the registers of two would not fit. */
+            int beside = a == 1 && n == 256 ? 1 : 2;
+            if (small ? n == 8 && groups == (loads ? 2 : 1) && (kind == a ? !loads : kind == 0 && loads)
+                      : !loads || groups == beside)
               variant_add(list, "ceiling_wgmma:kind=%s,a=%s,n=%d,groups=%d,loads=%s", kinds[kind], places[a], n, groups,
                           loads ? "ldmatrix" : "none");
+          }
 }
 
 const ceiling_group ceiling_wgmma_group = {"wgmma", "wgmma back to back, alone and beside ldmatrix", tensor_variants,

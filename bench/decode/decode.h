@@ -4,12 +4,12 @@
 
 #include "bench.h"
 
-enum { LATENT = 512, ROPE = 64, PAGE_TOKENS = 64, PAGE_BYTES = 41216, SHAPES = 64 };
+enum { LATENT = 512, ROPE = 64, PAGE_TOKENS = 64, PAGE_BYTES = 41216, SHAPES = 128 };
 
 /* --- shapes and targets (shapes.c) */
 
 typedef struct shape {
-  const char *set; /* "target", "matrix", "small" or "one" */
+  const char *set; /* "target", "matrix", "context", "small" or "one" */
   int32_t batch, heads, tokens;
   double target_us, stretch_us; /* 0: none */
 } shape;
@@ -21,7 +21,8 @@ typedef struct shape_list {
 
 /* The rows of a targets file. Errors: IO, INVALID_ARGUMENT (with the line). */
 snapmla_status shapes_read(shape_list *list, const char *path);
-void shapes_add_matrix(shape_list *list); /* 640 x 128, 8192 x 64, 33280 x 64, at batch 1, 2, 4, ... 128 */
+void shapes_add_matrix(shape_list *list);  /* 640 x 128, 8192 x 64, 33280 x 64, at batch 1, 2, 4, ... 128 */
+void shapes_add_context(shape_list *list); /* batch 1 and 32, 16, 64 and 128 heads, 1K, 2K, 4K, ... 128K tokens */
 void shapes_add_small(shape_list *list);
 
 /* What the device can do at best, of a CSV that snapmla-ceilings wrote; 0: not known. */

@@ -13,7 +13,8 @@ static const char *const help =
     "parts, against the targets of bench/decode/targets.csv.\n\n"
     "  --device NAME     cuda:N or emulator (cuda:0)\n"
     "  --small           two tiny shapes, to try the program itself\n"
-    "  --set NAME        target (the table of targets), matrix (24 shapes) or all (target)\n"
+    "  --set NAME        target (the table of targets), matrix (24 shapes), context (1K to 128K tokens) or all "
+    "(target)\n"
     "  --shape B,H,T     this one instead: batch, heads, tokens of each request\n"
     "  --flush NAME      how L2 is emptied before each run: read, write, both or none (read)\n"
     "  --repeat N        runs per time, 1 to 1000 (21; 2 with --small)\n"
@@ -67,8 +68,9 @@ static int parse(options *o, int argc, char **argv) {
   } texts[] = {{"--device", &o->device},     {"--templates", &o->templates}, {"--csv", &o->csv},
                {"--ceilings", &o->ceilings}, {"--targets", &o->targets},     {"--set", &o->set},
                {"--shape", &o->shape},       {"--flush", &o->flush},         {"--repeat", &o->repeat}};
-  static const char *const sets[] = {"target", "matrix", "all", NULL}, *const kinds[] = {"read", "write", "both",
-                                                                                         "none", NULL};
+  static const char *const sets[] = {"target", "matrix", "context", "all", NULL}, *const kinds[] = {"read", "write",
+                                                                                                    "both", "none",
+                                                                                                    NULL};
   for (int i = 1; i < argc; i++) {
     size_t k = 0;
     if (!strcmp(argv[i], "--small")) {
@@ -80,7 +82,7 @@ static int parse(options *o, int argc, char **argv) {
     if (i + 1 == argc) return usage("an option without its value: ", argv[i]);
     *texts[k].value = argv[++i];
   }
-  if (!one_of(o->set, sets)) return usage("--set must be target, matrix or all, not ", o->set);
+  if (!one_of(o->set, sets)) return usage("--set must be target, matrix, context or all, not ", o->set);
   if (!one_of(o->flush, kinds)) return usage("--flush must be read, write, both or none, not ", o->flush);
   if (o->repeat && (atoi(o->repeat) < 1 || atoi(o->repeat) > BENCH_SAMPLES))
     return usage("--repeat must be 1 to 1000, not ", o->repeat);
@@ -97,8 +99,10 @@ static snapmla_status choose_shapes(const options *o, shape_list *list) {
     return SNAPMLA_OK;
   }
   if (o->small) return shapes_add_small(list), SNAPMLA_OK;
-  snapmla_status status = strcmp(o->set, "matrix") ? shapes_read(list, o->targets) : SNAPMLA_OK;
-  if (!status && strcmp(o->set, "target")) shapes_add_matrix(list);
+  int all = !strcmp(o->set, "all");
+  snapmla_status status = all || !strcmp(o->set, "target") ? shapes_read(list, o->targets) : SNAPMLA_OK;
+  if (all || !strcmp(o->set, "matrix")) shapes_add_matrix(list);
+  if (all || !strcmp(o->set, "context")) shapes_add_context(list);
   return status;
 }
 

@@ -38,6 +38,14 @@ void shapes_add_matrix(shape_list *list) {
       (void)add(list, (shape){.set = "matrix", .batch = batch, .heads = columns[i].heads, .tokens = columns[i].tokens});
 }
 
+void shapes_add_context(shape_list *list) {
+  static const int32_t batches[] = {1, 32}, heads[] = {16, 64, 128};
+  for (int b = 0; b < 2; b++)
+    for (int h = 0; h < 3; h++)
+      for (int32_t tokens = 1024; tokens <= 131072; tokens *= 2)
+        (void)add(list, (shape){.set = "context", .batch = batches[b], .heads = heads[h], .tokens = tokens});
+}
+
 void shapes_add_small(shape_list *list) {
   (void)add(list, (shape){.set = "small", .batch = 1, .heads = 16, .tokens = 65, .target_us = 1e9, .stretch_us = 1e-9});
   (void)add(list, (shape){.set = "small", .batch = 2, .heads = 16, .tokens = 130});

@@ -11,7 +11,11 @@ return {
     { name = "loads", values = { "none", "ldmatrix" }, default = "none",
       about = "what one more warpgroup does meanwhile, as fast as it can" },
   },
-  rules = {},
+  rules = {
+    { name = "registers_fit",
+      reason = "three warpgroups leave 168 registers a thread, and 128 accumulators with A in registers need more: take groups=1",
+      legal = function(v, d) return v.n < 256 or v.a ~= "registers" or d.threads < 384 end },
+  },
   derived = function(v)
     local warpgroups = v.groups + (v.loads == "none" and 0 or 1)
     local operand_bytes = 8192 + 4 * v.n * 128
