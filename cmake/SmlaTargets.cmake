@@ -74,7 +74,7 @@ function(smla_test name)
   if(SNAPMLA_VALGRIND AND "unit" IN_LIST arg_LABELS AND NOT SNAPMLA_SANITIZE)
     smla_script_test(valgrind_${name} LABELS valgrind TIMEOUT 600
       # A fibre's stack may lie near the thread's: what moves the stack pointer farther than any frame is a switch.
-      COMMAND ${SNAPMLA_VALGRIND} -q --max-stackframe=65536 --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,indirect
+      COMMAND ${SNAPMLA_VALGRIND} -q --max-stackframe=196608 --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,indirect
               $<TARGET_FILE:test_${name}>)
   endif()
 endfunction()

@@ -54,35 +54,35 @@ static void offsets_by_hand(void **state) {
   static const struct {
     int32_t latent_rank, part, token, channel;
     int64_t offset;
-    int32_t page_tokens; /* 0: 128 */
+    int32_t page_tokens;
   } known[] = {
-      {512, LATENT, 0, 0, 0},           {512, LATENT, 0, 127, 127},
-      {512, LATENT, 0, 128, 8192},      {512, LATENT, 1, 0, 144}, /* row 1, chunk 0 stored as chunk 1 */
-      {512, LATENT, 1, 16, 128},                                  /* and chunk 1 as chunk 0 */
-      {512, LATENT, 7, 16, 992},                                  /* 7 * 128 + 6 * 16 */
-      {512, LATENT, 8, 5, 1029},                                  /* row 8 is not moved */
-      {512, LATENT, 9, 511, 25839},                               /* 3 * 8192 + 9 * 128 + (127 ^ 16) */
-      {512, LATENT, 63, 511, 32655},                              /* 3 * 8192 + 63 * 128 + (127 ^ 112) */
-      {512, LATENT, 64, 0, 41216},                                /* the second image */
-      {512, LATENT, 127, 511, 73871},                             /* 41216 + 32655 */
-      {512, ROPE, 0, 0, 32768},         {512, ROPE, 0, 63, 32894},
-      {512, ROPE, 3, 5, 33210},  /* 32768 + 384 + (10 ^ 48) */
-      {512, ROPE, 65, 0, 74128}, /* 41216 + 32768 + 144 */
-      {512, SCALE, 0, 0, 40960},        {512, SCALE, 63, 0, 41212},
-      {512, SCALE, 65, 0, 82180},                                      /* 41216 + 40960 + 4 */
-      {256, LATENT, 0, 128, 8192},      {256, LATENT, 63, 255, 16271}, /* 8192 + 63 * 128 + 15 */
-      {256, ROPE, 0, 0, 16384},         {256, SCALE, 0, 0, 24576},
-      {256, LATENT, 64, 0, 24832},      {384, LATENT, 63, 383, 24463}, /* 2 * 8192 + 63 * 128 + 15 */
-      {384, ROPE, 64, 1, 57602},                                       /* 33024 + 24576 + 2 */
-      {128, SCALE, 64, 0, 33024},                                      /* 16640 + 8192 + 8192 */
-      {512, LATENT, 9, 511, 7407, 16},                                 /* 3 * 2048 + 9 * 128 + (127 ^ 16) */
-      {512, ROPE, 3, 5, 8634, 16},                                     /* 8192 + 384 + (10 ^ 48) */
-      {512, SCALE, 15, 0, 10300, 16},                                  /* 8192 + 2048 + 60 */
-      {512, LATENT, 31, 128, 8176, 32},                                /* 4096 + 31 * 128 + 112 */
-      {384, SCALE, 31, 0, 16508, 32},                                  /* 12288 + 4096 + 124 */
+      {512, LATENT, 0, 0, 0, 128},         {512, LATENT, 0, 127, 127, 128},
+      {512, LATENT, 0, 128, 8192, 128},    {512, LATENT, 1, 0, 144, 128}, /* row 1, chunk 0 stored as chunk 1 */
+      {512, LATENT, 1, 16, 128, 128},                                     /* and chunk 1 as chunk 0 */
+      {512, LATENT, 7, 16, 992, 128},                                     /* 7 * 128 + 6 * 16 */
+      {512, LATENT, 8, 5, 1029, 128},                                     /* row 8 is not moved */
+      {512, LATENT, 9, 511, 25839, 128},                                  /* 3 * 8192 + 9 * 128 + (127 ^ 16) */
+      {512, LATENT, 63, 511, 32655, 128},                                 /* 3 * 8192 + 63 * 128 + (127 ^ 112) */
+      {512, LATENT, 64, 0, 41216, 128},                                   /* the second image */
+      {512, LATENT, 127, 511, 73871, 128},                                /* 41216 + 32655 */
+      {512, ROPE, 0, 0, 32768, 128},       {512, ROPE, 0, 63, 32894, 128},
+      {512, ROPE, 3, 5, 33210, 128},  /* 32768 + 384 + (10 ^ 48) */
+      {512, ROPE, 65, 0, 74128, 128}, /* 41216 + 32768 + 144 */
+      {512, SCALE, 0, 0, 40960, 128},      {512, SCALE, 63, 0, 41212, 128},
+      {512, SCALE, 65, 0, 82180, 128},                                         /* 41216 + 40960 + 4 */
+      {256, LATENT, 0, 128, 8192, 128},    {256, LATENT, 63, 255, 16271, 128}, /* 8192 + 63 * 128 + 15 */
+      {256, ROPE, 0, 0, 16384, 128},       {256, SCALE, 0, 0, 24576, 128},
+      {256, LATENT, 64, 0, 24832, 128},    {384, LATENT, 63, 383, 24463, 128}, /* 2 * 8192 + 63 * 128 + 15 */
+      {384, ROPE, 64, 1, 57602, 128},                                          /* 33024 + 24576 + 2 */
+      {128, SCALE, 64, 0, 33024, 128},                                         /* 16640 + 8192 + 8192 */
+      {512, LATENT, 9, 511, 7407, 16},                                         /* 3 * 2048 + 9 * 128 + (127 ^ 16) */
+      {512, ROPE, 3, 5, 8634, 16},                                             /* 8192 + 384 + (10 ^ 48) */
+      {512, SCALE, 15, 0, 10300, 16},                                          /* 8192 + 2048 + 60 */
+      {512, LATENT, 31, 128, 8176, 32},                                        /* 4096 + 31 * 128 + 112 */
+      {384, SCALE, 31, 0, 16508, 32},                                          /* 12288 + 4096 + 124 */
   };
   for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-    snapmla_problem problem = problem_of(known[i].latent_rank, known[i].page_tokens ? known[i].page_tokens : 128);
+    snapmla_problem problem = problem_of(known[i].latent_rank, known[i].page_tokens);
     smla_page_geometry geometry = smla_page_geometry_of(&problem);
     int64_t offset = known[i].part == LATENT ? smla_page_latent_offset(&geometry, known[i].token, known[i].channel)
                      : known[i].part == ROPE ? smla_page_rope_offset(&geometry, known[i].token, known[i].channel)
