@@ -30,6 +30,16 @@ void sheet_add(sheet *s, const figure *f);
 /* A figure that is `amount` per microsecond. */
 figure figure_of_rate(const char *group, const char *variant, const char *unit, double amount, const bench_times *t);
 
+/* Keeps the GPU busy before each time, while the host queues what is timed; and L2 full of other data. */
+typedef struct busy {
+  bench *b;
+  bench_kernel kernel;
+  bench_memory buffer;
+  size_t bytes;
+} busy;
+snapmla_status busy_open(bench *b, busy *out); /* as the bench's lead */
+void busy_close(busy *lead);
+
 /* Variants to run. */
 enum { VARIANT_TEXT = 96, VARIANTS = 192 };
 typedef struct variant_list {

@@ -96,6 +96,7 @@ static void compile_all(const bench *b, const variant_list *lists) {
 static int run(const options *o, const variant_list *lists, int argc, char **argv) {
   bench b = {.small = o->small, .warmups = o->small ? 0 : 3, .repeats = o->repeats ? o->repeats : o->small ? 1 : 21};
   sheet s = {.b = &b};
+  busy lead = {.b = NULL};
   int failed = 0;
   if (bench_open(&b, o->device, o->templates)) {
     fprintf(stderr, "snapmla-ceilings: %s\n", snapmla_error_message());
@@ -107,6 +108,10 @@ static int run(const options *o, const variant_list *lists, int argc, char **arg
   }
   s.datasheet = bench_datasheet_of(b.info.product);
   compile_all(&b, lists);
+  if (busy_open(&b, &lead)) {
+    fprintf(stderr, "snapmla-ceilings: %s\n", snapmla_error_message());
+    failed++;
+  }
   sheet_begin(&s, argc, argv);
   for (int g = 0; g < GROUPS; g++)
     for (size_t i = 0; i < lists[g].count; i++)
@@ -117,6 +122,7 @@ static int run(const options *o, const variant_list *lists, int argc, char **arg
   printf("\n%d figures, %d with a wrong output, %d variants failed; ceilings: %s\n", s.figures, s.wrong, failed,
          s.datasheet ? s.datasheet->product : "no datasheet known for this device");
   if (s.csv && fclose(s.csv)) failed++;
+  busy_close(&lead);
   bench_close(&b);
   return failed || s.wrong || !s.figures;
 }

@@ -144,7 +144,7 @@ static snapmla_status rate_open(rate_case *r, const char *variant) {
   if (!status) status = bench_memory_open(b, (size_t)r->grid * 16, &r->clocks);
   if (!status) status = b->device->ops->copy_in(b->device, r->seeds.pointer, r->seed, sizeof r->seed);
   r->params = (struct ceiling_rate_params){(unsigned *)(void *)r->seeds.pointer, (unsigned *)(void *)r->output.pointer,
-                                           (unsigned long long *)(void *)r->clocks.pointer, b->small ? 4 : 1000};
+                                           (unsigned long long *)(void *)r->clocks.pointer, b->small ? 4 : 10000};
   return status;
 }
 

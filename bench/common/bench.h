@@ -12,6 +12,9 @@
 #include "device.h"
 #include "generator.h"
 
+/* What is timed, or happens before that. */
+typedef snapmla_status bench_action(void *user);
+
 /* Where figures are taken, and how often. */
 typedef struct bench {
   snapmla_context *context;
@@ -20,13 +23,15 @@ typedef struct bench {
   snapmla_device_info info;
   void *stream, *start, *stop; /* one stream; two events on it */
   int warmups, repeats;        /* repeats: 1 .. BENCH_SAMPLES */
-  int small;                   /* tiny sizes: the program is tried, not the device */
+  bench_action *lead;          /* runs before each time where the caller names nothing else; or NULL */
+  void *lead_user;
+  int small; /* tiny sizes: the program is tried, not the device */
 } bench;
 
 enum { BENCH_SAMPLES = 1000 };
 
-/* Opens "cuda:N" or "emulator" (4 multiprocessors where `small`), its templates overlaid by a directory. A GPU's primary context stays current on this
- * thread until bench_close. Errors: as snapmla_context_create. */
+/* Opens "cuda:N" or "emulator" (4 multiprocessors where `small`), its templates overlaid by a directory. A GPU's primary
+ * context stays current on this thread until bench_close. Errors: as snapmla_context_create. */
 snapmla_status bench_open(bench *b, const char *device, const char *templates);
 void bench_close(bench *b);
 
@@ -53,14 +58,12 @@ void bench_memory_close(bench *b, bench_memory *memory);
 
 /* --- times */
 
-/* What is timed, and what happens before each time unseen by the clock (NULL: nothing). */
-typedef snapmla_status bench_action(void *user);
-
 typedef struct bench_times {
   double median, min, p90, spread; /* microseconds; spread: half the distance between the quartiles */
 } bench_times;
 
-/* Runs `action` between two events, `warmups` times unseen and `repeats` times seen. */
+/* Runs `action` between two events, `warmups` times unseen and `repeats` times seen; `before` (NULL: the bench's lead) runs
+ * unseen before each. On a GPU that should take longer than the host needs to queue `action`, or the host's time is in it. */
 snapmla_status bench_time(bench *b, bench_action *before, bench_action *action, void *user, bench_times *out);
 
 /* Of `count` values (> 0), which are sorted in place. Pure. */

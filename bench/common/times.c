@@ -32,7 +32,10 @@ snapmla_status bench_time(bench *b, bench_action *before, bench_action *action, 
   snapmla_status status = SNAPMLA_OK;
   for (int i = -b->warmups; i < b->repeats && !status; i++) {
     double elapsed = 0;
-    if (before) status = before(user);
+    if (before)
+      status = before(user);
+    else if (b->lead)
+      status = b->lead(b->lead_user);
     if (!status) status = ops->event_record(b->device, b->start, b->stream);
     if (!status) status = action(user);
     if (!status) status = ops->event_record(b->device, b->stop, b->stream);
