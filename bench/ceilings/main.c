@@ -98,9 +98,11 @@ static int run(const options *o, const variant_list *lists, int argc, char **arg
   sheet s = {.b = &b};
   busy lead = {.b = NULL};
   int failed = 0;
-  if (bench_open(&b, o->device, o->templates)) {
+  snapmla_status opened = bench_open(&b, o->device, o->templates);
+  if (opened) {
     fprintf(stderr, "snapmla-ceilings: %s\n", snapmla_error_message());
-    return NO_DEVICE;
+    bench_close(&b);
+    return opened == SNAPMLA_NO_DEVICE ? NO_DEVICE : USAGE;
   }
   if (o->csv && !(s.csv = fopen(o->csv, "w"))) {
     bench_close(&b);

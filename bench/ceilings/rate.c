@@ -51,7 +51,8 @@ static void fma_step(uint32_t *x, int step) {
   x[step % CHAINS] = as_bits(fmaf(as_float(x[step % CHAINS]), 0.5f, as_float(x[(step + 1) % CHAINS])));
 }
 
-/* Whatever it started from, 2^-x has come to its fixed point, which the GPU may miss by a few units in the last place. */
+/* Whatever it started from, 2^-x has come to its fixed point, which the GPU may miss by a few units in the last place.
+ */
 static void exp2_step(uint32_t *x, int step) { x[step % CHAINS] = as_bits(0.641185744504986f); }
 
 static void ldmatrix_step(uint32_t *x, int step) { x[step % CHAINS] = x[step % CHAINS] ? 0 : HALF; }

@@ -30,8 +30,8 @@ typedef struct bench {
 
 enum { BENCH_SAMPLES = 1000 };
 
-/* Opens "cuda:N" or "emulator" (4 multiprocessors where `small`), its templates overlaid by a directory. A GPU's primary
- * context stays current on this thread until bench_close. Errors: as snapmla_context_create. */
+/* Opens "cuda:N" or "emulator" (4 multiprocessors where `small`), its templates overlaid by a directory. A GPU's
+ * primary context stays current on this thread until bench_close. Errors: as snapmla_context_create. */
 snapmla_status bench_open(bench *b, const char *device, const char *templates);
 void bench_close(bench *b);
 
@@ -62,8 +62,9 @@ typedef struct bench_times {
   double median, min, p90, spread; /* microseconds; spread: half the distance between the quartiles */
 } bench_times;
 
-/* Runs `action` between two events, `warmups` times unseen and `repeats` times seen; `before` (NULL: the bench's lead) runs
- * unseen before each. On a GPU that should take longer than the host needs to queue `action`, or the host's time is in it. */
+/* Runs `action` between two events, `warmups` times unseen and `repeats` times seen; `before` (NULL: the bench's lead)
+ * runs unseen before each. On a GPU that should take longer than the host needs to queue `action`, or the host's time
+ * is in it. */
 snapmla_status bench_time(bench *b, bench_action *before, bench_action *action, void *user, bench_times *out);
 
 /* Of `count` values (> 0), which are sorted in place. Pure. */
@@ -74,7 +75,8 @@ bench_times bench_summary(double *values, size_t count);
 /* A captured action. */
 typedef struct bench_graph bench_graph;
 
-/* Captures what `action` launches on the stream. Errors: UNSUPPORTED (the emulator; a driver without graphs), DEVICE. */
+/* Captures what `action` launches on the stream. Errors: UNSUPPORTED (the emulator; a driver without graphs),
+ * DEVICE. */
 snapmla_status bench_graph_open(bench *b, bench_action *action, void *user, bench_graph **out);
 snapmla_status bench_graph_launch(bench_graph *graph);
 void bench_graph_close(bench_graph *graph); /* NULL is allowed */

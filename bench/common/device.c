@@ -10,7 +10,8 @@
 
 enum { ATTRIBUTE_CLOCK_KHZ = 13, ATTRIBUTE_MEMORY_KHZ = 36, ATTRIBUTE_BUS_BITS = 37, SMALL_SMS = 4 };
 
-/* Capturing and replaying graphs needs a current context; the library would push and pop it around each of its calls. */
+/* Capturing and replaying graphs needs a current context; the library would push and pop it around each of its calls.
+ */
 static snapmla_status make_current(const bench *b) {
   const smla_driver *driver;
   cu_device device;

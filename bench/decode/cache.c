@@ -1,5 +1,5 @@
-/* A cache of random tokens, written by the library's own append. The same few thousand tokens repeat, with their own content
- * each in every page that they fill, so that filling gigabytes takes seconds. */
+/* A cache of random tokens, written by the library's own append. The same few thousand tokens repeat, so that filling
+ * gigabytes takes seconds. */
 #include <stdlib.h>
 
 #include "decode.h"

@@ -62,7 +62,8 @@ void subject_close(subject *s);
 snapmla_status subject_launch(void *subject); /* bench_action: the parts */
 snapmla_status subject_flush(void *subject);  /* bench_action: empties L2 */
 
-/* A digest of the results; *finite is 0 where one is no finite number or the status word tells of a bad length or page. */
+/* A digest of the results; *finite is 0 where one is no finite number or the status word tells of a bad length or page.
+ */
 snapmla_status subject_results(const subject *s, uint64_t *digest, int *finite);
 
 /* Bytes that a decode must move and arithmetic that it must do. Pure. */

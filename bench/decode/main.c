@@ -194,10 +194,9 @@ static int run(const options *o, const shape_list *list, report *r, int argc, ch
                                    : 21};
   cache c = {0};
   flusher f = {0};
-  int result = NO_DEVICE;
-  if (bench_open(&b, o->device, o->templates)) goto out;
-  result = 1;
-  if (cache_open(&b, pages_of(list), &c) || open_flusher(&b, o, &f)) goto out;
+  snapmla_status status = bench_open(&b, o->device, o->templates);
+  int result = status == SNAPMLA_NO_DEVICE ? NO_DEVICE : status ? USAGE : 1;
+  if (status || cache_open(&b, pages_of(list), &c) || open_flusher(&b, o, &f)) goto out;
   report_begin(r, &b, argc, argv);
   for (size_t i = 0; i < list->count; i++) (void)run_shape(&b, &c, &f, &list->at[i], r); /* a failure is counted */
   report_end(r);

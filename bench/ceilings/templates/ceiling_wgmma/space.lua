@@ -13,7 +13,7 @@ return {
   },
   rules = {
     { name = "registers_fit",
-      reason = "three warpgroups leave 168 registers a thread, and 128 accumulators with A in registers need more: take groups=1",
+      reason = "three warpgroups leave 168 registers a thread, too few for 128 accumulators and A: take groups=1",
       legal = function(v, d) return v.n < 256 or v.a ~= "registers" or d.threads < 384 end },
   },
   derived = function(v)
