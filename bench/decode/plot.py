@@ -52,7 +52,8 @@ def draw_latency(plot, shapes, title):
         axes.fill_between(tokens, median, p90, alpha=0.2, color=line.get_color())
     axes.set(xscale="log", yscale="log", xlabel="tokens of each request", ylabel="decode and combine, µs (to p90)", title=title)
     axes.grid(which="both", alpha=0.3)
-    axes.legend(fontsize=7, ncols=2)
+    if axes.lines:
+        axes.legend(fontsize=7, ncols=2)
     return figure
 
 
