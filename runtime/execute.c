@@ -154,16 +154,16 @@ static snapmla_status combine(const snapmla_plan *plan, const snapmla_decode_arg
   return launch(plan, SMLA_MLA_COMBINE, (uint32_t)w->rows, (uint32_t)args->batch, 1, &params, args->stream, counters);
 }
 
-snapmla_status snapmla_plan_decode(const snapmla_plan *plan, const snapmla_decode_args *args) {
+snapmla_status smla_plan_decode_parts(const snapmla_plan *plan, const snapmla_decode_args *args, unsigned parts) {
   snapmla_status status = check_plan(plan, args);
   if (!status) status = smla_decode_args_check(&plan->problem, args, 1);
   if (!status) status = check_workspace(plan, args);
   if (status) return status;
   snapmla_plan_counters counters = {0};
   if (args->batch > 0) {
-    status = quantize_query(plan, args, &counters);
-    if (!status) status = attend(plan, args, &counters);
-    if (!status) status = combine(plan, args, &counters);
+    if (parts & SMLA_PART_QUERY) status = quantize_query(plan, args, &counters);
+    if (!status && parts & SMLA_PART_ATTEND) status = attend(plan, args, &counters);
+    if (!status && parts & SMLA_PART_COMBINE) status = combine(plan, args, &counters);
   }
   if (plan->context->device->is_emulator) {
     pthread_mutex_lock(&plan->tally->lock);
@@ -171,6 +171,10 @@ snapmla_status snapmla_plan_decode(const snapmla_plan *plan, const snapmla_decod
     pthread_mutex_unlock(&plan->tally->lock);
   }
   return status;
+}
+
+snapmla_status snapmla_plan_decode(const snapmla_plan *plan, const snapmla_decode_args *args) {
+  return smla_plan_decode_parts(plan, args, SMLA_PART_QUERY | SMLA_PART_ATTEND | SMLA_PART_COMBINE);
 }
 
 snapmla_status snapmla_plan_append(const snapmla_plan *plan, const snapmla_append_args *args) {

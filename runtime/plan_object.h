@@ -42,4 +42,11 @@ struct snapmla_plan {
   smla_plan_tally *tally;
 };
 
+/* The kernels of a decode call. */
+enum { SMLA_PART_QUERY = 1, SMLA_PART_ATTEND = 2, SMLA_PART_COMBINE = 4 };
+
+/* snapmla_plan_decode with some of its kernels alone, for measuring: what the others would have written must be in the
+ * workspace and the outputs from an earlier call with the same arguments. */
+snapmla_status smla_plan_decode_parts(const snapmla_plan *plan, const snapmla_decode_args *args, unsigned parts);
+
 #endif

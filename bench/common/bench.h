@@ -1,0 +1,96 @@
+/* What the programs of bench/ share: one device, kernels on it, times, and a sheet of figures. Not a library: failures
+ * return a status with the reason in snapmla_error_message(), and main() prints it. */
+#ifndef SMLA_BENCH_BENCH_H
+#define SMLA_BENCH_BENCH_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <snapmla/snapmla.h>
+
+#include "device.h"
+#include "generator.h"
+
+/* What is timed, or happens before that. */
+typedef snapmla_status bench_action(void *user);
+
+/* Where figures are taken, and how often. */
+typedef struct bench {
+  snapmla_context *context;
+  smla_device *device; /* the context's, as is the generator */
+  const smla_generator *generator;
+  snapmla_device_info info;
+  void *stream, *start, *stop; /* one stream; two events on it */
+  int warmups, repeats;        /* repeats: 1 .. BENCH_SAMPLES */
+  bench_action *lead;          /* runs before each time where the caller names nothing else; or NULL */
+  void *lead_user;
+  int small; /* tiny sizes: the program is tried, not the device */
+} bench;
+
+enum { BENCH_SAMPLES = 1000 };
+
+/* Opens "cuda:N" or "emulator" (4 multiprocessors where `small`), its templates overlaid by a directory. A GPU's
+ * primary context stays current on this thread until bench_close. Errors: as snapmla_context_create. */
+snapmla_status bench_open(bench *b, const char *device, const char *templates);
+void bench_close(bench *b);
+
+/* --- kernels and memory */
+
+typedef struct bench_kernel {
+  const char *variant; /* the caller's */
+  void *kernel;
+  uint32_t threads, smem_bytes, cluster;
+} bench_kernel;
+
+/* Compiles (or finds compiled) and loads a variant. */
+snapmla_status bench_kernel_open(bench *b, const char *variant, bench_kernel *out);
+void bench_kernel_close(bench *b, bench_kernel *kernel);
+snapmla_status bench_launch(bench *b, const bench_kernel *kernel, uint32_t grid, int dependent, const void *params);
+
+typedef struct bench_memory {
+  void *allocation;
+  unsigned char *pointer; /* on the device */
+} bench_memory;
+
+snapmla_status bench_memory_open(bench *b, size_t bytes, bench_memory *out);
+void bench_memory_close(bench *b, bench_memory *memory);
+
+/* --- times */
+
+typedef struct bench_times {
+  double median, min, p90, spread; /* microseconds; spread: half the distance between the quartiles */
+} bench_times;
+
+/* Runs `action` between two events, `warmups` times unseen and `repeats` times seen; `before` (NULL: the bench's lead)
+ * runs unseen before each. On a GPU that should take longer than the host needs to queue `action`, or the host's time
+ * is in it. */
+snapmla_status bench_time(bench *b, bench_action *before, bench_action *action, void *user, bench_times *out);
+
+/* Of `count` values (> 0), which are sorted in place. Pure. */
+bench_times bench_summary(double *values, size_t count);
+
+/* --- graphs */
+
+/* A captured action. */
+typedef struct bench_graph bench_graph;
+
+/* Captures what `action` launches on the stream. Errors: UNSUPPORTED (the emulator; a driver without graphs),
+ * DEVICE. */
+snapmla_status bench_graph_open(bench *b, bench_action *action, void *user, bench_graph **out);
+snapmla_status bench_graph_launch(bench_graph *graph);
+void bench_graph_close(bench_graph *graph); /* NULL is allowed */
+
+/* --- what stands above every result */
+
+/* Device, clocks, driver, CUDA version, command: comment lines ("# …") of a CSV file. */
+void bench_print_header(FILE *file, const bench *b, int argc, char **argv);
+
+/* The datasheet's figures of a product, or NULL for one that is not known. Dense rates. */
+typedef struct bench_datasheet {
+  const char *product; /* a part of the driver's name for it */
+  double gb_per_s, fp8_tflops, bf16_tflops;
+} bench_datasheet;
+const bench_datasheet *bench_datasheet_of(const char *product);
+
+#endif

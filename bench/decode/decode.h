@@ -1,0 +1,74 @@
+/* The decode benchmark: shapes, a cache to read, one shape's times, and what they are held against. */
+#ifndef SMLA_BENCH_DECODE_H
+#define SMLA_BENCH_DECODE_H
+
+#include "bench.h"
+
+enum { LATENT = 512, ROPE = 64, PAGE_TOKENS = 64, PAGE_BYTES = 41216, SHAPES = 128 };
+
+/* --- shapes and targets (shapes.c) */
+
+typedef struct shape {
+  const char *set; /* "target", "matrix", "context", "small" or "one" */
+  int32_t batch, heads, tokens;
+  double target_us, stretch_us; /* 0: none */
+} shape;
+
+typedef struct shape_list {
+  shape at[SHAPES];
+  size_t count;
+} shape_list;
+
+/* The rows of a targets file. Errors: IO, INVALID_ARGUMENT (with the line). */
+snapmla_status shapes_read(shape_list *list, const char *path);
+void shapes_add_matrix(shape_list *list);  /* 640 x 128, 8192 x 64, 33280 x 64, at batch 1, 2, 4, ... 128 */
+void shapes_add_context(shape_list *list); /* batch 1 and 32, 16, 64 and 128 heads, 1K, 2K, 4K, ... 128K tokens */
+void shapes_add_small(shape_list *list);
+
+/* What the device can do at best, of a CSV that snapmla-ceilings wrote; 0: not known. */
+typedef struct ceilings {
+  double gb_per_s, fp8_tflops, bf16_tflops;
+} ceilings;
+snapmla_status ceilings_read(ceilings *out, const char *path);
+
+/* --- the cache (cache.c): pages of random tokens, shared by all shapes */
+
+typedef struct cache {
+  bench_memory pages;
+  int64_t count; /* pages */
+} cache;
+snapmla_status cache_open(bench *b, int64_t pages, cache *out);
+void cache_close(bench *b, cache *c);
+
+/* --- one shape (subject.c) */
+
+typedef struct subject {
+  bench *b;
+  shape shape;
+  snapmla_plan *plan;
+  bench_memory query, rope, table, lengths, out, lse, workspace;
+  snapmla_decode_args args;
+  unsigned parts;     /* of smla_plan_decode_parts; 0: the schedule */
+  bench_graph *graph; /* being replayed */
+  /* flush */
+  const bench_kernel *flush;
+  const bench_memory *flushed; /* its buffer, then its output word */
+  size_t flush_bytes;
+} subject;
+
+/* Plan, data and schedule; decodes once. */
+snapmla_status subject_open(bench *b, const cache *c, const shape *of, subject *out);
+void subject_close(subject *s);
+snapmla_status subject_launch(void *subject); /* bench_action: the parts */
+snapmla_status subject_flush(void *subject);  /* bench_action: empties L2 */
+
+/* A digest of the results; *finite is 0 where one is no finite number or the status word tells of a bad length or page.
+ */
+snapmla_status subject_results(const subject *s, uint64_t *digest, int *finite);
+
+/* Bytes that a decode must move and arithmetic that it must do. Pure. */
+double shape_bytes(const shape *s);
+double shape_fp8_flop(const shape *s);
+double shape_bf16_flop(const shape *s);
+
+#endif

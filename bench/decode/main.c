@@ -1,0 +1,233 @@
+/* snapmla-bench-decode: the decode step, shape by shape, against its targets. See bench/README.md. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan_object.h"
+#include "report.h"
+#include "status.h"
+
+static const char *const help =
+    "usage: snapmla-bench-decode [OPTIONS]\n\n"
+    "Times the decode step on a Hopper GPU: cold L2, shuffled pages, launches and graph replay, the whole call and "
+    "its\n"
+    "parts, against the targets of bench/decode/targets.csv.\n\n"
+    "  --device NAME     cuda:N or emulator (cuda:0)\n"
+    "  --small           two tiny shapes, to try the program itself\n"
+    "  --set NAME        target (the table of targets), matrix (24 shapes), context (1K to 128K tokens) or all "
+    "(target)\n"
+    "  --shape B,H,T     this one instead: batch, heads, tokens of each request\n"
+    "  --flush NAME      how L2 is emptied before each run: read, write, both or none (read)\n"
+    "  --repeat N        runs per time, 1 to 1000 (21; 2 with --small)\n"
+    "  --ceilings FILE   the CSV of snapmla-ceilings on the same machine: for percentages\n"
+    "  --targets FILE    the targets (bench/decode/targets.csv)\n"
+    "  --csv FILE        the times as CSV\n"
+    "  --templates DIR   where the flushing kernel is (bench/ceilings/templates)\n"
+    "  -h, --help        this text\n\n"
+    "exit: 0 all ran (targets met or not), 1 a shape failed, 2 usage, 3 no such device\n";
+
+enum { USAGE = 2, NO_DEVICE = 3, FLUSH_KINDS = 3 };
+
+/* What is timed. The targets take a query that is quantised already. */
+static const struct {
+  const char *name;
+  unsigned parts;
+  int whole, judged, launches; /* launches: also timed without a graph */
+} parts[] = {
+    {"call", SMLA_PART_QUERY | SMLA_PART_ATTEND | SMLA_PART_COMBINE, 1, 0, 1},
+    {"decode+combine", SMLA_PART_ATTEND | SMLA_PART_COMBINE, 1, 1, 1},
+    {"decode", SMLA_PART_ATTEND, 1, 0, 0},
+    {"combine", SMLA_PART_COMBINE, 0, 0, 0},
+    {"query", SMLA_PART_QUERY, 0, 0, 0},
+    {"schedule", 0, 0, 0, 0},
+};
+
+static const struct {
+  const char *name, *variant; /* variant NULL: no flush */
+} flushes[FLUSH_KINDS] = {{"read", "ceiling_flush:by=reading"}, {"write", "ceiling_flush:by=writing"}, {"none", NULL}};
+
+typedef struct options {
+  const char *device, *templates, *csv, *ceilings, *targets, *set, *shape, *flush, *repeat;
+  int small;
+} options;
+
+static int usage(const char *problem, const char *what) {
+  fprintf(stderr, "snapmla-bench-decode: %s%s; snapmla-bench-decode --help lists the options\n", problem, what);
+  return USAGE;
+}
+
+static int one_of(const char *text, const char *const *names) {
+  for (; *names; names++)
+    if (!strcmp(text, *names)) return 1;
+  return 0;
+}
+
+static int parse(options *o, int argc, char **argv) {
+  const struct {
+    const char *name;
+    const char **value;
+  } texts[] = {{"--device", &o->device},     {"--templates", &o->templates}, {"--csv", &o->csv},
+               {"--ceilings", &o->ceilings}, {"--targets", &o->targets},     {"--set", &o->set},
+               {"--shape", &o->shape},       {"--flush", &o->flush},         {"--repeat", &o->repeat}};
+  static const char *const sets[] = {"target", "matrix", "context", "all", NULL}, *const kinds[] = {"read", "write",
+                                                                                                    "both", "none",
+                                                                                                    NULL};
+  for (int i = 1; i < argc; i++) {
+    size_t k = 0;
+    if (!strcmp(argv[i], "--small")) {
+      o->small = 1;
+      continue;
+    }
+    while (k < sizeof texts / sizeof *texts && strcmp(argv[i], texts[k].name)) k++;
+    if (k == sizeof texts / sizeof *texts) return usage("unknown option ", argv[i]);
+    if (i + 1 == argc) return usage("an option without its value: ", argv[i]);
+    *texts[k].value = argv[++i];
+  }
+  if (!one_of(o->set, sets)) return usage("--set must be target, matrix, context or all, not ", o->set);
+  if (!one_of(o->flush, kinds)) return usage("--flush must be read, write, both or none, not ", o->flush);
+  if (o->repeat && (atoi(o->repeat) < 1 || atoi(o->repeat) > BENCH_SAMPLES))
+    return usage("--repeat must be 1 to 1000, not ", o->repeat);
+  return 0;
+}
+
+static snapmla_status choose_shapes(const options *o, shape_list *list) {
+  if (o->shape) {
+    shape s = {.set = "one"};
+    if (sscanf(o->shape, "%d,%d,%d", &s.batch, &s.heads, &s.tokens) != 3 || s.batch < 1 || s.heads < 1 || s.tokens < 1)
+      return smla_fail(SNAPMLA_INVALID_ARGUMENT, "--shape is \"%s\"; write batch,heads,tokens as in 32,64,8192",
+                       o->shape);
+    list->at[list->count++] = s;
+    return SNAPMLA_OK;
+  }
+  if (o->small) return shapes_add_small(list), SNAPMLA_OK;
+  int all = !strcmp(o->set, "all");
+  snapmla_status status = all || !strcmp(o->set, "target") ? shapes_read(list, o->targets) : SNAPMLA_OK;
+  if (all || !strcmp(o->set, "matrix")) shapes_add_matrix(list);
+  if (all || !strcmp(o->set, "context")) shapes_add_context(list);
+  return status;
+}
+
+static snapmla_status replay(void *user) { return bench_graph_launch(((subject *)user)->graph); }
+
+/* One part, one way. A device without graphs: UNSUPPORTED, which is no failure. */
+static snapmla_status time_part(subject *s, report *r, timing *t, int graph) {
+  snapmla_status status = SNAPMLA_OK;
+  if (graph) status = bench_graph_open(s->b, subject_launch, s, &s->graph);
+  if (!status)
+    status = bench_time(s->b, s->flush ? subject_flush : NULL, graph ? replay : subject_launch, s, &t->times);
+  bench_graph_close(s->graph);
+  s->graph = NULL;
+  t->mode = graph ? "graph" : "launch";
+  if (!status) report_add(r, &s->shape, t, snapmla_plan_variant(s->plan, "mla_decode"));
+  return status;
+}
+
+/* The judged part is timed in a graph where there are graphs. */
+static snapmla_status time_parts(subject *s, report *r, const char *flush) {
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+    timing t = {.flush = flush, .part = parts[i].name, .judged = parts[i].judged, .whole = parts[i].whole};
+    s->parts = parts[i].parts;
+    snapmla_status status = time_part(s, r, &t, 1);
+    int graphs = status != SNAPMLA_UNSUPPORTED;
+    if (status && graphs) return status;
+    t.judged &= !graphs;
+    if (parts[i].launches || !graphs) status = time_part(s, r, &t, 0);
+    if (status) return status;
+  }
+  return SNAPMLA_OK;
+}
+
+typedef struct flusher {
+  bench_memory buffer;
+  size_t bytes;
+  bench_kernel kernels[FLUSH_KINDS];
+  int chosen[FLUSH_KINDS];
+} flusher;
+
+static snapmla_status run_shape(bench *b, const cache *c, const flusher *f, const shape *of, report *r) {
+  subject s;
+  uint64_t before = 0, after = 0;
+  int finite = 0, still_finite = 0;
+  snapmla_status status = subject_open(b, c, of, &s);
+  if (!status) status = subject_results(&s, &before, &finite);
+  for (int kind = 0; kind < FLUSH_KINDS && !status; kind++) {
+    if (!f->chosen[kind]) continue;
+    s.flush = f->kernels[kind].kernel ? &f->kernels[kind] : NULL;
+    s.flushed = &f->buffer;
+    s.flush_bytes = f->bytes;
+    status = time_parts(&s, r, flushes[kind].name);
+  }
+  if (!status) status = subject_results(&s, &after, &still_finite);
+  if (status)
+    report_wrong(r, of, snapmla_error_message());
+  else if (!finite || !still_finite)
+    report_wrong(r, of, "a result is not finite, or the status word is set");
+  else if (before != after)
+    report_wrong(r, of, "the last run gave other bits than the first");
+  subject_close(&s);
+  return status;
+}
+
+static snapmla_status open_flusher(bench *b, const options *o, flusher *f) {
+  f->bytes = b->small ? 4096 : 4 * (size_t)b->info.l2_bytes / 1024 * 1024;
+  snapmla_status status = bench_memory_open(b, f->bytes + 16, &f->buffer);
+  for (int i = 0; i < FLUSH_KINDS && !status; i++) {
+    f->chosen[i] = !strcmp(o->flush, flushes[i].name) || (!strcmp(o->flush, "both") && flushes[i].variant);
+    if (f->chosen[i] && flushes[i].variant) status = bench_kernel_open(b, flushes[i].variant, &f->kernels[i]);
+  }
+  return status;
+}
+
+static int64_t pages_of(const shape_list *list) {
+  int64_t most = 1;
+  for (size_t i = 0; i < list->count; i++) {
+    int64_t pages = (int64_t)list->at[i].batch * ((list->at[i].tokens + PAGE_TOKENS - 1) / PAGE_TOKENS);
+    if (pages > most) most = pages;
+  }
+  return most;
+}
+
+static int run(const options *o, const shape_list *list, report *r, int argc, char **argv) {
+  bench b = {.small = o->small,
+             .warmups = o->small ? 0 : 3,
+             .repeats = o->repeat  ? atoi(o->repeat)
+                        : o->small ? 2
+                                   : 21};
+  cache c = {0};
+  flusher f = {0};
+  snapmla_status status = bench_open(&b, o->device, o->templates);
+  int result = status == SNAPMLA_NO_DEVICE ? NO_DEVICE : status ? USAGE : 1;
+  if (status || cache_open(&b, pages_of(list), &c) || open_flusher(&b, o, &f)) goto out;
+  report_begin(r, &b, argc, argv);
+  for (size_t i = 0; i < list->count; i++) (void)run_shape(&b, &c, &f, &list->at[i], r); /* a failure is counted */
+  report_end(r);
+  result = r->wrong != 0;
+out:
+  if (result && !r->wrong) fprintf(stderr, "snapmla-bench-decode: %s\n", snapmla_error_message());
+  for (int i = 0; i < FLUSH_KINDS; i++)
+    if (b.device) bench_kernel_close(&b, &f.kernels[i]);
+  if (b.device) bench_memory_close(&b, &f.buffer), cache_close(&b, &c);
+  bench_close(&b);
+  return result;
+}
+
+int main(int argc, char **argv) {
+  options o = {.device = "cuda:0",
+               .templates = "bench/ceilings/templates",
+               .targets = "bench/decode/targets.csv",
+               .set = "target",
+               .flush = "read"};
+  shape_list list = {.count = 0};
+  report r = {.csv = NULL};
+  for (int i = 1; i < argc; i++)
+    if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) return fputs(help, stdout), 0;
+  int status = parse(&o, argc, argv);
+  if (status) return status;
+  if (choose_shapes(&o, &list) || (o.ceilings && ceilings_read(&r.ceilings, o.ceilings))) {
+    fprintf(stderr, "snapmla-bench-decode: %s\n", snapmla_error_message());
+    return USAGE;
+  }
+  if (o.csv && !(r.csv = fopen(o.csv, "w"))) return usage("--csv: cannot be written: ", o.csv);
+  status = run(&o, &list, &r, argc, argv);
+  if (r.csv && fclose(r.csv)) status = 1;
+  return status;
+}

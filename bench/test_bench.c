@@ -1,0 +1,99 @@
+/* What the programs of bench/ compute without a device: summaries, tables, counts. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmocka_all.h"
+#include "decode/decode.h"
+
+static void summaries_are_quantiles(void **state) {
+  (void)state;
+  double values[] = {5, 1, 4, 2, 3}, one[] = {7};
+  bench_times t = bench_summary(values, 5);
+  assert_float_equal(t.median, 3, 1e-12);
+  assert_float_equal(t.min, 1, 1e-12);
+  assert_float_equal(t.p90, 4.6, 1e-12);
+  assert_float_equal(t.spread, 1, 1e-12);
+  t = bench_summary(one, 1);
+  assert_float_equal(t.median, 7, 1e-12);
+  assert_float_equal(t.p90, 7, 1e-12);
+  assert_float_equal(t.spread, 0, 1e-12);
+}
+
+static void the_targets_are_thirteen(void **state) {
+  (void)state;
+  shape_list list = {.count = 0};
+  assert_int_equal(shapes_read(&list, "bench/decode/targets.csv"), SNAPMLA_OK);
+  assert_int_equal(list.count, 13);
+  assert_int_equal(list.at[6].tokens, 16384);
+  assert_float_equal(list.at[6].target_us, 92, 1e-12);
+  for (size_t i = 0; i < list.count; i++) assert_true(list.at[i].stretch_us < list.at[i].target_us);
+  shapes_add_matrix(&list);
+  assert_int_equal(list.count, 13 + 24);
+  assert_int_equal(list.at[36].batch, 128);
+}
+
+static void a_shape_is_counted(void **state) {
+  (void)state;
+  const shape s = {.batch = 2, .heads = 16, .tokens = 65};
+  assert_float_equal(shape_bytes(&s), 2 * 2 * 41216 + 32 * (1152 + 1024), 1e-6);
+  assert_float_equal(shape_fp8_flop(&s) + shape_bf16_flop(&s), 2176.0 * 32 * 65, 1e-6);
+}
+
+/* Writes `text` to a file of its own, whose name it returns. */
+static char *file_of(const char *text) {
+  static char path[] = "/tmp/snapmla-bench-XXXXXX";
+  memcpy(path + sizeof path - 7, "XXXXXX", 6);
+  int fd = mkstemp(path);
+  assert_true(fd >= 0);
+  assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+  close(fd);
+  return path;
+}
+
+static void ceilings_are_the_best_of_their_group(void **state) {
+  (void)state;
+  ceilings c;
+  char *path = file_of(
+      "# device: x\ngroup,variant,median,p90\n"
+      "read,\"r:stages=2,cluster=1\",3930,1\nread,\"r:stages=3,cluster=1\",4530,1\nread,\"r:stages=3,cluster=2\",9999,"
+      "1\n"
+      "cold,\"r:stages=3,cluster=1\",8888,1\nwgmma,\"w:kind=e4m3,n=8\",783,1\nwgmma,\"w:kind=e4m3,n=256\",1690,1\n"
+      "wgmma,\"w:kind=bf16,n=64\",870,1\n");
+  assert_int_equal(ceilings_read(&c, path), SNAPMLA_OK);
+  unlink(path);
+  assert_float_equal(c.gb_per_s, 4530, 1e-9);
+  assert_float_equal(c.fp8_tflops, 1690, 1e-9);
+  assert_float_equal(c.bf16_tflops, 870, 1e-9);
+  path = file_of("group,variant,median,p90\nread,\"r:stages=2,cluster=1\",3930,1\nrubbish\n");
+  assert_int_equal(ceilings_read(&c, path), SNAPMLA_INVALID_ARGUMENT);
+  unlink(path);
+  assert_int_equal(ceilings_read(&c, path), SNAPMLA_IO);
+}
+
+static void bad_targets_are_told_by_line(void **state) {
+  (void)state;
+  shape_list list = {.count = 0};
+  char *path = file_of("batch,heads,tokens,target_us,stretch_us\n1,2,3,4,5\n1,2\n");
+  assert_int_equal(shapes_read(&list, path), SNAPMLA_INVALID_ARGUMENT);
+  assert_non_null(strstr(snapmla_error_message(), ":3:"));
+  unlink(path);
+}
+
+static void datasheets_are_found_by_name(void **state) {
+  (void)state;
+  assert_float_equal(bench_datasheet_of("NVIDIA H200")->gb_per_s, 4800, 1e-9);
+  assert_float_equal(bench_datasheet_of("NVIDIA H200 NVL")->fp8_tflops, 1671, 1e-9);
+  assert_float_equal(bench_datasheet_of("NVIDIA H100 80GB HBM3")->gb_per_s, 3350, 1e-9);
+  assert_float_equal(bench_datasheet_of("NVIDIA H100 PCIe")->gb_per_s, 2000, 1e-9);
+  assert_null(bench_datasheet_of("emulated Hopper"));
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(summaries_are_quantiles),      cmocka_unit_test(the_targets_are_thirteen),
+      cmocka_unit_test(a_shape_is_counted),           cmocka_unit_test(ceilings_are_the_best_of_their_group),
+      cmocka_unit_test(bad_targets_are_told_by_line), cmocka_unit_test(datasheets_are_found_by_name),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
