@@ -4,7 +4,8 @@ return {
   entry = "snapmla_kv_append",
   about = "quantises latent and RoPE rows and writes them into page images",
   axes = {
-    { name = "latent", values = { 128, 256, 384, 512 }, default = 512, about = "latent rank: content channels per token" },
+    { name = "latent", values = { 128, 256, 384, 512 }, default = 512,
+      about = "latent rank: content channels per token" },
     { name = "rope", values = { 64 }, default = 64, about = "RoPE channels per token" },
     { name = "page", values = { 16, 32, 64, 128 }, default = 64, about = "tokens per page" },
     { name = "format", values = { "fp8_token" }, default = "fp8_token", about = "how the cache is stored" },

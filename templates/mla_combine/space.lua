@@ -4,7 +4,8 @@ return {
   entry = "snapmla_mla_combine",
   about = "merges partial results by their log-sum-exp",
   axes = {
-    { name = "latent", values = { 128, 256, 384, 512 }, default = 512, about = "latent rank: channels of an output row" },
+    { name = "latent", values = { 128, 256, 384, 512 }, default = 512,
+      about = "latent rank: channels of an output row" },
     { name = "rows", values = { 8, 16, 32, 64 }, default = 64, about = "rows of a group: the decode kernel's" },
     { name = "lanes", values = { 1, 2, 4, 8 }, default = 4, about = "splits read side by side by one block" },
   },

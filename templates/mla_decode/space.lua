@@ -41,7 +41,8 @@ return {
   about = "attends a block's query rows to a run of KV pages",
   axes = {
     { name = "rows", values = { 8, 16, 32, 64 }, default = rows_for, about = "query rows a block decodes together" },
-    { name = "latent", values = { 128, 256, 384, 512 }, default = 512, about = "latent rank: content channels per token" },
+    { name = "latent", values = { 128, 256, 384, 512 }, default = 512,
+      about = "latent rank: content channels per token" },
     { name = "rope", values = { 64 }, default = 64, about = "RoPE channels per token" },
     { name = "page", values = { 16, 32, 64, 128 }, default = 64, about = "tokens per page" },
     { name = "format", values = { "fp8_token" }, default = "fp8_token", about = "how the cache is stored" },

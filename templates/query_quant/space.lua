@@ -4,7 +4,8 @@ return {
   entry = "snapmla_query_quant",
   about = "quantises the query rows into the decode kernel's shared-memory image",
   axes = {
-    { name = "latent", values = { 128, 256, 384, 512 }, default = 512, about = "latent rank: content channels per token" },
+    { name = "latent", values = { 128, 256, 384, 512 }, default = 512,
+      about = "latent rank: content channels per token" },
     { name = "rows", values = { 8, 16, 32, 64 }, default = 64, about = "rows of a group: the decode kernel's" },
     { name = "rope", values = { 64 }, default = 64, about = "RoPE channels per token" },
   },
