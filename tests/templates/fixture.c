@@ -110,7 +110,8 @@ static data make_data(const decode_case *c) {
   if (c->kind == data_sink)
     for (int32_t b = 0, first = 0; b < c->batch; first += c->lengths[b++])
       if (c->lengths[b])
-        d.rope[(size_t)first * (size_t)p->rope_dim] = smla_bf16_from_float(14.0f * 0.6931472f / d.softmax_scale);
+        d.rope[(size_t)first * (size_t)p->rope_dim] =
+            smla_bf16_from_float((float)c->sigma * 0.6931472f / d.softmax_scale);
   return d;
 }
 

@@ -11,7 +11,7 @@ enum { max_requests = 16 };
 /* What the random cache and query look like. */
 typedef enum data_kind {
   data_normal,  /* logits of standard deviation sigma */
-  data_sink,    /* the first token's logit 14 ln 2 above the rest */
+  data_sink,    /* the first token's logit sigma ln 2 above the rest: it outweighs one of them 2^sigma times */
   data_uniform, /* logits of standard deviation 0.01 */
   data_outlier  /* some RoPE channels of the key near +-1000, the query's small there */
 } data_kind;

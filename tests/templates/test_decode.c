@@ -69,11 +69,19 @@ static void normal_logits(void **state) {
   }
 }
 
+/* What follows an attention sink must not be flushed: with 4096 others it has from a fraction to nearly all of the weight. */
 static void sink(void **state) {
   (void)state;
-  decode_case c = mixed_case();
-  c.kind = data_sink;
-  expect_shapes_accurate("sink", c, fast_limit, fast_rounded_limit);
+  const int exponents[] = {10, 14, 17};
+  for (int i = 0; i < 3; ++i) {
+    char name[64];
+    decode_case c = mixed_case();
+    c.kind = data_sink;
+    c.sigma = exponents[i];
+    c.lengths[4] = 4096;
+    snprintf(name, sizeof name, "sink 2^%d", exponents[i]);
+    expect_shapes_accurate(name, c, fast_limit, fast_rounded_limit);
+  }
 }
 
 static void near_uniform(void **state) {
@@ -100,6 +108,17 @@ static void long_context(void **state) {
   expect_shapes_accurate("4096 tokens", c, fast_limit, fast_rounded_limit);
   c.value_mean = 1.0;
   expect_shapes_accurate("4096 tokens, values of mean 1", c, fast_offset_limit, fast_rounded_limit);
+}
+
+/* Near-uniform attention over many values of one sign: an accumulator that is not promoted would stagnate (docs/numerics.md). */
+static void drift(void **state) {
+  (void)state;
+  decode_case c = decode_case_default();
+  c.kind = data_uniform;
+  c.value_mean = 1.0;
+  c.lengths[0] = c.problem.max_context = 32768;
+  c.problem.heads = 4;
+  expect_shapes_accurate("32768 tokens, near uniform, mean 1", c, fast_offset_limit, fast_rounded_limit);
 }
 
 /* The shape for few rows at every width, whole and partly filled, with causal masks, and cut into groups. */
@@ -332,6 +351,7 @@ int main(void) {
       cmocka_unit_test(near_uniform),
       cmocka_unit_test(outlier_rope),
       cmocka_unit_test(long_context),
+      cmocka_unit_test(drift),
       cmocka_unit_test(few_rows),
       cmocka_unit_test(several_query_tokens),
       cmocka_unit_test(many_heads),
