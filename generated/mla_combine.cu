@@ -367,7 +367,7 @@ DEVICE float2 unpack_bf16(u32 x) { return make_float2(float_of(x << 16), float_o
 
 /* One request: how it was cut. 16 bytes. */
 struct smla_request {
-  int tokens;     /* its length, in tiles of 64 tokens; 0 for an empty or a bad request */
+  int tokens;     /* its length in tokens; 0 for an empty or a bad request */
   int first_unit; /* the unit with its first tile; its pieces lie in consecutive units */
   int first_slot; /* of its partial results, when pieces > 1: piece i is in slot first_slot + i */
   int pieces;     /* 0: empty; 1: written straight to the output; -1: bad length, the output is NaN */
