@@ -638,8 +638,8 @@ DEVICE void fetch_image(const Params &p, Ring ring, i32 page, i32 image) {
   bulk_copy(shared_at<u8>(raw_scale_at + ring.stage * scale_bytes).address(), source + tile_bytes, scale_bytes, full);
 }
 
-// One warp. Page numbers are loaded 32 at a time, one batch ahead; lane 0 copies. No prefetch into L2: measured on an H200, it
-// made the memory read every page nearly twice.
+// One warp. Page numbers are loaded 32 at a time, one batch ahead; lane 0 copies. No prefetch into L2: a prototype with one
+// moved each page nearly twice on an H200, by inference because of it (docs/kernel.md).
 DEVICE void fetch_pages(const Params &p, Place at) {
   const i32 lane = (i32)lane_index();
   Ring ring;
