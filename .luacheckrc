@@ -2,7 +2,7 @@
 -- whose result may vary, or that catches errors.
 stds.sandbox = {
   read_globals = {
-    "ipairs", "select", "tonumber", "type", "assert", "error", "tostring", "pad", "sorted_pairs",
+    "ipairs", "select", "tonumber", "type", "assert", "error", "tostring", "pad", "sorted_pairs", "use",
     string = { fields = {
       "byte", "char", "find", "format", "gmatch", "gsub", "len", "lower", "match", "pack", "packsize", "rep", "reverse", "sub",
       "unpack", "upper",

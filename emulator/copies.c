@@ -1,6 +1,7 @@
 /* Bulk copies and stores between global and shared memory, and when they complete. */
 #include <string.h>
 
+#include "copies.h"
 #include "fault.h"
 #include "global_memory.h"
 #include "machine.h"
@@ -41,9 +42,12 @@ static void complete(smla_cluster *cluster, uint32_t index) {
   }
   if (block->live == 0)
     smla_fault_end(cluster, SMLA_FAULT_EXITED_BLOCK, copy->line,
-                   "the bulk copy of %s lands in block %llu, whose threads have exited",
+                   "the copy of %s lands in block %llu, whose threads have exited",
                    smla_thread_name(cluster->threads + copy->thread), (unsigned long long)block->index);
-  memcpy(shared, copy->global, copy->bytes);
+  if (copy->map)
+    smla_tensor_copy_land(copy->map, copy->at, shared);
+  else
+    memcpy(shared, copy->global, copy->bytes);
   smla_shared_land_copy(block, copy->offset, copy->bytes);
   copy->landed = 1;
   copy->phase = copy->barrier->phase;
@@ -79,30 +83,26 @@ void smla_copies_observe(smla_block *block, smla_mbarrier *barrier, int32_t phas
   }
 }
 
-/* One destination block's copy. */
-static void start_copy(smla_thread *thread, smla_block *block, uint32_t offset, const void *global, uint32_t bytes,
-                       uint32_t barrier_offset, smla_place line) {
+void smla_copy_start(smla_thread *thread, smla_block *block, const smla_copy *what, uint32_t barrier_offset) {
+  const smla_place line = what->line;
   smla_cluster *cluster = block->cluster;
   smla_mbarrier *barrier = smla_mbarrier_find(block, barrier_offset);
   if (!barrier)
     smla_fault_end(cluster, SMLA_FAULT_BARRIER_MEMORY, line,
-                   "a bulk copy of %s signals shared offset %u of block %llu, where no mbarrier_init made a barrier",
+                   "a copy of %s signals shared offset %u of block %llu, where no mbarrier_init made a barrier",
                    smla_thread_name(thread), barrier_offset, (unsigned long long)block->index);
   if (!barrier->fenced)
     smla_fault_end(cluster, SMLA_FAULT_UNFENCED, line,
-                   "a bulk copy of %s signals the barrier at shared offset %u, which %s initialised without an "
+                   "a copy of %s signals the barrier at shared offset %u, which %s initialised without an "
                    "mbarrier_init_fence after it",
                    smla_thread_name(thread), barrier_offset, smla_place_name(barrier->init_line));
-  smla_shared_begin_copy(thread, block, offset, bytes, line);
-  block->threads[thread->index].role->shared_bytes += bytes;
+  smla_shared_begin_copy(thread, block, what->offset, what->bytes, line);
+  block->threads[thread->index].role->shared_bytes += what->bytes;
   smla_copy *copy = add_copy(thread, line);
-  *copy = (smla_copy){.block = block,
-                      .offset = offset,
-                      .bytes = bytes,
-                      .global = (void *)(uintptr_t)global,
-                      .barrier = barrier,
-                      .thread = thread->slot,
-                      .line = line};
+  *copy = *what;
+  copy->block = block;
+  copy->barrier = barrier;
+  copy->thread = thread->slot;
   if (cluster->worker->run->order == SNAPMLA_EMULATOR_EAGER) complete(cluster, cluster->copy_count - 1);
 }
 
@@ -128,7 +128,8 @@ static void bulk_copy(smla_thread *thread, uint32_t address, const void *global,
     if (block->live == 0)
       smla_fault_end(cluster, SMLA_FAULT_EXITED_BLOCK, line, "%s of %s goes to block %llu, whose threads have exited",
                      what, smla_thread_name(thread), (unsigned long long)block->index);
-    start_copy(thread, block, offset, global, bytes, barrier_offset, line);
+    const smla_copy request = {.offset = offset, .bytes = bytes, .global = (void *)(uintptr_t)global, .line = line};
+    smla_copy_start(thread, block, &request, barrier_offset);
   }
   smla_thread_yield(thread, 0);
 }

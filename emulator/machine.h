@@ -12,6 +12,7 @@
 #include "model.h"
 #include "registry.h"
 #include "shared_memory.h"
+#include "tensor_map.h"
 
 #define SMLA_WARP 32
 #define SMLA_WARPGROUP 128
@@ -104,7 +105,9 @@ typedef struct smla_copy {
   smla_block *block; /* whose shared memory */
   uint32_t offset, bytes;
   void *global;
-  smla_mbarrier *barrier; /* NULL: bulk_store */
+  const smla_tensor_map_text *map; /* of a tensor_copy, which has no `global`; NULL: none */
+  int32_t at[3];                   /* of the box in the tensor */
+  smla_mbarrier *barrier;          /* NULL: bulk_store */
   uint32_t thread;        /* slot of the thread that issued it */
   uint32_t group;         /* of a bulk_store */
   smla_place line;
@@ -244,6 +247,8 @@ void smla_mbarriers_fence(smla_thread *thread);
 void smla_mbarrier_deliver(smla_block *block, smla_mbarrier *barrier, uint32_t bytes, smla_place line);
 
 /* copies.c */
+void smla_tensor_copy(unsigned address, const void *map, int x, int y, int z, unsigned bytes, unsigned barrier,
+                      smla_place line);
 void smla_bulk_copy(unsigned address, const void *global, unsigned bytes, unsigned barrier, smla_place line);
 void smla_bulk_copy_multicast(unsigned address, const void *global, unsigned bytes, unsigned barrier,
                               unsigned rank_mask, smla_place line);

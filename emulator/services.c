@@ -61,6 +61,7 @@ static const smla_services table = {
     .mbarrier_test = smla_mbarrier_test,
     .bulk_copy = smla_bulk_copy,
     .bulk_copy_multicast = smla_bulk_copy_multicast,
+    .tensor_copy = smla_tensor_copy,
     .bulk_store = smla_bulk_store,
     .bulk_store_commit = smla_bulk_store_commit,
     .bulk_store_wait = smla_bulk_store_wait,

@@ -19,6 +19,39 @@ long smla_axis_value(const smla_axis *axis, const char *text, size_t length) {
   return -1;
 }
 
+/* Pushes the value that Lua file `file` returns, run with the names of a space. */
+static void run_file(lua_State *L, long file);
+
+/* use(path): what another Lua file returns, for facts that several spaces share. */
+static int use(lua_State *L) {
+  smla_sandbox *sandbox = smla_sandbox_of(L);
+  size_t length;
+  const char *path = luaL_checklstring(L, 1, &length);
+  long file = strlen(path) == length && smla_path_is_plain(path) ? smla_store_find(sandbox->store, path) : -1;
+  if (file < 0) return luaL_error(L, "use: there is no template file '%s'", path);
+  if (sandbox->include_depth == SMLA_SANDBOX_MAX_INCLUDES)
+    return luaL_error(L, "use: more than %d files within each other", SMLA_SANDBOX_MAX_INCLUDES);
+  sandbox->include_depth++;
+  run_file(L, file);
+  sandbox->include_depth--;
+  return 1;
+}
+
+static void run_file(lua_State *L, long file) {
+  const smla_template_file *text = smla_sandbox_of(L)->store->files + file;
+  if (!smla_sandbox_load(L, file, text->text, text->length)) smla_sandbox_stop_on_errors(L);
+  lua_createtable(L, 0, 1); /* use(), and the library behind it */
+  lua_pushcfunction(L, use);
+  lua_setfield(L, -2, "use");
+  lua_createtable(L, 0, 1);
+  lua_getfield(L, LUA_REGISTRYINDEX, "library");
+  lua_setfield(L, -2, "__index");
+  lua_setmetatable(L, -2);
+  smla_sandbox_seal(L, "name");
+  lua_setupvalue(L, -2, 1);
+  if (!smla_sandbox_call(L, 0, 1)) smla_sandbox_stop_on_errors(L);
+}
+
 smla_space *smla_space_load(lua_State *L, const char *family) {
   const smla_store *store = smla_sandbox_of(L)->store;
   char path[SMLA_NAME_MAX + 16];
@@ -33,12 +66,7 @@ smla_space *smla_space_load(lua_State *L, const char *family) {
   space->family = lua_pushstring(L, family);
   luaL_ref(L, LUA_REGISTRYINDEX);
 
-  const smla_template_file *text = store->files + file;
-  if (!smla_sandbox_load(L, file, text->text, text->length)) smla_sandbox_stop_on_errors(L);
-  lua_getfield(L, LUA_REGISTRYINDEX, "library");
-  smla_sandbox_seal(L, "name");
-  lua_setupvalue(L, -2, 1);
-  if (!smla_sandbox_call(L, 0, 1)) smla_sandbox_stop_on_errors(L);
+  run_file(L, file);
   smla_space_check(L, space);
   return space;
 }

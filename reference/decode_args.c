@@ -95,6 +95,9 @@ static snapmla_status check_lse(const snapmla_problem *problem, const snapmla_de
   return status ? status : check_strides(&tensor);
 }
 
+/* Bytes: what a tensor copy can step over. */
+#define MOST_PAGE_STRIDE (INT64_C(1) << 40)
+
 static snapmla_status check_cache(const snapmla_problem *problem, const char *call, const void *kv, int64_t page_stride,
                                   int64_t num_pages, int device) {
   int64_t page_bytes = smla_page_geometry_of(problem).page_bytes;
@@ -104,11 +107,26 @@ static snapmla_status check_cache(const snapmla_problem *problem, const char *ca
     return smla_fail(SNAPMLA_INVALID_ARGUMENT,
                      "%s: page_stride is %lld bytes, it must be a multiple of %d and at least the page's %lld: set it",
                      call, (long long)page_stride, (int)SMLA_PAGE_ALIGNMENT, (long long)page_bytes);
-  if (num_pages < 1 || num_pages > INT64_MAX / page_stride)
+  if (page_stride >= MOST_PAGE_STRIDE)
+    return smla_fail(SNAPMLA_INVALID_ARGUMENT, "%s: page_stride is %lld bytes, it must be below 2^40: set it", call,
+                     (long long)page_stride);
+  if (num_pages < 1 || num_pages > INT64_MAX / page_stride || num_pages > INT32_MAX)
     return smla_fail(SNAPMLA_INVALID_ARGUMENT,
                      "%s: num_pages is %lld, it must be 1 to %lld at this page_stride: set it", call,
-                     (long long)num_pages, (long long)(INT64_MAX / page_stride));
+                     (long long)num_pages,
+                     (long long)(INT64_MAX / page_stride < INT32_MAX ? INT64_MAX / page_stride : INT32_MAX));
   return SNAPMLA_OK;
+}
+
+/* What the host can see of the cache's scale. */
+static snapmla_status check_kv_scale(const snapmla_problem *problem, const char *call, float kv_scale,
+                                     const float *pointer) {
+  if (smla_kv_facts_of(problem->kv_format)->scaling != SMLA_SCALING_CALL) return SNAPMLA_OK;
+  if (pointer) return check_pointer(call, "kv_scale_pointer", pointer, sizeof *pointer);
+  if (kv_scale >= 0.0f && isfinite(kv_scale)) return SNAPMLA_OK;
+  return smla_fail(SNAPMLA_INVALID_ARGUMENT,
+                   "%s: kv_scale is %g, it must be positive and finite: set what the cache's numbers are multiplied by",
+                   call, (double)kv_scale);
 }
 
 static snapmla_status check_lengths(const snapmla_decode_args *args) {
@@ -155,6 +173,7 @@ snapmla_status smla_decode_args_check(const snapmla_problem *problem, const snap
   if (status || args->batch == 0) return status;
 
   status = check_cache(problem, "decode", args->kv, args->page_stride, args->num_pages, device);
+  if (!status) status = check_kv_scale(problem, "decode", args->kv_scale, args->kv_scale_pointer);
   if (!status) status = check_pointer("decode", "block_table", args->block_table, sizeof(int32_t));
   if (!status) status = check_block_table_stride(args);
   if (status || !device) return status;
@@ -192,5 +211,6 @@ snapmla_status smla_append_args_check(const snapmla_problem *problem, const snap
   status = check_rows(args, "latent", args->latent, args->latent_stride, problem->latent_rank, device);
   if (!status) status = check_rows(args, "rope", args->rope, args->rope_stride, problem->rope_dim, device);
   if (!status) status = check_pointer("append", "slot_mapping", args->slot_mapping, sizeof(int64_t));
+  if (!status) status = check_kv_scale(problem, "append", args->kv_scale, args->kv_scale_pointer);
   return status ? status : check_cache(problem, "append", args->kv, args->page_stride, args->num_pages, device);
 }

@@ -14,6 +14,12 @@
  * knows. */
 snapmla_status smla_decode_args_check(const snapmla_problem *problem, const snapmla_decode_args *args, int device);
 
+/* The scale of the whole cache that host arguments give. */
+static inline float smla_decode_kv_scale(const snapmla_decode_args *args) {
+  if (args->kv_scale_pointer) return *args->kv_scale_pointer;
+  return args->kv_scale == 0.0f ? 1.0f : args->kv_scale;
+}
+
 /* What the oracle of unquantised rows needs: all but cache, block table, outputs and workspace. */
 snapmla_status smla_decode_args_check_query(const snapmla_problem *problem, const snapmla_decode_args *args,
                                             int device);

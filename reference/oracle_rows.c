@@ -10,12 +10,14 @@
 #include "status.h"
 #include "tensor_scores.h"
 
-enum { MOST_LATENT = 512, MOST_ROPE = 64, BLOCK_ROWS = 2, BLOCK_COLUMNS = 8 };
+enum { BLOCK_ROWS = 2, BLOCK_COLUMNS = 8 };
 
 static const double LOG2_E = 1.4426950408889634074, LN_2 = 0.69314718055994530942;
 
 snapmla_status smla_oracle_rows_create(const snapmla_problem *problem, smla_oracle_rows *rows) {
-  *rows = (smla_oracle_rows){.latent_rank = problem->latent_rank, .channels = problem->latent_rank + problem->rope_dim};
+  *rows = (smla_oracle_rows){.facts = smla_kv_facts_of(problem->kv_format),
+                             .latent_rank = problem->latent_rank,
+                             .channels = problem->latent_rank + problem->rope_dim};
   size_t query = (size_t)SMLA_ORACLE_ROWS * (size_t)rows->channels;
   size_t out = (size_t)SMLA_ORACLE_ROWS * (size_t)rows->latent_rank;
   size_t scores = SMLA_ORACLE_ROWS * SMLA_TILE_TOKENS;
@@ -40,25 +42,27 @@ void smla_oracle_rows_destroy(smla_oracle_rows *rows) {
   *rows = (smla_oracle_rows){0};
 }
 
+/* The first channels are multiplied in e4m3, the others in bf16. */
+static int32_t e4m3_channels(const smla_oracle_rows *rows) {
+  return rows->facts->rope == SMLA_NUMBER_E4M3      ? rows->channels
+         : rows->facts->content == SMLA_NUMBER_E4M3 ? rows->latent_rank
+                                                    : 0;
+}
+
 static int find_exponents(const smla_oracle_rows *rows, int32_t width, const double *values, int16_t *exponents) {
-  return smla_tensor_exponents(rows->latent_rank, rows->channels - rows->latent_rank, width, values, exponents);
+  return smla_tensor_exponents(e4m3_channels(rows), rows->channels, width, values, exponents);
 }
 
 /* The row of a head as the kernel has it, or as it was given. Returns its scale. */
 static double load_query(const smla_oracle_rows *rows, const uint16_t *nope, const uint16_t *rope, int quantize,
                          double *query) {
   int32_t latent_rank = rows->latent_rank, rope_dim = rows->channels - latent_rank;
-  uint8_t content[MOST_LATENT];
-  uint16_t rounded[MOST_ROPE];
   if (!quantize) {
     for (int32_t c = 0; c < latent_rank; c++) query[c] = smla_bf16_to_float(nope[c]);
     for (int32_t c = 0; c < rope_dim; c++) query[latent_rank + c] = smla_bf16_to_float(rope[c]);
     return 1.0;
   }
-  float sigma = smla_query_quant_row(nope, latent_rank, rope, rope_dim, content, rounded);
-  for (int32_t c = 0; c < latent_rank; c++) query[c] = smla_e4m3_to_float(content[c]);
-  for (int32_t c = 0; c < rope_dim; c++) query[latent_rank + c] = smla_bf16_to_float(rounded[c]);
-  return sigma;
+  return smla_query_row(rows->facts, nope, latent_rank, rope, rope_dim, query);
 }
 
 void smla_oracle_rows_begin(smla_oracle_rows *rows, const snapmla_decode_args *args, int32_t b, int32_t token,
@@ -122,6 +126,10 @@ static void raise_reference(smla_oracle_rows *rows, int32_t r, const double *log
   for (int32_t c = 0; c < rows->latent_rank; c++) out[c] *= factor;
 }
 
+static double round_p(const smla_kv_facts *facts, double f, int tile_exponent) {
+  return facts->content == SMLA_NUMBER_E4M3 ? smla_round_p(f, tile_exponent) : smla_round_p16(f);
+}
+
 /* Turns row r's logits into the weights of the values; sums them and the exponentials. */
 static void weigh(smla_oracle_rows *rows, int32_t r, double *scores, const smla_oracle_tile *tile) {
   double reference = isfinite(rows->reference[r]) ? rows->reference[r] : 0.0, largest = 0.0;
@@ -129,15 +137,15 @@ static void weigh(smla_oracle_rows *rows, int32_t r, double *scores, const smla_
     double e = exp2(scores[t] - reference);
     rows->exponentials[r] += e;
     if (!rows->round_p) rows->weight_sum[r] += e;
-    scores[t] = e * tile->scale[t];
+    scores[t] = e * tile->scale[t] / tile->common_scale;
     if (isfinite(scores[t]) && scores[t] > largest) largest = scores[t];
   }
   for (int32_t t = tile->count; t < SMLA_TILE_TOKENS; t++) scores[t] = 0.0;
-  if (!rows->round_p) return;
   int exponent = largest > 0.0 ? smla_exponent_of(largest) : 0;
   for (int32_t t = 0; t < tile->count; t++) {
-    scores[t] = smla_round_p(scores[t], exponent);
-    rows->weight_sum[r] += scores[t] / tile->scale[t];
+    if (rows->round_p) scores[t] = round_p(rows->facts, scores[t], exponent);
+    scores[t] *= tile->common_scale;
+    if (rows->round_p) rows->weight_sum[r] += scores[t] / tile->scale[t];
   }
 }
 
@@ -148,7 +156,7 @@ static void score_as_kernel(smla_oracle_rows *rows, const smla_oracle_tile *tile
   for (int32_t r = 0; r < rows->count; r++) {
     size_t at = (size_t)r * (size_t)rows->channels;
     smla_tensor_operand query = {rows->query + at, rows->query_exponents + at, rows->query_special[r]};
-    smla_tensor_scores(rows->latent_rank, rows->channels - rows->latent_rank, &query, &keys,
+    smla_tensor_scores(e4m3_channels(rows), rows->latent_rank, rows->channels - rows->latent_rank, &query, &keys,
                        rows->scores + r * SMLA_TILE_TOKENS);
   }
 }

@@ -14,13 +14,14 @@
 enum { SMLA_ORACLE_ROWS = 16 }; /* heads of one block */
 
 typedef struct smla_oracle_rows {
+  const smla_kv_facts *facts;            /* of the cache's format */
   int32_t latent_rank, channels;         /* channels = latent_rank + rope_dim */
   int32_t count;                         /* rows in use; the others are zero */
   double *query;                         /* [16][channels] */
   double *out;                           /* [16][latent_rank]: sum of weights and values, then the result */
   double *scores;                        /* [16][64]: logits, base 2, then weights of the values */
   double *memory;                        /* owns the three above */
-  int round_p;                           /* scores of the tensor cores, P rounded to e4m3 */
+  int round_p;                           /* scores of the tensor cores, P rounded as the content is */
   int16_t *query_exponents;              /* [16][channels], of smla_tensor_exponents; used to round P */
   int16_t *key_exponents;                /* [channels][64], alike; with the above in one allocation */
   int query_special[SMLA_ORACLE_ROWS];   /* a NaN or an infinity in the row; used to round P */
@@ -35,7 +36,7 @@ snapmla_status smla_oracle_rows_create(const snapmla_problem *problem, smla_orac
 void smla_oracle_rows_destroy(smla_oracle_rows *rows);
 
 /* Starts over with the rows of heads head .. head + count - 1 (count 1..16) of query token `token` of request `b`,
- * quantised if `quantize`; `round_p` rounds their P to e4m3, as a kernel does that has the tensor cores' scores, and wants
+ * quantised if `quantize`; `round_p` rounds their P, as a kernel does that has the tensor cores' scores, and wants
  * them quantised. */
 void smla_oracle_rows_begin(smla_oracle_rows *rows, const snapmla_decode_args *args, int32_t b, int32_t token,
                             int32_t head, int32_t count, int quantize, int round_p);

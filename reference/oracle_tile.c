@@ -2,17 +2,21 @@
 
 #include <string.h>
 
-#include "narrow_float.h"
+#include "decode_args.h"
+#include "token_store.h"
+
+enum { MOST_ROPE = 64 };
 
 smla_oracle_source smla_oracle_source_of(const snapmla_problem *problem, const snapmla_decode_args *args,
                                          const float *latent, const float *rope, const int64_t *row_of) {
+  const smla_kv_facts *facts = smla_kv_facts_of(problem->kv_format);
   smla_oracle_source source = {.problem = problem,
                                .args = args,
                                .geometry = smla_page_geometry_of(problem),
                                .latent = latent,
                                .rope = rope,
                                .row_of = row_of};
-  for (int i = 0; i < 256; i++) source.e4m3[i] = smla_e4m3_to_float((uint8_t)i);
+  if (facts->scaling == SMLA_SCALING_CALL) source.kv_scale = smla_decode_kv_scale(args);
   return source;
 }
 
@@ -40,19 +44,11 @@ static void load_cached(const smla_oracle_source *source, int32_t b, int32_t fir
     int64_t page_offset = page_number(source, b, first + t) * source->args->page_stride;
     const unsigned char *page = (const unsigned char *)source->args->kv + page_offset;
     int32_t token = (first + t) % geometry->page_tokens;
-    for (int32_t c = 0; c < geometry->latent_rank; c++) {
-      double value = source->e4m3[page[smla_page_latent_offset(geometry, token, c)]];
-      tile->keys[c * SMLA_TILE_TOKENS + t] = value;
-      tile->values[t * geometry->latent_rank + c] = value;
-    }
-    for (int32_t c = 0; c < geometry->rope_dim; c++) {
-      uint16_t stored;
-      memcpy(&stored, page + smla_page_rope_offset(geometry, token, c), sizeof stored);
-      tile->keys[(geometry->latent_rank + c) * SMLA_TILE_TOKENS + t] = smla_bf16_to_float(stored);
-    }
-    float scale;
-    memcpy(&scale, page + smla_page_scale_offset(geometry, token), sizeof scale);
-    tile->scale[t] = scale;
+    double *latent = tile->values + t * geometry->latent_rank, rope[MOST_ROPE];
+    smla_token_load(geometry, source->kv_scale, page, token, latent, rope, &tile->scale[t]);
+    for (int32_t c = 0; c < geometry->latent_rank; c++) tile->keys[c * SMLA_TILE_TOKENS + t] = latent[c];
+    for (int32_t c = 0; c < geometry->rope_dim; c++)
+      tile->keys[(geometry->latent_rank + c) * SMLA_TILE_TOKENS + t] = rope[c];
   }
 }
 
@@ -74,6 +70,7 @@ void smla_oracle_tile_load(const smla_oracle_source *source, int32_t b, int32_t 
                            smla_oracle_tile *tile) {
   size_t latent_rank = (size_t)source->problem->latent_rank, channels = latent_rank + (size_t)source->problem->rope_dim;
   tile->count = count;
+  tile->common_scale = source->latent || source->geometry.facts->scaling != SMLA_SCALING_CALL ? 1.0 : source->kv_scale;
   if (count < SMLA_TILE_TOKENS) {
     memset(tile->keys, 0, channels * SMLA_TILE_TOKENS * sizeof *tile->keys);
     memset(tile->values, 0, SMLA_TILE_TOKENS * latent_rank * sizeof *tile->values);

@@ -14,6 +14,7 @@ typedef struct smla_oracle_tile {
   double *keys;   /* [latent_rank + rope_dim][64] */
   double *values; /* [64][latent_rank] */
   double scale[SMLA_TILE_TOKENS];
+  double common_scale; /* of the whole cache, a factor of every scale: kernels apply it after P is rounded; else 1 */
   int32_t count; /* tokens present; the columns, rows and scales of the others are zero */
 } smla_oracle_tile;
 
@@ -24,7 +25,7 @@ typedef struct smla_oracle_source {
   smla_page_geometry geometry;
   const float *latent, *rope; /* dense rows [row][latent_rank], [row][rope_dim]; NULL: the paged cache of args */
   const int64_t *row_of;      /* [batch]: the row of a request's first token */
-  double e4m3[256];           /* the values of the bytes */
+  float kv_scale;             /* of the whole cache, where the format has one */
 } smla_oracle_source;
 
 /* `latent`, `rope` and `row_of` are NULL for the paged cache. */

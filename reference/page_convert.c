@@ -1,17 +1,20 @@
 #include <snapmla/reference.h>
 
-#include <string.h>
+#include <math.h>
+#include <stdlib.h>
 
 #include "narrow_float.h"
 #include "page_layout.h"
 #include "status.h"
-#include "token_quant.h"
+#include "struct_size.h"
+#include "token_store.h"
 
 /* Where a slot lies. */
 typedef struct slot_place {
   smla_page_geometry geometry;
   int64_t page_offset; /* bytes from kv to the page */
   int32_t token;       /* in the page */
+  float kv_scale;
 } slot_place;
 
 static snapmla_status find_slot(const snapmla_problem *problem, const void *kv, int64_t page_stride, int64_t num_pages,
@@ -39,47 +42,85 @@ static snapmla_status find_slot(const snapmla_problem *problem, const void *kv, 
   return SNAPMLA_OK;
 }
 
-snapmla_status snapmla_page_write(const snapmla_problem *problem, void *kv, int64_t page_stride, int64_t num_pages,
-                                  int64_t slot, const uint16_t *latent, const uint16_t *rope) {
+static snapmla_status find(const snapmla_problem *problem, const snapmla_cache *cache, int64_t slot, slot_place *place) {
+  if (!cache) return smla_fail(SNAPMLA_INVALID_ARGUMENT, "cache: it is NULL: pass a snapmla_cache");
+  snapmla_status status = smla_struct_size_check("snapmla_cache", cache, cache->size, sizeof *cache);
+  if (!status) status = find_slot(problem, cache->kv, cache->page_stride, cache->num_pages, slot, place);
+  if (status) return status;
+  place->kv_scale = cache->kv_scale == 0.0f ? 1.0f : cache->kv_scale;
+  if (place->kv_scale > 0.0f && isfinite(place->kv_scale)) return SNAPMLA_OK;
+  return smla_fail(SNAPMLA_INVALID_ARGUMENT,
+                   "cache: kv_scale is %g, it must be positive and finite: set what the cache's numbers are multiplied by",
+                   (double)cache->kv_scale);
+}
+
+snapmla_status snapmla_cache_write(const snapmla_problem *problem, const snapmla_cache *cache, int64_t slot,
+                                   const uint16_t *latent, const uint16_t *rope) {
   slot_place place;
-  snapmla_status status = find_slot(problem, kv, page_stride, num_pages, slot, &place);
+  snapmla_status status = find(problem, cache, slot, &place);
   if (status) return status;
   if (!latent || !rope)
     return smla_fail(SNAPMLA_INVALID_ARGUMENT, "cache: %s is NULL: pass the token's bf16 row",
                      latent ? "rope" : "latent");
-
-  const smla_page_geometry *geometry = &place.geometry;
-  unsigned char *page = (unsigned char *)kv + place.page_offset;
-  float scale = smla_token_quant_scale(latent, geometry->latent_rank);
-  for (int32_t c = 0; c < geometry->latent_rank; c++)
-    page[smla_page_latent_offset(geometry, place.token, c)] = smla_token_quant_content(latent[c], scale);
-  for (int32_t c = 0; c < geometry->rope_dim; c++) {
-    uint16_t stored = smla_token_quant_rope(rope[c], scale);
-    memcpy(page + smla_page_rope_offset(geometry, place.token, c), &stored, sizeof stored);
-  }
-  memcpy(page + smla_page_scale_offset(geometry, place.token), &scale, sizeof scale);
+  smla_token_write(&place.geometry, place.kv_scale, (unsigned char *)cache->kv + place.page_offset, place.token, latent,
+                   rope);
   return SNAPMLA_OK;
 }
 
-snapmla_status snapmla_page_read(const snapmla_problem *problem, const void *kv, int64_t page_stride, int64_t num_pages,
-                                 int64_t slot, float *latent, float *rope) {
+snapmla_status snapmla_cache_read(const snapmla_problem *problem, const snapmla_cache *cache, int64_t slot,
+                                  float *latent, float *rope) {
   slot_place place;
-  snapmla_status status = find_slot(problem, kv, page_stride, num_pages, slot, &place);
+  snapmla_status status = find(problem, cache, slot, &place);
   if (status) return status;
   if (!latent || !rope)
     return smla_fail(SNAPMLA_INVALID_ARGUMENT, "cache: %s is NULL: pass room for the token's fp32 row",
                      latent ? "rope" : "latent");
-
-  const smla_page_geometry *geometry = &place.geometry;
-  const unsigned char *page = (const unsigned char *)kv + place.page_offset;
-  float scale;
-  memcpy(&scale, page + smla_page_scale_offset(geometry, place.token), sizeof scale);
-  for (int32_t c = 0; c < geometry->latent_rank; c++)
-    latent[c] = smla_e4m3_to_float(page[smla_page_latent_offset(geometry, place.token, c)]) * scale;
-  for (int32_t c = 0; c < geometry->rope_dim; c++) {
-    uint16_t stored;
-    memcpy(&stored, page + smla_page_rope_offset(geometry, place.token, c), sizeof stored);
-    rope[c] = smla_bf16_to_float(stored) * scale;
-  }
+  smla_token_read(&place.geometry, place.kv_scale, (const unsigned char *)cache->kv + place.page_offset, place.token,
+                  latent, rope);
   return SNAPMLA_OK;
+}
+
+snapmla_status snapmla_page_write(const snapmla_problem *problem, void *kv, int64_t page_stride, int64_t num_pages,
+                                  int64_t slot, const uint16_t *latent, const uint16_t *rope) {
+  const snapmla_cache cache = {.size = sizeof cache, .kv = kv, .page_stride = page_stride, .num_pages = num_pages};
+  return snapmla_cache_write(problem, &cache, slot, latent, rope);
+}
+
+snapmla_status snapmla_page_read(const snapmla_problem *problem, const void *kv, int64_t page_stride, int64_t num_pages,
+                                 int64_t slot, float *latent, float *rope) {
+  const snapmla_cache cache = {
+      .size = sizeof cache, .kv = (void *)(uintptr_t)kv, .page_stride = page_stride, .num_pages = num_pages};
+  return snapmla_cache_read(problem, &cache, slot, latent, rope);
+}
+
+static snapmla_status check_alike(const snapmla_problem *from, const snapmla_problem *to) {
+  snapmla_status status = snapmla_problem_check(from);
+  if (!status) status = snapmla_problem_check(to);
+  if (status) return status;
+  if (from->latent_rank == to->latent_rank && from->rope_dim == to->rope_dim) return SNAPMLA_OK;
+  return smla_fail(SNAPMLA_INVALID_ARGUMENT,
+                   "convert: a cache of latent_rank %d, rope_dim %d cannot become one of %d, %d: make them equal",
+                   from->latent_rank, from->rope_dim, to->latent_rank, to->rope_dim);
+}
+
+snapmla_status snapmla_cache_convert(const snapmla_problem *from, const snapmla_cache *from_cache,
+                                     const int64_t *from_slots, const snapmla_problem *to,
+                                     const snapmla_cache *to_cache, const int64_t *to_slots, int64_t tokens) {
+  snapmla_status status = check_alike(from, to);
+  if (status || tokens <= 0) return status;
+  if (!from_slots || !to_slots)
+    return smla_fail(SNAPMLA_INVALID_ARGUMENT, "convert: %s is NULL: pass a slot for each token",
+                     from_slots ? "to_slots" : "from_slots");
+  size_t latent_rank = (size_t)from->latent_rank, channels = latent_rank + (size_t)from->rope_dim;
+  float *values = malloc(channels * sizeof *values);
+  uint16_t *rounded = malloc(channels * sizeof *rounded);
+  if (!values || !rounded) status = smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a token of %zu channels", channels);
+  for (int64_t i = 0; i < tokens && !status; i++) {
+    status = snapmla_cache_read(from, from_cache, from_slots[i], values, values + latent_rank);
+    for (size_t c = 0; c < channels && !status; c++) rounded[c] = smla_bf16_from_float(values[c]);
+    if (!status) status = snapmla_cache_write(to, to_cache, to_slots[i], rounded, rounded + latent_rank);
+  }
+  free(values);
+  free(rounded);
+  return status;
 }

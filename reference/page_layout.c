@@ -7,17 +7,37 @@
 #include "hash.h"
 #include "status.h"
 
+/* Images: subtiles of 128-byte rows, then RoPE, then scales, padded. */
+static void lay_out_image(smla_page_geometry *geometry) {
+  int64_t content_bytes = (int64_t)geometry->latent_rank * geometry->facts->content;
+  geometry->subtile_bytes = (int64_t)geometry->image_tokens * SMLA_SUBTILE_ROW;
+  geometry->rope_offset = content_bytes / SMLA_SUBTILE_ROW * geometry->subtile_bytes;
+  geometry->scales_offset = geometry->rope_offset + geometry->subtile_bytes;
+  int64_t scales = smla_kv_scales(geometry->facts, geometry->latent_rank) * (int64_t)sizeof(float);
+  int64_t used = geometry->scales_offset + geometry->image_tokens * scales;
+  geometry->image_bytes = (used + SMLA_PAGE_ALIGNMENT - 1) / SMLA_PAGE_ALIGNMENT * SMLA_PAGE_ALIGNMENT;
+}
+
+/* Rows: content, scales, RoPE. */
+static void lay_out_rows(smla_page_geometry *geometry) {
+  geometry->scales_offset = (int64_t)geometry->latent_rank * geometry->facts->content;
+  int64_t scales = smla_kv_scales(geometry->facts, geometry->latent_rank) * (int64_t)sizeof(float);
+  geometry->rope_offset = geometry->scales_offset + scales;
+  geometry->row_bytes = geometry->rope_offset + (int64_t)geometry->rope_dim * geometry->facts->rope;
+  geometry->image_bytes = geometry->row_bytes * geometry->image_tokens;
+}
+
 smla_page_geometry smla_page_geometry_of(const snapmla_problem *problem) {
   int32_t tokens = problem->page_tokens < SMLA_IMAGE_TOKENS ? problem->page_tokens : SMLA_IMAGE_TOKENS;
-  smla_page_geometry geometry = {.latent_rank = problem->latent_rank,
+  smla_page_geometry geometry = {.facts = smla_kv_facts_of(problem->kv_format),
+                                 .latent_rank = problem->latent_rank,
                                  .rope_dim = problem->rope_dim,
                                  .page_tokens = problem->page_tokens,
-                                 .image_tokens = tokens,
-                                 .subtile_bytes = (int64_t)tokens * SMLA_SUBTILE_ROW};
-  geometry.rope_offset = problem->latent_rank / SMLA_SUBTILE_ROW * geometry.subtile_bytes;
-  geometry.scales_offset = geometry.rope_offset + geometry.subtile_bytes;
-  int64_t used = geometry.scales_offset + tokens * (int64_t)sizeof(float);
-  geometry.image_bytes = (used + SMLA_PAGE_ALIGNMENT - 1) / SMLA_PAGE_ALIGNMENT * SMLA_PAGE_ALIGNMENT;
+                                 .image_tokens = tokens};
+  if (geometry.facts->is_image)
+    lay_out_image(&geometry);
+  else
+    lay_out_rows(&geometry);
   geometry.page_bytes = geometry.image_bytes * (problem->page_tokens / tokens);
   return geometry;
 }
@@ -34,15 +54,20 @@ static int64_t swizzled(const smla_page_geometry *geometry, int32_t token, int32
 }
 
 int64_t smla_page_latent_offset(const smla_page_geometry *geometry, int32_t token, int32_t channel) {
-  return image_offset(geometry, token) + channel / SMLA_SUBTILE_ROW * geometry->subtile_bytes +
-         swizzled(geometry, token, channel % SMLA_SUBTILE_ROW);
+  int32_t x = channel * (int32_t)geometry->facts->content;
+  if (geometry->row_bytes) return token * geometry->row_bytes + x;
+  return image_offset(geometry, token) + x / SMLA_SUBTILE_ROW * geometry->subtile_bytes +
+         swizzled(geometry, token, x % SMLA_SUBTILE_ROW);
 }
 
 int64_t smla_page_rope_offset(const smla_page_geometry *geometry, int32_t token, int32_t channel) {
-  return image_offset(geometry, token) + geometry->rope_offset + swizzled(geometry, token, 2 * channel);
+  int32_t x = channel * (int32_t)geometry->facts->rope;
+  if (geometry->row_bytes) return token * geometry->row_bytes + geometry->rope_offset + x;
+  return image_offset(geometry, token) + geometry->rope_offset + swizzled(geometry, token, x);
 }
 
 int64_t smla_page_scale_offset(const smla_page_geometry *geometry, int32_t token) {
+  if (geometry->row_bytes) return token * geometry->row_bytes + geometry->scales_offset;
   return image_offset(geometry, token) + geometry->scales_offset + 4 * (int64_t)(token % geometry->image_tokens);
 }
 

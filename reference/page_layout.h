@@ -6,6 +6,8 @@
 
 #include <snapmla/problem.h>
 
+#include "kv_format.h"
+
 enum {
   SMLA_IMAGE_TOKENS = 64,    /* most tokens of one image; a smaller page is one image */
   SMLA_SUBTILE_ROW = 128,    /* bytes of one token in a subtile */
@@ -13,19 +15,21 @@ enum {
   SMLA_LAYOUT_VERSION = 1    /* raised whenever a byte moves or changes its meaning */
 };
 
-/* The layout of one problem. Offsets are bytes from the start of an image. */
+/* The layout of one problem. Offsets are bytes from the start of an image, or of a token's row. */
 typedef struct smla_page_geometry {
+  const smla_kv_facts *facts;
   int32_t latent_rank, rope_dim, page_tokens, image_tokens;
-  int64_t subtile_bytes; /* image_tokens rows of 128 bytes */
+  int64_t row_bytes;     /* from token to token; 0 in images */
+  int64_t subtile_bytes; /* of an image: image_tokens rows of 128 bytes */
   int64_t rope_offset, scales_offset;
-  int64_t image_bytes, page_bytes;
+  int64_t image_bytes, page_bytes; /* image_bytes: of image_tokens tokens, in rows too */
 } smla_page_geometry;
 
 /* `problem` has passed snapmla_problem_check. */
 smla_page_geometry smla_page_geometry_of(const snapmla_problem *problem);
 
-/* Byte offsets in a page, of token 0 .. page_tokens - 1: of the e4m3 byte of a latent channel, of the first of the two
- * bytes of a RoPE channel, of the first of the four bytes of the scale. */
+/* Byte offsets in a page, of token 0 .. page_tokens - 1: of the first byte of a latent channel, of a RoPE channel, of the first
+ * scale (where the format has any; the others follow it). */
 int64_t smla_page_latent_offset(const smla_page_geometry *geometry, int32_t token, int32_t channel);
 int64_t smla_page_rope_offset(const smla_page_geometry *geometry, int32_t token, int32_t channel);
 int64_t smla_page_scale_offset(const smla_page_geometry *geometry, int32_t token);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "kv_format.h"
 #include "status.h"
 #include "struct_size.h"
 
@@ -76,28 +77,33 @@ static snapmla_status check_field(const snapmla_problem *problem, const field_ru
 /* The names of an enum's values, value by value. */
 typedef struct name_table {
   const char *what;
-  int count;
-  const char *names[2];
+  const char *(*name)(int value); /* NULL past the last */
 } name_table;
 
-static const name_table kv_formats = {"KV format", 1, {"fp8_token"}};
-static const name_table accuracies = {"accuracy", 1, {"fast"}};
-
-static const char *name_of(const name_table *table, int value) {
-  return value >= 0 && value < table->count ? table->names[value] : NULL;
+static const char *kv_format_name(int value) {
+  const smla_kv_facts *facts = smla_kv_facts_of((snapmla_kv_format)value);
+  return facts ? facts->name : NULL;
 }
+
+static const char *accuracy_name(int value) {
+  static const char *const names[] = {"fast"};
+  return value >= 0 && (size_t)value < sizeof names / sizeof *names ? names[value] : NULL;
+}
+
+static const name_table kv_formats = {"KV format", kv_format_name};
+static const name_table accuracies = {"accuracy", accuracy_name};
 
 /* "a, b": for messages; `list` is large enough for every table here. */
 static void list_names(const name_table *table, char *list, size_t bytes) {
   size_t length = 0;
   list[0] = 0;
-  for (int i = 0; i < table->count && length < bytes; i++)
-    length += (size_t)snprintf(list + length, bytes - length, "%s%s", i ? ", " : "", table->names[i]);
+  for (int i = 0; table->name(i) && length < bytes; i++)
+    length += (size_t)snprintf(list + length, bytes - length, "%s%s", i ? ", " : "", table->name(i));
 }
 
 static snapmla_status parse_name(const name_table *table, const char *name, int *value) {
-  for (int i = 0; name && i < table->count; i++) {
-    if (strcmp(name, table->names[i]) == 0) {
+  for (int i = 0; name && table->name(i); i++) {
+    if (strcmp(name, table->name(i)) == 0) {
       *value = i;
       return SNAPMLA_OK;
     }
@@ -109,11 +115,19 @@ static snapmla_status parse_name(const name_table *table, const char *name, int 
 }
 
 static snapmla_status check_name(const name_table *table, const char *field, int value) {
-  if (name_of(table, value)) return SNAPMLA_OK;
+  if (table->name(value)) return SNAPMLA_OK;
   char list[128];
   list_names(table, list, sizeof list);
   return smla_fail(SNAPMLA_UNSUPPORTED, "problem: %s is %d, not a %s this library knows: use one of: %s", field, value,
                    table->what, list);
+}
+
+static snapmla_status check_format_rank(const snapmla_problem *problem) {
+  const smla_kv_facts *facts = smla_kv_facts_of(problem->kv_format);
+  if (!facts->only_latent || facts->only_latent == problem->latent_rank) return SNAPMLA_OK;
+  return smla_fail(SNAPMLA_UNSUPPORTED,
+                   "problem: latent_rank is %d, and the format %s is defined for %d alone: take another format",
+                   problem->latent_rank, facts->name, facts->only_latent);
 }
 
 snapmla_status snapmla_problem_check(const snapmla_problem *problem) {
@@ -123,6 +137,7 @@ snapmla_status snapmla_problem_check(const snapmla_problem *problem) {
   for (size_t i = 0; !status && i < sizeof field_rules / sizeof *field_rules; i++)
     status = check_field(problem, &field_rules[i]);
   if (!status) status = check_name(&kv_formats, "kv_format", (int)problem->kv_format);
+  if (!status) status = check_format_rank(problem);
   if (!status) status = check_name(&accuracies, "accuracy", (int)problem->accuracy);
   if (status) return status;
   if (problem->flags)
@@ -131,19 +146,19 @@ snapmla_status snapmla_problem_check(const snapmla_problem *problem) {
   return SNAPMLA_OK;
 }
 
-const char *snapmla_kv_format_name(snapmla_kv_format format) { return name_of(&kv_formats, (int)format); }
+const char *snapmla_kv_format_name(snapmla_kv_format format) { return kv_format_name((int)format); }
 
-const char *snapmla_accuracy_name(snapmla_accuracy accuracy) { return name_of(&accuracies, (int)accuracy); }
+const char *snapmla_accuracy_name(snapmla_accuracy accuracy) { return accuracy_name((int)accuracy); }
 
 snapmla_status snapmla_kv_format_parse(const char *name, snapmla_kv_format *out) {
-  int value;
+  int value = 0;
   snapmla_status status = parse_name(&kv_formats, name, &value);
   if (!status) *out = (snapmla_kv_format)value;
   return status;
 }
 
 snapmla_status snapmla_accuracy_parse(const char *name, snapmla_accuracy *out) {
-  int value;
+  int value = 0;
   snapmla_status status = parse_name(&accuracies, name, &value);
   if (!status) *out = (snapmla_accuracy)value;
   return status;

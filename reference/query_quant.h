@@ -2,8 +2,11 @@
 #ifndef SMLA_REFERENCE_QUERY_QUANT_H
 #define SMLA_REFERENCE_QUERY_QUANT_H
 
+#include <math.h>
 #include <stdint.h>
 
+#include "kv_format.h"
+#include "narrow_float.h"
 #include "token_quant.h"
 
 /* One row (token, head): q_nope [latent_rank] and q_rope [rope_dim] bf16 in, content e4m3 and rope bf16 out. Returns
@@ -14,6 +17,26 @@ static inline float smla_query_quant_row(const uint16_t *q_nope, int32_t latent_
   float sigma = smla_token_quant_scale(q_nope, latent_rank);
   for (int32_t c = 0; c < latent_rank; c++) content[c] = smla_token_quant_content(q_nope[c], sigma);
   for (int32_t c = 0; c < rope_dim; c++) rope[c] = smla_token_quant_rope(q_rope[c], sigma);
+  return sigma;
+}
+
+/* What the query is in each format, as doubles: latent_rank + rope_dim of them. Returns the row's scale. Content and RoPE are stored
+ * as the cache's are, so that each pair multiplies: both e4m3 under one scale over all channels; e4m3 and bf16 under that of the
+ * content; both bf16 as they are, scale 1. */
+static inline double smla_query_row(const smla_kv_facts *facts, const uint16_t *q_nope, int32_t latent_rank,
+                                    const uint16_t *q_rope, int32_t rope_dim, double *query) {
+  if (facts->content == SMLA_NUMBER_BF16) {
+    for (int32_t c = 0; c < latent_rank; c++) query[c] = smla_bf16_to_float(q_nope[c]);
+    for (int32_t c = 0; c < rope_dim; c++) query[latent_rank + c] = smla_bf16_to_float(q_rope[c]);
+    return 1.0;
+  }
+  float sigma = smla_token_quant_scale(q_nope, latent_rank);
+  if (facts->rope == SMLA_NUMBER_E4M3) sigma = fmaxf(sigma, smla_token_quant_scale(q_rope, rope_dim));
+  for (int32_t c = 0; c < latent_rank; c++) query[c] = smla_e4m3_to_float(smla_token_quant_content(q_nope[c], sigma));
+  for (int32_t c = 0; c < rope_dim; c++)
+    query[latent_rank + c] = facts->rope == SMLA_NUMBER_E4M3
+                                 ? smla_e4m3_to_float(smla_token_quant_content(q_rope[c], sigma))
+                                 : smla_bf16_to_float(smla_token_quant_rope(q_rope[c], sigma));
   return sigma;
 }
 

@@ -6,6 +6,7 @@
 
 enum {
   SMLA_P_FRACTION_BITS = 3,  /* of e4m3: with the leading one, 4 significant bits */
+  SMLA_P16_FRACTION_BITS = 7, /* of bf16 */
   SMLA_P_NORMAL_BINADES = 14 /* from the binade of the largest P, 2^8, down to e4m3's least normal number, 2^-6 */
 };
 
@@ -23,6 +24,13 @@ static inline double smla_round_p(double f, int tile_exponent) {
   if (!(f > 0.0) || isinf(f)) return f;
   int exponent = smla_exponent_of(f), least = tile_exponent - SMLA_P_NORMAL_BINADES;
   int unit = (exponent > least ? exponent : least) - SMLA_P_FRACTION_BITS;
+  return ldexp(nearbyint(ldexp(f, -unit)), unit);
+}
+
+/* The same of kernels whose values are bf16: to 8 significant bits. */
+static inline double smla_round_p16(double f) {
+  if (!(f > 0.0) || isinf(f)) return f;
+  int unit = smla_exponent_of(f) - SMLA_P16_FRACTION_BITS;
   return ldexp(nearbyint(ldexp(f, -unit)), unit);
 }
 

@@ -63,11 +63,11 @@ static int find_exponents(int32_t count, int32_t least, const double *restrict v
   return special;
 }
 
-int smla_tensor_exponents(int32_t latent_rank, int32_t rope_dim, int32_t width, const double *values,
+int smla_tensor_exponents(int32_t e4m3_channels, int32_t channels, int32_t width, const double *values,
                           int16_t *exponents) {
-  int32_t content = latent_rank * width;
-  int special = find_exponents(content, LEAST_E4M3, values, exponents);
-  return special | find_exponents(rope_dim * width, LEAST_BF16, values + content, exponents + content);
+  int32_t first = e4m3_channels * width;
+  int special = find_exponents(first, LEAST_E4M3, values, exponents);
+  return special | find_exponents(channels * width - first, LEAST_BF16, values + first, exponents + first);
 }
 
 /* The largest exponent among the nonzero products, far below SMLA_MMA_LEAST_TOP where there is none. */
@@ -141,8 +141,8 @@ static void channel_runs(int32_t latent_rank, int32_t rope_dim, channel_run runs
 }
 
 /* One more group of one token, with NaN and infinities among the operands, by the plain statement. */
-static float plain_group(float accumulator, int is_content, const double *query, const double *keys) {
-  if (is_content) {
+static float plain_group(float accumulator, int is_e4m3, const double *query, const double *keys) {
+  if (is_e4m3) {
     uint8_t content[2][SMLA_E4M3_K];
     for (int32_t k = 0; k < SMLA_E4M3_K; k++) {
       content[0][k] = smla_e4m3_from_float((float)query[k]);
@@ -158,11 +158,12 @@ static float plain_group(float accumulator, int is_content, const double *query,
   return smla_dot_bf16(accumulator, rope[0], rope[1]);
 }
 
-static double plain_score(const channel_run runs[RUNS], int32_t latent_rank, const double *query, const double *keys) {
+static double plain_score(const channel_run runs[RUNS], int32_t e4m3_channels, const double *query,
+                          const double *keys) {
   float total = 0, part = 0;
   for (int i = 0; i < RUNS; i++) {
-    for (int32_t c = runs[i].first; c < runs[i].end; c += c < latent_rank ? SMLA_E4M3_K : SMLA_BF16_K)
-      part = plain_group(part, c < latent_rank, query + c, keys + (size_t)c * TOKENS);
+    for (int32_t c = runs[i].first; c < runs[i].end; c += c < e4m3_channels ? SMLA_E4M3_K : SMLA_BF16_K)
+      part = plain_group(part, c < e4m3_channels, query + c, keys + (size_t)c * TOKENS);
     if (!runs[i].last) continue;
     total += part;
     part = 0;
@@ -170,19 +171,19 @@ static double plain_score(const channel_run runs[RUNS], int32_t latent_rank, con
   return total;
 }
 
-void smla_tensor_scores(int32_t latent_rank, int32_t rope_dim, const smla_tensor_operand *query,
+void smla_tensor_scores(int32_t e4m3_channels, int32_t latent_rank, int32_t rope_dim, const smla_tensor_operand *query,
                         const smla_tensor_operand *keys, double scores[SMLA_SCORE_TOKENS]) {
   channel_run runs[RUNS];
   channel_runs(latent_rank, rope_dim, runs);
   if (query->special || keys->special) {
-    for (int j = 0; j < TOKENS; j++) scores[j] = plain_score(runs, latent_rank, query->values, keys->values + j);
+    for (int j = 0; j < TOKENS; j++) scores[j] = plain_score(runs, e4m3_channels, query->values, keys->values + j);
     return;
   }
   double part[TOKENS] = {0};
   for (int j = 0; j < TOKENS; j++) scores[j] = 0.0;
   for (int i = 0; i < RUNS; i++) {
     for (int32_t c = runs[i].first; c < runs[i].end;) {
-      group_rule rule = c < latent_rank ? E4M3 : BF16;
+      group_rule rule = c < e4m3_channels ? E4M3 : BF16;
       size_t row = (size_t)c * TOKENS;
       add_group(rule, query->values + c, query->exponents + c, keys->values + row, keys->exponents + row, part);
       c += rule.k;

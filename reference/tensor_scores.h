@@ -10,19 +10,19 @@
 enum { SMLA_SCORE_TOKENS = 64 };
 
 /* What a product of the tensor cores needs of its operands: the query, [channels], or the keys, [channels][64]. The
- * first latent_rank channels are e4m3 numbers, the others bf16. Owns nothing. */
+ * first channels are e4m3 numbers, the others bf16. Owns nothing. */
 typedef struct smla_tensor_operand {
   const double *values;
   const int16_t *exponents; /* of smla_tensor_exponents */
   int special;              /* not every value is finite */
 } smla_tensor_operand;
 
-/* The exponents of the latent_rank + rope_dim channels of `width` values each. Returns whether some are not finite. */
-int smla_tensor_exponents(int32_t latent_rank, int32_t rope_dim, int32_t width, const double *values,
+/* The exponents of the channels, `width` values each, of which the first `e4m3_channels` are e4m3. Returns whether some are not finite. */
+int smla_tensor_exponents(int32_t e4m3_channels, int32_t channels, int32_t width, const double *values,
                           int16_t *exponents);
 
-/* latent_rank is a multiple of 64, rope_dim of 16. Some 1 KiB of stack. Every score is a float. */
-void smla_tensor_scores(int32_t latent_rank, int32_t rope_dim, const smla_tensor_operand *query,
+/* `e4m3_channels` is 0, latent_rank or latent_rank + rope_dim. latent_rank is a multiple of 64, rope_dim of 32. Some 1 KiB of stack. Every score is a float. */
+void smla_tensor_scores(int32_t e4m3_channels, int32_t latent_rank, int32_t rope_dim, const smla_tensor_operand *query,
                         const smla_tensor_operand *keys, double scores[SMLA_SCORE_TOKENS]);
 
 #endif

@@ -28,6 +28,17 @@ typedef struct smla_device_launch {
   void *stream;
 } smla_device_launch;
 
+/* Bytes in rows in planes, as tensor copies fetch them, and the box of one copy: box[1] rows of box[0] bytes of one plane. */
+typedef struct smla_device_tensor {
+  const void *base;
+  uint64_t extents[3]; /* bytes of a row, rows of a plane, planes */
+  uint64_t strides[2]; /* bytes from row to row, from plane to plane: multiples of 16, below 2^40 */
+  uint32_t box[2];
+  int swizzled; /* nonzero: rows of 128 bytes under the 128-byte swizzle in shared memory */
+} smla_device_tensor;
+
+struct smla_tensor_map;
+
 /* Thread-safe all, but that a stream, an event or a pointer is used by one caller at a time. */
 typedef struct smla_device_ops {
   void (*destroy)(smla_device *device);
@@ -51,6 +62,9 @@ typedef struct smla_device_ops {
   /* Loads the kernel of `image`, which may then be released, for blocks of up to `smem_bytes`. */
   snapmla_status (*load)(smla_device *device, const smla_image *image, uint32_t smem_bytes, void **kernel);
   void (*unload)(smla_device *device, void *kernel);
+
+  /* Fills the map that a kernel's tensor copies take. Touches no device memory. Errors: INVALID_ARGUMENT, DEVICE. */
+  snapmla_status (*tensor_map)(smla_device *device, const smla_device_tensor *tensor, struct smla_tensor_map *out);
 
   /* Adds what the launch did to *counters on the emulator; leaves them alone on a GPU. Allocates and waits for nothing
    * on a GPU; the emulator runs the launch in the call. Errors: INVALID_ARGUMENT (stream or CUDA context), DEVICE,

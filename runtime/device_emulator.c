@@ -10,6 +10,7 @@
 #include "host_object.h"
 #include "size.h"
 #include "status.h"
+#include "tensor_map.h"
 
 enum { ALIGNMENT = 1024, GUARD = 1024, FILL = 0xff, DEFAULT_SMS = 132, SHARED_BYTES = 232448, L2_BYTES = 50 << 20 };
 
@@ -229,6 +230,11 @@ static snapmla_status launch(smla_device *device, const smla_device_launch *l, s
   return SNAPMLA_OK;
 }
 
+static snapmla_status tensor_map(smla_device *device, const smla_device_tensor *tensor, struct smla_tensor_map *out) {
+  (void)device;
+  return smla_emulator_tensor_map(tensor->base, tensor->extents, tensor->strides, tensor->box, tensor->swizzled, out);
+}
+
 static const smla_device_ops ops = {
     .destroy = destroy,
     .info = info,
@@ -245,6 +251,7 @@ static const smla_device_ops ops = {
     .event_elapsed = event_elapsed,
     .load = load,
     .unload = unload,
+    .tensor_map = tensor_map,
     .launch = launch,
 };
 

@@ -41,6 +41,9 @@ enum {
 /* CUlaunchAttributeID */
 enum { CU_LAUNCH_CLUSTER_DIMENSION = 4, CU_LAUNCH_PROGRAMMATIC_SERIALIZATION = 6 };
 
+/* CUtensorMapDataType, CUtensorMapSwizzle, CUtensorMapL2promotion; no interleave and zeros outside the tensor are 0. */
+enum { CU_TENSOR_UINT8 = 0, CU_TENSOR_SWIZZLE_NONE = 0, CU_TENSOR_SWIZZLE_128B = 3, CU_TENSOR_L2_256B = 3 };
+
 /* CUlaunchAttribute: 72 bytes, the value at offset 8. */
 typedef struct cu_launch_attribute {
   int id;
@@ -96,6 +99,9 @@ typedef struct cu_launch_config {
   X(module_unload, "cuModuleUnload", (cu_module module))                                                  \
   X(module_function, "cuModuleGetFunction", (cu_function * function, cu_module module, const char *name)) \
   X(function_set, "cuFuncSetAttribute", (cu_function function, int attribute, int value))                 \
+  X(tensor_map, "cuTensorMapEncodeTiled",                                                                 \
+    (void *map, int type, uint32_t rank, void *address, const uint64_t *extents, const uint64_t *strides, \
+     const uint32_t *box, const uint32_t *steps, int interleave, int swizzle, int promotion, int fill))   \
   X(launch, "cuLaunchKernelEx", (const cu_launch_config *config, cu_function function, void **parameters, void **extra))
 
 typedef struct smla_driver {

@@ -4,10 +4,12 @@
 #include <string.h>
 
 #include "common/records.h"
+#include "common/tensor_map.h"
 #include "decode_args.h"
 #include "kv_append/params.h"
 #include "mla_combine/params.h"
 #include "mla_decode/params.h"
+#include "page_layout.h"
 #include "plan_object.h"
 #include "query_quant/params.h"
 #include "schedule/params.h"
@@ -100,10 +102,26 @@ static snapmla_status quantize_query(const snapmla_plan *plan, const snapmla_dec
                 counters);
 }
 
+/* Pages of rows are fetched by tensor copies: boxes of 128 bytes of up to 64 tokens. */
+static snapmla_status describe_cache(const snapmla_plan *plan, const snapmla_decode_args *args,
+                                     struct smla_tensor_map *out) {
+  smla_page_geometry geometry = smla_page_geometry_of(&plan->problem);
+  if (!geometry.row_bytes) return SNAPMLA_OK;
+  const smla_device_tensor tensor = {
+      .base = args->kv,
+      .extents = {(uint64_t)geometry.row_bytes, (uint64_t)geometry.page_tokens, (uint64_t)args->num_pages},
+      .strides = {(uint64_t)geometry.row_bytes, (uint64_t)args->page_stride},
+      .box = {SMLA_SUBTILE_ROW, (uint32_t)geometry.image_tokens},
+      .swizzled = 1,
+  };
+  smla_device *device = plan->context->device;
+  return device->ops->tensor_map(device, &tensor, out);
+}
+
 static snapmla_status attend(const snapmla_plan *plan, const snapmla_decode_args *args,
                              snapmla_plan_counters *counters) {
   const smla_workspace *w = &plan->workspace;
-  const struct mla_decode_params params = {
+  struct mla_decode_params params = {
       .kv = args->kv,
       .page_stride = args->page_stride,
       .num_pages = args->num_pages,
@@ -128,7 +146,11 @@ static snapmla_status attend(const snapmla_plan *plan, const snapmla_decode_args
       .heads = plan->problem.heads,
       .q_len = plan->problem.q_len,
       .groups = w->groups,
+      .kv_scale = args->kv_scale == 0.0f ? 1.0f : args->kv_scale,
+      .kv_scale_pointer = args->kv_scale_pointer,
   };
+  snapmla_status status = describe_cache(plan, args, &params.kv_map);
+  if (status) return status;
   return launch(plan, SMLA_MLA_DECODE, (uint32_t)(w->unit_count * w->groups), 1, 1, &params, args->stream, counters);
 }
 
@@ -191,6 +213,8 @@ snapmla_status snapmla_plan_append(const snapmla_plan *plan, const snapmla_appen
       .page_stride = args->page_stride,
       .num_pages = args->num_pages,
       .tokens = args->tokens,
+      .kv_scale = args->kv_scale == 0.0f ? 1.0f : args->kv_scale,
+      .kv_scale_pointer = args->kv_scale_pointer,
   };
   int64_t warps = plan->kernels[SMLA_KV_APPEND].geometry.threads / WARP;
   int64_t blocks = (args->tokens - 1) / warps + 1, most = (int64_t)APPEND_BLOCKS_PER_SM * plan->multiprocessors;

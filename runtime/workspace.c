@@ -1,9 +1,10 @@
 #include "workspace.h"
 
 #include "common/records.h"
+#include "kv_format.h"
 #include "size.h"
 
-enum { STATUS_BYTES = 256, SUBTILE_CHANNELS = 128, SUBTILE_ROW_BYTES = 128 };
+enum { STATUS_BYTES = 256, SUBTILE_ROW_BYTES = 128 };
 
 _Static_assert(sizeof(struct smla_request) == 16 && sizeof(struct smla_unit) == 16, "records.h says 16 bytes each");
 
@@ -25,7 +26,8 @@ snapmla_status smla_workspace_plan(const snapmla_problem *problem, int32_t multi
 
   size_t batch = (size_t)problem->max_batch, groups = (size_t)w.groups, units = (size_t)w.unit_count;
   size_t latent = (size_t)problem->latent_rank, rows = (size_t)group_rows;
-  size_t subtiles = latent / SUBTILE_CHANNELS + 1; /* and one of RoPE */
+  size_t content_bytes = latent * (size_t)smla_kv_facts_of(problem->kv_format)->content;
+  size_t subtiles = content_bytes / SUBTILE_ROW_BYTES + 1; /* and one of RoPE */
   size_t end = 0;
   const struct {
     size_t *offset, counts[4], bytes;

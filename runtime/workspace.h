@@ -20,7 +20,7 @@ typedef struct smla_workspace {
   size_t status;      /* u32 status word */
   size_t requests;    /* [max_batch] smla_request */
   size_t units;       /* [unit_count] smla_unit */
-  size_t q_image;     /* [max_batch, groups, (latent_rank / 128 + 1) * group_rows * 128] bytes */
+  size_t q_image;     /* [max_batch, groups, (content bytes / 128 + 1) * group_rows * 128] bytes */
   size_t q_scale;     /* [max_batch, groups, group_rows] f32 */
   size_t partial_out; /* [2 * unit_count, groups, group_rows, latent_rank] f32 */
   size_t partial_lse; /* [2 * unit_count, groups, group_rows] f32 */

@@ -61,7 +61,7 @@ typedef struct snapmla_decode_args {
   const void *q_rope; /* [batch, q_len, heads, rope_dim] bf16 */
   int64_t q_rope_stride_batch, q_rope_stride_token, q_rope_stride_head;
 
-  const void *kv;      /* [num_pages] page images */
+  const void *kv;      /* [num_pages] pages, as docs/format.md lays them out */
   int64_t page_stride; /* bytes from one page to the next: a multiple of 128, at least the page's bytes */
   int64_t num_pages;
   const int32_t *block_table; /* [batch, block_table_stride] page numbers */
@@ -80,6 +80,11 @@ typedef struct snapmla_decode_args {
   void *workspace;
   size_t workspace_bytes;
   void *stream; /* CUstream; NULL: the default stream */
+
+  /* Of formats with one scale for the whole cache (fp8_tensor): what its numbers are multiplied by, > 0 and finite; 0 stands for 1.
+   * A device pointer to one fp32 wins over the number. Formats without it pass both over. */
+  float kv_scale;
+  const float *kv_scale_pointer;
 } snapmla_decode_args;
 
 /* Writes the split metadata for `batch`, `seqlens` and `block_table_stride` into the workspace and clears the status
@@ -104,6 +109,8 @@ typedef struct snapmla_append_args {
   int64_t page_stride; /* bytes */
   int64_t num_pages;   /* a slot outside the cache is skipped */
   void *stream;
+  float kv_scale; /* as in snapmla_decode_args */
+  const float *kv_scale_pointer;
 } snapmla_append_args;
 
 SNAPMLA_API snapmla_status snapmla_plan_append(const snapmla_plan *plan, const snapmla_append_args *args);

@@ -37,6 +37,28 @@ SNAPMLA_API snapmla_status snapmla_page_write(const snapmla_problem *problem, vo
 SNAPMLA_API snapmla_status snapmla_page_read(const snapmla_problem *problem, const void *kv, int64_t page_stride,
                                              int64_t num_pages, int64_t slot, float *latent, float *rope);
 
+/* A cache on the host. Zero-initialise and set size. */
+typedef struct snapmla_cache {
+  size_t size; /* sizeof(snapmla_cache) */
+  void *kv;    /* [num_pages] pages of the problem's format */
+  int64_t page_stride, num_pages;
+  float kv_scale; /* of formats with one scale for the whole cache: as in snapmla_decode_args */
+} snapmla_cache;
+
+/* As snapmla_page_write and snapmla_page_read, which take kv_scale for 1. */
+SNAPMLA_API snapmla_status snapmla_cache_write(const snapmla_problem *problem, const snapmla_cache *cache, int64_t slot,
+                                               const uint16_t *latent, const uint16_t *rope);
+SNAPMLA_API snapmla_status snapmla_cache_read(const snapmla_problem *problem, const snapmla_cache *cache, int64_t slot,
+                                              float *latent, float *rope);
+
+/* Converts tokens from one cache into another of any format and page size: row i from slot from_slots[i] to slot to_slots[i]. A
+ * token is read as by snapmla_cache_read, rounded to bf16 and written as by snapmla_cache_write, so that what a lossy format
+ * lost stays lost, and an equal format may round its scales anew. The problems must agree in latent_rank and rope_dim.
+ * Errors: INVALID_ARGUMENT (nothing is written past the row that it names), UNSUPPORTED, OUT_OF_MEMORY. */
+SNAPMLA_API snapmla_status snapmla_cache_convert(const snapmla_problem *from, const snapmla_cache *from_cache,
+                                                 const int64_t *from_slots, const snapmla_problem *to,
+                                                 const snapmla_cache *to_cache, const int64_t *to_slots, int64_t tokens);
+
 /* What the oracle rounds. */
 typedef enum snapmla_reference_mode {
   SNAPMLA_REFERENCE_QUANTIZED = 0, /* the same quantised query and cache, exact arithmetic */

@@ -12,6 +12,8 @@ struct kv_append_params {
   long long page_stride; /* bytes */
   long long num_pages;
   long long tokens;
+  float kv_scale; /* as in mla_decode */
+  const float *kv_scale_pointer;
 };
 
 #endif

@@ -1,26 +1,25 @@
 -- New tokens into the cache.
+local formats = use("formats/formats.lua")
+
 return {
   family = "kv_append",
   entry = "snapmla_kv_append",
-  about = "quantises latent and RoPE rows and writes them into page images",
+  about = "quantises latent and RoPE rows and writes them into pages",
   axes = {
     { name = "latent", values = { 128, 256, 384, 512 }, default = 512,
       about = "latent rank: content channels per token" },
     { name = "rope", values = { 64 }, default = 64, about = "RoPE channels per token" },
     { name = "page", values = { 16, 32, 64, 128 }, default = 64, about = "tokens per page" },
-    { name = "format", values = { "fp8_token" }, default = "fp8_token", about = "how the cache is stored" },
+    { name = "format", values = formats.names, default = "fp8_token", about = "how the cache is stored" },
   },
   rules = {},
   derived = function(v)
-    local image_tokens = math.min(v.page, 64)
-    local image_bytes = image_tokens * (v.latent + 2 * v.rope + 4)
-    return {
-      threads = 256,
-      rows = 8, -- tokens a block quantises at a time, one a warp
-      subtiles = v.latent // 128,
-      image_tokens = image_tokens,
-      image_bytes = (image_bytes + 127) // 128 * 128, -- padded
-      smem_bytes = 0,
-    }
+    local d = formats.quantities(v.format, v.latent, v.rope)
+    d.threads = 256
+    d.rows = 8 -- tokens a block quantises at a time, one a warp
+    d.image_tokens = math.min(v.page, 64)
+    d.image_bytes = (d.image_tokens * d.row_bytes + 127) // 128 * 128 -- padded
+    d.smem_bytes = 0
+    return d
   end,
 }

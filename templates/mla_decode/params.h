@@ -3,7 +3,7 @@
 #define SMLA_TEMPLATES_MLA_DECODE_PARAMS_H
 
 struct mla_decode_params {
-  const unsigned char *kv; /* [num_pages] page images */
+  const unsigned char *kv; /* [num_pages] pages */
   long long page_stride;   /* bytes */
   long long num_pages;
   const int *block_table; /* [batch, block_table_stride] */
@@ -21,6 +21,9 @@ struct mla_decode_params {
   unsigned *status;
   float scale_log2e; /* softmax_scale * log2(e) */
   int heads, q_len, groups;
+  float kv_scale; /* of the whole cache, in formats that have one; a pointer wins */
+  const float *kv_scale_pointer;
+  struct smla_tensor_map kv_map; /* of formats whose pages are rows of tokens; others leave it alone */
 };
 
 #endif

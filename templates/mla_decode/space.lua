@@ -1,5 +1,7 @@
 -- Decoding over the latent cache, in two shapes: up to 32 query rows a block by independent streams, 64 by roles.
 
+local formats = use("formats/formats.lua")
+
 local max_smem = 232448 -- the most dynamic shared memory a block may have on Hopper
 
 -- The fewest rows that hold all of a request's; more than 64 are cut into groups of 64.
@@ -20,18 +22,23 @@ local function roles_memory(v)
     + (v.stages % 2) * 4 -- barriers are 8-byte aligned
 end
 
-local function streams_memory(v)
-  return v.rows * 128     -- probabilities
+local function streams_memory(v, f)
+  return v.rows * 128 * f.value_bytes -- probabilities
     + 2 * 4 * v.rows * 4  -- largest scores
     + 2 * 2 * 4 * v.rows * 8 -- row sums
     + 2 * 2 * v.rows * 4  -- references
 end
 
--- `barriers`: beside the ring's 3 per stage.
+-- `barriers`: beside the ring's 3 per stage and the query's 2 per buffer.
 local shapes = {
-  roles = { name = "roles", threads = 512, query_buffers = 1, memory = roles_memory, barriers = 2 * 4 + 4 },
-  streams = { name = "streams", threads = 384, query_buffers = 2, memory = streams_memory, barriers = 4 },
+  roles = { name = "roles", threads = 512, memory = roles_memory, barriers = 2 * 4 + 2 },
+  streams = { name = "streams", threads = 384, memory = streams_memory, barriers = 0 },
 }
+
+-- As many stages as are sure to fit, four at most: bf16 tiles are large.
+local function stages_for(settings)
+  return (settings.format == "bf16" and (settings.latent or 512) > 256) and 2 or 4
+end
 
 local function shape_of(v) return v.rows == 64 and shapes.roles or shapes.streams end
 
@@ -45,9 +52,9 @@ return {
       about = "latent rank: content channels per token" },
     { name = "rope", values = { 64 }, default = 64, about = "RoPE channels per token" },
     { name = "page", values = { 16, 32, 64, 128 }, default = 64, about = "tokens per page" },
-    { name = "format", values = { "fp8_token" }, default = "fp8_token", about = "how the cache is stored" },
+    { name = "format", values = formats.names, default = "fp8_token", about = "how the cache is stored" },
     { name = "accuracy", values = { "fast" }, default = "fast", about = "the arithmetic's level" },
-    { name = "stages", values = { 2, 3, 4, 5, 6, 7, 8 }, default = 4, about = "page images in the shared-memory ring" },
+    { name = "stages", values = { 2, 3, 4, 5, 6, 7, 8 }, default = stages_for, about = "page images in the shared-memory ring" },
   },
   rules = {
     { name = "streams_own_stages",
@@ -61,32 +68,35 @@ return {
       legal = function(_, d) return d.smem_bytes <= max_smem end },
   },
   derived = function(v)
+    local d = formats.quantities(v.format, v.latent, v.rope)
     local subtile_bytes = 64 * 128
-    local subtiles = v.latent // 128
-    local tile_bytes = (subtiles + 1) * subtile_bytes
-    local scale_bytes = 64 * 4
+    local tile_bytes = (d.subtiles + 1) * subtile_bytes
+    local scale_bytes = 64 * 4 -- of a tile
+    local raw_scale_bytes = scale_bytes * d.scales
     local shape = shape_of(v)
-    local query_bytes = (subtiles + 1) * v.rows * 128
+    local query_bytes = (d.subtiles + 1) * v.rows * 128
     local image_tokens = math.min(v.page, 64) -- tokens that lie together in a page
     local images_per_tile = 64 // image_tokens
-    return {
-      shape = shape.name,
-      threads = shape.threads,
-      tile_tokens = 64,
-      subtiles = subtiles,
-      subtile_bytes = subtile_bytes,
-      tile_bytes = tile_bytes, -- content subtiles and RoPE
-      image_tokens = image_tokens,
-      images_per_tile = images_per_tile,
-      image_bytes = (tile_bytes + scale_bytes) // images_per_tile, -- of which a tile is made: without padding
-      query_buffers = shape.query_buffers,
-      query_bytes = query_bytes,
-      smem_bytes = shape.query_buffers * query_bytes
-        + v.stages * tile_bytes          -- ring of page images
-        + v.stages * 4 * scale_bytes     -- scales: as stored, usable, logarithm, inverse
-        + v.stages * 4                   -- bad-page flags
-        + shape.memory(v)
-        + (3 * v.stages + shape.barriers) * 8,
-    }
+    -- Two queries where they leave the ring its room; the shape for 64 rows has one.
+    local query_buffers = (shape == shapes.roles or query_bytes > 32768) and 1 or 2
+    d.shape = shape.name
+    d.threads = shape.threads
+    d.tile_tokens = 64
+    d.subtile_bytes = subtile_bytes
+    d.tile_bytes = tile_bytes -- content subtiles and RoPE
+    d.image_tokens = image_tokens
+    d.images_per_tile = images_per_tile
+    d.image_bytes = (tile_bytes + raw_scale_bytes) // images_per_tile -- of which a tile is made: without padding
+    d.raw_scale_bytes = raw_scale_bytes
+    d.value_bytes = d.content_type == "e4m3" and 1 or 2 -- of a number of P and of the values
+    d.query_buffers = query_buffers
+    d.query_bytes = query_bytes
+    d.smem_bytes = query_buffers * query_bytes
+      + v.stages * tile_bytes                          -- ring of page images
+      + v.stages * (raw_scale_bytes + 3 * scale_bytes) -- scales: as stored, usable, logarithm, inverse
+      + v.stages * 4                                   -- bad-page flags
+      + shape.memory(v, d)
+      + (3 * v.stages + 2 * query_buffers + shape.barriers) * 8
+    return d
   end,
 }

@@ -1,4 +1,6 @@
--- The query as mla_decode wants it: e4m3 content, scaled bf16 RoPE, one scale per row.
+-- The query as mla_decode wants it: content and RoPE in the number types of the cache's format, one scale per row.
+local formats = use("formats/formats.lua")
+
 return {
   family = "query_quant",
   entry = "snapmla_query_quant",
@@ -8,14 +10,14 @@ return {
       about = "latent rank: content channels per token" },
     { name = "rows", values = { 8, 16, 32, 64 }, default = 64, about = "rows of a group: the decode kernel's" },
     { name = "rope", values = { 64 }, default = 64, about = "RoPE channels per token" },
+    { name = "format", values = formats.names, default = "fp8_token", about = "how the cache is stored" },
   },
   rules = {},
   derived = function(v)
-    return {
-      threads = 256,
-      subtiles = v.latent // 128,
-      image_bytes = (v.latent // 128 + 1) * v.rows * 128,
-      smem_bytes = 0,
-    }
+    local d = formats.quantities(v.format, v.latent, v.rope)
+    d.threads = 256
+    d.image_bytes = (d.subtiles + 1) * v.rows * 128
+    d.smem_bytes = 0
+    return d
   end,
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "state.h"
+#include "tensor_map.h"
 
 typedef struct fake_function {
   smla_emulator_entry entry;
@@ -107,6 +108,22 @@ FAKE_EXPORT int cuFuncSetAttribute(void *function, int attribute, int value) {
   if (attribute != 8 || value < 0 || value > FAKE_SHARED_BYTES) return FAKE_INVALID_VALUE;
   ((fake_function *)function)->shared_bytes = value;
   return 0;
+}
+
+/* As the emulator's kernels read it. Bytes, three dimensions, a box of one plane: what the runtime asks for. */
+FAKE_EXPORT int cuTensorMapEncodeTiled(void *map, int type, unsigned rank, void *address,
+                                       const unsigned long long *extents, const unsigned long long *strides,
+                                       const unsigned *box, const unsigned *steps, int interleave, int swizzle,
+                                       int promotion, int fill) {
+  int result = fake_enter("cuTensorMapEncodeTiled");
+  if (result) return result;
+  if (type != 0 || rank != 3 || box[2] != 1 || interleave || fill || (swizzle && swizzle != 3) || promotion > 3 ||
+      (uintptr_t)map % 64)
+    return FAKE_INVALID_VALUE;
+  for (int i = 0; i < 3; i++)
+    if (steps[i] != 1) return FAKE_INVALID_VALUE;
+  const uint64_t e[3] = {extents[0], extents[1], extents[2]}, s[2] = {strides[0], strides[1]};
+  return smla_emulator_tensor_map(address, e, s, box, swizzle == 3, map) ? FAKE_INVALID_VALUE : 0;
 }
 
 static int read_attributes(const launch_config *config, fake_cuda_launch *record) {

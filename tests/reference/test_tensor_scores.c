@@ -85,9 +85,9 @@ static void compare(operands *o, int latent, tally *seen) {
   double scores[TOKENS];
   widen(o, latent);
   smla_tensor_operand query = {o->query, o->query_exponents, 0}, keys = {o->keys, o->key_exponents, 0};
-  query.special = smla_tensor_exponents(latent, ROPE, 1, o->query, o->query_exponents);
-  keys.special = smla_tensor_exponents(latent, ROPE, TOKENS, o->keys, o->key_exponents);
-  smla_tensor_scores(latent, ROPE, &query, &keys, scores);
+  query.special = smla_tensor_exponents(latent, latent + ROPE, 1, o->query, o->query_exponents);
+  keys.special = smla_tensor_exponents(latent, latent + ROPE, TOKENS, o->keys, o->key_exponents);
+  smla_tensor_scores(latent, latent, ROPE, &query, &keys, scores);
   seen->special += query.special || keys.special;
   for (int t = 0; t < TOKENS; t++) {
     float expected = chain(o, latent, t);

@@ -199,6 +199,7 @@ static void append_all(snapmla_plan *plan, const decode_case *c, const data *d, 
     args.kv = snapmla_buffer_pointer(kv);
     args.page_stride = page_stride;
     args.num_pages = d->pages;
+    args.kv_scale = c->kv_scale;
     must(snapmla_plan_append(plan, &args));
   }
 }
@@ -209,9 +210,9 @@ static void check_cache(const decode_case *c, const data *d, const uint8_t *cach
   size_t bytes = (size_t)d->pages * (size_t)page_stride;
   uint8_t *expected = array(bytes, 1);
   memset(expected, 0xff, bytes);
+  const snapmla_cache host = {sizeof host, expected, page_stride, d->pages, c->kv_scale};
   for (int64_t t = 0; t < d->tokens; ++t)
-    must(snapmla_page_write(p, expected, page_stride, d->pages, d->slots[t], d->latent + t * p->latent_rank,
-                            d->rope + t * p->rope_dim));
+    must(snapmla_cache_write(p, &host, d->slots[t], d->latent + t * p->latent_rank, d->rope + t * p->rope_dim));
   assert_memory_equal(cache, expected, bytes);
   free(expected);
 }
@@ -266,7 +267,8 @@ decode_result decode_case_run(const decode_case *c) {
                               .seqlens = d.seqlens,
                               .out = r.out,
                               .lse = r.lse,
-                              .softmax_scale = d.softmax_scale};
+                              .softmax_scale = d.softmax_scale,
+                              .kv_scale = c->kv_scale};
   host.q_nope_stride_head = p->latent_rank;
   host.q_nope_stride_token = host.q_nope_stride_head * p->heads;
   host.q_nope_stride_batch = host.q_nope_stride_token * p->q_len;

@@ -26,6 +26,7 @@ typedef struct decode_case {
   uint64_t seed;
   snapmla_emulator_order order;
   uint64_t order_seed;
+  float kv_scale;           /* of formats with one scale for the whole cache; 0: 1 */
   int32_t sms;              /* 0: the emulator's default */
   const char *variant;      /* NULL: the problem's own */
   int32_t bad_page_request; /* the block-table entry of this request's last token points outside the cache; -1: none */

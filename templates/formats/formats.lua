@@ -1,0 +1,38 @@
+-- How the KV cache may be stored: a row for each format; what a row cannot say is formats/<name>.inc. docs/format.md is the whole
+-- truth about the bytes, and reference/kv_format.c has the same facts for the host.
+--   content, rope   bytes of a channel's number, which is multiplied as it is stored: 1 e4m3, 2 bf16
+--   scaling         what the numbers are to be multiplied by: nothing; an fp32 of the token; one of the call, for the whole cache
+--   layout          "image": pages are swizzled shared-memory images; "rows": tokens one after another
+local rows = {
+  { name = "fp8_token", content = 1, rope = 2, scaling = "token", layout = "image" },
+  { name = "bf16", content = 2, rope = 2, scaling = "none", layout = "rows" },
+  { name = "fp8_tensor", content = 1, rope = 1, scaling = "call", layout = "rows" },
+}
+
+local names, by_name = {}, {}
+for i, row in ipairs(rows) do
+  names[i] = row.name
+  by_name[row.name] = row
+end
+
+local types = { "e4m3", "bf16" }
+
+-- The quantities that templates see: the format's facts, in bytes of `latent` and `rope` channels.
+local function quantities(format, latent, rope)
+  local f = by_name[format]
+  local content_bytes, rope_bytes = latent * f.content, rope * f.rope
+  local scales = f.scaling == "token" and 1 or 0
+  return {
+    content_type = types[f.content],
+    rope_type = types[f.rope],
+    scaling = f.scaling,
+    layout = f.layout,
+    content_bytes = content_bytes,
+    rope_bytes = rope_bytes,
+    scales = scales, -- of a token, fp32
+    row_bytes = content_bytes + 4 * scales + rope_bytes, -- from token to token where the layout is rows
+    subtiles = content_bytes // 128, -- of content, in shared memory: 128 bytes of each token
+  }
+end
+
+return { names = names, quantities = quantities }
