@@ -126,18 +126,22 @@ static void add_group(group_rule rule, const double *query, const int16_t *query
 }
 
 /* The channels of a score in the order in which they are added: `first` to before `end` of each run, and what follows a run
- * with `last` nonzero starts from zero again: lower half of the latent, RoPE | upper half. */
+ * with `last` nonzero starts from zero again: lower half of the latent, RoPE | upper half. RoPE in e4m3 is halved too: it is
+ * added with as many steps' errors as the content. */
 typedef struct channel_run {
   int32_t first, end;
   int last;
 } channel_run;
 
-enum { RUNS = 3 };
+enum { RUNS = 4 };
 
-static void channel_runs(int32_t latent_rank, int32_t rope_dim, channel_run runs[RUNS]) {
+static void channel_runs(int32_t e4m3_channels, int32_t latent_rank, int32_t rope_dim, channel_run runs[RUNS]) {
+  int32_t channels = latent_rank + rope_dim;
+  int32_t first_rope = e4m3_channels == channels ? latent_rank + rope_dim / 2 : channels;
   runs[0] = (channel_run){0, latent_rank / 2, 0};
-  runs[1] = (channel_run){latent_rank, latent_rank + rope_dim, 1};
-  runs[2] = (channel_run){latent_rank / 2, latent_rank, 1};
+  runs[1] = (channel_run){latent_rank, first_rope, 1};
+  runs[2] = (channel_run){latent_rank / 2, latent_rank, 0};
+  runs[3] = (channel_run){first_rope, channels, 1};
 }
 
 /* One more group of one token, with NaN and infinities among the operands, by the plain statement. */
@@ -174,7 +178,7 @@ static double plain_score(const channel_run runs[RUNS], int32_t e4m3_channels, c
 void smla_tensor_scores(int32_t e4m3_channels, int32_t latent_rank, int32_t rope_dim, const smla_tensor_operand *query,
                         const smla_tensor_operand *keys, double scores[SMLA_SCORE_TOKENS]) {
   channel_run runs[RUNS];
-  channel_runs(latent_rank, rope_dim, runs);
+  channel_runs(e4m3_channels, latent_rank, rope_dim, runs);
   if (query->special || keys->special) {
     for (int j = 0; j < TOKENS; j++) scores[j] = plain_score(runs, e4m3_channels, query->values, keys->values + j);
     return;

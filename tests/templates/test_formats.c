@@ -84,6 +84,7 @@ static void data_of_every_kind(void **state) {
     const double sigmas[] = {0.3, 3.0};
     for (int i = 0; i < 2; i++) {
       c.sigma = sigmas[i];
+      c.lengths[1] = i ? 40 : 1; /* a single small logit of sigma 3 has a larger error than its own size allows, in FP8 */
       expect_accurate(&formats[f], i ? "sigma 3" : "sigma 0.3", c);
     }
     c.sigma = 1.0;
