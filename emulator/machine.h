@@ -108,8 +108,8 @@ typedef struct smla_copy {
   const smla_tensor_map_text *map; /* of a tensor_copy, which has no `global`; NULL: none */
   int32_t at[3];                   /* of the box in the tensor */
   smla_mbarrier *barrier;          /* NULL: bulk_store */
-  uint32_t thread;        /* slot of the thread that issued it */
-  uint32_t group;         /* of a bulk_store */
+  uint32_t thread;                 /* slot of the thread that issued it */
+  uint32_t group;                  /* of a bulk_store */
   smla_place line;
   int landed;    /* the bytes are there, no one has waited for them yet */
   int32_t phase; /* in which it landed */

@@ -29,7 +29,8 @@ void smla_tensor_copy_land(const smla_tensor_map_text *map, const int32_t at[3],
     if (count) memcpy(bytes + first, source_of(map, at, row, first), count);
     uint8_t *target = shared + row * map->box[0];
     for (uint32_t chunk = 0; chunk < map->box[0] / SMLA_GRANULE; chunk++)
-      memcpy(target + (chunk ^ (map->swizzled ? row % 8 : 0)) * SMLA_GRANULE, bytes + chunk * SMLA_GRANULE, SMLA_GRANULE);
+      memcpy(target + (chunk ^ (map->swizzled ? row % 8 : 0)) * SMLA_GRANULE, bytes + chunk * SMLA_GRANULE,
+             SMLA_GRANULE);
   }
 }
 

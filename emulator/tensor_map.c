@@ -16,12 +16,12 @@ snapmla_status smla_emulator_tensor_map(const void *base, const uint64_t extents
   for (int i = 0; i < 2; i++) good &= box[i] >= 1 && box[i] <= LARGEST_BOX;
   good &= box[0] % UNIT == 0 && (!swizzled || box[0] == SWIZZLED_ROW);
   if (!good)
-    return smla_fail(SNAPMLA_INVALID_ARGUMENT,
-                     "tensor map: base %p, extents %llu x %llu x %llu, strides %llu and %llu bytes, box %u x %u: base and "
-                     "strides must be multiples of 16, extents 1 to 2^32, the box at most 256 x 256",
-                     base, (unsigned long long)extents[0], (unsigned long long)extents[1],
-                     (unsigned long long)extents[2], (unsigned long long)strides[0], (unsigned long long)strides[1],
-                     box[0], box[1]);
+    return smla_fail(
+        SNAPMLA_INVALID_ARGUMENT,
+        "tensor map: base %p, extents %llu x %llu x %llu, strides %llu and %llu bytes, box %u x %u: base and "
+        "strides must be multiples of 16, extents 1 to 2^32, the box at most 256 x 256",
+        base, (unsigned long long)extents[0], (unsigned long long)extents[1], (unsigned long long)extents[2],
+        (unsigned long long)strides[0], (unsigned long long)strides[1], box[0], box[1]);
   smla_tensor_map_text text = {.mark = SMLA_TENSOR_MAP_MARK,
                                .base = base,
                                .extents = {extents[0], extents[1], extents[2]},

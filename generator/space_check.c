@@ -9,9 +9,9 @@
 
 /* Names that an axis or a quantity cannot have: they mean something else where the value would be used. */
 static const char *const taken[] = {
-    "target", "variant", "family", "entry",  "include",  "ipairs", "select", "tostring", "tonumber",    "type",
-    "assert", "error",   "string", "table",  "math",     "pad",    "and",    "break",    "do",          "else",
-    "elseif", "end",     "false",  "for",    "function", "goto",   "if",     "in",       "local",       "nil",
+    "target", "variant", "family", "entry",  "include",  "ipairs", "select", "tostring", "tonumber",     "type",
+    "assert", "error",   "string", "table",  "math",     "pad",    "and",    "break",    "do",           "else",
+    "elseif", "end",     "false",  "for",    "function", "goto",   "if",     "in",       "local",        "nil",
     "not",    "or",      "repeat", "return", "then",     "true",   "until",  "while",    "sorted_pairs", "use"};
 
 int smla_space_name_is_taken(const char *name) {

@@ -111,10 +111,9 @@ static snapmla_status check_cache(const snapmla_problem *problem, const char *ca
     return smla_fail(SNAPMLA_INVALID_ARGUMENT, "%s: page_stride is %lld bytes, it must be below 2^40: set it", call,
                      (long long)page_stride);
   if (num_pages < 1 || num_pages > INT64_MAX / page_stride || num_pages > INT32_MAX)
-    return smla_fail(SNAPMLA_INVALID_ARGUMENT,
-                     "%s: num_pages is %lld, it must be 1 to %lld at this page_stride: set it", call,
-                     (long long)num_pages,
-                     (long long)(INT64_MAX / page_stride < INT32_MAX ? INT64_MAX / page_stride : INT32_MAX));
+    return smla_fail(
+        SNAPMLA_INVALID_ARGUMENT, "%s: num_pages is %lld, it must be 1 to %lld at this page_stride: set it", call,
+        (long long)num_pages, (long long)(INT64_MAX / page_stride < INT32_MAX ? INT64_MAX / page_stride : INT32_MAX));
   return SNAPMLA_OK;
 }
 

@@ -15,7 +15,7 @@ typedef struct smla_oracle_tile {
   double *values; /* [64][latent_rank] */
   double scale[SMLA_TILE_TOKENS];
   double common_scale; /* of the whole cache, a factor of every scale: kernels apply it after P is rounded; else 1 */
-  int32_t count; /* tokens present; the columns, rows and scales of the others are zero */
+  int32_t count;       /* tokens present; the columns, rows and scales of the others are zero */
 } smla_oracle_tile;
 
 /* Where keys and values come from. Owns nothing. */

@@ -42,16 +42,18 @@ static snapmla_status find_slot(const snapmla_problem *problem, const void *kv, 
   return SNAPMLA_OK;
 }
 
-static snapmla_status find(const snapmla_problem *problem, const snapmla_cache *cache, int64_t slot, slot_place *place) {
+static snapmla_status find(const snapmla_problem *problem, const snapmla_cache *cache, int64_t slot,
+                           slot_place *place) {
   if (!cache) return smla_fail(SNAPMLA_INVALID_ARGUMENT, "cache: it is NULL: pass a snapmla_cache");
   snapmla_status status = smla_struct_size_check("snapmla_cache", cache, cache->size, sizeof *cache);
   if (!status) status = find_slot(problem, cache->kv, cache->page_stride, cache->num_pages, slot, place);
   if (status) return status;
   place->kv_scale = cache->kv_scale == 0.0f ? 1.0f : cache->kv_scale;
   if (place->kv_scale > 0.0f && isfinite(place->kv_scale)) return SNAPMLA_OK;
-  return smla_fail(SNAPMLA_INVALID_ARGUMENT,
-                   "cache: kv_scale is %g, it must be positive and finite: set what the cache's numbers are multiplied by",
-                   (double)cache->kv_scale);
+  return smla_fail(
+      SNAPMLA_INVALID_ARGUMENT,
+      "cache: kv_scale is %g, it must be positive and finite: set what the cache's numbers are multiplied by",
+      (double)cache->kv_scale);
 }
 
 snapmla_status snapmla_cache_write(const snapmla_problem *problem, const snapmla_cache *cache, int64_t slot,
@@ -114,7 +116,8 @@ snapmla_status snapmla_cache_convert(const snapmla_problem *from, const snapmla_
   size_t latent_rank = (size_t)from->latent_rank, channels = latent_rank + (size_t)from->rope_dim;
   float *values = malloc(channels * sizeof *values);
   uint16_t *rounded = malloc(channels * sizeof *rounded);
-  if (!values || !rounded) status = smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a token of %zu channels", channels);
+  if (!values || !rounded)
+    status = smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a token of %zu channels", channels);
   for (int64_t i = 0; i < tokens && !status; i++) {
     status = snapmla_cache_read(from, from_cache, from_slots[i], values, values + latent_rank);
     for (size_t c = 0; c < channels && !status; c++) rounded[c] = smla_bf16_from_float(values[c]);

@@ -5,9 +5,9 @@
 #include <math.h>
 
 enum {
-  SMLA_P_FRACTION_BITS = 3,  /* of e4m3: with the leading one, 4 significant bits */
+  SMLA_P_FRACTION_BITS = 3,   /* of e4m3: with the leading one, 4 significant bits */
   SMLA_P16_FRACTION_BITS = 7, /* of bf16 */
-  SMLA_P_NORMAL_BINADES = 14 /* from the binade of the largest P, 2^8, down to e4m3's least normal number, 2^-6 */
+  SMLA_P_NORMAL_BINADES = 14  /* from the binade of the largest P, 2^8, down to e4m3's least normal number, 2^-6 */
 };
 
 /* The exponent of `largest`: the integer e with 2^e <= largest < 2^(e + 1). largest is positive and finite. */

@@ -41,17 +41,17 @@ static token_scales choose_scales(const smla_page_geometry *geometry, float kv_s
   token_scales scales;
   fill(&scales, 1.0f, 1.0f);
   switch (geometry->facts->scaling) {
-    case SMLA_SCALING_NONE: break;
-    case SMLA_SCALING_CALL: fill(&scales, kv_scale, kv_scale); break;
-    case SMLA_SCALING_TOKEN: {
-      float scale = smla_token_quant_scale(latent, geometry->latent_rank);
-      fill(&scales, scale, scale);
-      break;
-    }
-    case SMLA_SCALING_GROUP:
-      for (int32_t i = 0; i < geometry->latent_rank / SMLA_GROUP_CHANNELS; i++)
-        scales.content[i] = smla_token_quant_scale(latent + i * SMLA_GROUP_CHANNELS, SMLA_GROUP_CHANNELS);
-      break;
+  case SMLA_SCALING_NONE: break;
+  case SMLA_SCALING_CALL: fill(&scales, kv_scale, kv_scale); break;
+  case SMLA_SCALING_TOKEN: {
+    float scale = smla_token_quant_scale(latent, geometry->latent_rank);
+    fill(&scales, scale, scale);
+    break;
+  }
+  case SMLA_SCALING_GROUP:
+    for (int32_t i = 0; i < geometry->latent_rank / SMLA_GROUP_CHANNELS; i++)
+      scales.content[i] = smla_token_quant_scale(latent + i * SMLA_GROUP_CHANNELS, SMLA_GROUP_CHANNELS);
+    break;
   }
   return scales;
 }
@@ -86,8 +86,8 @@ void smla_token_read(const smla_page_geometry *geometry, float kv_scale, const u
   const smla_kv_facts *facts = geometry->facts;
   token_scales scales = stored_scales(geometry, kv_scale, page, token);
   for (int32_t c = 0; c < geometry->latent_rank; c++)
-    latent[c] = load_number(facts->content, page + smla_page_latent_offset(geometry, token, c)) *
-                scale_of_channel(&scales, c);
+    latent[c] =
+        load_number(facts->content, page + smla_page_latent_offset(geometry, token, c)) * scale_of_channel(&scales, c);
   for (int32_t c = 0; c < geometry->rope_dim; c++)
     rope[c] = load_number(facts->rope, page + smla_page_rope_offset(geometry, token, c)) * scales.rope;
 }

@@ -121,35 +121,40 @@ static snapmla_status describe_cache(const snapmla_plan *plan, const snapmla_dec
 static snapmla_status attend(const snapmla_plan *plan, const snapmla_decode_args *args,
                              snapmla_plan_counters *counters) {
   const smla_workspace *w = &plan->workspace;
-  struct mla_decode_params params = {
-      .kv = args->kv,
-      .page_stride = args->page_stride,
-      .num_pages = args->num_pages,
-      .block_table = args->block_table,
-      .block_table_stride = args->block_table_stride,
-      .requests = (struct smla_request *)at(args, w->requests),
-      .units = (struct smla_unit *)at(args, w->units),
-      .q_image = (unsigned char *)at(args, w->q_image),
-      .q_scale = (float *)at(args, w->q_scale),
-      .out = args->out,
-      .out_stride_batch = args->out_stride_batch,
-      .out_stride_token = args->out_stride_token,
-      .out_stride_head = args->out_stride_head,
-      .lse = args->lse,
-      .lse_stride_batch = args->lse_stride_batch,
-      .lse_stride_head = args->lse_stride_head,
-      .lse_stride_token = args->lse_stride_token,
-      .partial_out = (float *)at(args, w->partial_out),
-      .partial_lse = (float *)at(args, w->partial_lse),
-      .status = (unsigned *)at(args, w->status),
-      .scale_log2e = (float)((double)args->softmax_scale * log2_of_e),
-      .heads = plan->problem.heads,
-      .q_len = plan->problem.q_len,
-      .groups = w->groups,
-      .kv_scale = args->kv_scale == 0.0f ? 1.0f : args->kv_scale,
-      .kv_scale_pointer = args->kv_scale_pointer,
-  };
-  snapmla_status status = describe_cache(plan, args, &params.kv_map);
+  /* Kernels of page images take the first member alone. */
+  struct {
+    struct mla_decode_params decode;
+    struct mla_decode_rows_params rows;
+  } params = {
+      .decode =
+          {
+              .kv = args->kv,
+              .page_stride = args->page_stride,
+              .num_pages = args->num_pages,
+              .block_table = args->block_table,
+              .block_table_stride = args->block_table_stride,
+              .requests = (struct smla_request *)at(args, w->requests),
+              .units = (struct smla_unit *)at(args, w->units),
+              .q_image = (unsigned char *)at(args, w->q_image),
+              .q_scale = (float *)at(args, w->q_scale),
+              .out = args->out,
+              .out_stride_batch = args->out_stride_batch,
+              .out_stride_token = args->out_stride_token,
+              .out_stride_head = args->out_stride_head,
+              .lse = args->lse,
+              .lse_stride_batch = args->lse_stride_batch,
+              .lse_stride_head = args->lse_stride_head,
+              .lse_stride_token = args->lse_stride_token,
+              .partial_out = (float *)at(args, w->partial_out),
+              .partial_lse = (float *)at(args, w->partial_lse),
+              .status = (unsigned *)at(args, w->status),
+              .scale_log2e = (float)((double)args->softmax_scale * log2_of_e),
+              .heads = plan->problem.heads,
+              .q_len = plan->problem.q_len,
+              .groups = w->groups,
+          },
+      .rows = {.kv_scale = args->kv_scale == 0.0f ? 1.0f : args->kv_scale, .kv_scale_pointer = args->kv_scale_pointer}};
+  snapmla_status status = describe_cache(plan, args, &params.rows.kv_map);
   if (status) return status;
   return launch(plan, SMLA_MLA_DECODE, (uint32_t)(w->unit_count * w->groups), 1, 1, &params, args->stream, counters);
 }

@@ -16,7 +16,8 @@ extern "C" {
 typedef enum snapmla_kv_format {
   SNAPMLA_KV_FP8_TOKEN = 0, /* e4m3 latent, one fp32 scale per token, bf16 RoPE divided by the scale: page images */
   SNAPMLA_KV_BF16 = 1,      /* rows of bf16: latent, then RoPE, as engines hold them */
-  SNAPMLA_KV_FP8_TENSOR = 2 /* rows of e4m3: latent, then RoPE, in units of one scale of the whole cache (kv_scale of a call) */
+  SNAPMLA_KV_FP8_TENSOR =
+      2 /* rows of e4m3: latent, then RoPE, in units of one scale of the whole cache (kv_scale of a call) */
 } snapmla_kv_format;
 
 /* How exact the arithmetic is; the limits are in docs/accuracy.md. */

@@ -57,7 +57,8 @@ SNAPMLA_API snapmla_status snapmla_cache_read(const snapmla_problem *problem, co
  * Errors: INVALID_ARGUMENT (nothing is written past the row that it names), UNSUPPORTED, OUT_OF_MEMORY. */
 SNAPMLA_API snapmla_status snapmla_cache_convert(const snapmla_problem *from, const snapmla_cache *from_cache,
                                                  const int64_t *from_slots, const snapmla_problem *to,
-                                                 const snapmla_cache *to_cache, const int64_t *to_slots, int64_t tokens);
+                                                 const snapmla_cache *to_cache, const int64_t *to_slots,
+                                                 int64_t tokens);
 
 /* What the oracle rounds. */
 typedef enum snapmla_reference_mode {

@@ -21,9 +21,13 @@ struct mla_decode_params {
   unsigned *status;
   float scale_log2e; /* softmax_scale * log2(e) */
   int heads, q_len, groups;
+};
+
+/* What kernels of formats whose pages are rows of tokens take besides, behind it. */
+struct mla_decode_rows_params {
   float kv_scale; /* of the whole cache, in formats that have one; a pointer wins */
   const float *kv_scale_pointer;
-  struct smla_tensor_map kv_map; /* of formats whose pages are rows of tokens; others leave it alone */
+  struct smla_tensor_map kv_map;
 };
 
 #endif

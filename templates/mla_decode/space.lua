@@ -17,7 +17,7 @@ end
 local function roles_memory(v)
   return 4 * 4096        -- probabilities
     + 4 * 256            -- rescale factors
-    + 256                -- inverse row sums
+    + 2 * 256            -- inverse row sums
     + 4 * 4              -- changed flags
     + (v.stages % 2) * 4 -- barriers are 8-byte aligned
 end
@@ -31,7 +31,7 @@ end
 
 -- `barriers`: beside the ring's 3 per stage and the query's 2 per buffer.
 local shapes = {
-  roles = { name = "roles", threads = 512, memory = roles_memory, barriers = 2 * 4 + 2 },
+  roles = { name = "roles", threads = 512, memory = roles_memory, barriers = 2 * 4 },
   streams = { name = "streams", threads = 384, memory = streams_memory, barriers = 0 },
 }
 

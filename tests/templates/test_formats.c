@@ -40,8 +40,8 @@ static decode_case case_of(const format_case *f) {
 
 static void expect(const format_case *f, const char *what, const decode_case *c, double limit) {
   decode_result r = decode_case_run(c);
-  print_message("%-22s %-34s %2d SMs: rel. L2 %.2e (limit %.1e), to rounded P %.2e (limit %.1e), lse %3.0f %%\n", f->name,
-                what, (int)c->sms, r.rel_l2, limit, r.rel_l2_rounded, f->rounded_limit, 100 * r.lse_excess);
+  print_message("%-22s %-34s %2d SMs: rel. L2 %.2e (limit %.1e), to rounded P %.2e (limit %.1e), lse %3.0f %%\n",
+                f->name, what, (int)c->sms, r.rel_l2, limit, r.rel_l2_rounded, f->rounded_limit, 100 * r.lse_excess);
   assert_true(r.rel_l2 <= limit);
   assert_true(r.rel_l2_rounded <= f->rounded_limit);
   assert_true(r.lse_excess <= 1.0);
@@ -59,8 +59,8 @@ static void shapes(void **state) {
   (void)state;
   static const struct {
     int32_t heads, q_len, latent, page;
-  } cases[] = {{8, 1, 512, 64},  {16, 1, 512, 128}, {32, 1, 512, 32}, {5, 3, 256, 16},
-               {20, 1, 128, 64}, {4, 2, 384, 32}};
+  } cases[] = {{8, 1, 512, 64}, {16, 1, 512, 128}, {32, 1, 512, 32},
+               {5, 3, 256, 16}, {20, 1, 128, 64},  {4, 2, 384, 32}};
   for (int f = 0; f < FORMATS; f++) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
       decode_case c = case_of(&formats[f]);
@@ -84,7 +84,8 @@ static void data_of_every_kind(void **state) {
     const double sigmas[] = {0.3, 3.0};
     for (int i = 0; i < 2; i++) {
       c.sigma = sigmas[i];
-      c.lengths[1] = i ? 40 : 1; /* a single small logit of sigma 3 has a larger error than its own size allows, in FP8 */
+      c.lengths[1] =
+          i ? 40 : 1; /* a single small logit of sigma 3 has a larger error than its own size allows, in FP8 */
       expect_accurate(&formats[f], i ? "sigma 3" : "sigma 0.3", c);
     }
     c.sigma = 1.0;
