@@ -14,25 +14,24 @@ local function rows_for(settings)
 end
 
 -- Shared memory beyond the ring, the query and the barriers.
-local function roles_memory(v)
-  return 4 * 4096        -- probabilities
-    + 4 * 256            -- rescale factors
-    + 2 * 256            -- inverse row sums
-    + 4 * 4              -- changed flags
-    + (v.stages % 2) * 4 -- barriers are 8-byte aligned
+local function roles_memory(v, d)
+  return d.p_buffers * 4096 * d.value_bytes   -- probabilities
+    + d.p_buffers * 256                       -- rescale factors
+    + 2 * 256                                 -- inverse row sums
+    + d.p_buffers * 4                         -- changed flags
+    + (v.stages + d.p_buffers) % 2 * 4        -- barriers are 8-byte aligned
 end
 
-local function streams_memory(v, f)
-  return v.rows * 128 * f.value_bytes -- probabilities
+local function streams_memory(v, d)
+  return v.rows * 128 * d.value_bytes -- probabilities
     + 2 * 4 * v.rows * 4  -- largest scores
     + 2 * 2 * 4 * v.rows * 8 -- row sums
     + 2 * 2 * v.rows * 4  -- references
 end
 
--- `barriers`: beside the ring's 3 per stage and the query's 2 per buffer.
 local shapes = {
-  roles = { name = "roles", threads = 512, memory = roles_memory, barriers = 2 * 4 },
-  streams = { name = "streams", threads = 384, memory = streams_memory, barriers = 0 },
+  roles = { name = "roles", threads = 512, memory = roles_memory },
+  streams = { name = "streams", threads = 384, memory = streams_memory },
 }
 
 -- As many stages as are sure to fit, four at most: bf16 tiles are large.
@@ -89,6 +88,8 @@ return {
     d.image_bytes = (tile_bytes + raw_scale_bytes) // images_per_tile -- of which a tile is made: without padding
     d.raw_scale_bytes = raw_scale_bytes
     d.value_bytes = d.content_type == "e4m3" and 1 or 2 -- of a number of P and of the values
+    -- Tiles of P on their way to the values' product, of the shape for 64 rows: bf16's are large, and so are its pages.
+    d.p_buffers = shape == shapes.roles and (d.value_bytes == 1 and 4 or d.subtiles > 6 and 1 or 2) or 0
     d.query_buffers = query_buffers
     d.query_bytes = query_bytes
     d.smem_bytes = query_buffers * query_bytes
@@ -96,7 +97,7 @@ return {
       + v.stages * (raw_scale_bytes + 3 * scale_bytes) -- scales: as stored, usable, logarithm, inverse
       + v.stages * 4                                   -- bad-page flags
       + shape.memory(v, d)
-      + (3 * v.stages + 2 * query_buffers + shape.barriers) * 8
+      + (3 * v.stages + 2 * query_buffers + 2 * d.p_buffers) * 8 -- barriers
     return d
   end,
 }
