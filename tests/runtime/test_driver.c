@@ -127,7 +127,7 @@ static void launches_the_right_grids(void **state) {
   } expected[] = {{"snapmla_schedule", 1, 1, 0},
                   {"snapmla_query_quant", 0, 2, 1},
                   {"snapmla_mla_decode", 4, 1, 1},
-                  {"snapmla_mla_combine", 80, 2, 1}};
+                  {"snapmla_mla_combine", 16, 1, 1}};
   assert_int_equal(fake_cuda_launch_count(), 4);
   for (size_t i = 0; i < 4; i++) {
     const fake_cuda_launch *l = fake_cuda_launch_at(i);
