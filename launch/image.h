@@ -1,15 +1,24 @@
-/* A compiled kernel: image, log and facts, immutable and counted. What a plan loads and the store keeps. */
-#ifndef SMLA_RUNTIME_IMAGE_H
-#define SMLA_RUNTIME_IMAGE_H
+/* A compiled kernel: image, log and facts, immutable and counted. What a plan loads, and store and packs keep. */
+#ifndef SMLA_LAUNCH_IMAGE_H
+#define SMLA_LAUNCH_IMAGE_H
 
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <snapmla/source.h>
 #include <snapmla/status.h>
 
-#include "facts.h"
 #include "hash.h"
+
+/* What its compilation told. */
+typedef struct smla_facts {
+  int32_t registers;        /* per thread at entry; 0 on the emulator */
+  int32_t spill_bytes;      /* stores and loads together, per thread */
+  int32_t stack_bytes;      /* per thread */
+  int32_t warnings;         /* lines that warn, wgmma serialisation among them */
+  int32_t serialized_wgmma; /* nonzero: the compiler serialised wgmma */
+} smla_facts;
 
 typedef struct smla_image {
   atomic_int references;
@@ -21,7 +30,8 @@ typedef struct smla_image {
   void *bytes;
   size_t size;
   smla_facts facts;
-  double seconds; /* that the compiler took, once */
+  double seconds;    /* that the compiler took, once */
+  int without_files; /* nonzero: to be loaded without writing any */
 } smla_image;
 
 /* Copies its texts and takes over `bytes` (from malloc), on failure too. One reference. Error: OUT_OF_MEMORY. */

@@ -1,6 +1,6 @@
 /* Shared libraries opened at run time: one table of functions for each, filled or refused as a whole. */
-#ifndef SMLA_RUNTIME_LIBRARY_H
-#define SMLA_RUNTIME_LIBRARY_H
+#ifndef SMLA_LAUNCH_LIBRARY_H
+#define SMLA_LAUNCH_LIBRARY_H
 
 #include <stddef.h>
 

@@ -1,7 +1,7 @@
 /* A device behind one table of functions: a GPU through libcuda, or the emulator. Everything above is the same for
  * both. */
-#ifndef SMLA_RUNTIME_DEVICE_H
-#define SMLA_RUNTIME_DEVICE_H
+#ifndef SMLA_LAUNCH_DEVICE_H
+#define SMLA_LAUNCH_DEVICE_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,8 +1,8 @@
 /* libcuda, opened at run time: the functions used and no others, with prototypes of our own, so that neither the
  * toolkit's headers nor a driver is needed to build. Values and layouts are those of the CUDA driver API 12.0 and
  * later. */
-#ifndef SMLA_RUNTIME_DRIVER_H
-#define SMLA_RUNTIME_DRIVER_H
+#ifndef SMLA_LAUNCH_DRIVER_H
+#define SMLA_LAUNCH_DRIVER_H
 
 #include <stddef.h>
 #include <stdint.h>

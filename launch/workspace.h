@@ -1,6 +1,6 @@
 /* The workspace of a plan: how many units share the work, and what lies where. */
-#ifndef SMLA_RUNTIME_WORKSPACE_H
-#define SMLA_RUNTIME_WORKSPACE_H
+#ifndef SMLA_LAUNCH_WORKSPACE_H
+#define SMLA_LAUNCH_WORKSPACE_H
 
 #include <stddef.h>
 #include <stdint.h>

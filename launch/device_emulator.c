@@ -168,7 +168,7 @@ static snapmla_status load(smla_device *device, const smla_image *image, uint32_
                      (int)SHARED_BYTES);
   smla_host_object *object = calloc(1, sizeof *object);
   if (!object) return smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a kernel");
-  snapmla_status status = smla_host_object_load(image->bytes, image->size, image->entry, object);
+  snapmla_status status = smla_host_object_load(image->bytes, image->size, image->entry, image->without_files, object);
   if (status)
     free(object);
   else

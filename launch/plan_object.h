@@ -1,13 +1,14 @@
 /* The inside of a plan. */
-#ifndef SMLA_RUNTIME_PLAN_OBJECT_H
-#define SMLA_RUNTIME_PLAN_OBJECT_H
+#ifndef SMLA_LAUNCH_PLAN_OBJECT_H
+#define SMLA_LAUNCH_PLAN_OBJECT_H
 
 #include <pthread.h>
 
 #include <snapmla/plan.h>
 
 #include "context_object.h"
-#include "quantities.h"
+#include "geometry.h"
+#include "image.h"
 #include "workspace.h"
 
 typedef enum smla_family {
@@ -41,6 +42,16 @@ struct snapmla_plan {
   smla_plan_kernel kernels[SMLA_FAMILY_COUNT];
   smla_plan_tally *tally;
 };
+
+/* Starts a plan of a problem, which it checks: no kernels yet. Errors: INVALID_ARGUMENT, UNSUPPORTED, OUT_OF_MEMORY. */
+snapmla_status smla_plan_open(snapmla_context *context, const snapmla_problem *problem, snapmla_plan **out);
+
+/* Lays out the workspace that the decode kernel's geometry calls for, once every kernel has variant and geometry. Errors:
+ * TEMPLATE (it deals in no rows), ILLEGAL_VARIANT (its clusters do not divide the grid), INVALID_ARGUMENT. */
+snapmla_status smla_plan_lay_out(snapmla_plan *plan);
+
+/* Loads the kernel of `family`, which has a geometry. Errors: those of the device's load. */
+snapmla_status smla_plan_load(snapmla_plan *plan, smla_family family, const smla_image *image);
 
 /* The kernels of a decode call. */
 enum { SMLA_PART_QUERY = 1, SMLA_PART_ATTEND = 2, SMLA_PART_COMBINE = 4 };
