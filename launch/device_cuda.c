@@ -181,8 +181,9 @@ static snapmla_status check_age(const cuda_device *d, const smla_image *image) {
   return smla_fail(
       SNAPMLA_DEVICE,
       "the driver is too old: it supports CUDA %d.%d and the kernels come from NVRTC %d; CUDA 13 cubins need driver "
-      "580 or newer: update it, or name a libnvrtc.so.%d in SNAPMLA_NVRTC (pip install nvidia-cuda-nvrtc-cu%d)",
-      major, d->driver->version % 1000 / 10, image->nvrtc_major, major, major);
+      "580 or newer: update it, or name a libnvrtc.so.%d in SNAPMLA_NVRTC%s (pip install nvidia-cuda-nvrtc-cu%d)",
+      major, d->driver->version % 1000 / 10, image->nvrtc_major, major,
+      image->without_files ? " where the pack is exported" : "", major);
 }
 
 /* The driver's words on a cubin that it cannot take name no remedy. */
@@ -195,8 +196,9 @@ static snapmla_status load_module(cuda_device *d, const smla_image *image, const
   return smla_fail(
       status,
       "%s; the driver supports CUDA %d.%d and takes kernels of that NVRTC or older: update the driver (CUDA "
-      "13 cubins need driver 580 or newer), or name an older libnvrtc in SNAPMLA_NVRTC",
-      snapmla_error_message(), d->driver->version / 1000, d->driver->version % 1000 / 10);
+      "13 cubins need driver 580 or newer), or name an older libnvrtc in SNAPMLA_NVRTC%s",
+      snapmla_error_message(), d->driver->version / 1000, d->driver->version % 1000 / 10,
+      image->without_files ? " where the pack is exported" : "");
 }
 
 static snapmla_status load(smla_device *device, const smla_image *image, uint32_t smem_bytes, void **out) {

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cmocka_all.h"
 #include "program.h"
@@ -44,6 +45,25 @@ static void runs_what_was_exported(void **state) {
   program_free(&packed);
   program_free(&compiled);
   program_free(&full);
+}
+
+/* As on a GPU: a libcuda that runs launches on the emulator. */
+static void runs_through_the_driver(void **state) {
+  const char *path = in(state, "a.smlapack");
+  char library[5000] = "SNAPMLA_CUDA=";
+  size_t start = strlen(library);
+  ssize_t length = readlink("/proc/self/exe", library + start, sizeof library - start - 64);
+  assert_true(length > 0);
+  library[start + (size_t)length] = 0;
+  strcpy(strrchr(library, '/'), "/libsmla_fake_cuda.so");
+  export_pack(path);
+  program_result r = program_run(PACK_RUN, library, "SNAPMLA_CUDA_TARGET=emulator", "--pack", path, "--strict",
+                                 "--allow-host-code", "--heads", "16", "--latent", "256", "--context", "100,30",
+                                 "--device", "cuda:0", "--repeat", "2", nothing);
+  program_check(&r, 0, NULL, __FILE__, __LINE__);
+  assert_non_null(strstr(r.out, "Fake Hopper"));
+  assert_non_null(strstr(r.out, "(measured)"));
+  program_free(&r);
 }
 
 static void misses_and_permissions(void **state) {
@@ -208,9 +228,10 @@ static void names_tables(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, temporary_setup, temporary_teardown)
   const struct CMUnitTest tests[] = {
-      TEST(runs_what_was_exported), TEST(misses_and_permissions), TEST(lists_and_verifies),
-      TEST(signs_and_demands_keys), TEST(shows_differences),      TEST(reads_problems),
-      TEST(names_tables),
+      TEST(runs_what_was_exported), TEST(runs_through_the_driver),
+      TEST(misses_and_permissions), TEST(lists_and_verifies),
+      TEST(signs_and_demands_keys), TEST(shows_differences),
+      TEST(reads_problems),         TEST(names_tables),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
