@@ -7,8 +7,8 @@
 
 #include "settings.h"
 
-/* Reads public keys, each 64 digits or the name of a file of them: [count * SNAPMLA_PACK_PUBLIC_KEY_BYTES], owned by the
- * caller, NULL where there is none. Errors: INVALID_ARGUMENT, NOT_FOUND, IO, OUT_OF_MEMORY. */
+/* Reads public keys, each 64 digits or the name of a file of them: [count * SNAPMLA_PACK_PUBLIC_KEY_BYTES], owned by
+ * the caller, NULL where there is none. Errors: INVALID_ARGUMENT, NOT_FOUND, IO, OUT_OF_MEMORY. */
 snapmla_status smla_public_keys_read(const smla_text_list *keys, unsigned char **out);
 
 /* Reads a secret key from a file. Errors: INVALID_ARGUMENT, NOT_FOUND, IO. */

@@ -63,8 +63,8 @@ extern const char *const smla_order_names[];  /* of snapmla_emulator_order */
 const char *smla_command_invoked(const smla_command *command);
 /* NULL if there is none of that name. */
 const smla_command *smla_command_find(const char *name);
-/* Reads `count` words of argv into `settings`. Errors: INVALID_ARGUMENT, naming the option, the rule and, for an unknown
- * option, the nearest known one; OUT_OF_MEMORY. */
+/* Reads `count` words of argv into `settings`. Errors: INVALID_ARGUMENT, naming the option, the rule and, for an
+ * unknown option, the nearest known one; OUT_OF_MEMORY. */
 snapmla_status smla_options_parse(const smla_command *command, int count, char **argv, smla_settings *settings);
 
 /* The name in `names` (NULL-terminated) nearest to `text`, NULL if none is near. */

@@ -1,5 +1,5 @@
-/* The program snapmla-run: the command run on a pack's kernels alone. It stands on snapmla-deploy, which has neither Lua nor
- * a compiler, and it writes no file. */
+/* The program snapmla-run: the command run on a pack's kernels alone. It stands on snapmla-deploy, which has neither
+ * Lua nor a compiler, and it writes no file. */
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>

@@ -82,10 +82,11 @@ snapmla_status smla_host_object_load(const void *bytes, size_t size, const char 
    * one under the same number for this one. */
   out->memory = make_memory(bytes, size);
   if (out->memory < 0 && without_files)
-    return smla_fail(SNAPMLA_IO,
-                     "the emulator's kernel %s needs a file in memory, and the system gives none: %s; where memfd_create "
-                     "is forbidden, allow it",
-                     entry, strerror(errno));
+    return smla_fail(
+        SNAPMLA_IO,
+        "the emulator's kernel %s needs a file in memory, and the system gives none: %s; where memfd_create "
+        "is forbidden, allow it",
+        entry, strerror(errno));
   snapmla_status status =
       out->memory < 0 ? load_from_file(bytes, size, entry, out) : load_from_memory(out->memory, entry, out);
   if (status && out->memory >= 0) {

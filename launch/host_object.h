@@ -14,9 +14,9 @@ typedef struct smla_host_object {
   smla_emulator_entry entry;
 } smla_host_object;
 
-/* Loads a shared object from memory: by way of a file in memory, or, where the kernel has none to give and `without_files`
- * is zero, of a private file that is gone when the call returns. Errors: IO (neither can be had, with the remedy),
- * BAD_FORMAT (no such object or entry). */
+/* Loads a shared object from memory: by way of a file in memory, or, where the kernel has none to give and
+ * `without_files` is zero, of a private file that is gone when the call returns. Errors: IO (neither can be had,
+ * with the remedy), BAD_FORMAT (no such object or entry). */
 snapmla_status smla_host_object_load(const void *bytes, size_t size, const char *entry, int without_files,
                                      smla_host_object *out);
 void smla_host_object_unload(smla_host_object *object);

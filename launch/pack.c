@@ -21,8 +21,8 @@ static snapmla_status malformed_length(const snapmla_pack *pack, uint64_t said) 
 static snapmla_status check_header(const snapmla_pack *pack, uint64_t *blobs, uint64_t *end) {
   const unsigned char *head = pack->data;
   if (pack->bytes < sizeof smla_pack_magic || memcmp(head, smla_pack_magic, sizeof smla_pack_magic))
-    return smla_fail(SNAPMLA_BAD_FORMAT, "%s is no pack: it does not begin as one; name a file that snapmla export wrote",
-                     pack->name);
+    return smla_fail(SNAPMLA_BAD_FORMAT,
+                     "%s is no pack: it does not begin as one; name a file that snapmla export wrote", pack->name);
   if (pack->bytes < SMLA_PACK_HEADER_BYTES) return smla_pack_malformed(pack->name, "it ends within its header");
   uint32_t version = smla_get_u32(head + SMLA_PACK_AT_VERSION), flags = smla_get_u32(head + SMLA_PACK_AT_FLAGS);
   if (version != SNAPMLA_PACK_VERSION)
@@ -70,10 +70,11 @@ static snapmla_status check_seal(const snapmla_pack *pack, const snapmla_pack_op
       return SNAPMLA_OK;
   char hex[SMLA_HASH_HEX];
   smla_pack_hex(signer, hex);
-  return smla_fail(SNAPMLA_BAD_FORMAT,
-                   "pack %s is signed with key %s, which is none of the %zu given; get one that is, or give that key if "
-                   "you trust it",
-                   pack->name, hex, options->key_count);
+  return smla_fail(
+      SNAPMLA_BAD_FORMAT,
+      "pack %s is signed with key %s, which is none of the %zu given; get one that is, or give that key if "
+      "you trust it",
+      pack->name, hex, options->key_count);
 }
 
 /* Bytes that no digest is of must be zero: between index and blobs, and after each blob. */
@@ -126,8 +127,7 @@ static snapmla_status open_data(const char *name, void *data, size_t bytes, cons
   pack->bytes = bytes;
   pack->allow_host_code = options->allow_host_code != 0;
   pack->name = strdup(name);
-  snapmla_status status =
-      pack->name ? check(pack, options) : smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a pack");
+  snapmla_status status = pack->name ? check(pack, options) : smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a pack");
   if (status)
     snapmla_pack_close(pack);
   else

@@ -30,10 +30,10 @@ enum {
 
 /* Limits that keep a forged file from asking for much. */
 enum {
-  SMLA_PACK_MOST_RECORDS = 1 << 16,     /* artifacts, and plans */
-  SMLA_PACK_MOST_TEXT = 4096,           /* bytes of a text */
-  SMLA_PACK_MOST_QUANTITIES = 1024,     /* of an artifact */
-  SMLA_PACK_MOST_KERNELS = 64,          /* of a plan */
+  SMLA_PACK_MOST_RECORDS = 1 << 16, /* artifacts, and plans */
+  SMLA_PACK_MOST_TEXT = 4096,       /* bytes of a text */
+  SMLA_PACK_MOST_QUANTITIES = 1024, /* of an artifact */
+  SMLA_PACK_MOST_KERNELS = 64,      /* of a plan */
   SMLA_PACK_MOST_IMAGE_BYTES = 256 << 20
 };
 #define SMLA_PACK_MOST_BYTES ((uint64_t)1 << 32) /* of a file */

@@ -32,8 +32,7 @@ static snapmla_status unpack(const snapmla_pack *pack, const smla_pack_artifact 
   if (strcmp(digest, a->digest))
     return smla_pack_malformed(pack->name, "the kernel %s was changed: its digest differs", a->variant);
   void *image = malloc((size_t)a->image_bytes);
-  if (!image)
-    return smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a kernel of %zu bytes", (size_t)a->image_bytes);
+  if (!image) return smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a kernel of %zu bytes", (size_t)a->image_bytes);
   snapmla_status status = decode(pack, a, image);
   if (status)
     free(image);

@@ -28,9 +28,9 @@ static snapmla_status describe(const snapmla_pack *pack, const char *shape, smla
   for (size_t i = 0; i < pack->index.plan_count && !status; i++) {
     const smla_pack_plan *p = &pack->index.plans[i];
     if (strcmp(p->shape, shape) || ++of_shape > MOST_SHOWN) continue;
-    status = smla_buffer_printf(out, "%s%s up to batch %d and context %d",
-                                of_shape == 1 ? "it has this shape for " : ", ", p->target, p->max_batch,
-                                p->max_context);
+    status =
+        smla_buffer_printf(out, "%s%s up to batch %d and context %d", of_shape == 1 ? "it has this shape for " : ", ",
+                           p->target, p->max_batch, p->max_context);
   }
   for (size_t i = 0; i < pack->index.plan_count && !status && !of_shape && i <= MOST_SHOWN; i++) {
     const smla_pack_plan *p = &pack->index.plans[i];
@@ -46,9 +46,10 @@ static snapmla_status missing(const snapmla_pack *pack, const snapmla_problem *p
   smla_buffer known = {0};
   snapmla_status status = describe(pack, shape, &known);
   if (!status)
-    status = smla_fail(SNAPMLA_NOT_FOUND,
-                       "pack %s has no plan for %s up to batch %d and context %d on target %s: %s; export one that does",
-                       pack->name, shape, problem->max_batch, problem->max_context, target, known.data);
+    status =
+        smla_fail(SNAPMLA_NOT_FOUND,
+                  "pack %s has no plan for %s up to batch %d and context %d on target %s: %s; export one that does",
+                  pack->name, shape, problem->max_batch, problem->max_context, target, known.data);
   smla_buffer_free(&known);
   return status;
 }

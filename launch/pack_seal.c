@@ -16,5 +16,6 @@ void smla_pack_seal_digest(const unsigned char *head, size_t index_bytes,
 }
 
 int smla_pack_seal_check(const unsigned char *head, size_t index_bytes, const unsigned char *signature) {
-  return !crypto_sign_verify_detached(signature, head, SMLA_PACK_HEADER_BYTES + index_bytes, head + SMLA_PACK_AT_SIGNER);
+  return !crypto_sign_verify_detached(signature, head, SMLA_PACK_HEADER_BYTES + index_bytes,
+                                      head + SMLA_PACK_AT_SIGNER);
 }

@@ -32,7 +32,8 @@ static snapmla_status check_out(const void *pack, const char *type, const void *
 
 static snapmla_status check_number(const char *what, int32_t index, size_t count) {
   if (index >= 0 && (size_t)index < count) return SNAPMLA_OK;
-  return smla_fail(SNAPMLA_INVALID_ARGUMENT, "index is %d and the pack has %zu %s; it must be below", index, count, what);
+  return smla_fail(SNAPMLA_INVALID_ARGUMENT, "index is %d and the pack has %zu %s; it must be below", index, count,
+                   what);
 }
 
 snapmla_status snapmla_pack_info_get(const snapmla_pack *pack, snapmla_pack_info *out) {

@@ -8,9 +8,7 @@
 static const char *const names[] = {[SNAPMLA_TARGET_SM90A] = "sm_90a", [SNAPMLA_TARGET_EMULATOR] = "emulator"};
 enum { COUNT = sizeof names / sizeof *names };
 
-const char *smla_target_name(snapmla_target target) {
-  return (unsigned)target < COUNT ? names[target] : NULL;
-}
+const char *smla_target_name(snapmla_target target) { return (unsigned)target < COUNT ? names[target] : NULL; }
 
 snapmla_status smla_target_parse(const char *name, snapmla_target *out) {
   for (unsigned i = 0; i < COUNT; i++) {

@@ -1,5 +1,5 @@
-/* Appends a few tokens to a paged cache and decodes one step, with kernels that are linked into this program: no compiler,
- * no file, nothing but the driver. Where there is no Hopper GPU, the emulator runs them. */
+/* Appends a few tokens to a paged cache and decodes one step, with kernels that are linked into this program: no
+ * compiler, no file, nothing but the driver. Where there is no Hopper GPU, the emulator runs them. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,8 +1,9 @@
-/* Packs: compiled kernels and the problems they serve in one file, which a target machine runs with the driver alone: no
- * compiler, no Lua, no file written. docs/pack.md specifies the file byte by byte. pack_make.h makes packs.
+/* Packs: compiled kernels and the problems they serve in one file, which a target machine runs with the driver alone:
+ * no compiler, no Lua, no file written. docs/pack.md specifies the file byte by byte. pack_make.h makes packs.
  *
- * snapmla_pack_open checks header, index and signature; a kernel is checked when it is used, or by snapmla_pack_verify.
- * All is read into private memory first: what was checked is what runs, whatever happens to the file. */
+ * snapmla_pack_open checks header, index and signature; a kernel is checked when it is used, or by
+ * snapmla_pack_verify. All is read into private memory first: what was checked is what runs, whatever happens to the
+ * file. */
 #ifndef SNAPMLA_PACK_H
 #define SNAPMLA_PACK_H
 
@@ -61,8 +62,8 @@ SNAPMLA_API snapmla_status snapmla_pack_open_source(const snapmla_pack_source *s
 /* Plans made from the pack stay valid. NULL is allowed. */
 SNAPMLA_API void snapmla_pack_close(snapmla_pack *pack);
 
-/* Checks every kernel as its use would. Error: BAD_FORMAT (names the kernel), OUT_OF_MEMORY. Thread-safe, as is all that
- * takes a const pack. */
+/* Checks every kernel as its use would. Error: BAD_FORMAT (names the kernel), OUT_OF_MEMORY. Thread-safe, as is all
+ * that takes a const pack. */
 SNAPMLA_API snapmla_status snapmla_pack_verify(const snapmla_pack *pack);
 
 typedef struct snapmla_pack_info {
@@ -107,10 +108,10 @@ typedef struct snapmla_pack_plan {
 /* `index`: 0 .. plan_count - 1, sorted by target, shape, batch and context. Error: INVALID_ARGUMENT. */
 SNAPMLA_API snapmla_status snapmla_pack_plan_get(const snapmla_pack *pack, int32_t index, snapmla_pack_plan *out);
 
-/* Makes a plan of the pack's kernels alone: expands and compiles nothing and writes no file. Of the plans of the problem's
- * shape that cover its batch and context, the one of the smallest batch, then context, is taken.
- * Errors: NOT_FOUND (the pack has no such plan: says what it has), UNSUPPORTED (host code that was not allowed; kernels
- * of another version of this library), BAD_FORMAT (a kernel was changed), INVALID_ARGUMENT, DEVICE, IO, OUT_OF_MEMORY. */
+/* Makes a plan of the pack's kernels alone: expands and compiles nothing and writes no file. Of the plans of the
+ * problem's shape that cover its batch and context, the one of the smallest batch, then context, is taken. Errors:
+ * NOT_FOUND (the pack has no such plan: says what it has), UNSUPPORTED (host code that was not allowed; kernels of
+ * another version of this library), BAD_FORMAT (a kernel was changed), INVALID_ARGUMENT, DEVICE, IO, OUT_OF_MEMORY. */
 SNAPMLA_API snapmla_status snapmla_plan_create_from_pack(snapmla_context *context, const snapmla_pack *pack,
                                                          const snapmla_problem *problem, snapmla_plan **out);
 

@@ -18,7 +18,7 @@ export_from() { # PREFIX PROBLEMS TARGET FILE
 }
 mkdir -p "$work"
 one='{"heads": 16, "latent_rank": 256, "max_batch": 4, "max_context": 4096}'
-other='{"heads": 64, "latent_rank": 512, "max_batch": 4, "max_context": 4096}'
+other='{"heads": 16, "latent_rank": 256, "max_batch": 8, "max_context": 1024}'
 echo "[$one, $other]" >"$work/forward.json"
 echo "[$other, $one]" >"$work/backward.json"
 for target; do
