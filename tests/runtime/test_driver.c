@@ -115,7 +115,7 @@ static void bench_destroy(bench *b) {
   case_destroy(&b->host);
 }
 
-/* 80 heads: 2 groups of rows; 4 multiprocessors: 2 units. */
+/* 80 heads: 2 groups of rows; 4 multiprocessors: 2 units, 16 blocks that combine. */
 static void launches_the_right_grids(void **state) {
   (void)state;
   bench b = bench_create();
