@@ -7,18 +7,20 @@ return {
     { name = "latent", values = { 128, 256, 384, 512 }, default = 512,
       about = "latent rank: channels of an output row" },
     { name = "rows", values = { 8, 16, 32, 64 }, default = 64, about = "rows of a group: the decode kernel's" },
-    { name = "lanes", values = { 1, 2, 4, 8 }, default = 4, about = "splits read side by side by one block" },
+    { name = "partial", values = { "bf16", "f32" }, default = "bf16", 
+      about = "type of the partial results: the decode kernel's" },
+    { name = "block", values = { 128, 256, 512 }, default = 256, 
+      about = "threads of a block; each merges four channels" },
   },
-  rules = {
-    { name = "block_size", reason = "a block has at most 1024 threads: latent / 4 * lanes",
-      legal = function(_, d) return d.threads <= 1024 end },
-  },
+  rules = {},
   derived = function(v)
-    local columns = v.latent // 4
+    local max_pieces = 1024 -- a piece is a unit's, of which there are no more (schedule)
     return {
-      columns = columns,
-      threads = columns * v.lanes,
-      smem_bytes = v.lanes * v.latent * 4 + v.lanes * 8,
+      threads = v.block,
+      block_elements = 4 * v.block,
+      resident = 1024 // v.block, -- blocks a multiprocessor, which is what the runtime launches
+      max_pieces = max_pieces,
+      smem_bytes = v.block * 16 + v.block // 32 * max_pieces * 4, -- each thread's sum, each warp's weights
     }
   end,
 }

@@ -13,6 +13,9 @@ local function rows_for(settings)
   return 64
 end
 
+-- Rounding partial results costs the level's error little and halves what is written and read to merge them.
+local function partial_for(settings) return (settings.accuracy or "fast") == "fast" and "bf16" or "f32" end
+
 -- Shared memory beyond the ring, the query and the barriers.
 local function roles_memory(v, d)
   return d.p_buffers * 4096 * d.value_bytes   -- probabilities
@@ -53,6 +56,8 @@ return {
     { name = "page", values = { 16, 32, 64, 128 }, default = 64, about = "tokens per page" },
     { name = "format", values = formats.names, default = "fp8_token", about = "how the cache is stored" },
     { name = "accuracy", values = { "fast" }, default = "fast", about = "the arithmetic's level" },
+    { name = "partial", values = { "bf16", "f32" }, default = partial_for,
+      about = "type of the partial results of a cut request" },
     { name = "stages", values = { 2, 3, 4, 5, 6, 7, 8 }, default = stages_for, about = "page images in the shared-memory ring" },
   },
   rules = {
@@ -92,6 +97,7 @@ return {
     d.p_buffers = shape == shapes.roles and (d.value_bytes == 1 and 4 or d.subtiles > 6 and 1 or 2) or 0
     d.query_buffers = query_buffers
     d.query_bytes = query_bytes
+    d.partial_bytes = v.partial == "bf16" and 2 or 4
     d.smem_bytes = query_buffers * query_bytes
       + v.stages * tile_bytes                          -- ring of page images
       + v.stages * (raw_scale_bytes + 3 * scale_bytes) -- scales: as stored, usable, logarithm, inverse

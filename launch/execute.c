@@ -1,0 +1,244 @@
+/* Executing a plan: a call's arguments become the kernels' arguments and launches. Nothing is allocated, compiled or
+ * waited for here. Each kernel waits itself for the one before it (grid_dependency_wait), so those of a decode call are
+ * launched as dependents: the start of one overlaps the end of the last. */
+#include <string.h>
+
+#include "common/records.h"
+#include "common/tensor_map.h"
+#include "decode_args.h"
+#include "kv_append/params.h"
+#include "mla_combine/params.h"
+#include "mla_decode/params.h"
+#include "page_layout.h"
+#include "plan_object.h"
+#include "query_quant/params.h"
+#include "schedule/params.h"
+#include "status.h"
+
+enum {
+  WARP = 32,
+  MIN_SHARE_TILES = 2, /* a smaller share costs more to merge than it saves */
+  /* A piece of 64 rows is 128 KiB written and read again, which at some 2.5 TB/s takes a twelfth of what a tile takes. */
+  MERGE_COST_PER_ROW = 1024 / 64 / 12,
+  /* How much longer a unit may run to spare a cut: what writing and merging a piece takes of one unit, by the rows of a block. */
+  SLACK_TILES = 2,
+  SLACK_ROWS = 8,
+  COMBINE_CHANNELS = 4, /* that a thread of the combine kernel merges */
+  COMBINE_THREADS_PER_SM = 1024,
+  APPEND_BLOCKS_PER_SM = 8 /* enough to fill the GPU; more tokens are looped over */
+};
+
+static const double log2_of_e = 1.44269504088896340736;
+
+static char *at(const snapmla_decode_args *args, size_t offset) { return (char *)args->workspace + offset; }
+
+static snapmla_status check_plan(const snapmla_plan *plan, const void *args) {
+  if (!plan || !args) return smla_fail(SNAPMLA_INVALID_ARGUMENT, "plan and args are needed, and one is NULL");
+  return SNAPMLA_OK;
+}
+
+static snapmla_status check_workspace(const snapmla_plan *plan, const snapmla_decode_args *args) {
+  if (args->workspace_bytes >= plan->workspace.bytes) return SNAPMLA_OK;
+  return smla_fail(SNAPMLA_INVALID_ARGUMENT,
+                   "decode: workspace_bytes is %zu, it must be at least %zu: allocate snapmla_plan_workspace_bytes()",
+                   args->workspace_bytes, plan->workspace.bytes);
+}
+
+static snapmla_status launch(const snapmla_plan *plan, smla_family family, uint32_t grid_x, uint32_t grid_y,
+                             int dependent, const void *params, void *stream, snapmla_plan_counters *counters) {
+  smla_device *device = plan->context->device;
+  const smla_plan_kernel *kernel = &plan->kernels[family];
+  const smla_device_launch l = {
+      .name = smla_family_names[family],
+      .kernel = kernel->kernel,
+      .grid_x = grid_x,
+      .grid_y = grid_y,
+      .threads = (uint32_t)kernel->geometry.threads,
+      .smem_bytes = (uint32_t)kernel->geometry.smem_bytes,
+      .cluster = (uint32_t)kernel->geometry.cluster,
+      .dependent = dependent,
+      .params = params,
+      .stream = stream,
+  };
+  return device->ops->launch(device, &l, counters);
+}
+
+snapmla_status snapmla_plan_schedule(const snapmla_plan *plan, const snapmla_decode_args *args) {
+  snapmla_status status = check_plan(plan, args);
+  if (!status) status = smla_schedule_args_check(&plan->problem, args);
+  if (!status) status = check_workspace(plan, args);
+  if (status) return status;
+  const smla_workspace *w = &plan->workspace;
+  int64_t most = plan->problem.max_context, page = plan->problem.page_tokens;
+  /* An empty batch has no table, and its stride may be anything. */
+  if (args->batch > 0 && args->block_table_stride <= (most - 1) / page) most = args->block_table_stride * page;
+  const struct schedule_params params = {
+      .seqlens = args->seqlens,
+      .requests = (struct smla_request *)at(args, w->requests),
+      .units = (struct smla_unit *)at(args, w->units),
+      .merges = (struct smla_merge *)at(args, w->merges),
+      .merge_total = (struct smla_merge_total *)at(args, w->merge_total),
+      .status = (unsigned *)at(args, w->status),
+      .batch = args->batch,
+      .unit_count = w->unit_count,
+      .max_tokens = (int)most,
+      .min_share = MIN_SHARE_TILES,
+      .merge_cost = MERGE_COST_PER_ROW * w->groups * w->group_rows,
+      .slack = SLACK_TILES + w->group_rows / SLACK_ROWS,
+      .elements = w->rows * plan->problem.latent_rank,
+      .block_elements = COMBINE_CHANNELS * (int)plan->kernels[SMLA_MLA_COMBINE].geometry.threads,
+  };
+  return launch(plan, SMLA_SCHEDULE, 1, 1, 0, &params, args->stream, NULL);
+}
+
+static snapmla_status quantize_query(const snapmla_plan *plan, const snapmla_decode_args *args,
+                                     snapmla_plan_counters *counters) {
+  const smla_workspace *w = &plan->workspace;
+  const struct query_quant_params params = {
+      .q_nope = args->q_nope,
+      .q_rope = args->q_rope,
+      .nope_stride_batch = args->q_nope_stride_batch,
+      .nope_stride_token = args->q_nope_stride_token,
+      .nope_stride_head = args->q_nope_stride_head,
+      .rope_stride_batch = args->q_rope_stride_batch,
+      .rope_stride_token = args->q_rope_stride_token,
+      .rope_stride_head = args->q_rope_stride_head,
+      .image = (unsigned char *)at(args, w->q_image),
+      .scale = (float *)at(args, w->q_scale),
+      .heads = plan->problem.heads,
+      .q_len = plan->problem.q_len,
+      .groups = w->groups,
+  };
+  uint32_t warps = (uint32_t)plan->kernels[SMLA_QUERY_QUANT].geometry.threads / WARP;
+  uint32_t rows = (uint32_t)(w->groups * w->group_rows);
+  return launch(plan, SMLA_QUERY_QUANT, (rows + warps - 1) / warps, (uint32_t)args->batch, 1, &params, args->stream,
+                counters);
+}
+
+/* Pages of rows are fetched by tensor copies: boxes of 128 bytes of up to 64 tokens. */
+static snapmla_status describe_cache(const snapmla_plan *plan, const snapmla_decode_args *args,
+                                     struct smla_tensor_map *out) {
+  smla_page_geometry geometry = smla_page_geometry_of(&plan->problem);
+  if (!geometry.row_bytes) return SNAPMLA_OK;
+  const smla_device_tensor tensor = {
+      .base = args->kv,
+      .extents = {(uint64_t)geometry.row_bytes, (uint64_t)geometry.page_tokens, (uint64_t)args->num_pages},
+      .strides = {(uint64_t)geometry.row_bytes, (uint64_t)args->page_stride},
+      .box = {SMLA_SUBTILE_ROW, (uint32_t)geometry.image_tokens},
+      .swizzled = 1,
+  };
+  smla_device *device = plan->context->device;
+  return device->ops->tensor_map(device, &tensor, out);
+}
+
+static snapmla_status attend(const snapmla_plan *plan, const snapmla_decode_args *args,
+                             snapmla_plan_counters *counters) {
+  const smla_workspace *w = &plan->workspace;
+  /* Kernels of page images take the first member alone. */
+  struct {
+    struct mla_decode_params decode;
+    struct mla_decode_rows_params rows;
+  } params = {
+      .decode =
+          {
+              .kv = args->kv,
+              .page_stride = args->page_stride,
+              .num_pages = args->num_pages,
+              .block_table = args->block_table,
+              .block_table_stride = args->block_table_stride,
+              .requests = (struct smla_request *)at(args, w->requests),
+              .units = (struct smla_unit *)at(args, w->units),
+              .q_image = (unsigned char *)at(args, w->q_image),
+              .q_scale = (float *)at(args, w->q_scale),
+              .out = args->out,
+              .out_stride_batch = args->out_stride_batch,
+              .out_stride_token = args->out_stride_token,
+              .out_stride_head = args->out_stride_head,
+              .lse = args->lse,
+              .lse_stride_batch = args->lse_stride_batch,
+              .lse_stride_head = args->lse_stride_head,
+              .lse_stride_token = args->lse_stride_token,
+              .partial_out = (float *)at(args, w->partial_out),
+              .partial_lse = (float *)at(args, w->partial_lse),
+              .status = (unsigned *)at(args, w->status),
+              .scale_log2e = (float)((double)args->softmax_scale * log2_of_e),
+              .heads = plan->problem.heads,
+              .q_len = plan->problem.q_len,
+              .groups = w->groups,
+          },
+      .rows = {.kv_scale = args->kv_scale == 0.0f ? 1.0f : args->kv_scale, .kv_scale_pointer = args->kv_scale_pointer}};
+  snapmla_status status = describe_cache(plan, args, &params.rows.kv_map);
+  if (status) return status;
+  return launch(plan, SMLA_MLA_DECODE, (uint32_t)(w->unit_count * w->groups), 1, 1, &params, args->stream, counters);
+}
+
+static snapmla_status combine(const snapmla_plan *plan, const snapmla_decode_args *args,
+                              snapmla_plan_counters *counters) {
+  const smla_workspace *w = &plan->workspace;
+  const struct mla_combine_params params = {
+      .merges = (struct smla_merge *)at(args, w->merges),
+      .merge_total = (struct smla_merge_total *)at(args, w->merge_total),
+      .partial_out = (float *)at(args, w->partial_out),
+      .partial_lse = (float *)at(args, w->partial_lse),
+      .out = args->out,
+      .out_stride_batch = args->out_stride_batch,
+      .out_stride_token = args->out_stride_token,
+      .out_stride_head = args->out_stride_head,
+      .lse = args->lse,
+      .lse_stride_batch = args->lse_stride_batch,
+      .lse_stride_head = args->lse_stride_head,
+      .lse_stride_token = args->lse_stride_token,
+      .heads = plan->problem.heads,
+      .q_len = plan->problem.q_len,
+      .groups = w->groups,
+  };
+  /* Blocks share what there is to merge, which only the device knows; more than fit at once would bring nothing. */
+  int64_t blocks =
+      (int64_t)COMBINE_THREADS_PER_SM / plan->kernels[SMLA_MLA_COMBINE].geometry.threads * plan->multiprocessors;
+  return launch(plan, SMLA_MLA_COMBINE, (uint32_t)(blocks), 1, 1, &params, args->stream, counters);
+}
+
+snapmla_status smla_plan_decode_parts(const snapmla_plan *plan, const snapmla_decode_args *args, unsigned parts) {
+  snapmla_status status = check_plan(plan, args);
+  if (!status) status = smla_decode_args_check(&plan->problem, args, 1);
+  if (!status) status = check_workspace(plan, args);
+  if (status) return status;
+  snapmla_plan_counters counters = {0};
+  if (args->batch > 0) {
+    if (parts & SMLA_PART_QUERY) status = quantize_query(plan, args, &counters);
+    if (!status && parts & SMLA_PART_ATTEND) status = attend(plan, args, &counters);
+    if (!status && parts & SMLA_PART_COMBINE) status = combine(plan, args, &counters);
+  }
+  if (plan->context->device->is_emulator) {
+    pthread_mutex_lock(&plan->tally->lock);
+    plan->tally->counters = counters;
+    pthread_mutex_unlock(&plan->tally->lock);
+  }
+  return status;
+}
+
+snapmla_status snapmla_plan_decode(const snapmla_plan *plan, const snapmla_decode_args *args) {
+  return smla_plan_decode_parts(plan, args, SMLA_PART_QUERY | SMLA_PART_ATTEND | SMLA_PART_COMBINE);
+}
+
+snapmla_status snapmla_plan_append(const snapmla_plan *plan, const snapmla_append_args *args) {
+  snapmla_status status = check_plan(plan, args);
+  if (!status) status = smla_append_args_check(&plan->problem, args, 1);
+  if (status || args->tokens == 0) return status;
+  const struct kv_append_params params = {
+      .latent = args->latent,
+      .latent_stride = args->latent_stride,
+      .rope = args->rope,
+      .rope_stride = args->rope_stride,
+      .slots = (const long long *)args->slot_mapping,
+      .kv = args->kv,
+      .page_stride = args->page_stride,
+      .num_pages = args->num_pages,
+      .tokens = args->tokens,
+      .kv_scale = args->kv_scale == 0.0f ? 1.0f : args->kv_scale,
+      .kv_scale_pointer = args->kv_scale_pointer,
+  };
+  int64_t warps = plan->kernels[SMLA_KV_APPEND].geometry.threads / WARP;
+  int64_t blocks = (args->tokens - 1) / warps + 1, most = (int64_t)APPEND_BLOCKS_PER_SM * plan->multiprocessors;
+  return launch(plan, SMLA_KV_APPEND, (uint32_t)(blocks < most ? blocks : most), 1, 0, &params, args->stream, NULL);
+}

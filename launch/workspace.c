@@ -1,0 +1,54 @@
+#include "workspace.h"
+
+#include "common/records.h"
+#include "kv_format.h"
+#include "size.h"
+
+enum { MAX_UNITS = 1024 /* as in the schedule's space */, STATUS_BYTES = 256, SUBTILE_ROW_BYTES = 128 };
+
+_Static_assert(sizeof(struct smla_request) == 16 && sizeof(struct smla_unit) == 16, "records.h says 16 bytes each");
+
+/* Reserves count[0] * … * count[3] * bytes at an aligned offset after *end. */
+static snapmla_status reserve(size_t *end, const size_t counts[4], size_t bytes, size_t *offset) {
+  static const char what[] = "the workspace";
+  snapmla_status status = smla_size_align(what, *end, SMLA_WORKSPACE_ALIGNMENT, offset);
+  for (int i = 0; i < 4 && !status; i++) status = smla_size_multiply(what, bytes, counts[i], &bytes);
+  return status ? status : smla_size_add(what, *offset, bytes, end);
+}
+
+snapmla_status smla_workspace_plan(const snapmla_problem *problem, int32_t multiprocessors, int32_t group_rows,
+                                   int32_t partial_bytes, smla_workspace *out) {
+  smla_workspace w = {0};
+  w.rows = problem->heads * problem->q_len;
+  w.group_rows = group_rows;
+  w.groups = (w.rows + group_rows - 1) / group_rows;
+  w.unit_count = multiprocessors / w.groups > 1 ? multiprocessors / w.groups : 1;
+  if (w.unit_count > MAX_UNITS) w.unit_count = MAX_UNITS;
+
+  size_t batch = (size_t)problem->max_batch, groups = (size_t)w.groups, units = (size_t)w.unit_count;
+  size_t latent = (size_t)problem->latent_rank, rows = (size_t)group_rows;
+  size_t content_bytes = latent * (size_t)smla_kv_facts_of(problem->kv_format)->content;
+  size_t subtiles = content_bytes / SUBTILE_ROW_BYTES + 1; /* and one of RoPE */
+  size_t end = 0;
+  const struct {
+    size_t *offset, counts[4], bytes;
+  } sections[] = {
+      {&w.status, {1, 1, 1, 1}, STATUS_BYTES},
+      {&w.requests, {batch, 1, 1, 1}, sizeof(struct smla_request)},
+      {&w.units, {units, 1, 1, 1}, sizeof(struct smla_unit)},
+      {&w.q_image, {batch, groups, subtiles, rows}, SUBTILE_ROW_BYTES},
+      {&w.q_scale, {batch, groups, rows, 1}, sizeof(float)},
+      {&w.partial_out,
+       {2, units, groups, rows * latent},
+       (size_t)partial_bytes}, /* a unit begins and ends in a piece */
+      {&w.partial_lse, {2, units, groups, rows}, sizeof(float)},
+      {&w.merges, {batch, 1, 1, 1}, sizeof(struct smla_merge)},
+      {&w.merge_total, {1, 1, 1, 1}, sizeof(struct smla_merge_total)},
+  };
+  snapmla_status status = SNAPMLA_OK;
+  for (size_t i = 0; i < sizeof sections / sizeof *sections && !status; i++)
+    status = reserve(&end, sections[i].counts, sections[i].bytes, sections[i].offset);
+  if (!status) status = smla_size_align("the workspace", end, SMLA_WORKSPACE_ALIGNMENT, &w.bytes);
+  if (!status) *out = w;
+  return status;
+}
