@@ -1,9 +1,8 @@
 // Generated from templates/kv_append/kv_append.cu.tmpl: do not edit.
 //   variant: kv_append:latent=512,rope=64,page=64,format=fp8_token
 //   command: snapmla gen --variant 'kv_append:latent=512,rope=64,page=64,format=fp8_token' --target sm90a
-// Appends tokens to the cache: scale = max(amax / 448, 2^-40), content = e4m3(latent / scale), RoPE = bf16(rope / scale),
-// written at the token's slot of its page image (docs/format.md). Any tokens, in any order; two rows of one call must not
-// name the same slot. One warp per token.
+// Appends tokens to the cache in the format fp8_token: quantised and written at their slots, as docs/format.md says. Any tokens, in
+// any order; two rows of one call must not name the same slot. One warp per token.
 
 // The dialect on the GPU (docs/dialect.md): every Hopper primitive, each written once, as inline PTX.
 
@@ -253,6 +252,11 @@ DEVICE void bulk_copy_multicast(u32 shared_address, const void *global, u32 byte
   asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1], %2, "
                "[%3], %4;" :: "r"(shared_address), "l"(global), "r"(bytes), "r"(b.address), "h"(rank_mask) : "memory");
 }
+DEVICE void tensor_copy(u32 shared_address, const void *map, i32 x, i32 y, i32 z, u32 bytes, mbarrier b) {
+  (void)bytes;
+  asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4}], [%5];"
+               :: "r"(shared_address), "l"(map), "r"(x), "r"(y), "r"(z), "r"(b.address) : "memory");
+}
 DEVICE void bulk_store(void *global, u32 shared_address, u32 bytes) {
   asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;"
                :: "l"(global), "r"(shared_address), "r"(bytes) : "memory");
@@ -370,6 +374,8 @@ struct kv_append_params {
   long long page_stride; /* bytes */
   long long num_pages;
   long long tokens;
+  float kv_scale; /* as in mla_decode */
+  const float *kv_scale_pointer;
 };
 
 #endif
@@ -386,9 +392,10 @@ constexpr u32 scales_at = rope_at + subtile_bytes;
 static_assert((scales_at + 4 * image_tokens + 127) / 128 * 128 == image_bytes,
               "an image is its subtiles, RoPE and scales, padded to 128 bytes");
 
-// One row of `latent` content channels and 64 RoPE channels, quantised by one warp. The query and the cache share it.
+// One row of `latent` content channels and 64 RoPE channels, quantised by one warp. The query and the cache share it: numbers are
+// stored as e4m3 and RoPE as bf16.
 //
-// A lane holds 8 content channels of each chunk of 256, so that loads are 16 bytes and stores 8, and RoPE
+// A lane holds 8 content channels of each chunk of 256, so that loads are 16 bytes, and RoPE
 // channels 2 * lane, 2 * lane + 1.
 constexpr float e4m3_max = 448.0f;
 constexpr float least_scale = 9.094947017729282e-13f;  // 2^-40
@@ -434,19 +441,32 @@ DEVICE float row_scale(const Row &x) {
 // Byte x of row `slot` of a subtile lies at 128 * slot + (x ^ 16 * (slot % 8)).
 DEVICE u32 swizzled(u32 slot, u32 x) { return 128 * slot + (x ^ (slot % 8 * 16)); }
 
-// Writes the row into an image: content subtiles, then RoPE.
-DEVICE void store_row(const Row &x, float scale, u8 *image, u32 slot) {
+// Writes the content divided by `scale`; place(x) is where byte x of the token's content goes.
+template <class Place> DEVICE void store_content(const Row &x, float scale, Place place) {
   const u32 lane = lane_index();
 #pragma unroll
   for (i32 i = 0; i < chunks; ++i) {
     float q[width];
 #pragma unroll
     for (i32 k = 0; k < width; ++k) q[k] = x.content[i][k] / scale;
-    const u32 channel = 32 * width * i + width * lane;
-    u8 *target = image + channel / 128 * subtile_bytes + swizzled(slot, channel % 128);
+    u8 *target = place((32 * width * i + width * lane) * 1);
     global_store((uint2 *)target, make_uint2(pack_e4m3(q[0], q[1], q[2], q[3]), pack_e4m3(q[4], q[5], q[6], q[7])));
   }
-  global_store((u32 *)(image + rope_at + swizzled(slot, 4 * lane)), pack_bf16(x.rope.x / scale, x.rope.y / scale));
+}
+
+// The same for RoPE.
+template <class Place> DEVICE void store_rope(const Row &x, float scale, Place place) {
+  const u32 lane = lane_index();
+  global_store((u32 *)place(4 * lane), pack_bf16(x.rope.x / scale, x.rope.y / scale));
+}
+// e4m3 content under a scale of the token's, RoPE in bf16 divided by it: subtiles and scales of a page image.
+DEVICE void write_token(const Params &p, const Row &x, u8 *page, u32 token) {
+  const float scale = row_scale(x);
+  u8 *image = page + token / image_tokens * image_bytes;
+  const u32 row = token % image_tokens;
+  store_content(x, scale, [&](u32 byte) { return image + byte / 128 * subtile_bytes + swizzled(row, byte % 128); });
+  store_rope(x, scale, [&](u32 byte) { return image + rope_at + swizzled(row, byte); });
+  if (lane_index() == 0) global_store((float *)(image + scales_at) + row, scale);
 }
 
 KERNEL(snapmla_kv_append, 256) {
@@ -456,10 +476,6 @@ KERNEL(snapmla_kv_append, 256) {
     const i64 slot = global_load(p.slots + i);
     if (slot < 0 || slot >= p.num_pages * page_tokens) continue;
     const Row x = load_row(p.latent + i * p.latent_stride, p.rope + i * p.rope_stride);
-    const float scale = row_scale(x);
-    const u32 offset = (u32)(slot % page_tokens);
-    u8 *image = p.kv + slot / page_tokens * p.page_stride + offset / image_tokens * image_bytes;
-    store_row(x, scale, image, offset % image_tokens);
-    if (lane_index() == 0) global_store((float *)(image + scales_at) + offset % image_tokens, scale);
+    write_token(p, x, p.kv + slot / page_tokens * p.page_stride, (u32)(slot % page_tokens));
   }
 }

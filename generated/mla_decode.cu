@@ -279,6 +279,11 @@ DEVICE void bulk_copy_multicast(u32 shared_address, const void *global, u32 byte
   asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1], %2, "
                "[%3], %4;" :: "r"(shared_address), "l"(global), "r"(bytes), "r"(b.address), "h"(rank_mask) : "memory");
 }
+DEVICE void tensor_copy(u32 shared_address, const void *map, i32 x, i32 y, i32 z, u32 bytes, mbarrier b) {
+  (void)bytes;
+  asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4}], [%5];"
+               :: "r"(shared_address), "l"(map), "r"(x), "r"(y), "r"(z), "r"(b.address) : "memory");
+}
 DEVICE void bulk_store(void *global, u32 shared_address, u32 bytes) {
   asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;"
                :: "l"(global), "r"(shared_address), "r"(bytes) : "memory");
@@ -470,12 +475,21 @@ template <class P> DEVICE OutputRow output_row(const P &p, u32 batch, u32 row) {
 DEVICE void store_lse(const OutputRow &target, float lse_base2) {
   if (target.lse) global_store(target.lse, lse_base2 * ln_2);
 }
+/* What a tensor copy fetches by: made on the host, opaque to kernels (CUtensorMap). Read by templates and by the runtime. */
+#ifndef SMLA_TEMPLATES_TENSOR_MAP_H
+#define SMLA_TEMPLATES_TENSOR_MAP_H
+
+struct __attribute__((aligned(64))) smla_tensor_map {
+  unsigned long long opaque[16];
+};
+
+#endif
 /* Arguments of mla_decode. Grid: groups x units blocks, block = unit * groups + group. */
 #ifndef SMLA_TEMPLATES_MLA_DECODE_PARAMS_H
 #define SMLA_TEMPLATES_MLA_DECODE_PARAMS_H
 
 struct mla_decode_params {
-  const unsigned char *kv; /* [num_pages] page images */
+  const unsigned char *kv; /* [num_pages] pages */
   long long page_stride;   /* bytes */
   long long num_pages;
   const int *block_table; /* [batch, block_table_stride] */
@@ -495,6 +509,13 @@ struct mla_decode_params {
   int heads, q_len, groups;
 };
 
+/* What kernels of formats whose pages are rows of tokens take besides, behind it. */
+struct mla_decode_rows_params {
+  float kv_scale; /* of the whole cache, in formats that have one; a pointer wins */
+  const float *kv_scale_pointer;
+  struct smla_tensor_map kv_map;
+};
+
 #endif
 typedef mla_decode_params Params;
 
@@ -509,7 +530,7 @@ constexpr u32 subtiles = 4;
 constexpr u32 subtile_bytes = 8192;
 constexpr u32 tile_bytes = 40960;
 constexpr u32 image_bytes = 41216;
-constexpr u32 scale_bytes = image_bytes * images_per_tile - tile_bytes;
+constexpr u32 scale_bytes = tile_tokens * 4;
 constexpr u32 query_buffers = 1;
 constexpr u32 query_subtile_bytes = rows * 128;
 constexpr u32 query_bytes = 40960;
@@ -623,7 +644,20 @@ template <u32 Count> struct RingOf {
 
 typedef RingOf<stages> Ring;              // of page images
 typedef RingOf<query_buffers> QueryRing;  // of query images
-// The producers: bulk copies of page images into the ring, and of the query image.
+// Fetching a page image: by bulk copies, as it lies.
+
+// One thread: an image to its rows of the stage. A bad page's place is taken by page 0.
+DEVICE void fetch_image(const Params &p, u32 stage, mbarrier full, i32 page, i32 image) {
+  const u8 *source = p.kv + (page < 0 ? 0 : page) * p.page_stride + image % images_per_page * (i32)image_bytes;
+  bulk_copy(shared_at<u8>(kv_at + stage * tile_bytes).address(), source, tile_bytes, full);
+  bulk_copy(shared_at<u8>(raw_scale_at + stage * scale_bytes).address(), source + tile_bytes, scale_bytes, full);
+}
+
+// The scale of a token of the stage.
+DEVICE float stored_scale(u32 stage, i32 token) {
+  return shared_at<float>(raw_scale_at + stage * scale_bytes).load(token);
+}
+// The producers: copies of pages into the ring, and of the query image. How a page is copied is its format's (fetch_image).
 
 // Where the images of a run end: with its tiles, but the request's last tile may lack some.
 DEVICE i32 end_image(const Work &w) {
@@ -650,14 +684,6 @@ DEVICE void open_stage(Ring ring, bool bad, i32 images) {
   mbarrier_arrive_expect(kv_full(ring.stage), images * image_bytes);
 }
 
-// One thread: an image to its rows of the stage. A bad page's place is taken by page 0.
-DEVICE void fetch_image(const Params &p, Ring ring, i32 page, i32 image) {
-  const u8 *source = p.kv + (page < 0 ? 0 : page) * p.page_stride + image % images_per_page * (i32)image_bytes;
-  const mbarrier full = kv_full(ring.stage);
-  bulk_copy(shared_at<u8>(kv_at + ring.stage * tile_bytes).address(), source, tile_bytes, full);
-  bulk_copy(shared_at<u8>(raw_scale_at + ring.stage * scale_bytes).address(), source + tile_bytes, scale_bytes, full);
-}
-
 // One warp. Page numbers are loaded 32 at a time, one batch ahead; lane 0 copies. No prefetch into L2: a prototype with one
 // moved each page nearly twice on an H200, by inference because of it (docs/kernel.md).
 DEVICE void fetch_pages(const Params &p, Place at) {
@@ -677,7 +703,7 @@ DEVICE void fetch_pages(const Params &p, Place at) {
 #pragma unroll 1
       do {
         const i32 page = shuffle(pages, image % 32);
-        if (lane == 0) fetch_image(p, ring, page, image);
+        if (lane == 0) fetch_image(p, ring.stage, kv_full(ring.stage), page, image);
         warp_sync();
       } while (++image % images_per_tile != 0 && image < end);
       ring.advance();
@@ -724,7 +750,7 @@ DEVICE void prepare_scales(const Params &p, Place at) {
 #pragma unroll
       for (i32 half = 0; half < 2; ++half) {
         const i32 token = lane + 32 * half;
-        float scale = shared_at<float>(raw_scale_at + at_stage).load(token < valid ? token : 0);
+        float scale = stored_scale(ring.stage, token < valid ? token : 0);
         if (token >= valid) scale = 1.0f;
         if (bad) scale = not_a_number();
         shared_at<float2>(scale_at + 2 * at_stage).store(token, make_float2(scale, log2_approx(scale)));
@@ -735,7 +761,7 @@ DEVICE void prepare_scales(const Params &p, Place at) {
         const smem<uint4> row = shared_at<uint4>(kv_at + ring.stage * tile_bytes) + (lane / 8 * (i32)(subtile_bytes / 16) + lane % 8);
 #pragma unroll 1
         for (i32 token = valid; token < tile_tokens; ++token) {
-          if (lane < (i32)subtiles * 8) row.store(token * 8, make_uint4(0, 0, 0, 0));
+          if (lane < (i32)4 * 8) row.store(token * 8, make_uint4(0, 0, 0, 0));
         }
         fence_async_proxy();  // wgmma reads the cleared rows
       }
@@ -788,7 +814,9 @@ DEVICE float move_reference(Reference &reference, float top) {
 }
 
 // What the row's sum of values is to be multiplied by; a row that saw no token is zero.
-DEVICE float normaliser(float rounded_sum) { return rounded_sum == 0.0f ? 0.0f : reciprocal_approx(rounded_sum); }
+DEVICE float normaliser(const Params &p, float rounded_sum) {
+  return rounded_sum == 0.0f ? 0.0f : reciprocal_approx(rounded_sum);
+}
 
 // Base 2.
 DEVICE float lse_of(float reference, float exact_sum) {
@@ -809,6 +837,56 @@ DEVICE bool needs_mask(const Params &p, const Work &w, i32 tile) {
 // The factor c of row `r` of the group; 0 for one past the request's last.
 DEVICE float row_factor(const Params &p, Place at, const Work &w, u32 r) {
   return global_load(p.q_scale + ((i64)w.request * p.groups + at.group) * rows + r) * p.scale_log2e;
+}
+// S = Q K^T in two parts that are added in fp32: Hopper's FP8 accumulation keeps 13 fraction bits, and the error of a score
+// grows faster than the number of steps that it runs through. The first part is the lower half of the content, then RoPE (in the
+// content's units, so it adds to the same accumulators; last, so that its outliers cost the content no bits). The second
+// part is the upper half of the content. score_steps.inc writes the steps, in the format's number types.
+
+// From a shuffled address, made anew for each tile: the compiler then knows that the warp agrees and computes the advances in
+// uniform registers, and does not keep them in vector registers across tiles.
+DEVICE u64 operand_descriptor(u32 address) { return wgmma_descriptor(shuffle(pin(address), 0), 1024); }
+DEVICE u64 key_descriptor(u32 stage) { return operand_descriptor(shared_at<u8>(kv_at + stage * tile_bytes).address()); }
+
+// O^T += V^T P^T. V^T is the register operand of wgmma: for 32 tokens x 16 channel bytes, ldmatrix.x4.trans gives a0..a3 (matrix
+// i: tokens 8i .. 8i + 7) and four byte permutations interleave them: fragment row g is channel 2g, row g + 8 channel 2g + 1.
+// In every 16 the tokens run as P's do: 0, 1, 8, 9, 2, 3, 10, 11, …
+// Each tile's product is formed in T and added in fp32: the FP8 accumulation would drift over thousands of tokens.
+
+typedef float Sum[rows / 2];  // of one m-tile, 64 channels
+
+// The even one of this thread's two channels in each warp's 16, `g` = lane / 4; the odd one follows it.
+DEVICE u32 first_channel_of(u32 g) { return 2 * g; }
+
+// From a tile's start to m-tile `m` of the whole latent, half a subtile: this lane's 16 bytes in the first 32 tokens.
+DEVICE u32 m_tile_at(u32 m) {
+  const u32 lane = lane_index(), warp = warp_index() & 3, row = lane * 128 + ((warp ^ (lane & 7)) << 4);
+  return m / 2 * subtile_bytes + (row ^ m % 2 * 64);
+}
+
+// V^T of this group's m-tile m: 64 channels x 64 tokens, two k steps. `even`, `odd`: where its m-tiles 0 and 1 are.
+DEVICE void load_values(a_frag (&a)[2], u32 values, i32 m, u32 even, u32 odd) {
+  const u32 address = values + m / 2 * subtile_bytes + (m % 2 ? odd : even);
+#pragma unroll
+  for (i32 k = 0; k < 2; ++k) {
+    u32 x[4];
+    ldmatrix_x4_trans(x, address + k * 32 * 128);
+    a[k].r[0] = byte_permute(x[0], x[1], 0x6420);
+    a[k].r[1] = byte_permute(x[0], x[1], 0x7531);
+    a[k].r[2] = byte_permute(x[2], x[3], 0x6420);
+    a[k].r[3] = byte_permute(x[2], x[3], 0x7531);
+  }
+}
+
+// O^T's registers of rows 8j + 2q and 8j + 2q + 1: the even channel's two, then the odd one's.
+DEVICE void pair_channels(Sum &, i32) {}
+
+// Rows 8j + 2q and 8j + 2q + 1 of this thread's columns of O^T, multiplied.
+DEVICE void scale_rows(Sum &o, i32 j, float2 by) {
+  o[4 * j] *= by.x;
+  o[4 * j + 1] *= by.y;
+  o[4 * j + 2] *= by.x;
+  o[4 * j + 3] *= by.y;
 }
 // A run's results: rows of the output when it is its request's only piece, else of the partial results.
 
@@ -833,12 +911,14 @@ DEVICE void store_row(const Params &p, Place at, const Work &w, i32 slot, u32 r,
 // The m-tiles First .. First + Count - 1 of O^T. `normalise(j)` makes rows 8j + 2q and 8j + 2q + 1 of them ready, just before they
 // are stored; `first_channel` is this thread's in m-tile 0 of `o`.
 template <i32 First, i32 Count, i32 All, class Normalise>
-DEVICE void store_output(const Params &p, Place at, const Work &w, i32 slot, const float (&o)[All][rows / 2],
-                         u32 first_channel, Normalise normalise) {
+DEVICE void store_output(const Params &p, Place at, const Work &w, i32 slot, Sum (&o)[All], u32 first_channel,
+                         Normalise normalise) {
   const u32 pair = lane_index() & 3;
 #pragma unroll
   for (i32 j = 0; j < (i32)rows / 8; ++j) {
     normalise(j);
+#pragma unroll
+    for (i32 m = 0; m < Count; ++m) pair_channels(o[First + m], j);
 #pragma unroll
     for (i32 k = 0; k < 2; ++k) {
       float even[Count], odd[Count];
@@ -859,48 +939,6 @@ DEVICE void store_row_lse(const Params &p, Place at, const Work &w, i32 slot, u3
     global_store(p.partial_lse + ((i64)slot * p.groups + at.group) * rows + r, lse);
   else if (whole_row < (u32)(p.heads * p.q_len))
     store_lse(output_row(p, w.request, whole_row), lse);
-}
-// S = Q K^T in two parts that are added in fp32: Hopper's FP8 accumulation keeps 13 fraction bits, and the error of a score
-// grows faster than the number of steps that it runs through. The first part is the lower half of the content in e4m3, then RoPE in
-// bf16 (stored divided by the scale, so it adds to the same accumulators; last, so that its outliers cost the content no
-// bits). The second part is the upper half of the content. score_steps.inc writes the steps.
-
-// From a shuffled address, made anew for each tile: the compiler then knows that the warp agrees and computes the advances in
-// uniform registers, and does not keep them in vector registers across tiles.
-DEVICE u64 operand_descriptor(u32 address) { return wgmma_descriptor(shuffle(pin(address), 0), 1024); }
-DEVICE u64 key_descriptor(u32 stage) { return operand_descriptor(shared_at<u8>(kv_at + stage * tile_bytes).address()); }
-
-// O^T += V^T P^T. V^T is the register operand of wgmma: for 32 tokens x 16 channel bytes, ldmatrix.x4.trans gives a0..a3 (matrix
-// i: tokens 8i .. 8i + 7) and four byte permutations interleave them: fragment row g is channel 2g, row g + 8 channel 2g + 1.
-// In every 16 the tokens run as P's do: 0, 1, 8, 9, 2, 3, 10, 11, …
-// Each tile's product is formed in T and added in fp32: the FP8 accumulation would drift over thousands of tokens.
-
-// From a tile's start to m-tile `m` of the whole latent, half a subtile: this lane's 16 bytes in the first 32 tokens.
-DEVICE u32 m_tile_at(u32 m) {
-  const u32 lane = lane_index(), warp = warp_index() & 3, row = lane * 128 + ((warp ^ (lane & 7)) << 4);
-  return m / 2 * subtile_bytes + (row ^ m % 2 * 64);
-}
-
-// V^T of this group's m-tile m: 64 channels x 64 tokens, two k steps. `even`, `odd`: where its m-tiles 0 and 1 are.
-DEVICE void load_values(a_frag (&a)[2], u32 values, i32 m, u32 even, u32 odd) {
-  const u32 address = values + m / 2 * subtile_bytes + (m % 2 ? odd : even);
-#pragma unroll
-  for (i32 k = 0; k < 2; ++k) {
-    u32 x[4];
-    ldmatrix_x4_trans(x, address + k * 32 * 128);
-    a[k].r[0] = byte_permute(x[0], x[1], 0x6420);
-    a[k].r[1] = byte_permute(x[0], x[1], 0x7531);
-    a[k].r[2] = byte_permute(x[2], x[3], 0x6420);
-    a[k].r[3] = byte_permute(x[2], x[3], 0x7531);
-  }
-}
-
-// Rows 8j + 2q and 8j + 2q + 1 of this thread's columns of O^T, multiplied.
-DEVICE void scale_rows(float (&o)[rows / 2], i32 j, float2 by) {
-  o[4 * j] *= by.x;
-  o[4 * j + 1] *= by.y;
-  o[4 * j + 2] *= by.x;
-  o[4 * j + 3] *= by.y;
 }
 // From the scores of a tile to P, 64 rows by one warpgroup.
 struct Row {
@@ -1103,6 +1141,18 @@ DEVICE void publish_probabilities(ScoreState &state) {
   }
 }
 
+// The scores of a tile, with nothing else to do meanwhile.
+DEVICE void score_alone(ScoreState &state, frag<32> &s, frag<32> &next) {
+  const u64 q = query_descriptor(), k = key_descriptor(state.ring.stage);
+  score_first_part<0>(next, q, k);
+  score_first_part<1>(next, q, k);
+  score_first_part<2>(next, q, k);
+  score_first_part<3>(next, q, k);
+  score_second_part(s, q, k);
+  state.first_half = load_scales<0>(state.ring.stage);
+  finish_scores(s, next);
+}
+
 // One tile: its scores are finished in `s`; the next tile's are, when this returns.
 DEVICE void score_tile(const Params &p, Place at, ScoreState &state, const Work &w, frag<32> &s, frag<32> &next, i32 tile) {
   Ring ahead = state.ring;
@@ -1140,14 +1190,7 @@ DEVICE void score(const Params &p, Place at) {
     state.row[1] = {row_factor(p, at, w, r + 8), {}, {}};
     mbarrier_wait(query_full(), parity);
     wait_for_keys(state.ring);
-    const u64 q = query_descriptor(), k = key_descriptor(state.ring.stage);
-    score_first_part<0>(next, q, k);
-    score_first_part<1>(next, q, k);
-    score_first_part<2>(next, q, k);
-    score_first_part<3>(next, q, k);
-    score_second_part(s, q, k);
-    state.first_half = load_scales<0>(state.ring.stage);
-    finish_scores(s, next);
+    score_alone(state, s, next);
 #pragma unroll 1
     for (i32 tile = w.first_tile; tile < w.end_tile; ++tile) score_tile(p, at, state, w, s, next, tile);
     const i32 slot = partial_slot(p, at, w);
@@ -1186,10 +1229,10 @@ struct RowSum {
   }
   // Its normaliser, for all warps of both groups. `buffer` alternates from run to run, so that the next one's may be written while
   // a slow warp reads this one's.
-  DEVICE void publish(u32 buffer) {
+  DEVICE void publish(const Params &p, u32 buffer) {
     value += shuffle_xor(value, 8);
     value += shuffle_xor(value, 16);
-    if (lane_index() < 8) shared_at<float>(inv_sum_at + buffer * rows * 4).store(row, normaliser(value));
+    if (lane_index() < 8) shared_at<float>(inv_sum_at + buffer * rows * 4).store(row, normaliser(p, value));
     barrier_sync(accumulate_barrier, 256);
     value = 0.0f;
   }
@@ -1205,7 +1248,7 @@ DEVICE void accumulate(const Params &p, Place at, u32 half) {
   sum.row = half * 32 + warp * 8 + lane % 8;
   sum.chunk = lane / 8;
   u32 buffer = 0, p_parity = 0, run = 0;
-  float o[m_tiles][32];
+  Sum o[m_tiles];
   Work w;
   for (i32 request = first_request(p, at); next_work(p, at, request, w);) {
 #pragma unroll
@@ -1254,7 +1297,7 @@ DEVICE void accumulate(const Params &p, Place at, u32 half) {
         p_parity ^= 1;
       }
     }
-    sum.publish(run % 2);
+    sum.publish(p, run % 2);
     const i32 slot = partial_slot(p, at, w);
     const smem<float2> inverse = shared_at<float2>(inv_sum_at + run % 2 * rows * 4) + pair;
     store_output<0, m_tiles>(p, at, w, slot, o, first_channel, [&](i32 j) {

@@ -277,6 +277,11 @@ DEVICE void bulk_copy_multicast(u32 shared_address, const void *global, u32 byte
   asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1], %2, "
                "[%3], %4;" :: "r"(shared_address), "l"(global), "r"(bytes), "r"(b.address), "h"(rank_mask) : "memory");
 }
+DEVICE void tensor_copy(u32 shared_address, const void *map, i32 x, i32 y, i32 z, u32 bytes, mbarrier b) {
+  (void)bytes;
+  asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4}], [%5];"
+               :: "r"(shared_address), "l"(map), "r"(x), "r"(y), "r"(z), "r"(b.address) : "memory");
+}
 DEVICE void bulk_store(void *global, u32 shared_address, u32 bytes) {
   asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;"
                :: "l"(global), "r"(shared_address), "r"(bytes) : "memory");
@@ -468,12 +473,21 @@ template <class P> DEVICE OutputRow output_row(const P &p, u32 batch, u32 row) {
 DEVICE void store_lse(const OutputRow &target, float lse_base2) {
   if (target.lse) global_store(target.lse, lse_base2 * ln_2);
 }
+/* What a tensor copy fetches by: made on the host, opaque to kernels (CUtensorMap). Read by templates and by the runtime. */
+#ifndef SMLA_TEMPLATES_TENSOR_MAP_H
+#define SMLA_TEMPLATES_TENSOR_MAP_H
+
+struct __attribute__((aligned(64))) smla_tensor_map {
+  unsigned long long opaque[16];
+};
+
+#endif
 /* Arguments of mla_decode. Grid: groups x units blocks, block = unit * groups + group. */
 #ifndef SMLA_TEMPLATES_MLA_DECODE_PARAMS_H
 #define SMLA_TEMPLATES_MLA_DECODE_PARAMS_H
 
 struct mla_decode_params {
-  const unsigned char *kv; /* [num_pages] page images */
+  const unsigned char *kv; /* [num_pages] pages */
   long long page_stride;   /* bytes */
   long long num_pages;
   const int *block_table; /* [batch, block_table_stride] */
@@ -493,6 +507,13 @@ struct mla_decode_params {
   int heads, q_len, groups;
 };
 
+/* What kernels of formats whose pages are rows of tokens take besides, behind it. */
+struct mla_decode_rows_params {
+  float kv_scale; /* of the whole cache, in formats that have one; a pointer wins */
+  const float *kv_scale_pointer;
+  struct smla_tensor_map kv_map;
+};
+
 #endif
 typedef mla_decode_params Params;
 
@@ -507,7 +528,7 @@ constexpr u32 subtiles = 4;
 constexpr u32 subtile_bytes = 8192;
 constexpr u32 tile_bytes = 40960;
 constexpr u32 image_bytes = 41216;
-constexpr u32 scale_bytes = image_bytes * images_per_tile - tile_bytes;
+constexpr u32 scale_bytes = tile_tokens * 4;
 constexpr u32 query_buffers = 2;
 constexpr u32 query_subtile_bytes = rows * 128;
 constexpr u32 query_bytes = 10240;
@@ -615,7 +636,20 @@ template <u32 Count> struct RingOf {
 
 typedef RingOf<stages> Ring;              // of page images
 typedef RingOf<query_buffers> QueryRing;  // of query images
-// The producers: bulk copies of page images into the ring, and of the query image.
+// Fetching a page image: by bulk copies, as it lies.
+
+// One thread: an image to its rows of the stage. A bad page's place is taken by page 0.
+DEVICE void fetch_image(const Params &p, u32 stage, mbarrier full, i32 page, i32 image) {
+  const u8 *source = p.kv + (page < 0 ? 0 : page) * p.page_stride + image % images_per_page * (i32)image_bytes;
+  bulk_copy(shared_at<u8>(kv_at + stage * tile_bytes).address(), source, tile_bytes, full);
+  bulk_copy(shared_at<u8>(raw_scale_at + stage * scale_bytes).address(), source + tile_bytes, scale_bytes, full);
+}
+
+// The scale of a token of the stage.
+DEVICE float stored_scale(u32 stage, i32 token) {
+  return shared_at<float>(raw_scale_at + stage * scale_bytes).load(token);
+}
+// The producers: copies of pages into the ring, and of the query image. How a page is copied is its format's (fetch_image).
 
 // Where the images of a run end: with its tiles, but the request's last tile may lack some.
 DEVICE i32 end_image(const Work &w) {
@@ -642,14 +676,6 @@ DEVICE void open_stage(Ring ring, bool bad, i32 images) {
   mbarrier_arrive_expect(kv_full(ring.stage), images * image_bytes);
 }
 
-// One thread: an image to its rows of the stage. A bad page's place is taken by page 0.
-DEVICE void fetch_image(const Params &p, Ring ring, i32 page, i32 image) {
-  const u8 *source = p.kv + (page < 0 ? 0 : page) * p.page_stride + image % images_per_page * (i32)image_bytes;
-  const mbarrier full = kv_full(ring.stage);
-  bulk_copy(shared_at<u8>(kv_at + ring.stage * tile_bytes).address(), source, tile_bytes, full);
-  bulk_copy(shared_at<u8>(raw_scale_at + ring.stage * scale_bytes).address(), source + tile_bytes, scale_bytes, full);
-}
-
 // One warp. Page numbers are loaded 32 at a time, one batch ahead; lane 0 copies. No prefetch into L2: a prototype with one
 // moved each page nearly twice on an H200, by inference because of it (docs/kernel.md).
 DEVICE void fetch_pages(const Params &p, Place at) {
@@ -669,7 +695,7 @@ DEVICE void fetch_pages(const Params &p, Place at) {
 #pragma unroll 1
       do {
         const i32 page = shuffle(pages, image % 32);
-        if (lane == 0) fetch_image(p, ring, page, image);
+        if (lane == 0) fetch_image(p, ring.stage, kv_full(ring.stage), page, image);
         warp_sync();
       } while (++image % images_per_tile != 0 && image < end);
       ring.advance();
@@ -715,7 +741,7 @@ DEVICE void prepare_scales(const Params &p, Place at) {
 #pragma unroll
       for (i32 half = 0; half < 2; ++half) {
         const i32 token = lane + 32 * half;
-        float scale = shared_at<float>(raw_scale_at + at_stage).load(token < valid ? token : 0);
+        float scale = stored_scale(ring.stage, token < valid ? token : 0);
         if (token >= valid) scale = 1.0f;
         if (bad) scale = not_a_number();
         shared_at<float2>(scale_at + 2 * at_stage).store(token, make_float2(scale, log2_approx(scale)));
@@ -726,7 +752,7 @@ DEVICE void prepare_scales(const Params &p, Place at) {
         const smem<uint4> row = shared_at<uint4>(kv_at + ring.stage * tile_bytes) + (lane / 8 * (i32)(subtile_bytes / 16) + lane % 8);
 #pragma unroll 1
         for (i32 token = valid; token < tile_tokens; ++token) {
-          if (lane < (i32)subtiles * 8) row.store(token * 8, make_uint4(0, 0, 0, 0));
+          if (lane < (i32)4 * 8) row.store(token * 8, make_uint4(0, 0, 0, 0));
         }
         fence_async_proxy();  // wgmma reads the cleared rows
       }
@@ -779,7 +805,9 @@ DEVICE float move_reference(Reference &reference, float top) {
 }
 
 // What the row's sum of values is to be multiplied by; a row that saw no token is zero.
-DEVICE float normaliser(float rounded_sum) { return rounded_sum == 0.0f ? 0.0f : reciprocal_approx(rounded_sum); }
+DEVICE float normaliser(const Params &p, float rounded_sum) {
+  return rounded_sum == 0.0f ? 0.0f : reciprocal_approx(rounded_sum);
+}
 
 // Base 2.
 DEVICE float lse_of(float reference, float exact_sum) {
@@ -800,6 +828,56 @@ DEVICE bool needs_mask(const Params &p, const Work &w, i32 tile) {
 // The factor c of row `r` of the group; 0 for one past the request's last.
 DEVICE float row_factor(const Params &p, Place at, const Work &w, u32 r) {
   return global_load(p.q_scale + ((i64)w.request * p.groups + at.group) * rows + r) * p.scale_log2e;
+}
+// S = Q K^T in two parts that are added in fp32: Hopper's FP8 accumulation keeps 13 fraction bits, and the error of a score
+// grows faster than the number of steps that it runs through. The first part is the lower half of the content, then RoPE (in the
+// content's units, so it adds to the same accumulators; last, so that its outliers cost the content no bits). The second
+// part is the upper half of the content. score_steps.inc writes the steps, in the format's number types.
+
+// From a shuffled address, made anew for each tile: the compiler then knows that the warp agrees and computes the advances in
+// uniform registers, and does not keep them in vector registers across tiles.
+DEVICE u64 operand_descriptor(u32 address) { return wgmma_descriptor(shuffle(pin(address), 0), 1024); }
+DEVICE u64 key_descriptor(u32 stage) { return operand_descriptor(shared_at<u8>(kv_at + stage * tile_bytes).address()); }
+
+// O^T += V^T P^T. V^T is the register operand of wgmma: for 32 tokens x 16 channel bytes, ldmatrix.x4.trans gives a0..a3 (matrix
+// i: tokens 8i .. 8i + 7) and four byte permutations interleave them: fragment row g is channel 2g, row g + 8 channel 2g + 1.
+// In every 16 the tokens run as P's do: 0, 8, 1, 9, 2, 10, …
+// Each tile's product is formed in T and added in fp32: the FP8 accumulation would drift over thousands of tokens.
+
+typedef float Sum[rows / 2];  // of one m-tile, 64 channels
+
+// The even one of this thread's two channels in each warp's 16, `g` = lane / 4; the odd one follows it.
+DEVICE u32 first_channel_of(u32 g) { return 2 * g; }
+
+// From a tile's start to m-tile `m` of the whole latent, half a subtile: this lane's 16 bytes in the first 32 tokens.
+DEVICE u32 m_tile_at(u32 m) {
+  const u32 lane = lane_index(), warp = warp_index() & 3, row = lane * 128 + ((warp ^ (lane & 7)) << 4);
+  return m / 2 * subtile_bytes + (row ^ m % 2 * 64);
+}
+
+// V^T of this group's m-tile m: 64 channels x 64 tokens, two k steps. `even`, `odd`: where its m-tiles 0 and 1 are.
+DEVICE void load_values(a_frag (&a)[2], u32 values, i32 m, u32 even, u32 odd) {
+  const u32 address = values + m / 2 * subtile_bytes + (m % 2 ? odd : even);
+#pragma unroll
+  for (i32 k = 0; k < 2; ++k) {
+    u32 x[4];
+    ldmatrix_x4_trans(x, address + k * 32 * 128);
+    a[k].r[0] = byte_permute(x[0], x[1], 0x6240);
+    a[k].r[1] = byte_permute(x[0], x[1], 0x7351);
+    a[k].r[2] = byte_permute(x[2], x[3], 0x6240);
+    a[k].r[3] = byte_permute(x[2], x[3], 0x7351);
+  }
+}
+
+// O^T's registers of rows 8j + 2q and 8j + 2q + 1: the even channel's two, then the odd one's.
+DEVICE void pair_channels(Sum &, i32) {}
+
+// Rows 8j + 2q and 8j + 2q + 1 of this thread's columns of O^T, multiplied.
+DEVICE void scale_rows(Sum &o, i32 j, float2 by) {
+  o[4 * j] *= by.x;
+  o[4 * j + 1] *= by.y;
+  o[4 * j + 2] *= by.x;
+  o[4 * j + 3] *= by.y;
 }
 // A run's results: rows of the output when it is its request's only piece, else of the partial results.
 
@@ -824,12 +902,14 @@ DEVICE void store_row(const Params &p, Place at, const Work &w, i32 slot, u32 r,
 // The m-tiles First .. First + Count - 1 of O^T. `normalise(j)` makes rows 8j + 2q and 8j + 2q + 1 of them ready, just before they
 // are stored; `first_channel` is this thread's in m-tile 0 of `o`.
 template <i32 First, i32 Count, i32 All, class Normalise>
-DEVICE void store_output(const Params &p, Place at, const Work &w, i32 slot, const float (&o)[All][rows / 2],
-                         u32 first_channel, Normalise normalise) {
+DEVICE void store_output(const Params &p, Place at, const Work &w, i32 slot, Sum (&o)[All], u32 first_channel,
+                         Normalise normalise) {
   const u32 pair = lane_index() & 3;
 #pragma unroll
   for (i32 j = 0; j < (i32)rows / 8; ++j) {
     normalise(j);
+#pragma unroll
+    for (i32 m = 0; m < Count; ++m) pair_channels(o[First + m], j);
 #pragma unroll
     for (i32 k = 0; k < 2; ++k) {
       float even[Count], odd[Count];
@@ -850,48 +930,6 @@ DEVICE void store_row_lse(const Params &p, Place at, const Work &w, i32 slot, u3
     global_store(p.partial_lse + ((i64)slot * p.groups + at.group) * rows + r, lse);
   else if (whole_row < (u32)(p.heads * p.q_len))
     store_lse(output_row(p, w.request, whole_row), lse);
-}
-// S = Q K^T in two parts that are added in fp32: Hopper's FP8 accumulation keeps 13 fraction bits, and the error of a score
-// grows faster than the number of steps that it runs through. The first part is the lower half of the content in e4m3, then RoPE in
-// bf16 (stored divided by the scale, so it adds to the same accumulators; last, so that its outliers cost the content no
-// bits). The second part is the upper half of the content. score_steps.inc writes the steps.
-
-// From a shuffled address, made anew for each tile: the compiler then knows that the warp agrees and computes the advances in
-// uniform registers, and does not keep them in vector registers across tiles.
-DEVICE u64 operand_descriptor(u32 address) { return wgmma_descriptor(shuffle(pin(address), 0), 1024); }
-DEVICE u64 key_descriptor(u32 stage) { return operand_descriptor(shared_at<u8>(kv_at + stage * tile_bytes).address()); }
-
-// O^T += V^T P^T. V^T is the register operand of wgmma: for 32 tokens x 16 channel bytes, ldmatrix.x4.trans gives a0..a3 (matrix
-// i: tokens 8i .. 8i + 7) and four byte permutations interleave them: fragment row g is channel 2g, row g + 8 channel 2g + 1.
-// In every 16 the tokens run as P's do: 0, 8, 1, 9, 2, 10, …
-// Each tile's product is formed in T and added in fp32: the FP8 accumulation would drift over thousands of tokens.
-
-// From a tile's start to m-tile `m` of the whole latent, half a subtile: this lane's 16 bytes in the first 32 tokens.
-DEVICE u32 m_tile_at(u32 m) {
-  const u32 lane = lane_index(), warp = warp_index() & 3, row = lane * 128 + ((warp ^ (lane & 7)) << 4);
-  return m / 2 * subtile_bytes + (row ^ m % 2 * 64);
-}
-
-// V^T of this group's m-tile m: 64 channels x 64 tokens, two k steps. `even`, `odd`: where its m-tiles 0 and 1 are.
-DEVICE void load_values(a_frag (&a)[2], u32 values, i32 m, u32 even, u32 odd) {
-  const u32 address = values + m / 2 * subtile_bytes + (m % 2 ? odd : even);
-#pragma unroll
-  for (i32 k = 0; k < 2; ++k) {
-    u32 x[4];
-    ldmatrix_x4_trans(x, address + k * 32 * 128);
-    a[k].r[0] = byte_permute(x[0], x[1], 0x6240);
-    a[k].r[1] = byte_permute(x[0], x[1], 0x7351);
-    a[k].r[2] = byte_permute(x[2], x[3], 0x6240);
-    a[k].r[3] = byte_permute(x[2], x[3], 0x7351);
-  }
-}
-
-// Rows 8j + 2q and 8j + 2q + 1 of this thread's columns of O^T, multiplied.
-DEVICE void scale_rows(float (&o)[rows / 2], i32 j, float2 by) {
-  o[4 * j] *= by.x;
-  o[4 * j + 1] *= by.y;
-  o[4 * j + 2] *= by.x;
-  o[4 * j + 3] *= by.y;
 }
 // From the scores of a tile to P, up to 32 rows by one warpgroup, tokens down and rows across. Thread (warp w, g = lane / 4,
 // q = lane % 4) holds tokens 16w + g and 16w + g + 8, rows 8j + 2q and 8j + 2q + 1. What there is once per row, its factor and
@@ -982,7 +1020,9 @@ DEVICE float load_top(smem<float> tops) {
 
 // y to P, four bytes for each j: row 8j + 2q's two tokens, then row 8j + 2q + 1's; adds them to the rows' sums. `low` and `high`
 // are the inverse scales of the tokens.
-DEVICE void exponentials(u32 (&packed)[row_blocks], const frag<rows / 2> &s, float reference, float low, float high, u32 pair,
+typedef u32 Packed[row_blocks];
+
+DEVICE void exponentials(Packed &packed, const frag<rows / 2> &s, float reference, float low, float high, u32 pair,
                          ThreadRows &exact, ThreadRows &rounded) {
 #pragma unroll
   for (i32 j = 0; j < row_blocks; ++j) {
@@ -1007,10 +1047,14 @@ DEVICE void exponentials(u32 (&packed)[row_blocks], const frag<rows / 2> &s, flo
 // P is [row][stream 0's 64 bytes, stream 1's], 128-byte swizzle. A 16-bit cell holds tokens g and g + 8, so that the transposing
 // store makes the token order 0, 8, 1, 9, … within a warp's chunk of 16. It takes four blocks of 8 rows: where there are fewer
 // they are stored again.
-DEVICE void store_probabilities(const u32 (&packed)[row_blocks], u32 stream) {
+DEVICE void store_probabilities(const Packed &packed, u32 stream) {
   const u32 row = lane_index() % rows, chunk = stream * 4 + (warp_index() & 3);
   stmatrix_x4_trans(shared_at<u8>(p_at).address() + row * 128 + ((chunk ^ (row & 7)) << 4), packed[0], packed[1 % row_blocks],
                     packed[2 % row_blocks], packed[3 % row_blocks]);
+}
+
+DEVICE u64 p_descriptor(u32 stream) {
+  return descriptor_advance(operand_descriptor(shared_at<u8>(p_at).address()), stream * 64);
 }
 // O^T += V^T P^T for all channels, by one stream, in m-tiles of 64 channels. The m-tiles go in rounds: while one is multiplied
 // and the one before it is added, V^T of the next is loaded.
@@ -1019,12 +1063,20 @@ constexpr i32 round_tiles = rows == 32 ? 1 : 2;  // registers are scarce with 32
 constexpr i32 rounds = m_tiles / round_tiles;
 
 struct Values {
+  u32 tile, even, odd;          // the stage's address; where its m-tiles 0 and 1 are
   a_frag a[3][round_tiles][2];  // of three rounds
+  DEVICE Values(u32 values) : tile(values), even(m_tile_at(0)), odd(m_tile_at(1)) {}
 };
 
-template <i32 Round> DEVICE void load_round(Values &v, u32 values, u32 even, u32 odd) {
+template <i32 Round> DEVICE void load_round(Values &v) {
 #pragma unroll
-  for (i32 i = 0; i < round_tiles; ++i) load_values(v.a[Round % 3][i], values, Round * round_tiles + i, even, odd);
+  for (i32 i = 0; i < round_tiles; ++i) load_values(v.a[Round % 3][i], v.tile, Round * round_tiles + i, v.even, v.odd);
+}
+
+// What can be loaded before P is there.
+DEVICE void load_first(Values &v) {
+  load_round<0>(v);
+  if constexpr (rounds > 1) load_round<1>(v);
 }
 
 template <i32 Round> DEVICE void multiply_round(frag<rows / 2> (&t)[round_tiles], const Values &v, u64 p_tile) {
@@ -1046,10 +1098,10 @@ template <i32 Pending> DEVICE void wait_round(frag<rows / 2> (&t)[round_tiles]) 
 // Finishes `Round` and all after it; the first two have been loaded and the first is being multiplied. With `release`, the stage is
 // given back as soon as its last bytes are in registers.
 template <i32 Round>
-DEVICE void accumulate_rounds(float (&o)[m_tiles][rows / 2], Values &v, frag<rows / 2> (&t)[2][round_tiles], u32 values, u32 even,
-                              u32 odd, u64 p_tile, mbarrier empty, bool release) {
+DEVICE void accumulate_rounds(Sum (&o)[m_tiles], Values &v, frag<rows / 2> (&t)[2][round_tiles], u64 p_tile, mbarrier empty,
+                              bool release) {
   if constexpr (Round + 1 < rounds) multiply_round<Round + 1>(t[(Round + 1) % 2], v, p_tile);
-  if constexpr (Round + 2 < rounds) load_round<Round + 2>(v, values, even, odd);
+  if constexpr (Round + 2 < rounds) load_round<Round + 2>(v);
   if constexpr (Round == (rounds > 3 ? rounds - 3 : 0)) {
     warp_sync();
     if (release && lane_index() == 0) mbarrier_arrive(empty);
@@ -1059,7 +1111,13 @@ DEVICE void accumulate_rounds(float (&o)[m_tiles][rows / 2], Values &v, frag<row
   for (i32 i = 0; i < round_tiles; ++i)
 #pragma unroll
     for (i32 k = 0; k < (i32)rows / 2; ++k) o[Round * round_tiles + i][k] += t[Round % 2][i][k];
-  if constexpr (Round + 1 < rounds) accumulate_rounds<Round + 1>(o, v, t, values, even, odd, p_tile, empty, release);
+  if constexpr (Round + 1 < rounds) accumulate_rounds<Round + 1>(o, v, t, p_tile, empty, release);
+}
+
+DEVICE void accumulate(Sum (&o)[m_tiles], Values &v, u64 p_tile, mbarrier empty, bool release) {
+  frag<rows / 2> t[2][round_tiles];
+  multiply_round<0>(t[0], v, p_tile);
+  accumulate_rounds<0>(o, v, t, p_tile, empty, release);
 }
 // The end of a request's run: the streams' sums become results. When both streams had tiles, each finishes half of the channels:
 // it hands the other half to the other stream through the stage of its own last tile, which it has kept for that.
@@ -1125,25 +1183,25 @@ DEVICE Merge merge_sums(const Params &p, Place at, const Work &w, i32 slot, u32 
   }
   if ((warp_index() & 3) == 0 && lane_index() < rows && (!Both || stream == 0))
     store_row_lse(p, at, w, slot, lane_index(), lse_of(reference, sums.exact));
-  const float inverse = normaliser(sums.rounded);
+  const float inverse = normaliser(p, sums.rounded);
   return {factor.own * inverse, factor.other * inverse};
 }
 
 // `Count` m-tiles from `First` of this thread's O^T, in shared memory at `to`; one float4 a thread, m-tile and block of rows.
-template <i32 First, i32 Count> DEVICE void hand_over(const float (&o)[m_tiles][rows / 2], smem<float4> to) {
+template <i32 First, i32 Count> DEVICE void hand_over(const Sum (&o)[m_tiles], smem<float4> to) {
 #pragma unroll
   for (i32 m = 0; m < Count; ++m)
 #pragma unroll
     for (i32 j = 0; j < row_blocks; ++j) {
-      const float *x = o[First + m] + 4 * j;
-      to.store((m * row_blocks + j) * 128, make_float4(x[0], x[1], x[2], x[3]));
+      const Sum &x = o[First + m];
+      to.store((m * row_blocks + j) * 128, make_float4(x[4 * j], x[4 * j + 1], x[4 * j + 2], x[4 * j + 3]));
     }
   fence_async_proxy();  // the next copy into the stage writes after this
 }
 
 // Normalises rows 8j + 2q and 8j + 2q + 1 of the m-tiles, with the other stream's share added from shared memory.
 template <i32 First, i32 Count, bool Both>
-DEVICE void finish_rows(float (&o)[m_tiles][rows / 2], i32 j, Merge factor, smem<float4> from) {
+DEVICE void finish_rows(Sum (&o)[m_tiles], i32 j, Merge factor, smem<float4> from) {
   const u32 pair = lane_index() & 3;
   const float2 own = spread(factor.own, j, pair), other = spread(factor.other, j, pair);
 #pragma unroll
@@ -1151,17 +1209,17 @@ DEVICE void finish_rows(float (&o)[m_tiles][rows / 2], i32 j, Merge factor, smem
     scale_rows(o[First + m], j, own);
     if constexpr (Both) {
       const float4 x = from.load((m * row_blocks + j) * 128);
-      float *sum = o[First + m] + 4 * j;
-      sum[0] = fma_rn(x.x, other.x, sum[0]);
-      sum[1] = fma_rn(x.y, other.y, sum[1]);
-      sum[2] = fma_rn(x.z, other.x, sum[2]);
-      sum[3] = fma_rn(x.w, other.y, sum[3]);
+      Sum &sum = o[First + m];
+      sum[4 * j] = fma_rn(x.x, other.x, sum[4 * j]);
+      sum[4 * j + 1] = fma_rn(x.y, other.y, sum[4 * j + 1]);
+      sum[4 * j + 2] = fma_rn(x.z, other.x, sum[4 * j + 2]);
+      sum[4 * j + 3] = fma_rn(x.w, other.y, sum[4 * j + 3]);
     }
   }
 }
 
 // The run was one tile, this stream's.
-DEVICE void finish_alone(const Params &p, Place at, const Work &w, float (&o)[m_tiles][rows / 2], u32 buffer, u32 stream,
+DEVICE void finish_alone(const Params &p, Place at, const Work &w, Sum (&o)[m_tiles], u32 buffer, u32 stream,
                          const LaneRow &row, u32 first_channel) {
   sync_stream(stream);  // the sums are written
   const i32 slot = partial_slot(p, at, w);
@@ -1172,7 +1230,7 @@ DEVICE void finish_alone(const Params &p, Place at, const Work &w, float (&o)[m_
 
 // Both streams had tiles; stream `Stream` finishes its half. `kept` and `others` are the stages of the streams' last tiles.
 template <u32 Stream>
-DEVICE void finish_half(const Params &p, Place at, const Work &w, float (&o)[m_tiles][rows / 2], u32 buffer, const LaneRow &row,
+DEVICE void finish_half(const Params &p, Place at, const Work &w, Sum (&o)[m_tiles], u32 buffer, const LaneRow &row,
                         u32 first_channel, u32 kept, u32 others) {
   constexpr i32 half = m_tiles / 2;
   const i32 thread = (i32)(thread_index() & 127);
@@ -1235,21 +1293,18 @@ DEVICE void give_back(QueryRing &query) {
 }
 
 // One tile. With `keep`, its stage is not given back.
-DEVICE void attend_tile(const Params &p, Place at, const Work &w, Stream &stream, float (&o)[m_tiles][rows / 2],
-                        u32 query_buffer, i32 tile, bool keep) {
+DEVICE void attend_tile(const Params &p, Place at, const Work &w, Stream &stream, Sum (&o)[m_tiles], u32 query_buffer, i32 tile, bool keep) {
   const u32 lane = lane_index(), warp = warp_index() & 3, pair = lane & 3;
   const i32 token = (i32)(16 * warp + lane / 4);
   const u32 stage = stream.stage(), parity = stream.ring.parity;
   const u32 values = shared_at<u8>(kv_at + stage * tile_bytes).address();
-  const u32 even = m_tile_at(0), odd = m_tile_at(1);
   const bool tail = w.tokens < (tile + 1) * tile_tokens;  // is being cleared, then: nothing may read it before
   frag<rows / 2> s, first;
-  Values v;
+  Values v(values);
   mbarrier_wait(kv_full(stage), parity);
   if (tail) mbarrier_wait(kv_ready(stage), parity);
   score(first, s, query_descriptor(query_buffer), key_descriptor(stage));
-  load_round<0>(v, values, even, odd);
-  if constexpr (rounds > 1) load_round<1>(v, values, even, odd);
+  load_first(v);
   if (!tail) mbarrier_wait(kv_ready(stage), parity);
   const smem<float2> scale = shared_at<float2>(scale_at + stage * 2 * scale_bytes) + token;
   const float2 low = scale.load(), high = scale.load(8);
@@ -1279,27 +1334,24 @@ DEVICE void attend_tile(const Params &p, Place at, const Work &w, Stream &stream
       for (i32 m = 0; m < m_tiles; ++m) scale_rows(o[m], j, by);
     }
   }
-  u32 packed[row_blocks];
+  Packed packed;
   exponentials(packed, s, stream.row.reference.value, inverse_low, inverse_high, pair, stream.exact, stream.rounded);
   store_probabilities(packed, stream.index);
   fence_async_proxy();  // wgmma reads P
   sync_stream(stream.index);
 
-  const u64 p_tile = descriptor_advance(operand_descriptor(shared_at<u8>(p_at).address()), stream.index * 64);
-  frag<rows / 2> t[2][round_tiles];
-  multiply_round<0>(t[0], v, p_tile);
-  accumulate_rounds<0>(o, v, t, values, even, odd, p_tile, kv_empty(stage), !keep);
+  accumulate(o, v, p_descriptor(stream.index), kv_empty(stage), !keep);
 }
 
 DEVICE void attend(const Params &p, Place at, u32 index) {
   const u32 lane = lane_index(), warp = warp_index() & 3;
-  const u32 first_channel = warp * 16 + 2 * (lane / 4);
+  const u32 first_channel = warp * 16 + first_channel_of(lane / 4);
   Stream stream;
   stream.index = index;
   QueryRing query;
   u32 turn = 0;    // the stream whose stage the run's first tile is in
   u32 buffer = 0;  // of the sums
-  float o[m_tiles][rows / 2];
+  Sum o[m_tiles];
   Work w;
   for (i32 request = first_request(p, at); next_work(p, at, request, w);) {
     const bool both = w.end_tile - w.first_tile > 1;

@@ -1,7 +1,7 @@
 // Generated from templates/query_quant/query_quant.cu.tmpl: do not edit.
-//   variant: query_quant:latent=512,rows=64,rope=64
-//   command: snapmla gen --variant 'query_quant:latent=512,rows=64,rope=64' --target sm90a
-// Quantises query rows: scale = max(amax / 448, 2^-40), content = e4m3(q / scale), RoPE = bf16(q / scale).
+//   variant: query_quant:latent=512,rows=64,rope=64,format=fp8_token
+//   command: snapmla gen --variant 'query_quant:latent=512,rows=64,rope=64,format=fp8_token' --target sm90a
+// Query rows as the format's keys are multiplied: scale = max(amax / 448, 2^-40), content = e4m3(q / scale), RoPE = bf16(q / scale).
 //
 // Row r of a request is token r / heads, head r % heads; groups of 64 rows become one image each, laid out and swizzled as
 // the decode kernel's shared memory, so that it fetches an image with one bulk copy. Rows past the last are zero, with
@@ -255,6 +255,11 @@ DEVICE void bulk_copy_multicast(u32 shared_address, const void *global, u32 byte
   asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1], %2, "
                "[%3], %4;" :: "r"(shared_address), "l"(global), "r"(bytes), "r"(b.address), "h"(rank_mask) : "memory");
 }
+DEVICE void tensor_copy(u32 shared_address, const void *map, i32 x, i32 y, i32 z, u32 bytes, mbarrier b) {
+  (void)bytes;
+  asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4}], [%5];"
+               :: "r"(shared_address), "l"(map), "r"(x), "r"(y), "r"(z), "r"(b.address) : "memory");
+}
 DEVICE void bulk_store(void *global, u32 shared_address, u32 bytes) {
   asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;"
                :: "l"(global), "r"(shared_address), "r"(bytes) : "memory");
@@ -367,7 +372,7 @@ struct query_quant_params {
   const unsigned short *q_rope; /* [batch, q_len, heads, rope] bf16 */
   long long nope_stride_batch, nope_stride_token, nope_stride_head;
   long long rope_stride_batch, rope_stride_token, rope_stride_head;
-  unsigned char *image; /* [batch, groups, image_bytes]: per group of rows latent/128 subtiles and one of RoPE,
+  unsigned char *image; /* [batch, groups, image_bytes]: per group of rows content subtiles and one of RoPE,
                            each row 128 bytes with the 128-byte swizzle */
   float *scale;         /* [batch, groups, rows] */
   int heads, q_len, groups;
@@ -383,9 +388,10 @@ constexpr u32 subtile_bytes = image_rows * 128;
 constexpr u32 image_bytes = 40960;
 constexpr u32 rope_at = 4 * subtile_bytes;
 
-// One row of `latent` content channels and 64 RoPE channels, quantised by one warp. The query and the cache share it.
+// One row of `latent` content channels and 64 RoPE channels, quantised by one warp. The query and the cache share it: numbers are
+// stored as e4m3 and RoPE as bf16.
 //
-// A lane holds 8 content channels of each chunk of 256, so that loads are 16 bytes and stores 8, and RoPE
+// A lane holds 8 content channels of each chunk of 256, so that loads are 16 bytes, and RoPE
 // channels 2 * lane, 2 * lane + 1.
 constexpr float e4m3_max = 448.0f;
 constexpr float least_scale = 9.094947017729282e-13f;  // 2^-40
@@ -431,19 +437,23 @@ DEVICE float row_scale(const Row &x) {
 // Byte x of row `slot` of a subtile lies at 128 * slot + (x ^ 16 * (slot % 8)).
 DEVICE u32 swizzled(u32 slot, u32 x) { return 128 * slot + (x ^ (slot % 8 * 16)); }
 
-// Writes the row into an image: content subtiles, then RoPE.
-DEVICE void store_row(const Row &x, float scale, u8 *image, u32 slot) {
+// Writes the content divided by `scale`; place(x) is where byte x of the token's content goes.
+template <class Place> DEVICE void store_content(const Row &x, float scale, Place place) {
   const u32 lane = lane_index();
 #pragma unroll
   for (i32 i = 0; i < chunks; ++i) {
     float q[width];
 #pragma unroll
     for (i32 k = 0; k < width; ++k) q[k] = x.content[i][k] / scale;
-    const u32 channel = 32 * width * i + width * lane;
-    u8 *target = image + channel / 128 * subtile_bytes + swizzled(slot, channel % 128);
+    u8 *target = place((32 * width * i + width * lane) * 1);
     global_store((uint2 *)target, make_uint2(pack_e4m3(q[0], q[1], q[2], q[3]), pack_e4m3(q[4], q[5], q[6], q[7])));
   }
-  global_store((u32 *)(image + rope_at + swizzled(slot, 4 * lane)), pack_bf16(x.rope.x / scale, x.rope.y / scale));
+}
+
+// The same for RoPE.
+template <class Place> DEVICE void store_rope(const Row &x, float scale, Place place) {
+  const u32 lane = lane_index();
+  global_store((u32 *)place(4 * lane), pack_bf16(x.rope.x / scale, x.rope.y / scale));
 }
 
 KERNEL(snapmla_query_quant, 256) {
@@ -463,6 +473,8 @@ KERNEL(snapmla_query_quant, 256) {
                  p.q_rope + batch * p.rope_stride_batch + token * p.rope_stride_token + head * p.rope_stride_head);
   }
   const float scale = row_scale(x);
-  store_row(x, scale, p.image + group * image_bytes, slot);
+  u8 *image = p.image + group * image_bytes;
+  store_content(x, scale, [&](u32 byte) { return image + byte / 128 * subtile_bytes + swizzled(slot, byte % 128); });
+  store_rope(x, scale, [&](u32 byte) { return image + rope_at + swizzled(slot, byte); });
   if (lane_index() == 0) global_store(p.scale + group * image_rows + slot, real ? scale : 0.0f);
 }

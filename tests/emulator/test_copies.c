@@ -3,6 +3,7 @@
 
 #include "cmocka_all.h"
 #include "kernel_object.h"
+#include "tensor_map.h"
 
 enum { PAGES = 17, PAGE = 1024 };
 
@@ -72,8 +73,42 @@ static void test_cluster(void **state) {
   }
 }
 
+/* Rows of 200 bytes, 208 apart, 20 of a plane; 3 planes from byte 1024 of `in`. */
+static void test_tensor(void **state) {
+  (void)state;
+  enum { ROW = 200, ROW_STRIDE = 208, ROWS = 20, PLANE = ROWS * ROW_STRIDE, PLANES = 3, BASE = 1024 };
+  static const struct { uint32_t x, y, z; } boxes[] = {{0, 0, 0}, {64, 2, 1}, {128, 4, 2}, {144, 10, 1}};
+  static const uint64_t extents[3] = {ROW, ROWS, PLANES}, strides[2] = {ROW_STRIDE, PLANE};
+  static const uint32_t box[2] = {128, 16};
+  for (int swizzled = 0; swizzled < 2; swizzled++) {
+    assert_int_equal(smla_emulator_tensor_map(in + BASE, extents, strides, box, swizzled, in), SNAPMLA_OK);
+    for (size_t i = 0; i < sizeof boxes / sizeof *boxes; i++) {
+      kernel_run run = run_of(4);
+      run.count = boxes[i].x | boxes[i].y << 8 | boxes[i].z << 16;
+      kernel_object_run_all(&kernel, &run, 0);
+      for (uint32_t row = 0; row < 16; row++) {
+        for (uint32_t byte = 0; byte < 128; byte++) {
+          uint32_t x = boxes[i].x + byte, y = boxes[i].y + row;
+          int expected = x < ROW && y < ROWS ? in[BASE + boxes[i].z * PLANE + y * ROW_STRIDE + x] : 0;
+          uint32_t at = swizzled ? byte ^ row % 8 * 16 : byte;
+          assert_int_equal(out[row * 128 + at], expected);
+        }
+      }
+    }
+  }
+  assert_int_equal(smla_emulator_tensor_map(in + 8, extents, strides, box, 1, in), SNAPMLA_INVALID_ARGUMENT);
+  kernel_run run = run_of(4);
+  memset(in, 0, 128);
+  assert_int_equal(kernel_object_run(&kernel, &run), SNAPMLA_EMULATOR_FAULT);
+  assert_non_null(strstr(run.report, "is no tensor map"));
+  static const uint32_t small[2] = {128, 8};
+  assert_int_equal(smla_emulator_tensor_map(in + BASE, extents, strides, small, 1, in), SNAPMLA_OK);
+  assert_int_equal(kernel_object_run(&kernel, &run), SNAPMLA_EMULATOR_FAULT);
+  assert_non_null(strstr(run.report, "says 2048 bytes"));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_ring), cmocka_unit_test(test_store),
-                                     cmocka_unit_test(test_cluster)};
+                                     cmocka_unit_test(test_cluster), cmocka_unit_test(test_tensor)};
   return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,0 +1,127 @@
+/* The formats that are rows of tokens: where bytes lie, worked out by hand from docs/format.md, what they hold, and conversions. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <snapmla/reference.h>
+
+#include "narrow_float.h"
+#include "page_layout.h"
+
+enum { LATENT = 512, ROPE = 64, PAGES = 2, MOST_BYTES = PAGES * 73728 };
+
+static _Alignas(128) unsigned char memory[2][MOST_BYTES];
+static uint16_t latent[LATENT], rope[ROPE];
+
+static snapmla_problem problem_of(snapmla_kv_format format) {
+  snapmla_problem problem;
+  snapmla_problem_init(&problem);
+  problem.kv_format = format;
+  return problem;
+}
+
+static snapmla_cache cache_of(const snapmla_problem *problem, unsigned char *kv, float kv_scale) {
+  return (snapmla_cache){sizeof(snapmla_cache), kv, smla_page_geometry_of(problem).page_bytes, PAGES, kv_scale};
+}
+
+static int setup(void **state) {
+  (void)state;
+  memset(memory, 0xff, sizeof memory);
+  for (int c = 0; c < LATENT; c++) latent[c] = smla_bf16_from_float((float)(c - 200) / 16.0f);
+  for (int c = 0; c < ROPE; c++) rope[c] = smla_bf16_from_float((float)(1 + c) * (c % 2 ? 0.25f : -0.5f));
+  return 0;
+}
+
+static void sizes(void **state) {
+  (void)state;
+  static const struct {
+    snapmla_kv_format format;
+    int32_t latent_rank, page_tokens;
+    int64_t page_bytes;
+    double per_token;
+  } cases[] = {{SNAPMLA_KV_BF16, 512, 64, 73728, 1152},
+               {SNAPMLA_KV_BF16, 128, 16, 6144, 384},
+               {SNAPMLA_KV_FP8_TENSOR, 512, 64, 36864, 576},
+               {SNAPMLA_KV_FP8_TENSOR, 384, 128, 57344, 448}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    snapmla_problem problem = problem_of(cases[i].format);
+    problem.latent_rank = cases[i].latent_rank;
+    problem.page_tokens = cases[i].page_tokens;
+    snapmla_page_layout layout = {.size = sizeof layout};
+    assert_int_equal(snapmla_page_layout_get(&problem, &layout), SNAPMLA_OK);
+    assert_int_equal(layout.page_bytes, cases[i].page_bytes);
+    assert_true(layout.bytes_per_token == cases[i].per_token);
+  }
+}
+
+static void bf16_rows(void **state) {
+  (void)state;
+  snapmla_problem problem = problem_of(SNAPMLA_KV_BF16);
+  snapmla_cache cache = cache_of(&problem, memory[0], 0.0f);
+  assert_int_equal(snapmla_cache_write(&problem, &cache, 64 + 9, latent, rope), SNAPMLA_OK);
+  assert_memory_equal(memory[0] + 73728 + 9 * 1152, latent, sizeof latent);
+  assert_memory_equal(memory[0] + 73728 + 9 * 1152 + 1024, rope, sizeof rope);
+  for (size_t i = 0; i < sizeof memory[0]; i++)
+    if (i < 73728 + 9 * 1152 || i >= 73728 + 10 * 1152) assert_int_equal(memory[0][i], 0xff);
+}
+
+static void fp8_tensor_rows(void **state) {
+  (void)state;
+  snapmla_problem problem = problem_of(SNAPMLA_KV_FP8_TENSOR);
+  snapmla_cache cache = cache_of(&problem, memory[0], 0.5f);
+  float read[LATENT], read_rope[ROPE];
+  assert_int_equal(snapmla_cache_write(&problem, &cache, 3, latent, rope), SNAPMLA_OK);
+  assert_int_equal(memory[0][3 * 576 + 200 + 16], 0x40); /* 1 / 0.5 = 2 */
+  assert_int_equal(memory[0][3 * 576 + 512 + 1], 0x38);  /* 2 * 0.25 / 0.5 = 1 */
+  assert_int_equal(memory[0][3 * 576 + 512], 0xb8);      /* -0.5 / 0.5 = -1 */
+  assert_int_equal(snapmla_cache_read(&problem, &cache, 3, read, read_rope), SNAPMLA_OK);
+  for (int c = 0; c < LATENT; c++) {
+    float value = smla_bf16_to_float(latent[c]);
+    assert_true(fabsf(read[c] - value) <= fmaxf(fabsf(value) / 16, 0x1p-10f * 0.5f));
+  }
+  assert_true(read_rope[1] == 0.5f && read_rope[0] == -0.5f);
+  cache.kv_scale = -1.0f;
+  assert_int_equal(snapmla_cache_write(&problem, &cache, 3, latent, rope), SNAPMLA_INVALID_ARGUMENT);
+  assert_non_null(strstr(snapmla_error_message(), "kv_scale is -1"));
+}
+
+/* From each format to each: what comes out is what the first one kept, quantised again. */
+static void conversions(void **state) {
+  (void)state;
+  static const snapmla_kv_format formats[] = {SNAPMLA_KV_FP8_TOKEN, SNAPMLA_KV_BF16, SNAPMLA_KV_FP8_TENSOR};
+  const int64_t from_slots[] = {70}, to_slots[] = {5};
+  for (int i = 0; i < 3; i++) {
+    for (int k = 0; k < 3; k++) {
+      snapmla_problem from = problem_of(formats[i]), to = problem_of(formats[k]);
+      snapmla_cache a = cache_of(&from, memory[0], 0.125f), b = cache_of(&to, memory[1], 0.125f);
+      float kept[LATENT], kept_rope[ROPE], got[LATENT], got_rope[ROPE];
+      assert_int_equal(snapmla_cache_write(&from, &a, 70, latent, rope), SNAPMLA_OK);
+      assert_int_equal(snapmla_cache_read(&from, &a, 70, kept, kept_rope), SNAPMLA_OK);
+      assert_int_equal(snapmla_cache_convert(&from, &a, from_slots, &to, &b, to_slots, 1), SNAPMLA_OK);
+      assert_int_equal(snapmla_cache_read(&to, &b, 5, got, got_rope), SNAPMLA_OK);
+      float step = formats[k] == SNAPMLA_KV_BF16 ? 0x1p-8f : 0x1p-4f;
+      float rope_step = formats[k] == SNAPMLA_KV_FP8_TENSOR ? 0x1p-4f : 0x1p-7f;
+      for (int c = 0; c < LATENT; c++)
+        assert_true(fabsf(got[c] - kept[c]) <= fmaxf(step * 1.05f * fabsf(kept[c]), 0x1p-10f));
+      for (int c = 0; c < ROPE; c++)
+        assert_true(fabsf(got_rope[c] - kept_rope[c]) <= rope_step * 1.05f * fabsf(kept_rope[c]));
+    }
+  }
+  snapmla_problem from = problem_of(SNAPMLA_KV_BF16), to = problem_of(SNAPMLA_KV_BF16);
+  to.latent_rank = 256;
+  snapmla_cache a = cache_of(&from, memory[0], 0.0f), b = cache_of(&to, memory[1], 0.0f);
+  assert_int_equal(snapmla_cache_convert(&from, &a, from_slots, &to, &b, to_slots, 1), SNAPMLA_INVALID_ARGUMENT);
+  assert_int_equal(snapmla_cache_convert(&from, &a, from_slots, &from, &a, NULL, 1), SNAPMLA_INVALID_ARGUMENT);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test_setup(sizes, setup), cmocka_unit_test_setup(bf16_rows, setup),
+                                     cmocka_unit_test_setup(fp8_tensor_rows, setup),
+                                     cmocka_unit_test_setup(conversions, setup)};
+  return cmocka_run_group_tests_name("formats", tests, NULL, NULL);
+}
