@@ -58,7 +58,8 @@ return {
     { name = "accuracy", values = { "fast" }, default = "fast", about = "the arithmetic's level" },
     { name = "partial", values = { "bf16", "f32" }, default = partial_for,
       about = "type of the partial results of a cut request" },
-    { name = "stages", values = { 2, 3, 4, 5, 6, 7, 8 }, default = stages_for, about = "page images in the shared-memory ring" },
+    { name = "stages", values = { 2, 3, 4, 5, 6, 7, 8 }, default = stages_for,
+      about = "tiles in the shared-memory ring" },
   },
   rules = {
     { name = "streams_own_stages",
