@@ -1,6 +1,6 @@
 // Generated from templates/kv_append/kv_append.cu.tmpl: do not edit.
-//   variant: kv_append:latent=512,rope=64,page=64,format=fp8_token
-//   command: snapmla gen --variant 'kv_append:latent=512,rope=64,page=64,format=fp8_token' --target sm90a
+//   variant: kv_append:latent=512,rope=64,page=64,format=fp8_token,scale=fp32
+//   command: snapmla gen --variant 'kv_append:latent=512,rope=64,page=64,format=fp8_token,scale=fp32' --target sm90a
 // Appends tokens to the cache in the format fp8_token: quantised and written at their slots, as docs/format.md says. Any tokens, in
 // any order; two rows of one call must not name the same slot. One warp per token.
 

@@ -33,7 +33,8 @@ smla_page_geometry smla_page_geometry_of(const snapmla_problem *problem) {
                                  .latent_rank = problem->latent_rank,
                                  .rope_dim = problem->rope_dim,
                                  .page_tokens = problem->page_tokens,
-                                 .image_tokens = tokens};
+                                 .image_tokens = tokens,
+                                 .power_of_two = (problem->flags & SNAPMLA_PROBLEM_POWER_OF_TWO_SCALES) != 0};
   if (geometry.facts->is_image)
     lay_out_image(&geometry);
   else

@@ -19,6 +19,7 @@ enum {
 typedef struct smla_page_geometry {
   const smla_kv_facts *facts;
   int32_t latent_rank, rope_dim, page_tokens, image_tokens;
+  int power_of_two;      /* scales are rounded up to a power of two when a token is written */
   int64_t row_bytes;     /* from token to token; 0 in images */
   int64_t subtile_bytes; /* of an image: image_tokens rows of 128 bytes */
   int64_t rope_offset, scales_offset;

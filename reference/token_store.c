@@ -37,6 +37,11 @@ static void fill(token_scales *scales, float content, float rope) {
   scales->rope = rope;
 }
 
+static float found_scale(const smla_page_geometry *geometry, const uint16_t *content, int32_t count) {
+  float scale = smla_token_quant_scale(content, count);
+  return geometry->power_of_two ? smla_token_quant_power_of_two(scale) : scale;
+}
+
 static token_scales choose_scales(const smla_page_geometry *geometry, float kv_scale, const uint16_t *latent) {
   token_scales scales;
   fill(&scales, 1.0f, 1.0f);
@@ -44,13 +49,13 @@ static token_scales choose_scales(const smla_page_geometry *geometry, float kv_s
   case SMLA_SCALING_NONE: break;
   case SMLA_SCALING_CALL: fill(&scales, kv_scale, kv_scale); break;
   case SMLA_SCALING_TOKEN: {
-    float scale = smla_token_quant_scale(latent, geometry->latent_rank);
+    float scale = found_scale(geometry, latent, geometry->latent_rank);
     fill(&scales, scale, scale);
     break;
   }
   case SMLA_SCALING_GROUP:
     for (int32_t i = 0; i < geometry->latent_rank / SMLA_GROUP_CHANNELS; i++)
-      scales.content[i] = smla_token_quant_scale(latent + i * SMLA_GROUP_CHANNELS, SMLA_GROUP_CHANNELS);
+      scales.content[i] = found_scale(geometry, latent + i * SMLA_GROUP_CHANNELS, SMLA_GROUP_CHANNELS);
     break;
   }
   return scales;

@@ -25,6 +25,13 @@ typedef enum snapmla_accuracy {
   SNAPMLA_ACCURACY_FAST = 0 /* one e4m3 P per tile with a power-of-two scale, promoted accumulators */
 } snapmla_accuracy;
 
+/* Bits of a problem's flags. */
+enum {
+  /* Scales that an append finds (fp8_token) are rounded up to a power of two: dividing by them is exact, and up to half of e4m3's range
+   * is given up. Reading a cache does not depend on it. */
+  SNAPMLA_PROBLEM_POWER_OF_TWO_SCALES = 1u
+};
+
 /* A decode problem. Zero-initialise, set size = sizeof(snapmla_problem), fill the fields. */
 typedef struct snapmla_problem {
   size_t size;         /* sizeof(snapmla_problem) */
@@ -37,7 +44,7 @@ typedef struct snapmla_problem {
   snapmla_accuracy accuracy;
   int32_t max_batch;   /* the most requests of one call, 1..4096 */
   int32_t max_context; /* the most tokens of one request, new ones included, 1..1048576 */
-  uint32_t flags;      /* 0 */
+  uint32_t flags;      /* SNAPMLA_PROBLEM_… */
 } snapmla_problem;
 
 /* Fills `problem` with DeepSeek-V3's shape: 128 heads, q_len 1, latent 512, RoPE 64, page 64, fp8_token, fast,

@@ -119,9 +119,28 @@ static void conversions(void **state) {
   assert_int_equal(snapmla_cache_convert(&from, &a, from_slots, &from, &a, NULL, 1), SNAPMLA_INVALID_ARGUMENT);
 }
 
+/* amax = 311 / 16 = 19.4: the scale 19.4 / 448 = 0.0434 becomes 2^-4, and RoPE comes back bit for bit. */
+static void powers_of_two(void **state) {
+  (void)state;
+  snapmla_problem problem = problem_of(SNAPMLA_KV_FP8_TOKEN);
+  problem.flags = SNAPMLA_PROBLEM_POWER_OF_TWO_SCALES;
+  smla_page_geometry geometry = smla_page_geometry_of(&problem);
+  snapmla_cache cache = cache_of(&problem, memory[0], 0.0f);
+  float read[LATENT], read_rope[ROPE], scale;
+  assert_int_equal(snapmla_cache_write(&problem, &cache, 7, latent, rope), SNAPMLA_OK);
+  memcpy(&scale, memory[0] + smla_page_scale_offset(&geometry, 7), sizeof scale);
+  assert_true(scale == 0x1p-4f);
+  assert_int_equal(snapmla_cache_read(&problem, &cache, 7, read, read_rope), SNAPMLA_OK);
+  for (int c = 0; c < ROPE; c++) assert_int_equal(smla_bf16_from_float(read_rope[c]), rope[c]);
+  problem.kv_format = SNAPMLA_KV_BF16;
+  assert_int_equal(snapmla_problem_check(&problem), SNAPMLA_UNSUPPORTED);
+  assert_non_null(strstr(snapmla_error_message(), "bf16 stores none"));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test_setup(sizes, setup), cmocka_unit_test_setup(bf16_rows, setup),
                                      cmocka_unit_test_setup(fp8_tensor_rows, setup),
-                                     cmocka_unit_test_setup(conversions, setup)};
+                                     cmocka_unit_test_setup(conversions, setup),
+                                     cmocka_unit_test_setup(powers_of_two, setup)};
   return cmocka_run_group_tests_name("formats", tests, NULL, NULL);
 }

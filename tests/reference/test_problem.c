@@ -72,7 +72,7 @@ static void every_field_is_checked(void **state) {
       {AT(max_context), 1 << 20, SNAPMLA_OK, {0}},
       {AT(max_context), 0, SNAPMLA_INVALID_ARGUMENT, {"max_context is 0", "1 to 1048576"}},
       {AT(max_context), (1 << 20) + 1, SNAPMLA_INVALID_ARGUMENT, {"max_context is 1048577", "1 to 1048576"}},
-      {AT(flags), 1, SNAPMLA_UNSUPPORTED, {"flags is 0x1", "set it to 0"}},
+      {AT(flags), 2, SNAPMLA_UNSUPPORTED, {"flags is 0x2", "set no other bit"}},
   };
   for (size_t i = 0; i < sizeof trials / sizeof *trials; i++) {
     snapmla_problem problem;

@@ -17,13 +17,15 @@ typedef struct format_case {
   const char *name;
   snapmla_kv_format format;
   float kv_scale;
+  uint32_t flags;
   double limit, offset_limit, rounded_limit;
 } format_case;
 
 static const format_case formats[] = {
-    {"bf16", SNAPMLA_KV_BF16, 0.0f, 4e-3, 3e-3, 3e-3},
-    {"fp8_tensor", SNAPMLA_KV_FP8_TENSOR, 0.03125f, 3.5e-2, 3e-3, 8e-3},
-    {"fp8_tensor, odd scale", SNAPMLA_KV_FP8_TENSOR, 0.0123f, 3.5e-2, 3e-3, 8e-3},
+    {"bf16", SNAPMLA_KV_BF16, 0.0f, 0, 4e-3, 3e-3, 3e-3},
+    {"fp8_tensor", SNAPMLA_KV_FP8_TENSOR, 0.03125f, 0, 3.5e-2, 3e-3, 8e-3},
+    {"fp8_tensor, odd scale", SNAPMLA_KV_FP8_TENSOR, 0.0123f, 0, 3.5e-2, 3e-3, 8e-3},
+    {"fp8_token, powers of 2", SNAPMLA_KV_FP8_TOKEN, 0.0f, SNAPMLA_PROBLEM_POWER_OF_TWO_SCALES, 3.5e-2, 3e-3, 8e-3},
 };
 enum { FORMATS = sizeof formats / sizeof *formats };
 
@@ -35,6 +37,7 @@ static decode_case case_of(const format_case *f) {
   memcpy(c.lengths, lengths, sizeof lengths);
   c.problem.kv_format = f->format;
   c.kv_scale = f->kv_scale;
+  c.problem.flags = f->flags;
   return c;
 }
 
