@@ -118,12 +118,12 @@ static snapmla_status write_cache(const smla_workload *work, int32_t request, ho
   if (!latent) return smla_console_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory for a token");
   uint16_t *rope = latent + rank;
   memset(host->owned_kv, 0xff, (size_t)(host->pages + 1) * (size_t)work->page_stride);
+  const snapmla_cache cache = {sizeof cache, host->owned_kv, work->page_stride, host->pages + 1, work->kv_scale};
   for (int32_t t = 0; t < host->length && !status; ++t) {
     smla_workload_token(work, request, t, latent, rope);
     for (size_t c = 0; c < rank; ++c) host->latent[(size_t)t * rank + c] = smla_widen_bf16(latent[c]);
     for (size_t c = 0; c < dim; ++c) host->rope[(size_t)t * dim + c] = smla_widen_bf16(rope[c]);
-    status =
-        smla_library_status(snapmla_page_write(p, host->owned_kv, work->page_stride, host->pages + 1, t, latent, rope));
+    status = smla_library_status(snapmla_cache_write(p, &cache, t, latent, rope));
   }
   free(latent);
   host->kv = host->owned_kv;
@@ -168,7 +168,8 @@ static snapmla_decode_args args_of(const smla_workload *work, const host_request
                                .block_table = host->block_table,
                                .block_table_stride = host->pages ? host->pages : 1,
                                .seqlens = length,
-                               .softmax_scale = (float)work->softmax_scale};
+                               .softmax_scale = (float)work->softmax_scale,
+                               .kv_scale = work->kv_scale};
 }
 
 /* |a - b| / |b|; two zeros are equal, and only they are near zero. */

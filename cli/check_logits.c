@@ -1,6 +1,7 @@
 #include "check_logits.h"
 
 #include <math.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 #include <snapmla/reference.h>
@@ -63,11 +64,12 @@ snapmla_status smla_check_logits(const smla_workload *work, const snapmla_decode
     status = smla_console_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory for the queries of a request");
     goto out;
   }
+  const snapmla_cache cache = {sizeof cache, (void *)(uintptr_t)args->kv, args->page_stride, args->num_pages,
+                               args->kv_scale};
   float *key = query + (size_t)rows * (size_t)channels;
   for (int32_t t = 0; t < length && !status; ++t) {
     int64_t slot = (int64_t)args->block_table[t / page] * page + t % page;
-    status =
-        smla_library_status(snapmla_page_read(p, args->kv, args->page_stride, args->num_pages, slot, key, key + rank));
+    status = smla_library_status(snapmla_cache_read(p, &cache, slot, key, key + rank));
     for (int32_t r = 0; r < rows && !status; ++r) {
       int32_t token = r / p->heads, head = r % p->heads;
       if (t >= length - p->q_len + token + 1) continue;

@@ -17,6 +17,13 @@ snapmla_status smla_problem_read(const smla_settings *settings, const smla_lengt
   if (settings->rope) out->rope_dim = settings->rope;
   if (settings->page) out->page_tokens = settings->page;
   if (settings->format) status = smla_library_status(snapmla_kv_format_parse(settings->format, &out->kv_format));
+  if (!status && settings->scales) {
+    if (!strcmp(settings->scales, "power_of_two"))
+      out->flags |= SNAPMLA_PROBLEM_POWER_OF_TWO_SCALES;
+    else if (strcmp(settings->scales, "fp32"))
+      status = smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "--scales %.80s is not known: use fp32 or power_of_two",
+                                 settings->scales);
+  }
   if (!status && settings->accuracy)
     status = smla_library_status(snapmla_accuracy_parse(settings->accuracy, &out->accuracy));
   if (status) return status;

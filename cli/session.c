@@ -72,6 +72,7 @@ static void set_args(smla_session *session) {
       .lse_stride_head = q_len,
       .lse_stride_token = 1,
       .softmax_scale = (float)work->softmax_scale,
+      .kv_scale = work->kv_scale,
       .workspace = snapmla_buffer_pointer(session->workspace),
       .workspace_bytes = snapmla_buffer_bytes(session->workspace),
       .stream = snapmla_stream_handle(session->stream),
@@ -161,6 +162,7 @@ static snapmla_status flush(smla_session *session, int64_t count) {
                               .kv = snapmla_buffer_pointer(session->kv),
                               .page_stride = session->work->page_stride,
                               .num_pages = session->work->num_pages,
+                              .kv_scale = session->work->kv_scale,
                               .stream = snapmla_stream_handle(session->stream)};
   size_t n = (size_t)count;
   snapmla_status status = snapmla_buffer_write(session->slots, 0, host_slots(session), n * sizeof(int64_t));

@@ -25,7 +25,7 @@ typedef struct smla_settings {
 
   /* the problem */
   int32_t heads, q_len, latent, rope, page, batch, max_context;
-  const char *format, *accuracy, *context, *templates;
+  const char *format, *accuracy, *context, *templates, *scales;
   smla_text_list variants;
 
   /* the device */
@@ -48,7 +48,7 @@ typedef struct smla_settings {
 
   /* data and measurement */
   int data;
-  double sigma, value_offset, softmax_scale;
+  double sigma, value_offset, softmax_scale, kv_scale;
   int32_t steps, repeat, check;
   int no_check, npy_bf16;
   const char *input, *save_cache;

@@ -87,6 +87,7 @@ void smla_workload_set_data(smla_workload *work, const smla_settings *settings) 
   const snapmla_problem *p = &work->problem;
   double scale = isnan(settings->softmax_scale) ? 1 / sqrt(128.0 + p->rope_dim) : settings->softmax_scale;
   work->softmax_scale = scale;
+  work->kv_scale = (float)settings->kv_scale;
   work->data.seed = settings->seed;
   work->data.softmax_scale = scale;
   work->data.heads = p->heads;

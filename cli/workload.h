@@ -20,6 +20,7 @@ typedef struct smla_workload {
   smla_lengths lengths; /* after the last step; their number is the batch */
   int32_t steps;        /* decode steps, each adding q_len tokens */
   double softmax_scale;
+  float kv_scale;      /* 0: 1 */
   double value_offset; /* of the values, as far as known: which limit of error holds */
 
   /* The cache: pages in a shuffled order, entries past a length garbage. */

@@ -75,6 +75,17 @@ static void verify_passes(void **state) {
   assert_program(PROGRAM, 0, NULL, "verify", "--device", device(), "--context", "1,65", "--data", "sink");
 }
 
+/* Every format, and what goes with some of them. */
+static void verify_passes_in_every_format(void **state) {
+  (void)state;
+  static const char *const options[][4] = {{"--format", "bf16", "--page", "32"},
+                                           {"--format", "fp8_tensor", "--kv-scale", "0.0123"},
+                                           {"--format", "fp8_token", "--scales", "power_of_two"}};
+  for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+    assert_program(PROGRAM, 0, NULL, "verify", "--device", device(), "--context", "0,1,65,200", "--heads", "8",
+                   "--data", "normal", options[i][0], options[i][1], options[i][2], options[i][3]);
+}
+
 /* The same tokens and queries through files give the same bits as those made in place. */
 static void cache_round_trip(void **state) {
   const char *cache = in(state, "cache.safetensors");
@@ -111,6 +122,7 @@ int main(void) {
       cmocka_unit_test(run_is_right),
       cmocka_unit_test(order_does_not_matter),
       cmocka_unit_test(verify_passes),
+      cmocka_unit_test(verify_passes_in_every_format),
       cmocka_unit_test_setup_teardown(cache_round_trip, temporary_setup, temporary_teardown),
       cmocka_unit_test(variant_is_used_or_refused),
   };

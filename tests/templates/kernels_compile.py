@@ -22,11 +22,11 @@ def main():
                      ("256", "64", ["--heads", heads, "--variant", "mla_decode:stages=6"]),
                      ("512", "64", ["--heads", heads, "--variant", "mla_decode:stages=2"])]
     problems += [("512", "64", ["--variant", f"mla_combine:block={n}"]) for n in (128, 512)]
-    problems += [("512", "64", ["--variant", f"mla_combine:lanes={n}"]) for n in (1, 2, 8)]
     for kv_format in ("bf16", "fp8_tensor"):
         problems += [(latent, page, ["--format", kv_format, "--heads", heads]) for heads in ("8", "16", "32", "64")
                      for latent, page in (("512", "64"), ("512", "16"), ("128", "32"), ("256", "128"), ("384", "64"))]
- = set(), []
+    problems += [("512", "64", ["--scales", "power_of_two"])]
+    seen, failures = set(), []
     for latent, page, extra in problems:
         built = subprocess.run([program, "build", "--json", "--target", "sm90a", "--latent", latent, "--page", page,
                                 "-o", directory, *extra], capture_output=True, text=True, check=False)
