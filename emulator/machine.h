@@ -26,7 +26,9 @@ typedef struct smla_block smla_block;
 typedef struct smla_cluster smla_cluster;
 typedef struct smla_worker smla_worker;
 typedef struct smla_thread smla_thread;
-typedef struct smla_tensor_group smla_tensor_group; /* tensor.c */
+typedef struct smla_tensor_group smla_tensor_group;   /* tensor.c */
+typedef struct smla_thread_copies smla_thread_copies; /* thread_copies.c */
+typedef struct smla_copy_group smla_copy_group;       /* thread_copies.c */
 
 /* What a thread waits for. */
 typedef enum smla_wait_kind {
@@ -48,9 +50,11 @@ typedef struct smla_mbarrier {
   int64_t bytes;     /* expected and not yet delivered; negative: delivered before they were expected */
   int32_t phase;
   smla_place init_line;
-  uint32_t init_thread; /* in the block */
-  int fenced;           /* the initialisation was made visible to copies */
-  int unobserved;       /* landed copies whose phase no thread has waited for yet */
+  uint32_t init_thread;  /* in the block */
+  int fenced;            /* the initialisation was made visible to copies */
+  int unobserved;        /* landed copies whose phase no thread has waited for yet */
+  int unobserved_groups; /* landed groups of thread copies, likewise */
+  int32_t copies_fenced; /* the last phase that a thread has waited for and then fenced; SMLA_NONE: none */
   smla_thread *waiters;
   int32_t *observed; /* per thread of the block: the last phase it waited for, or SMLA_NONE */
 } smla_mbarrier;
@@ -90,6 +94,7 @@ struct smla_thread {
   uint64_t tensor_commits; /* groups it has committed */
   uint64_t register_changes;
   uint32_t stores_committed; /* groups of bulk_store */
+  smla_copy_group *copying;  /* its thread copies that no barrier has been told of, or NULL */
 };
 
 /* A warp's collective in progress. */
@@ -124,7 +129,8 @@ struct smla_block {
   smla_shared_memory shared;
   smla_mbarrier barriers[SMLA_MAX_BARRIERS];
   uint32_t barrier_count, unfenced_barriers;
-  int32_t *observed; /* storage of the barriers' */
+  int has_thread_copies; /* ever since it began */
+  int32_t *observed;     /* storage of the barriers' */
   uint32_t registers_free, registers_of[SMLA_MAX_THREADS / SMLA_WARPGROUP];
 };
 
@@ -144,6 +150,7 @@ struct smla_cluster {
   uint64_t random;
   smla_copy *copies;
   uint32_t copy_count;
+  smla_thread_copies *thread_copies;
   uint32_t tensor_pending; /* operations issued by a whole warpgroup and not yet executed */
   void (*request)(smla_cluster *cluster, void *argument); /* to be run on the host thread's own stack */
   void *request_argument;
@@ -240,6 +247,8 @@ int smla_mbarrier_test(unsigned address, unsigned parity, smla_place line);
 smla_mbarrier *smla_mbarrier_find(smla_block *block, uint32_t offset);
 /* The barriers that the thread initialised may now be signalled by copies. */
 void smla_mbarriers_fence(smla_thread *thread);
+/* The arrival of a thread whose copies have landed. */
+void smla_mbarrier_arrive_copied(smla_thread *thread, smla_mbarrier *barrier, smla_place line);
 /* A copy delivered bytes. */
 void smla_mbarrier_deliver(smla_block *block, smla_mbarrier *barrier, uint32_t bytes, smla_place line);
 
@@ -258,6 +267,21 @@ int smla_copies_progress(smla_cluster *cluster);
 void smla_copies_observe(smla_block *block, smla_mbarrier *barrier, int32_t phase);
 void smla_copies_check_exit(smla_thread *thread);
 void smla_copies_check_block(smla_block *block); /* all its threads have exited */
+
+/* thread_copies.c */
+void smla_thread_copy(unsigned address, const void *global, unsigned bytes, int read, smla_place line);
+void smla_mbarrier_arrive_after_copies(unsigned address, smla_place line);
+/* As those of copies.c, for the copies of threads. */
+int smla_thread_copies_progress(smla_cluster *cluster);
+void smla_thread_copies_observe(smla_block *block, smla_mbarrier *barrier, int32_t phase);
+void smla_thread_copies_check_exit(smla_thread *thread);
+void smla_thread_copies_check_block(smla_block *block);
+/* The thread fences: what it has waited for the asynchronous proxy may read. */
+void smla_thread_copies_fence(smla_thread *thread);
+/* Who copies to a shared offset, for a report; NULL: no one. */
+const smla_thread *smla_thread_copies_over(const smla_block *block, uint32_t offset, smla_place *line);
+/* Room for a cluster's copies, and none in flight. Error: OUT_OF_MEMORY. */
+snapmla_status smla_thread_copies_reset(smla_cluster *cluster);
 
 /* descriptor.c */
 unsigned long long smla_wgmma_descriptor(unsigned address, unsigned stride, smla_place line);

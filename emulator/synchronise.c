@@ -196,6 +196,7 @@ void smla_thread_left(smla_thread *thread) {
   if (warp->arrived) fault_exited(thread, warp->what, warp->line, warp->exited);
   if (block->named[0].lanes[index]) fault_exited(thread, "block_sync", block->named[0].line[index], warp->exited);
   smla_copies_check_exit(thread);
+  smla_thread_copies_check_exit(thread);
   smla_tensor_check_exit(thread);
   if (block_complete(block)) complete_named(block, 0);
   if (cluster_complete(block->cluster)) complete_cluster(block->cluster);

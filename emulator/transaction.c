@@ -55,6 +55,7 @@ void smla_mbarrier_init(unsigned address, unsigned arrivals, smla_place line) {
                              .pending = arrivals,
                              .init_line = line,
                              .init_thread = thread->index,
+                             .copies_fenced = SMLA_NONE,
                              .observed = block->observed + (size_t)block->barrier_count * SMLA_MAX_THREADS};
   for (uint32_t i = 0; i < block->thread_count; i++) barrier->observed[i] = SMLA_NONE;
   block->barrier_count++;
@@ -117,6 +118,10 @@ void smla_mbarrier_arrive(unsigned address, unsigned expect_bytes, smla_place li
   smla_thread_yield(thread, 0);
 }
 
+void smla_mbarrier_arrive_copied(smla_thread *thread, smla_mbarrier *barrier, smla_place line) {
+  arrive(thread, thread->block, barrier, "mbarrier_arrive_after_copies", line);
+}
+
 void smla_mbarrier_arrive_remote(unsigned address, unsigned rank, smla_place line) {
   smla_thread *thread = smla_step(line);
   const uint32_t remote = smla_shared_address_of_rank(address, rank, line);
@@ -168,6 +173,7 @@ void smla_mbarrier_wait(unsigned address, unsigned parity, smla_place line) {
         smla_thread_name(thread), meant, parity, barrier->offset, barrier->phase);
   *observed = meant;
   if (barrier->unobserved) smla_copies_observe(block, barrier, meant);
+  if (barrier->unobserved_groups) smla_thread_copies_observe(block, barrier, meant);
 }
 
 int smla_mbarrier_test(unsigned address, unsigned parity, smla_place line) {
