@@ -124,6 +124,7 @@ snapmla_status smla_problem_resolve(const smla_generator *generator, const snapm
       {"page", page},
       {"format", snapmla_kv_format_name(problem->kv_format)},
       {"accuracy", snapmla_accuracy_name(problem->accuracy)},
+      {"tokens", problem->max_indices ? "indexed" : "paged"},
       {"rows", rows}, /* the last: of the kernels around the decode kernel only */
   };
   const char *const *families = smla_generator_families(generator);

@@ -8,6 +8,8 @@ return {
       about = "latent rank: channels of an output row" },
     { name = "rows", values = { 8, 16, 32, 64 }, default = 64, about = "rows of a group: the decode kernel's" },
     { name = "lanes", values = { 1, 2, 4, 8 }, default = 4, about = "splits read side by side by one block" },
+    { name = "tokens", values = { "paged", "indexed" }, default = "paged",
+      about = "whether a record is a request, or one of its query tokens: the decode kernel's" },
   },
   rules = {
     { name = "block_size", reason = "a block has at most 1024 threads: latent / 4 * lanes",
