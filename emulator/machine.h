@@ -55,6 +55,8 @@ typedef struct smla_mbarrier {
   int unobserved;        /* landed copies whose phase no thread has waited for yet */
   int unobserved_groups; /* landed groups of thread copies, likewise */
   int32_t copies_fenced; /* the last phase that a thread has waited for and then fenced; SMLA_NONE: none */
+  uint64_t fenced_at;    /* that fence's number */
+  uint64_t known;        /* the last fence before an arrival so far */
   smla_thread *waiters;
   int32_t *observed; /* per thread of the block: the last phase it waited for, or SMLA_NONE */
 } smla_mbarrier;
@@ -65,6 +67,7 @@ typedef struct smla_named_barrier {
   uint32_t expected, arrived; /* threads; expected 0: not in use */
   uint32_t lanes[SMLA_MAX_THREADS / SMLA_WARP];
   smla_place line[SMLA_MAX_THREADS / SMLA_WARP]; /* where a warp's first lane came */
+  uint64_t known;                                /* as a transaction barrier's */
   smla_thread *waiters;
 } smla_named_barrier;
 
@@ -94,6 +97,7 @@ struct smla_thread {
   uint64_t tensor_commits; /* groups it has committed */
   uint64_t register_changes;
   uint32_t stores_committed; /* groups of bulk_store */
+  uint64_t known;            /* the last fence_async_proxy, its own or before what it has waited for */
   smla_copy_group *copying;  /* its thread copies that no barrier has been told of, or NULL */
 };
 
@@ -144,7 +148,9 @@ struct smla_cluster {
   uint32_t live;
   smla_thread *running;
   uint32_t cursor; /* slot that ran last */
+  uint64_t fences; /* fence_async_proxy of all threads so far: each has a number */
   uint32_t cluster_arrived;
+  uint64_t cluster_known; /* as a transaction barrier's */
   smla_thread *cluster_waiters;
   uint32_t polls; /* failed tests since anything happened */
   uint64_t random;
@@ -196,6 +202,10 @@ extern _Thread_local smla_thread *smla_current;
 /* Runs the clusters of worker->run until none is left. */
 void smla_worker_run(smla_worker *worker);
 void smla_worker_free(smla_worker *worker);
+/* Takes the larger of the two. */
+static inline void smla_know(uint64_t *known, uint64_t fence) {
+  if (fence > *known) *known = fence;
+}
 /* Suspends the running thread; returns once smla_thread_wake was called for it. */
 void smla_thread_wait(smla_thread *thread, smla_wait_kind kind, const char *what, uint32_t object, smla_place line);
 void smla_thread_wake(smla_thread *thread);

@@ -271,6 +271,7 @@ static void run_cluster(smla_worker *worker, uint64_t index) {
   cluster->polls = 0;
   cluster->random = run->seed ^ (index + 1) * 0xd1342543de82ef95u;
   cluster->copy_count = 0;
+  cluster->fences = cluster->cluster_known = 0;
   cluster->tensor_pending = 0;
   cluster->request = NULL;
   worker->status = smla_thread_copies_reset(cluster);

@@ -219,21 +219,23 @@ unsigned smla_shared_address_of_rank(unsigned address, unsigned rank, smla_place
   return (address & ((1u << SMLA_RANK_SHIFT) - 1)) | (rank + 1) << SMLA_RANK_SHIFT;
 }
 
-/* Whether what left the stamp has not been fenced since: the storing thread has not, or of a copy no thread that waited
- * for it has. */
-static int is_unfenced(const smla_block *block, uint32_t stamp) {
+/* Whether what left the stamp has not been fenced since: the storing thread has not; or, of a copy, no thread that waited for
+ * it has, or `reader` has not waited for anything since that fence. */
+static int is_unfenced(const smla_block *block, uint32_t stamp, const smla_thread *reader) {
   const uint32_t slot = stamp >> SMLA_STAMP_SHIFT;
   if (stamp == 0) return 0;
   if (slot < SMLA_COPY_SLOT) return block->cluster->threads[slot].stamp == stamp;
   const int32_t phase = (int32_t)(stamp & ((1u << SMLA_STAMP_SHIFT) - 1)) - 1;
-  return phase > block->barriers[slot - SMLA_COPY_SLOT].copies_fenced;
+  const smla_mbarrier *barrier = block->barriers + (slot - SMLA_COPY_SLOT);
+  if (phase < barrier->copies_fenced) return 0; /* long ago */
+  return phase > barrier->copies_fenced || reader->known < barrier->fenced_at;
 }
 
 /* Stores that the asynchronous proxy is to follow must have been fenced. */
 static void check_fenced(smla_thread *thread, smla_block *block, uint32_t index, const char *what, smla_place line) {
   const uint32_t *stamps = block->shared.stamps[index];
   uint32_t byte = 0;
-  while (byte < SMLA_GRANULE && !is_unfenced(block, stamps[byte])) byte++;
+  while (byte < SMLA_GRANULE && !is_unfenced(block, stamps[byte], thread)) byte++;
   if (byte == SMLA_GRANULE) {
     block->shared.granules[index].state &= (uint16_t)~SMLA_MAY_BE_DIRTY;
     return;
@@ -246,11 +248,10 @@ static void check_fenced(smla_thread *thread, smla_block *block, uint32_t index,
                smla_thread_name(thread), what, index * SMLA_GRANULE + byte,
                smla_thread_name(block->cluster->threads + slot), place);
   else
-    smla_fault(
-        block->cluster, SMLA_FAULT_UNFENCED, line,
-        "%s %s shared offset %u, which a thread_copy wrote (last store near it: %s) and no thread that waited for "
-        "it has called fence_async_proxy since",
-        smla_thread_name(thread), what, index * SMLA_GRANULE + byte, place);
+    smla_fault(block->cluster, SMLA_FAULT_UNFENCED, line,
+               "%s %s shared offset %u, which the thread_copy of %s wrote: first a thread that waited for it must "
+               "fence_async_proxy, and this one wait for that",
+               smla_thread_name(thread), what, index * SMLA_GRANULE + byte, place);
 }
 
 void smla_shared_begin_read(smla_thread *thread, smla_block *block, uint32_t offset, uint32_t bytes, const char *what,

@@ -198,8 +198,9 @@ void smla_thread_copies_fence(smla_thread *thread) {
   smla_block *block = thread->block;
   for (uint32_t i = 0; i < block->barrier_count; i++) {
     smla_mbarrier *barrier = block->barriers + i;
-    if (barrier->observed[thread->index] > barrier->copies_fenced)
-      barrier->copies_fenced = barrier->observed[thread->index];
+    if (barrier->observed[thread->index] <= barrier->copies_fenced) continue;
+    barrier->copies_fenced = barrier->observed[thread->index];
+    barrier->fenced_at = thread->known;
   }
 }
 

@@ -104,6 +104,7 @@ static void arrive(smla_thread *thread, smla_block *block, smla_mbarrier *barrie
         what, smla_thread_name(thread), barrier->phase, barrier->offset, (unsigned long long)block->index,
         barrier->expected, (long long)barrier->bytes);
   barrier->pending--;
+  smla_know(&barrier->known, thread->known);
   block->cluster->polls = 0;
   complete_if_done(block, barrier, line);
 }
@@ -172,6 +173,7 @@ void smla_mbarrier_wait(unsigned address, unsigned parity, smla_place line) {
         "kept it from lapping the wait",
         smla_thread_name(thread), meant, parity, barrier->offset, barrier->phase);
   *observed = meant;
+  smla_know(&thread->known, barrier->known);
   if (barrier->unobserved) smla_copies_observe(block, barrier, meant);
   if (barrier->unobserved_groups) smla_thread_copies_observe(block, barrier, meant);
 }

@@ -106,8 +106,8 @@ static void test_memory(void **state) {
               "thread 40 (warp 1, lane 8) of block 0 reads 4 bytes at shared offset 28 before any wait for the "
               "thread_copy",
               "thread_copy"},
-      [31] = {"copied_unfenced", "no proxy fence", "which a thread_copy wrote", "piece"},
-      [32] = {"copied_fenced_early", "no proxy fence", "no thread that waited for it has called fence_async_proxy",
+      [31] = {"copied_unfenced", "no proxy fence", "which the thread_copy of", "piece"},
+      [32] = {"copied_fenced_early", "no proxy fence", "first a thread that waited for it must fence_async_proxy",
               "piece"},
       [33] = {"thread_copy_over_operand", "overwritten while still read",
               "thread 6 (warp 0, lane 6) of block 0 copies over", "wgmma_reads_3"},
@@ -119,7 +119,8 @@ static void test_memory(void **state) {
       [40] = {"copied_over", "copy in flight", "thread 1 (warp 0, lane 1) of block 0 copies over 4 bytes",
               "copied_first"},
       [41] = {"thread_copy_barrier", "barrier memory", "thread 1 (warp 0, lane 1) of block 0 copies over"},
-      [38] = {"fenced_by_another", "no proxy fence", "which a thread_copy wrote", "piece"},
+      [38] = {"fenced_by_another", "no proxy fence", "which the thread_copy of", "piece"},
+      [42] = {"fenced_elsewhere", "no proxy fence", "and this one wait for that", "piece", 0, 256},
   };
   check_all("faults_memory", faults, COUNT(faults), 128);
 }

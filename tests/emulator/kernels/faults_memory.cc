@@ -28,11 +28,14 @@ static void load_operands(const Params &p) {
 }
 
 // The same operands, copied by the threads in pieces of 16 bytes.
-static void copy_operands(const Params &p) {
-  start_barrier(128);
+static void copy_operand_pieces(const Params &p) {
   for (u32 at = 16 * thread_index(); at < 16384; at += 2048)
     thread_copy<16>(shared_at<u8>(at).address(), p.in + at, true);  // @piece
   mbarrier_arrive_after_copies(mbarrier_at(kBarrier));
+}
+static void copy_operands(const Params &p) {
+  start_barrier(128);
+  copy_operand_pieces(p);
 }
 
 static void finish(const Params &p, frag<32> &d) {
@@ -398,6 +401,21 @@ KERNEL(faults, 128) {
       mbarrier_wait(ready, 0);
       wgmma_fence();
       wgmma_e4m3<64, false>(d, operand(0), operand(8192));  // @fenced_by_another
+      finish(p, d);
+      break;
+    }
+    case 42: {
+      // A second warpgroup waits and fences, of which the readers learn nothing.
+      frag<32> d;
+      start_barrier(128);
+      if (t < 128) copy_operand_pieces(p);
+      mbarrier_wait(b, 0);
+      if (t >= 128) {
+        fence_async_proxy();
+        break;
+      }
+      wgmma_fence();
+      wgmma_e4m3<64, false>(d, operand(0), operand(8192));  // @fenced_elsewhere
       finish(p, d);
       break;
     }
