@@ -1,6 +1,6 @@
 // Generated from templates/mla_decode/mla_decode.cu.tmpl: do not edit.
-//   variant: mla_decode:rows=16,latent=512,rope=64,page=64,format=fp8_token,accuracy=fast,stages=4
-//   command: snapmla gen --variant 'mla_decode:rows=16,latent=512,rope=64,page=64,format=fp8_token,accuracy=fast,stages=4' --target sm90a
+//   variant: mla_decode:rows=16,latent=512,rope=64,page=64,format=fp8_token,accuracy=fast,tokens=paged,stages=4
+//   command: snapmla gen --variant 'mla_decode:rows=16,latent=512,rope=64,page=64,format=fp8_token,accuracy=fast,tokens=paged,stages=4' --target sm90a
 // Decodes 16 query rows of a request against a run of its KV tiles (64 tokens each), unit by unit of the schedule.
 //
 // Both products are swapped, so that N is the rows: S^T = K Q^T, O^T = V^T P^T. The two consumer warpgroups are independent
@@ -284,6 +284,18 @@ template <int N> DEVICE void bulk_store_wait() { asm volatile("cp.async.bulk.wai
 DEVICE void bulk_prefetch(const void *global, u32 bytes) {
   asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" :: "l"(global), "r"(bytes) : "memory");
 }
+// 16 bytes bypass L1.
+template <int Bytes> DEVICE void thread_copy(u32 shared_address, const void *global, bool read) {
+  static_assert(Bytes == 4 || Bytes == 8 || Bytes == 16, "a thread copies 4, 8 or 16 bytes");
+  if constexpr (Bytes == 16)
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" :: "r"(shared_address), "l"(global), "r"(read ? 16 : 0) : "memory");
+  else
+    asm volatile("cp.async.ca.shared.global [%0], [%1], %3, %2;"
+                 :: "r"(shared_address), "l"(global), "r"(read ? Bytes : 0), "n"(Bytes) : "memory");
+}
+DEVICE void mbarrier_arrive_after_copies(mbarrier b) {
+  asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" :: "r"(b.address) : "memory");
+}
 DEVICE void fence_async_proxy() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 
 // ---- tensor cores
@@ -430,6 +442,17 @@ struct smla_unit {
   int last_request, end_tile;    /* to before this tile of that one; last_request = -1: nothing to do */
 };
 
+/* A request whose result the combine kernel writes: one cut into pieces, an empty one, or one of a bad length. 16 bytes. */
+struct smla_merge {
+  int request, pieces, first_slot; /* as in its record */
+  int first_item; /* of the items of work that the combine kernel is to do for all requests before it */
+};
+
+/* What the combine kernel has to do. 8 bytes. */
+struct smla_merge_total {
+  int merges, items;
+};
+
 #endif
 // Rows of a request: row r is token r / heads, head r % heads.
 DEVICE float infinity() { return float_of(0x7f800000u); }
@@ -443,8 +466,8 @@ struct OutputRow {
 };
 
 // Where a row's output and lse go; lse is null when the caller wants none.
-template <class P> DEVICE OutputRow output_row(const P &p, u32 batch, u32 row) {
-  const u32 token = row / (u32)p.heads, head = row % (u32)p.heads;
+template <class P> DEVICE OutputRow output_row(const P &p, u32 record, u32 row) {
+  const u32 batch = record, token = row / (u32)p.heads, head = row % (u32)p.heads;
   OutputRow target;
   target.out = p.out + batch * p.out_stride_batch + token * p.out_stride_token + head * p.out_stride_head;
   target.lse = p.lse ? p.lse + batch * p.lse_stride_batch + head * p.lse_stride_head + token * p.lse_stride_token : nullptr;
@@ -465,6 +488,9 @@ struct mla_decode_params {
   long long num_pages;
   const int *block_table; /* [batch, block_table_stride] */
   long long block_table_stride;
+  const int
+      *indices; /* tokens=indexed, in place of the table: [batch, lists, entries] slots, -1: none; fewer than 2^31 */
+  int indices_stride_batch, indices_stride_token;
   const struct smla_request *requests;
   const struct smla_unit *units;
   const unsigned char *q_image; /* as query_quant writes it */
@@ -478,6 +504,7 @@ struct mla_decode_params {
   unsigned *status;
   float scale_log2e; /* softmax_scale * log2(e) */
   int heads, q_len, groups;
+  int lists; /* tokens=indexed: query tokens of a request, each a record and a "batch" of its own with q_len 1 */
 };
 
 #endif
@@ -498,7 +525,7 @@ constexpr u32 scale_bytes = image_bytes * images_per_tile - tile_bytes;
 constexpr u32 query_buffers = 2;
 constexpr u32 query_subtile_bytes = rows * 128;
 constexpr u32 query_bytes = 10240;
-constexpr u32 status_bad_page = 1;  // SNAPMLA_STATUS_BAD_PAGE
+constexpr bool is_gathered = false;  // tiles are stored by threads: wgmma reads them after a fence
 
 // Offsets into shared memory.
 constexpr u32 query_at = 0;
@@ -546,19 +573,26 @@ struct Work {
   i32 tokens;  // the request's length, as the schedule saw it
 };
 
+// The share of this place. Shuffled, as all that the walk loads, so that the compiler knows that the warp agrees: loops over tiles,
+// positions in rings and descriptors then stay in uniform registers.
+DEVICE smla_unit unit_of(const Params &p, Place at) {
+  const smla_unit unit = global_load(p.units + at.unit);
+  return {shuffle(unit.first_request, 0), shuffle(unit.first_tile, 0), shuffle(unit.last_request, 0), shuffle(unit.end_tile, 0)};
+}
+
 // The unit's first request, or one past its last: the start of a walk with next_work.
 DEVICE i32 first_request(const Params &p, Place at) {
-  const smla_unit unit = global_load(p.units + at.unit);
+  const smla_unit unit = unit_of(p, at);
   return unit.last_request < 0 ? 0 : unit.first_request;
 }
 
 // The run of `request`, or of the first non-empty one after it; advances `request` past it. False: the share is done.
 // The records are read again each time rather than held: registers are scarce and a run is long.
 DEVICE bool next_work(const Params &p, Place at, i32 &request, Work &w) {
-  const smla_unit unit = global_load(p.units + at.unit);
+  const smla_unit unit = unit_of(p, at);
   while (request <= unit.last_request) {
     w.request = request++;
-    w.tokens = global_load(&p.requests[w.request].tokens);
+    w.tokens = shuffle(global_load(&p.requests[w.request].tokens), 0);
     if (w.tokens == 0) continue;
     w.first_tile = w.request == unit.first_request ? unit.first_tile : 0;
     w.end_tile = w.request == unit.last_request ? unit.end_tile : (w.tokens + tile_tokens - 1) / tile_tokens;
@@ -587,7 +621,26 @@ template <u32 Count> struct RingOf {
 
 typedef RingOf<stages> Ring;              // of page images
 typedef RingOf<query_buffers> QueryRing;  // of query images
-// The producers: bulk copies of page images into the ring, and of the query image.
+// The producer of queries: bulk copies of their images.
+
+// One warp. A query is fetched as soon as the last scores with the one before it in its buffer are done.
+DEVICE void fetch_query(const Params &p, Place at) {
+  QueryRing ring;
+  Work w;
+  for (i32 request = first_request(p, at); next_work(p, at, request, w);) {
+    if (lane_index() == 0) {
+      const mbarrier full = query_full(ring.stage);
+      mbarrier_wait(query_empty(ring.stage), ring.parity ^ 1);
+      mbarrier_arrive_expect(full, query_bytes);
+      const i64 image = (i64)w.request * p.groups + at.group;
+      bulk_copy(shared_at<u8>(query_at + ring.stage * query_bytes).address(), p.q_image + image * query_bytes, query_bytes, full);
+    }
+    warp_sync();
+    ring.advance();
+  }
+}
+// The producer of paged tokens: bulk copies of page images into the ring.
+constexpr u32 status_bad_page = 1;  // SNAPMLA_STATUS_BAD_PAGE
 
 // Where the images of a run end: with its tiles, but the request's last tile may lack some.
 DEVICE i32 end_image(const Work &w) {
@@ -652,22 +705,10 @@ DEVICE void fetch_pages(const Params &p, Place at) {
     }
   }
 }
-
-// One thread. A query is fetched as soon as the last scores with the one before it in its buffer are done.
-DEVICE void fetch_query(const Params &p, Place at) {
-  QueryRing ring;
-  Work w;
-  for (i32 request = first_request(p, at); next_work(p, at, request, w);) {
-    const mbarrier full = query_full(ring.stage);
-    mbarrier_wait(query_empty(ring.stage), ring.parity ^ 1);
-    mbarrier_arrive_expect(full, query_bytes);
-    const i64 image = (i64)w.request * p.groups + at.group;
-    bulk_copy(shared_at<u8>(query_at + ring.stage * query_bytes).address(), p.q_image + image * query_bytes, query_bytes, full);
-    ring.advance();
-  }
-}
 // One warp turns a tile's stored scales into what the softmax reads (the scale, its base-2 logarithm and its inverse) and
 // makes the tokens past the request's length harmless: scale 1, content zero, whatever the cache holds there.
+DEVICE i32 inverse_place(i32 token) { return token; }
+
 DEVICE void prepare_scales(const Params &p, Place at) {
   const i32 lane = (i32)lane_index();
   Ring ring;
@@ -685,8 +726,9 @@ DEVICE void prepare_scales(const Params &p, Place at) {
         float scale = shared_at<float>(raw_scale_at + at_stage).load(token < valid ? token : 0);
         if (token >= valid) scale = 1.0f;
         if (bad) scale = not_a_number();
-        shared_at<float2>(scale_at + 2 * at_stage).store(token, make_float2(scale, log2_approx(scale)));
-        shared_at<float>(inv_scale_at + at_stage).store(token, 1.0f / scale);
+        const float log2_scale = log2_approx(scale);
+        shared_at<float2>(scale_at + 2 * at_stage).store(token, make_float2(scale, log2_scale));
+        shared_at<float>(inv_scale_at + at_stage).store(inverse_place(token), reciprocal_approx(scale));
       }
       if (valid < tile_tokens) {
         // 16-byte chunks of a token's row, one a lane; what lane and chunk have in common stays in `row`.
@@ -714,6 +756,7 @@ DEVICE void prepare_scales(const Params &p, Place at) {
 constexpr float p_base = 8.0f;
 constexpr float raise_above = 0.8f;
 constexpr float lower_below = 10.0f;
+constexpr float headroom = 3.0f;
 constexpr float deepest = 56.0f;
 constexpr float no_reference = -1e30f;
 
@@ -738,17 +781,17 @@ DEVICE float move_reference(Reference &reference, float top) {
   const float old = reference.value;
   const bool raise = top > old + raise_above;
   const bool lower = top < old - lower_below && top > -infinity();
-  if (raise || lower) reference.value = max_f32(whole_above(top), reference.peak - deepest);
+  if (raise || lower) reference.value = max_f32(whole_above(top) + headroom, reference.peak - deepest);
   reference.peak = max_f32(reference.peak, reference.value);
   return exp2_approx(old - reference.value);
 }
 
 // What the row's sum of values is to be multiplied by; a row that saw no token is zero.
-DEVICE float normaliser(Sums sums) { return sums.exact == 0.0f ? 0.0f : reciprocal_approx(sums.rounded); }
+DEVICE float normaliser(float rounded_sum) { return rounded_sum == 0.0f ? 0.0f : reciprocal_approx(rounded_sum); }
 
 // Base 2.
-DEVICE float lse_of(float reference, Sums sums) {
-  return sums.exact == 0.0f ? -infinity() : reference - p_base + log2_approx(sums.exact);
+DEVICE float lse_of(float reference, float exact_sum) {
+  return exact_sum == 0.0f ? -infinity() : reference - p_base + log2_approx(exact_sum);
 }
 
 // How many of the request's tokens row `r` of the request may see: query i of q_len the first tokens - q_len + i + 1.
@@ -757,9 +800,9 @@ DEVICE i32 visible_tokens(const Params &p, const Work &w, u32 r) {
   return w.tokens - p.q_len + 1 + (token < p.q_len ? token : p.q_len - 1);
 }
 
-// Some row of the request may not see some token of the tile.
+// Some row of the request may not see some token of the tile. Where tokens are gathered, prepare_scales has seen to it.
 DEVICE bool needs_mask(const Params &p, const Work &w, i32 tile) {
-  return w.tokens - p.q_len + 1 < (tile + 1) * tile_tokens;
+  return !is_gathered && w.tokens - p.q_len + 1 < (tile + 1) * tile_tokens;
 }
 
 // The factor c of row `r` of the group; 0 for one past the request's last.
@@ -1088,8 +1131,8 @@ DEVICE Merge merge_sums(const Params &p, Place at, const Work &w, i32 slot, u32 
     sums.rounded = fma_rn(sums.rounded, factor.own, others.rounded * factor.other);
   }
   if ((warp_index() & 3) == 0 && lane_index() < rows && (!Both || stream == 0))
-    store_row_lse(p, at, w, slot, lane_index(), lse_of(reference, sums));
-  const float inverse = normaliser(sums);
+    store_row_lse(p, at, w, slot, lane_index(), lse_of(reference, sums.exact));
+  const float inverse = normaliser(sums.rounded);
   return {factor.own * inverse, factor.other * inverse};
 }
 
@@ -1206,7 +1249,8 @@ DEVICE void attend_tile(const Params &p, Place at, const Work &w, Stream &stream
   const u32 stage = stream.stage(), parity = stream.ring.parity;
   const u32 values = shared_at<u8>(kv_at + stage * tile_bytes).address();
   const u32 even = m_tile_at(0), odd = m_tile_at(1);
-  const bool tail = w.tokens < (tile + 1) * tile_tokens;  // is being cleared, then: nothing may read it before
+  // Is being cleared, or fenced, then: nothing may read it before.
+  const bool tail = is_gathered || w.tokens < (tile + 1) * tile_tokens;
   frag<rows / 2> s, first;
   Values v;
   mbarrier_wait(kv_full(stage), parity);
@@ -1321,7 +1365,7 @@ KERNEL(snapmla_mla_decode, 384) {
     registers_lower<40>();
     const u32 warp = warp_index();
     if (warp == 0) fetch_pages(p, at);
-    if (warp == 1 && lane_index() == 0) fetch_query(p, at);
+    if (warp == 1) fetch_query(p, at);
     if (warp == 2) prepare_scales(p, at);
   } else {
     consume(p, at, warpgroup - 1);
