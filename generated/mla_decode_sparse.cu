@@ -1,6 +1,6 @@
 // Generated from templates/mla_decode/mla_decode.cu.tmpl: do not edit.
-//   variant: mla_decode:rows=64,latent=512,rope=64,page=64,format=fp8_token,accuracy=fast,tokens=indexed,stages=4
-//   command: snapmla gen --variant 'mla_decode:rows=64,latent=512,rope=64,page=64,format=fp8_token,accuracy=fast,tokens=indexed,stages=4' --target sm90a
+//   variant: mla_decode:rows=64,latent=512,rope=64,page=64,format=fp8_token,accuracy=fast,tokens=indexed,partial=bf16,stages=4
+//   command: snapmla gen --variant 'mla_decode:rows=64,latent=512,rope=64,page=64,format=fp8_token,accuracy=fast,tokens=indexed,partial=bf16,stages=4' --target sm90a
 // Decodes 64 query rows of a request against a run of its KV tiles (64 tokens each), unit by unit of the schedule.
 //
 // Four warpgroups, each with a role, meet only at transaction barriers, so that the copies, the scores, the softmax and the
@@ -43,6 +43,8 @@ typedef long long i64;
 #define DEVICE __device__ __forceinline__
 #define KERNEL(name, threads) \
   extern "C" __global__ void __launch_bounds__(threads, 1) name(const __grid_constant__ Params p)
+#define KERNEL_RESIDENT(name, threads, blocks) \
+  extern "C" __global__ void __launch_bounds__(threads, blocks) name(const __grid_constant__ Params p)
 #define KERNEL_CLUSTER(name, threads, blocks) \
   extern "C" __global__ void __cluster_dims__(blocks, 1, 1) __launch_bounds__(threads, 1) \
       name(const __grid_constant__ Params p)
@@ -501,7 +503,7 @@ struct mla_decode_params {
   long long out_stride_batch, out_stride_token, out_stride_head;
   float *lse; /* [batch, heads, q_len], or NULL */
   long long lse_stride_batch, lse_stride_head, lse_stride_token;
-  float *partial_out; /* [slots, groups, rows, latent] */
+  void *partial_out;  /* [slots, groups, rows, latent], f32 or bf16 as the variant says */
   float *partial_lse; /* [slots, groups, rows], base 2 */
   unsigned *status;
   float scale_log2e; /* softmax_scale * log2(e) */
@@ -567,6 +569,14 @@ DEVICE void init_barriers() {
   mbarrier_init(query_full(), 1);
   mbarrier_init(query_empty(), 4);
   mbarrier_init_fence();
+}
+
+// The kernel before this one, which makes the query images, had itself waited for all kernels before it when it let this one start. So
+// the schedule and the cache may be read at once, and pages are on their way while queries are still quantised; query images and
+// their scales only after this, and nothing may be written before it.
+DEVICE void wait_for_query() {
+  grid_dependency_wait();
+  grid_dependency_launch();
 }
 
 // The unit's share of the schedule, walked alike by every role.
@@ -671,21 +681,30 @@ DEVICE i32 slot_of(const Params &p, i32 entry) {
   return entry == absent || (entry >= 0 && entry / page_tokens < p.num_pages) ? entry : outside;
 }
 
-// The image with a slot's token.
-DEVICE const u8 *image_of(const Params &p, i32 slot) {
-  return p.kv + slot / page_tokens * p.page_stride + slot / image_tokens % images_per_page * (i32)image_bytes;
+// Where a slot's token lies: its image, and its row there.
+struct Source {
+  const u8 *image;
+  u32 row;
+};
+DEVICE Source source_of(const Params &p, u32 slot) {
+  return {p.kv + slot / page_tokens * p.page_stride + slot / image_tokens % images_per_page * image_bytes, slot % image_tokens};
 }
 
-// One warp, four rows: a lane has a chunk of one of them, of every subtile and RoPE. `slot` is its token's, `row` its row in the
-// tile. What is no token becomes zeros.
-DEVICE void copy_rows(const Params &p, u32 stage, i32 slot, u32 row) {
-  const bool there = slot >= 0;
-  const u32 from = there ? slot : 0, chunk = lane_index() % 8;
-  const u8 *source = image_of(p, from) + from % image_tokens * 128 + ((chunk ^ (from ^ row) % 8) << 4);
+// All that copying a token's rows needs, in one word: the address of the first, a multiple of 128, and below it the row modulo 8,
+// and 8 if there is a token.
+DEVICE u64 rows_word(Source source, bool there) {
+  return (u64)(source.image + source.row * 128) | source.row % 8 | (there ? 8 : 0);
+}
+
+// One warp, four rows: a lane has a chunk of one of them, of every subtile and RoPE. `row` is its row in the tile. What is no token
+// becomes zeros.
+DEVICE void copy_rows(u64 word, u32 stage, u32 row) {
+  const u32 chunk = lane_index() % 8, low = (u32)word;
+  const u8 *source = (const u8 *)(word & ~(u64)127) + (((chunk ^ row ^ low) & 7) << 4);
   const u32 target = shared_at<u8>(kv_at + stage * tile_bytes).address() + row * 128 + (chunk << 4);
 #pragma unroll
   for (u32 c = 0; c <= subtiles; ++c)  // RoPE is the last
-    thread_copy<16>(target + c * subtile_bytes, source + c * image_row_bytes, there);
+    thread_copy<16>(target + c * subtile_bytes, source + c * image_row_bytes, (low & 8) != 0);
 }
 
 // One warp: `half` of the tokens of each tile. Its lanes load the entries one tile ahead.
@@ -703,12 +722,18 @@ DEVICE void gather_tokens(const Params &p, Place at, u32 half) {
       at_entry += tile_tokens;
       next = load_entry(p, w, list, at_entry);
       if (slot == outside) global_atomic_or(p.status, status_bad_index);
+      const bool there = slot >= 0;
+      const Source source = source_of(p, there ? slot : 0);
+      const u64 word = rows_word(source, there);
       mbarrier_wait(kv_empty(ring.stage), ring.parity ^ 1);
-      const u32 from = slot >= 0 ? slot : 0;
       thread_copy<4>(shared_at<u8>(raw_scale_at + ring.stage * scale_bytes).address() + 4 * (32 * half + lane),
-                     image_of(p, from) + (subtiles + 1) * image_row_bytes + from % image_tokens * 4, slot >= 0);
+                     source.image + (subtiles + 1) * image_row_bytes + 4 * source.row, there);
 #pragma unroll 1
-      for (u32 row = 0; row < 32; row += 4) copy_rows(p, ring.stage, shuffle(slot, row + lane / 8), 32 * half + row + lane / 8);
+      for (u32 group = 0; group < 8; ++group) {
+        const u32 row = 4 * group + lane / 8;
+        const u32 low = shuffle((u32)word, row), high = shuffle((u32)(word >> 32), row);
+        copy_rows((u64)high << 32 | low, ring.stage, 32 * half + row);
+      }
       mbarrier_arrive_after_copies(kv_full(ring.stage));
       ring.advance();
     }
@@ -823,9 +848,10 @@ DEVICE void store_row(const Params &p, Place at, const Work &w, i32 slot, u32 r,
   const u32 whole_row = at.group * rows + r;
   if (whole_row >= (u32)(p.heads * p.q_len)) return;
   if (slot >= 0) {
-    float *target = p.partial_out + (((i64)slot * p.groups + at.group) * rows + r) * latent + first_channel;
+    const i64 target = (((i64)slot * p.groups + at.group) * rows + r) * latent + first_channel;
 #pragma unroll
-    for (i32 m = 0; m < Count; ++m) global_store((float2 *)(target + 64 * m), make_float2(even[m], odd[m]));
+    for (i32 m = 0; m < Count; ++m)
+      global_store((u32 *)((u16 *)p.partial_out + target + 64 * m), pack_bf16(even[m], odd[m]));
   } else {
     u16 *target = output_row(p, w.request, whole_row).out + first_channel;
 #pragma unroll
@@ -1270,6 +1296,7 @@ DEVICE void accumulate(const Params &p, Place at, u32 half) {
 }
 
 DEVICE void consume(const Params &p, Place at, u32 consumer) {
+  wait_for_query();
   if (consumer == 0) {
     registers_lower<120>();
     score(p, at);
@@ -1282,15 +1309,16 @@ DEVICE void consume(const Params &p, Place at, u32 consumer) {
 KERNEL(snapmla_mla_decode, 512) {
   if (thread_index() == 0) init_barriers();
   block_sync();
-  grid_dependency_wait();  // the query image and the schedule are the work of earlier kernels
-  grid_dependency_launch();
   const Place at = {block_index() / (u32)p.groups, block_index() % (u32)p.groups};
   const u32 warpgroup = warpgroup_index();
   if (warpgroup == 0) {
     registers_lower<24>();
     const u32 warp = warp_index();
     if (warp == 0 || warp == 3) gather_tokens(p, at, warp / 3);
-    if (warp == 1) fetch_query(p, at);
+    if (warp == 1) {
+      wait_for_query();
+      fetch_query(p, at);
+    }
     if (warp == 2) prepare_scales(p, at);
   } else {
     consume(p, at, warpgroup - 1);

@@ -96,14 +96,12 @@ static snapmla_status resolve(const smla_generator *generator, const smla_settin
   return status;
 }
 
-/* How many query rows a block of the decode kernel takes: the kernels around it lay the rows out alike. */
-static snapmla_status decode_rows(const smla_generator *generator, const smla_setting *settings, size_t count,
-                                  const char *override_text, int32_t *rows) {
+/* The decode kernel's geometry: the kernels around it lay out rows and partial results alike. */
+static snapmla_status decode_geometry(const smla_generator *generator, const smla_setting *settings, size_t count,
+                                      const char *override_text, smla_geometry *out) {
   smla_buffer variant = {0};
-  smla_geometry geometry;
   snapmla_status status = resolve(generator, settings, count, decode_family, override_text, &variant);
-  if (!status) status = smla_geometry_get(generator, variant.data, &geometry);
-  if (!status) *rows = geometry.rows;
+  if (!status) status = smla_geometry_get(generator, variant.data, out);
   smla_buffer_free(&variant);
   return status;
 }
@@ -116,7 +114,7 @@ snapmla_status smla_problem_resolve(const smla_generator *generator, const snapm
   snprintf(latent, sizeof latent, "%d", problem->latent_rank);
   snprintf(rope, sizeof rope, "%d", problem->rope_dim);
   snprintf(page, sizeof page, "%d", problem->page_tokens);
-  const smla_setting settings[] = {
+  smla_setting settings[] = {
       {"heads", heads},
       {"q_len", q_len},
       {"latent", latent},
@@ -125,19 +123,21 @@ snapmla_status smla_problem_resolve(const smla_generator *generator, const snapm
       {"format", snapmla_kv_format_name(problem->kv_format)},
       {"accuracy", snapmla_accuracy_name(problem->accuracy)},
       {"tokens", problem->max_indices ? "indexed" : "paged"},
-      {"rows", rows}, /* the last: of the kernels around the decode kernel only */
+      {"rows", rows}, /* from here on of the kernels around the decode kernel only */
+      {"partial", NULL},
   };
   const char *const *families = smla_generator_families(generator);
   size_t count = 0;
   while (families[count]) count++;
-  size_t setting_count = sizeof settings / sizeof *settings - 1;
-  int32_t group_rows = 0;
+  size_t setting_count = sizeof settings / sizeof *settings - 2;
   smla_buffer variant = {0};
   snapmla_status status = smla_override_check(override_text, families, count);
   if (!status && strcmp(family, decode_family)) {
-    status = decode_rows(generator, settings, setting_count, override_text, &group_rows);
-    snprintf(rows, sizeof rows, "%d", group_rows);
-    setting_count++;
+    smla_geometry decode = {0};
+    status = decode_geometry(generator, settings, setting_count, override_text, &decode);
+    snprintf(rows, sizeof rows, "%d", decode.rows);
+    settings[setting_count + 1].value = decode.partial_bytes == 2 ? "bf16" : "f32";
+    setting_count += 2;
   }
   if (!status) status = resolve(generator, settings, setting_count, family, override_text, &variant);
   if (!status) status = smla_buffer_append(out, variant.data, variant.length);
