@@ -8,6 +8,8 @@ smla_exit smla_command_gen(const smla_settings *settings);
 smla_exit smla_command_build(const smla_settings *settings);
 smla_exit smla_command_run(const smla_settings *settings);
 smla_exit smla_command_verify(const smla_settings *settings);
+smla_exit smla_command_export(const smla_settings *settings);
+smla_exit smla_command_pack(const smla_settings *settings);
 smla_exit smla_command_doctor(const smla_settings *settings);
 smla_exit smla_command_help(const smla_settings *settings);
 smla_exit smla_command_version(const smla_settings *settings);

@@ -696,6 +696,9 @@ DEVICE u64 rows_word(Source source, bool there) {
   return (u64)(source.image + source.row * 128) | source.row % 8 | (there ? 8 : 0);
 }
 
+// That of another lane.
+DEVICE u64 word_of(u64 word, u32 lane) { return (u64)shuffle((u32)(word >> 32), lane) << 32 | shuffle((u32)word, lane); }
+
 // One warp, four rows: a lane has a chunk of one of them, of every subtile and RoPE. `row` is its row in the tile. What is no token
 // becomes zeros.
 DEVICE void copy_rows(u64 word, u32 stage, u32 row) {
@@ -729,10 +732,11 @@ DEVICE void gather_tokens(const Params &p, Place at, u32 half) {
       thread_copy<4>(shared_at<u8>(raw_scale_at + ring.stage * scale_bytes).address() + 4 * (32 * half + lane),
                      source.image + (subtiles + 1) * image_row_bytes + 4 * source.row, there);
 #pragma unroll 1
-      for (u32 group = 0; group < 8; ++group) {
-        const u32 row = 4 * group + lane / 8;
-        const u32 low = shuffle((u32)word, row), high = shuffle((u32)(word >> 32), row);
-        copy_rows((u64)high << 32 | low, ring.stage, 32 * half + row);
+      for (u32 first = 0; first < 32; first += 8) {
+        const u32 row = first + lane / 8;
+        const u64 one = word_of(word, row), other = word_of(word, row + 4);
+        copy_rows(one, ring.stage, 32 * half + row);
+        copy_rows(other, ring.stage, 32 * half + row + 4);
       }
       mbarrier_arrive_after_copies(kv_full(ring.stage));
       ring.advance();
@@ -781,8 +785,9 @@ DEVICE void prepare_scales(const Params &p, Place at) {
 // P = e4m3(2^(y - reference + 8)), at most 448. The reference is a whole number per row, so that rescaling by it is exact and a
 // probability rounds alike whatever the reference is. It follows the tiles' largest y with hysteresis: raised when a tile
 // exceeds it by 0.8 (2^8.8 = 448), lowered when a tile stays 2^10 below, so that what follows an attention sink is not
-// flushed; never further than 2^56 below its peak: 448 * 2^40 (an inverse scale) * 2^20 tokens * 2^56
-// is still a float.
+// flushed; moved to 2^3 above the tile's largest, because every move costs a rescaling of O^T and a little larger y are to be
+// expected, while three of P's binades are seldom missed; never further than 2^56 below its peak: 448 * 2^40 (an inverse
+// scale) * 2^20 tokens * 2^56 is still a float.
 constexpr float p_base = 8.0f;
 constexpr float raise_above = 0.8f;
 constexpr float lower_below = 10.0f;

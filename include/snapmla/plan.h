@@ -29,7 +29,8 @@ typedef struct snapmla_plan_options {
   const char *variant; /* override of the decode variant, whole or in part ("mla_decode:stages=3"), or NULL */
 } snapmla_plan_options;
 
-/* Expands, compiles and loads the kernels of `problem`. `options` may be NULL.
+/* Expands, compiles and loads the kernels of `problem`. `options` may be NULL. Not in snapmla-deploy, whose plans come
+ * from packs: see pack.h.
  * Errors: INVALID_ARGUMENT, UNSUPPORTED, ILLEGAL_VARIANT (with the rule's reason), TEMPLATE, COMPILE, NO_COMPILER,
  * DEVICE. */
 SNAPMLA_API snapmla_status snapmla_plan_create(snapmla_context *context, const snapmla_problem *problem,

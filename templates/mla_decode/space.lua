@@ -52,7 +52,8 @@ return {
     { name = "accuracy", values = { "fast" }, default = "fast", about = "the arithmetic's level" },
     { name = "tokens", values = { "paged", "indexed" }, default = "paged",
       about = "which tokens a query sees: the pages of its request, or a list of slots of its own (sparse)" },
-    { name = "partial", values = { "bf16", "f32" }, default = partial_for, about = "type of the partial results of a cut request" },
+    { name = "partial", values = { "bf16", "f32" }, default = partial_for,
+      about = "type of the partial results of a cut request" },
     { name = "stages", values = { 2, 3, 4, 5, 6, 7, 8 }, default = 4, about = "page images in the shared-memory ring" },
   },
   rules = {
