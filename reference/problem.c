@@ -24,7 +24,7 @@ void snapmla_problem_init(snapmla_problem *problem) {
   };
 }
 
-enum { LISTED = 4 };
+enum { LISTED = 4, MOST_LISTS = 4096 };
 
 /* The legal values of an integer field: a range, or up to four listed values. `remedy` ends the message. */
 typedef struct field_rule {
@@ -45,6 +45,7 @@ static const field_rule field_rules[] = {
     {FIELD(page_tokens), 0, 0, {16, 32, 64, 128}, "choose one of them as the cache's page size"},
     {FIELD(max_batch), 1, 4096, {0}, "set the most requests of one call"},
     {FIELD(max_context), 1, 1 << 20, {0}, "set the most tokens of one request, new ones included"},
+    {FIELD(max_indices), 0, 1 << 20, {0}, "set the most entries of a query token's list, or 0 where none has a list"},
 };
 
 /* "a, b or c": for messages; `text` is large enough for every list here. */
@@ -148,6 +149,17 @@ snapmla_status snapmla_problem_check(const snapmla_problem *problem) {
         SNAPMLA_UNSUPPORTED,
         "problem: flags asks for scales that are powers of two, and the format %s stores none: set it to 0",
         snapmla_kv_format_name(problem->kv_format));
+  if (problem->max_indices && problem->kv_format != SNAPMLA_KV_FP8_TOKEN)
+    return smla_fail(
+        SNAPMLA_UNSUPPORTED,
+        "problem: max_indices is %d, and index lists are for the format fp8_token alone, not %s: set it to 0",
+        problem->max_indices, snapmla_kv_format_name(problem->kv_format));
+  if (problem->max_indices && problem->max_batch * problem->q_len > MOST_LISTS)
+    return smla_fail(
+        SNAPMLA_UNSUPPORTED,
+        "problem: max_batch * q_len is %d * %d, with max_indices it must be at most %d, as each query token has "
+        "a list of its own: set a smaller max_batch",
+        problem->max_batch, problem->q_len, MOST_LISTS);
   return SNAPMLA_OK;
 }
 

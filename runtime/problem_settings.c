@@ -123,6 +123,7 @@ snapmla_status smla_problem_resolve(const smla_generator *generator, const snapm
       {"format", snapmla_kv_format_name(problem->kv_format)},
       {"accuracy", snapmla_accuracy_name(problem->accuracy)},
       {"scale", problem->flags & SNAPMLA_PROBLEM_POWER_OF_TWO_SCALES ? "power_of_two" : "fp32"},
+      {"tokens", problem->max_indices ? "indexed" : "paged"},
       {"rows", rows}, /* from here on of the kernels around the decode kernel only */
       {"partial", NULL},
   };

@@ -19,6 +19,8 @@ done
 "$program" gen --family mla_decode --heads 16 --target sm90a -o "$new/mla_decode_16_rows.cu" >/dev/null
 # Another format: rows by tensor copies, bf16 products.
 "$program" gen --family mla_decode --heads 16 --format bf16 --target sm90a -o "$new/mla_decode_16_rows_bf16.cu" >/dev/null
+# The decode kernel of sparse decoding.
+"$program" gen --family mla_decode --sparse 2048 --target sm90a -o "$new/mla_decode_sparse.cu" >/dev/null
 stale=0
 for file in "$new"/*.cu generated/*.cu; do
   [ -e "$file" ] || continue

@@ -74,6 +74,8 @@ typedef struct smla_services {
   void (*bulk_store_commit)(smla_place line);
   void (*bulk_store_wait)(int pending, smla_place line);
   void (*bulk_prefetch)(const void *global, unsigned bytes, smla_place line);
+  void (*thread_copy)(unsigned address, const void *global, unsigned bytes, int read, smla_place line);
+  void (*mbarrier_arrive_after_copies)(unsigned address, smla_place line);
   void (*fence_async_proxy)(smla_place line);
 
   void (*frag_add)(smla_frag_header *frag, int count);

@@ -11,6 +11,8 @@ return {
       about = "type of the partial results: the decode kernel's" },
     { name = "block", values = { 128, 256, 512 }, default = 256,
       about = "threads of a block; each merges four channels" },
+    { name = "tokens", values = { "paged", "indexed" }, default = "paged",
+      about = "whether a record is a request, or one of its query tokens: the decode kernel's" },
   },
   rules = {},
   derived = function(v)

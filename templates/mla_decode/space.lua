@@ -4,9 +4,9 @@ local formats = use("formats/formats.lua")
 
 local max_smem = 232448 -- the most dynamic shared memory a block may have on Hopper
 
--- The fewest rows that hold all of a request's; more than 64 are cut into groups of 64.
+-- The fewest rows that hold all of a request's, or of a list's: a query token's; more than 64 are cut into groups of 64.
 local function rows_for(settings)
-  local rows = (settings.heads or 64) * (settings.q_len or 1)
+  local rows = (settings.heads or 64) * (settings.tokens == "indexed" and 1 or settings.q_len or 1)
   for _, n in ipairs { 8, 16, 32 } do
     if rows <= n then return n end
   end
@@ -22,7 +22,7 @@ local function roles_memory(v, d)
     + d.p_buffers * 256                       -- rescale factors
     + 2 * 256                                 -- inverse row sums
     + d.p_buffers * 4                         -- changed flags
-    + (v.stages + d.p_buffers) % 2 * 4        -- barriers are 8-byte aligned
+    + (v.tokens == "paged" and (v.stages + d.p_buffers) % 2 or 0) * 4 -- barriers are 8-byte aligned
 end
 
 local function streams_memory(v, d)
@@ -56,12 +56,17 @@ return {
     { name = "page", values = { 16, 32, 64, 128 }, default = 64, about = "tokens per page" },
     { name = "format", values = formats.names, default = "fp8_token", about = "how the cache is stored" },
     { name = "accuracy", values = { "fast" }, default = "fast", about = "the arithmetic's level" },
+    { name = "tokens", values = { "paged", "indexed" }, default = "paged",
+      about = "which tokens a query sees: the pages of its request, or a list of slots of its own (sparse)" },
     { name = "partial", values = { "bf16", "f32" }, default = partial_for,
       about = "type of the partial results of a cut request" },
     { name = "stages", values = { 2, 3, 4, 5, 6, 7, 8 }, default = stages_for,
       about = "tiles in the shared-memory ring" },
   },
   rules = {
+    { name = "lists_of_images",
+      reason = "index lists are gathered from page images of fp8_token: take that format, or tokens=paged",
+      legal = function(v) return v.tokens == "paged" or v.format == "fp8_token" end },
     { name = "streams_own_stages",
       reason = "up to 32 rows, the two streams own the stages of even and odd number: take an even number of stages",
       legal = function(v) return v.rows == 64 or v.stages % 2 == 0 end },
@@ -102,7 +107,7 @@ return {
     d.smem_bytes = query_buffers * query_bytes
       + v.stages * tile_bytes                          -- ring of page images
       + v.stages * (raw_scale_bytes + 3 * scale_bytes) -- scales: as stored, usable, logarithm, inverse
-      + v.stages * 4                                   -- bad-page flags
+      + (v.tokens == "paged" and v.stages or 0) * 4    -- bad-page flags
       + shape.memory(v, d)
       + (3 * v.stages + 2 * query_buffers + 2 * d.p_buffers) * 8 -- barriers
     return d
