@@ -4,7 +4,7 @@ local formats = use("formats/formats.lua")
 
 local max_smem = 232448 -- the most dynamic shared memory a block may have on Hopper
 
--- The fewest rows that hold all of a request's, or of a list's: a query token's; more than 64 are cut into groups of 64.
+-- The fewest rows that hold all of a request, or of a list (a query token); more than 64 are cut into groups of 64.
 local function rows_for(settings)
   local rows = (settings.heads or 64) * (settings.tokens == "indexed" and 1 or settings.q_len or 1)
   for _, n in ipairs { 8, 16, 32 } do

@@ -278,6 +278,37 @@ static void append_fields(void **state) {
   assert_int_equal(smla_append_args_check(&problem, NULL, 1), BAD);
 }
 
+/* The one scale of a cache, in the format that has one. */
+static void kv_scale(void **state) {
+  (void)state;
+  static const struct {
+    snapmla_kv_format format;
+    float kv_scale;
+    uintptr_t pointer;
+    const char *reason; /* NULL: legal */
+  } cases[] = {{SNAPMLA_KV_FP8_TENSOR, 0.5f, 0, NULL},
+               {SNAPMLA_KV_FP8_TENSOR, 0.0f, 0, NULL},
+               {SNAPMLA_KV_FP8_TENSOR, -1.0f, 64, NULL}, /* the pointer wins */
+               {SNAPMLA_KV_FP8_TENSOR, -1.0f, 0, "kv_scale is -1"},
+               {SNAPMLA_KV_FP8_TENSOR, INFINITY, 0, "kv_scale is inf"},
+               {SNAPMLA_KV_FP8_TENSOR, 0.0f, 65, "kv_scale_pointer"},
+               {SNAPMLA_KV_BF16, -1.0f, 65, NULL}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    snapmla_problem problem = problem_here();
+    problem.kv_format = cases[i].format;
+    snapmla_decode_args decode = good_decode();
+    snapmla_append_args append = good_append();
+    decode.page_stride = append.page_stride = 73728;
+    decode.kv_scale = append.kv_scale = cases[i].kv_scale;
+    decode.kv_scale_pointer = append.kv_scale_pointer = (const float *)cases[i].pointer;
+    snapmla_status wanted = cases[i].reason ? BAD : SNAPMLA_OK;
+    assert_int_equal(smla_decode_args_check(&problem, &decode, 1), wanted);
+    if (cases[i].reason) assert_non_null(strstr(snapmla_error_message(), cases[i].reason));
+    assert_int_equal(smla_append_args_check(&problem, &append, 1), wanted);
+    if (cases[i].reason) assert_non_null(strstr(snapmla_error_message(), cases[i].reason));
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(decode_fields),
@@ -286,6 +317,7 @@ int main(void) {
       cmocka_unit_test(an_empty_batch_needs_no_tensor),
       cmocka_unit_test(schedule_fields),
       cmocka_unit_test(append_fields),
+      cmocka_unit_test(kv_scale),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

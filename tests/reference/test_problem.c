@@ -150,11 +150,38 @@ static void names_there_and_back(void **state) {
   assert_int_equal(snapmla_accuracy_parse(NULL, &accuracy), SNAPMLA_INVALID_ARGUMENT);
 }
 
+/* What goes with some formats alone. */
+static void formats_and_their_options(void **state) {
+  (void)state;
+  static const struct {
+    snapmla_kv_format format;
+    uint32_t flags;
+    int32_t max_indices;
+    const char *reason; /* NULL: legal */
+  } cases[] = {
+      {SNAPMLA_KV_BF16, 0, 0, NULL},
+      {SNAPMLA_KV_FP8_TENSOR, 0, 0, NULL},
+      {SNAPMLA_KV_FP8_TOKEN, SNAPMLA_PROBLEM_POWER_OF_TWO_SCALES, 16, NULL},
+      {SNAPMLA_KV_BF16, SNAPMLA_PROBLEM_POWER_OF_TWO_SCALES, 0, "the format bf16 stores none"},
+      {SNAPMLA_KV_FP8_TENSOR, SNAPMLA_PROBLEM_POWER_OF_TWO_SCALES, 0, "the format fp8_tensor stores none"},
+      {SNAPMLA_KV_BF16, 0, 16, "for the format fp8_token alone, not bf16"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    snapmla_problem problem;
+    snapmla_problem_init(&problem);
+    problem.kv_format = cases[i].format;
+    problem.flags = cases[i].flags;
+    problem.max_indices = cases[i].max_indices;
+    assert_int_equal(snapmla_problem_check(&problem), cases[i].reason ? SNAPMLA_UNSUPPORTED : SNAPMLA_OK);
+    if (cases[i].reason) assert_non_null(strstr(snapmla_error_message(), cases[i].reason));
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_default_is_legal), cmocka_unit_test(every_field_is_checked),
       cmocka_unit_test(lists_are_limited),    cmocka_unit_test(the_size_field),
-      cmocka_unit_test(names_there_and_back),
+      cmocka_unit_test(names_there_and_back), cmocka_unit_test(formats_and_their_options),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
