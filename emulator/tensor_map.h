@@ -15,7 +15,7 @@ typedef struct smla_tensor_map_text {
   uint64_t extents[3]; /* bytes of a row, rows of a plane, planes */
   uint64_t strides[2]; /* bytes from row to row, from plane to plane */
   uint32_t box[2];     /* bytes of a row, rows: what one copy fetches */
-  uint32_t swizzled;   /* nonzero: 16-byte chunk i of the box's row r goes to chunk i XOR (r mod 8) */
+  uint64_t swizzled;   /* nonzero: 16-byte chunk i of the box's row r goes to chunk i XOR (r mod 8) */
 } smla_tensor_map_text;
 
 #define SMLA_TENSOR_MAP_MARK UINT64_C(0x736d6c615f746d61)

@@ -29,9 +29,14 @@ static int use(lua_State *L) {
   const char *path = luaL_checklstring(L, 1, &length);
   long file = strlen(path) == length && smla_path_is_plain(path) ? smla_store_find(sandbox->store, path) : -1;
   if (file < 0) return luaL_error(L, "use: there is no template file '%s'", path);
+  for (int i = 0; i < sandbox->include_depth; ++i)
+    if (sandbox->includes[i].file == file) return luaL_error(L, "use: '%s' uses itself", path);
   if (sandbox->include_depth == SMLA_SANDBOX_MAX_INCLUDES)
     return luaL_error(L, "use: more than %d files within each other", SMLA_SANDBOX_MAX_INCLUDES);
-  sandbox->include_depth++;
+  lua_Debug caller;
+  int line = 0;
+  if (lua_getstack(L, 1, &caller) && lua_getinfo(L, "l", &caller)) line = caller.currentline;
+  sandbox->includes[sandbox->include_depth++] = (smla_position){file, line};
   run_file(L, file);
   sandbox->include_depth--;
   return 1;

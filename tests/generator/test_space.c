@@ -38,6 +38,25 @@ static void good_ones(void **state) {
           "t:threads=64");
 }
 
+/* Facts of a file of their own. */
+static void shared_facts(void **state) {
+  (void)state;
+  const char space[] =
+      "local f = use('facts.lua')\nreturn { " TOP
+      "axes = { { name = 'n', values = f.values, default = 4, about = 'a' } }, rules = {}, derived = " DERIVED " }";
+  const char facts[] = "return { values = { 3, 4 } }";
+  smla_template_file files[] = {{"facts.lua", facts, strlen(facts)}, {"t/space.lua", space, strlen(space)}};
+  smla_generator *generator = make(files, 2);
+  smla_buffer out = {0};
+  if (smla_generator_resolve(generator, "t", NULL, 0, NULL, &out)) fail_msg("%s", snapmla_error_message());
+  assert_string_equal(out.data, "t:n=4");
+  smla_buffer_free(&out);
+  smla_generator_destroy(generator);
+  fails("return use('facts.lua')", "t/space.lua:1: use: there is no template file 'facts.lua'");
+  fails("return use('../facts.lua')", "t/space.lua:1: use: there is no template file '../facts.lua'");
+  fails("return use('t/space.lua')", "t/space.lua:1: use: 't/space.lua' uses itself");
+}
+
 static void fields(void **state) {
   (void)state;
   fails("return 3", "t/space.lua: the file must return a table that describes the space");
@@ -175,8 +194,13 @@ static void other_families_go_on(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(good_ones), cmocka_unit_test(fields),     cmocka_unit_test(axes),
-      cmocka_unit_test(rules),     cmocka_unit_test(quantities), cmocka_unit_test(other_families_go_on),
+      cmocka_unit_test(good_ones),
+      cmocka_unit_test(shared_facts),
+      cmocka_unit_test(fields),
+      cmocka_unit_test(axes),
+      cmocka_unit_test(rules),
+      cmocka_unit_test(quantities),
+      cmocka_unit_test(other_families_go_on),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
