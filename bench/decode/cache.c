@@ -39,14 +39,16 @@ static snapmla_status append(bench *b, snapmla_plan *plan, snapmla_append_args *
   return status ? status : b->device->ops->stream_synchronize(b->device, b->stream);
 }
 
-snapmla_status cache_open(bench *b, int64_t pages, cache *out) {
+snapmla_status cache_open(bench *b, snapmla_kv_format format, int64_t pages, cache *out) {
   bench_memory latent = {0}, rope = {0}, slots = {0};
   snapmla_plan *plan = NULL;
   snapmla_problem problem;
   snapmla_problem_init(&problem);
+  problem.kv_format = format;
+  const int64_t page_bytes = format_page_bytes(format);
   *out = (cache){.count = pages};
   snapmla_status status = snapmla_plan_create(b->context, &problem, NULL, &plan);
-  if (!status) status = bench_memory_open(b, (size_t)pages * PAGE_BYTES, &out->pages);
+  if (!status) status = bench_memory_open(b, (size_t)(pages * page_bytes), &out->pages);
   if (!status) status = random_rows(b, (size_t)SOURCE_TOKENS * LATENT, 11, &latent);
   if (!status) status = random_rows(b, (size_t)SOURCE_TOKENS * ROPE, 12, &rope);
   if (!status) status = bench_memory_open(b, SOURCE_TOKENS * sizeof(int64_t), &slots);
@@ -57,7 +59,7 @@ snapmla_status cache_open(bench *b, int64_t pages, cache *out) {
                               .rope_stride = ROPE,
                               .slot_mapping = (const int64_t *)(void *)slots.pointer,
                               .kv = out->pages.pointer,
-                              .page_stride = PAGE_BYTES,
+                              .page_stride = page_bytes,
                               .num_pages = pages,
                               .stream = b->stream};
   for (int64_t first = 0; first < pages * PAGE_TOKENS && !status; first += SOURCE_TOKENS) {

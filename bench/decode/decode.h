@@ -4,7 +4,7 @@
 
 #include "bench.h"
 
-enum { LATENT = 512, ROPE = 64, PAGE_TOKENS = 64, PAGE_BYTES = 41216, SHAPES = 128 };
+enum { LATENT = 512, ROPE = 64, PAGE_TOKENS = 64, SHAPES = 128 };
 
 /* --- shapes and targets (shapes.c) */
 
@@ -13,6 +13,7 @@ typedef struct shape {
   int32_t batch, heads, tokens;
   int32_t top;                  /* tokens that each query chooses among those; 0: all, by pages */
   double target_us, stretch_us; /* 0: none */
+  snapmla_kv_format format;
 } shape;
 
 typedef struct shape_list {
@@ -25,6 +26,10 @@ snapmla_status shapes_read(shape_list *list, const char *path);
 void shapes_add_matrix(shape_list *list);  /* 640 x 128, 8192 x 64, 33280 x 64, at batch 1, 2, 4, ... 128 */
 void shapes_add_context(shape_list *list); /* batch 1 and 32, 16, 64 and 128 heads, 1K, 2K, 4K, ... 128K tokens */
 void shapes_add_small(shape_list *list);
+/* All shapes in this format; of another than fp8_token the sparse ones are left out, and none has a target. */
+void shapes_choose_format(shape_list *list, snapmla_kv_format format);
+/* Bytes of a page of 64 tokens, latent 512. */
+int64_t format_page_bytes(snapmla_kv_format format);
 
 /* What the device can do at best, of a CSV that snapmla-ceilings wrote; 0: not known. */
 typedef struct ceilings {
@@ -38,7 +43,7 @@ typedef struct cache {
   bench_memory pages;
   int64_t count; /* pages */
 } cache;
-snapmla_status cache_open(bench *b, int64_t pages, cache *out);
+snapmla_status cache_open(bench *b, snapmla_kv_format format, int64_t pages, cache *out);
 void cache_close(bench *b, cache *c);
 
 /* --- one shape (subject.c) */

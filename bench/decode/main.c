@@ -16,6 +16,7 @@ static const char *const help =
     "  --set NAME        target (the table of targets), matrix (24 shapes), context (1K to 128K tokens) or all "
     "(target)\n"
     "  --shape B,H,T[,K] this one instead: batch, heads, tokens of each request, of which each query chooses K\n"
+    "  --format NAME     of the cache: fp8_token, bf16 (what its gain is measured against) or fp8_tensor (fp8_token)\n"
     "  --flush NAME      how L2 is emptied before each run: read, write, both or none (read)\n"
     "  --repeat N        runs per time, 1 to 1000 (21; 2 with --small)\n"
     "  --ceilings FILE   the CSV of snapmla-ceilings on the same machine: for percentages\n"
@@ -46,7 +47,7 @@ static const struct {
 } flushes[FLUSH_KINDS] = {{"read", "ceiling_flush:by=reading"}, {"write", "ceiling_flush:by=writing"}, {"none", NULL}};
 
 typedef struct options {
-  const char *device, *templates, *csv, *ceilings, *targets, *set, *shape, *flush, *repeat;
+  const char *device, *templates, *csv, *ceilings, *targets, *set, *shape, *flush, *repeat, *format;
   int small;
 } options;
 
@@ -67,7 +68,8 @@ static int parse(options *o, int argc, char **argv) {
     const char **value;
   } texts[] = {{"--device", &o->device},     {"--templates", &o->templates}, {"--csv", &o->csv},
                {"--ceilings", &o->ceilings}, {"--targets", &o->targets},     {"--set", &o->set},
-               {"--shape", &o->shape},       {"--flush", &o->flush},         {"--repeat", &o->repeat}};
+               {"--shape", &o->shape},       {"--flush", &o->flush},         {"--repeat", &o->repeat},
+               {"--format", &o->format}};
   static const char *const sets[] = {"target", "matrix", "context", "all", NULL}, *const kinds[] = {"read", "write",
                                                                                                     "both", "none",
                                                                                                     NULL};
@@ -198,7 +200,7 @@ static int run(const options *o, const shape_list *list, report *r, int argc, ch
   flusher f = {0};
   snapmla_status status = bench_open(&b, o->device, o->templates);
   int result = status == SNAPMLA_NO_DEVICE ? NO_DEVICE : status ? USAGE : 1;
-  if (status || cache_open(&b, pages_of(list), &c) || open_flusher(&b, o, &f)) goto out;
+  if (status || cache_open(&b, list->at[0].format, pages_of(list), &c) || open_flusher(&b, o, &f)) goto out;
   report_begin(r, &b, argc, argv);
   for (size_t i = 0; i < list->count; i++) (void)run_shape(&b, &c, &f, &list->at[i], r); /* a failure is counted */
   report_end(r);
@@ -217,7 +219,8 @@ int main(int argc, char **argv) {
                .templates = "bench/ceilings/templates",
                .targets = "bench/decode/targets.csv",
                .set = "target",
-               .flush = "read"};
+               .flush = "read",
+               .format = "fp8_token"};
   shape_list list = {.count = 0};
   report r = {.csv = NULL};
   for (int i = 1; i < argc; i++)
@@ -228,6 +231,10 @@ int main(int argc, char **argv) {
     fprintf(stderr, "snapmla-bench-decode: %s\n", snapmla_error_message());
     return USAGE;
   }
+  snapmla_kv_format format;
+  if (snapmla_kv_format_parse(o.format, &format)) return usage("--format: ", snapmla_error_message());
+  shapes_choose_format(&list, format);
+  if (!list.count) return usage("--format: sparse shapes are of fp8_token alone, not ", o.format);
   if (o.csv && !(r.csv = fopen(o.csv, "w"))) return usage("--csv: cannot be written: ", o.csv);
   status = run(&o, &list, &r, argc, argv);
   if (r.csv && fclose(r.csv)) status = 1;

@@ -105,9 +105,38 @@ int32_t shape_seen(const shape *s) { return s->top && s->top < s->tokens ? s->to
 double shape_bytes(const shape *s) {
   double pages = (double)((s->tokens + PAGE_TOKENS - 1) / PAGE_TOKENS);
   double rows = (double)s->batch * s->heads;
-  double images = s->top ? (double)shape_seen(s) * PAGE_BYTES / PAGE_TOKENS : pages * PAGE_BYTES;
+  double page_bytes = (double)format_page_bytes(s->format);
+  double images = s->top ? shape_seen(s) * page_bytes / PAGE_TOKENS : pages * page_bytes;
   return s->batch * images + rows * (LATENT + ROPE) * 2 + rows * LATENT * 2;
 }
 
-double shape_fp8_flop(const shape *s) { return 4.0 * LATENT * s->batch * s->heads * shape_seen(s); }
-double shape_bf16_flop(const shape *s) { return 2.0 * ROPE * s->batch * s->heads * shape_seen(s); }
+/* Content is multiplied twice, RoPE once, each in the number type that the format stores. */
+static double content_flop(const shape *s) { return 4.0 * LATENT * s->batch * s->heads * shape_seen(s); }
+static double rope_flop(const shape *s) { return 2.0 * ROPE * s->batch * s->heads * shape_seen(s); }
+
+double shape_fp8_flop(const shape *s) {
+  return s->format == SNAPMLA_KV_BF16         ? 0.0
+         : s->format == SNAPMLA_KV_FP8_TENSOR ? content_flop(s) + rope_flop(s)
+                                              : content_flop(s);
+}
+
+double shape_bf16_flop(const shape *s) { return content_flop(s) + rope_flop(s) - shape_fp8_flop(s); }
+
+void shapes_choose_format(shape_list *list, snapmla_kv_format format) {
+  size_t kept = 0;
+  for (size_t i = 0; i < list->count; i++) {
+    shape s = list->at[i];
+    s.format = format;
+    if (format != SNAPMLA_KV_FP8_TOKEN) s.target_us = s.stretch_us = 0;
+    if (format == SNAPMLA_KV_FP8_TOKEN || !s.top) list->at[kept++] = s;
+  }
+  list->count = kept;
+}
+
+int64_t format_page_bytes(snapmla_kv_format format) {
+  snapmla_problem problem;
+  snapmla_page_layout layout = {.size = sizeof layout};
+  snapmla_problem_init(&problem);
+  problem.kv_format = format;
+  return snapmla_page_layout_get(&problem, &layout) ? 0 : layout.page_bytes;
+}

@@ -109,7 +109,7 @@ static snapmla_status make_data(subject *s, const cache *c) {
                                   .q_rope_stride_token = heads * ROPE,
                                   .q_rope_stride_head = ROPE,
                                   .kv = c->pages.pointer,
-                                  .page_stride = PAGE_BYTES,
+                                  .page_stride = format_page_bytes(of->format),
                                   .num_pages = c->count,
                                   .block_table = (const int32_t *)(void *)s->table.pointer,
                                   .block_table_stride = (int64_t)pages,
@@ -134,6 +134,7 @@ snapmla_status subject_open(bench *b, const cache *c, const shape *of, subject *
   *out = (subject){.b = b, .shape = *of, .parts = SMLA_PART_QUERY | SMLA_PART_ATTEND | SMLA_PART_COMBINE};
   snapmla_problem_init(&problem);
   problem.heads = of->heads;
+  problem.kv_format = of->format;
   problem.max_batch = of->batch;
   problem.max_context = of->tokens;
   problem.max_indices = of->top ? shape_seen(of) : 0;
