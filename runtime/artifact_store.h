@@ -6,12 +6,7 @@
 
 #include <snapmla/status.h>
 
-#include "buffer.h"
 #include "image.h"
-
-/* Appends the cache directory: SNAPMLA_CACHE_DIR, else $XDG_CACHE_HOME/snapmla, else ~/.cache/snapmla.
- * Error: NOT_FOUND (none of them is set). */
-snapmla_status smla_store_root(smla_buffer *out);
 
 /* Errors: NOT_FOUND (not there, the usual case), UNSUPPORTED (not the user's own), BAD_FORMAT (truncated, changed,
  * foreign), IO, OUT_OF_MEMORY. */
