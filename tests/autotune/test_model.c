@@ -33,8 +33,8 @@ static void many_rows_are_bound_by_compute(void **state) {
   smla_cost c = cost("h200", 128, 128, 8192, 64, 4);
   /* 2176 FLOP a row and token, RoPE at the bf16 rate: 184 us is the tensor floor of the targets' table. */
   assert_true(c.tensor_us > 150 && c.tensor_us < 230);
-  assert_true(c.shared_us > c.tensor_us); /* 1500 cycles of the port to 1152 of the tensor pipe */
-  assert_string_equal(c.bound, "shared memory");
+  assert_true(c.shared_us > c.tensor_us);                    /* 1500 cycles of the port to 1152 of the tensor pipe */
+  assert_true(c.total_us > c.shared_us && c.total_us < 255); /* below the target of the kernel */
 }
 
 static void one_short_request_is_bound_by_fixed_costs(void **state) {
