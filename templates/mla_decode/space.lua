@@ -15,7 +15,7 @@ end
 local function roles_memory(v)
   return 4 * 4096        -- probabilities
     + 4 * 256            -- rescale factors
-    + 256                -- inverse row sums
+    + 2 * 256            -- inverse row sums
     + 4 * 4              -- changed flags
     + (v.stages % 2) * 4 -- barriers are 8-byte aligned
 end
@@ -29,7 +29,7 @@ end
 
 -- `barriers`: beside the ring's 3 per stage.
 local shapes = {
-  roles = { name = "roles", threads = 512, query_buffers = 1, memory = roles_memory, barriers = 2 * 4 + 4 },
+  roles = { name = "roles", threads = 512, query_buffers = 1, memory = roles_memory, barriers = 2 * 4 + 2 },
   streams = { name = "streams", threads = 384, query_buffers = 2, memory = streams_memory, barriers = 4 },
 }
 
