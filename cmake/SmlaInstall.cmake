@@ -9,7 +9,7 @@ install(DIRECTORY include/snapmla DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_
 install(FILES LICENSE THIRD_PARTY.md README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs FILES_MATCHING PATTERN "*.md")
 
-foreach(program IN ITEMS snapmla_cli)
+foreach(program IN ITEMS snapmla_cli snapmla_worker)
   if(TARGET ${program})
     install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
   endif()

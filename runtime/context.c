@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "measurement.h"
 #include "problem_settings.h"
 #include "status.h"
 #include "struct_size.h"
@@ -60,9 +61,17 @@ snapmla_status snapmla_context_create(const snapmla_context_options *options, sn
   snapmla_context *context = calloc(1, sizeof *context);
   if (!context) return smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a context");
   pthread_mutex_init(&context->lock, NULL);
+  context->options = known;
+  context->options.templates = NULL;
+  context->options.device = NULL;
+  const char *directory = smla_templates_directory(known.templates);
+  if (!(context->wisdom = calloc(1, sizeof *context->wisdom)))
+    status = smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a context");
+  if (directory && !(context->options.templates = strdup(directory)))
+    status = smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a context");
   context->progress = known.progress;
   context->progress_user = known.progress_user;
-  status = smla_generator_create(smla_templates_directory(known.templates), &context->generator);
+  if (!status) status = smla_generator_create(directory, &context->generator);
   if (!status) status = open_device(&known, &context->device);
   if (status) {
     snapmla_context_destroy(context);
@@ -77,7 +86,10 @@ void snapmla_context_destroy(snapmla_context *context) {
   if (context->device) context->device->ops->destroy(context->device);
   if (context->generator) smla_generator_destroy(context->generator);
   pthread_mutex_destroy(&context->lock);
+  if (context->wisdom) smla_measurements_free(context->wisdom);
+  free(context->wisdom);
   free(context->compile_log);
+  free((char *)context->options.templates);
   free(context);
 }
 

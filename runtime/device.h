@@ -14,6 +14,7 @@
 #include "image.h"
 
 typedef struct smla_device smla_device;
+struct smla_device_facts; /* device_class.h */
 
 /* One launch. Blocks of a row of `cluster` along x form a cluster. */
 typedef struct smla_device_launch {
@@ -32,6 +33,12 @@ typedef struct smla_device_launch {
 typedef struct smla_device_ops {
   void (*destroy)(smla_device *device);
   void (*info)(const smla_device *device, snapmla_device_info *out); /* all fields but size */
+
+  void (*facts)(const smla_device *device, struct smla_device_facts *out);
+  /* Bytes that can be had now; 0 where that is not known. */
+  int64_t (*free_bytes)(smla_device *device);
+  /* "0000:3b:00.0" of a GPU, "" of the emulator. */
+  void (*bus_id)(const smla_device *device, char out[32]);
 
   /* *pointer: 1024-byte aligned, filled with 0xff, somewhere in *allocation, which goes to release. */
   snapmla_status (*allocate)(smla_device *device, size_t bytes, void **allocation, void **pointer);

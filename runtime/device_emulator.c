@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "device.h"
+#include "device_class.h"
 #include "emulator.h"
 #include "host_object.h"
 #include "size.h"
@@ -53,6 +54,24 @@ static void info(const smla_device *device, snapmla_device_info *out) {
   out->shared_memory_bytes = SHARED_BYTES;
   out->l2_bytes = L2_BYTES;
   out->driver_version = 0;
+}
+
+static void facts(const smla_device *device, smla_device_facts *out) {
+  *out = (smla_device_facts){.is_emulator = 1,
+                             .compute_major = 9,
+                             .multiprocessors = emulated(device)->sms,
+                             .l2_bytes = L2_BYTES,
+                             .shared_memory_bytes = SHARED_BYTES};
+}
+
+static int64_t free_bytes(smla_device *device) {
+  (void)device;
+  return 0;
+}
+
+static void bus_id(const smla_device *device, char out[32]) {
+  (void)device;
+  out[0] = 0;
 }
 
 /* Memory of a buffer lies GUARD bytes into its allocation and GUARD bytes before its end: only the middle is known to
@@ -232,6 +251,9 @@ static snapmla_status launch(smla_device *device, const smla_device_launch *l, s
 static const smla_device_ops ops = {
     .destroy = destroy,
     .info = info,
+    .facts = facts,
+    .free_bytes = free_bytes,
+    .bus_id = bus_id,
     .allocate = allocate,
     .release = release,
     .copy_in = copy,

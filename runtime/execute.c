@@ -15,8 +15,8 @@
 
 enum {
   WARP = 32,
-  MIN_SHARE_TILES = 2,     /* a smaller share costs more to merge than it saves */
-  COMBINE_CHANNELS = 4,    /* that a thread of the combine kernel merges */
+  MIN_SHARE_TILES = 2,  /* a smaller share costs more to merge than it saves */
+  COMBINE_CHANNELS = 4, /* that a thread of the combine kernel merges */
   COMBINE_BLOCKS_PER_SM = 4,
   APPEND_BLOCKS_PER_SM = 8 /* enough to fill the GPU; more tokens are looped over */
 };

@@ -16,19 +16,41 @@ const char *const smla_family_names[SMLA_FAMILY_COUNT] = {
     [SMLA_KV_APPEND] = "kv_append",     [SMLA_SCHEDULE] = "schedule",
 };
 
+snapmla_status smla_plan_variants(const snapmla_context *context, const snapmla_problem *problem,
+                                  const char *override_text, char *variants[SMLA_FAMILY_COUNT]) {
+  char *found[SMLA_FAMILY_COUNT] = {0};
+  snapmla_status status = smla_override_check(override_text, smla_family_names, SMLA_FAMILY_COUNT);
+  for (int i = 0; i < SMLA_FAMILY_COUNT && !status; i++) {
+    smla_buffer text = {0};
+    status = smla_problem_resolve(context->generator, problem, smla_family_names[i], override_text, &text);
+    if (!status && !(found[i] = smla_buffer_take(&text)))
+      status = smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a variant");
+    smla_buffer_free(&text);
+  }
+  for (int i = 0; i < SMLA_FAMILY_COUNT; i++) {
+    if (status) free(found[i]);
+    variants[i] = status ? NULL : found[i];
+  }
+  return status;
+}
+
+snapmla_status smla_plan_variants_text(char *const variants[SMLA_FAMILY_COUNT], smla_buffer *out) {
+  static const smla_family timed[] = {SMLA_MLA_DECODE, SMLA_MLA_COMBINE, SMLA_QUERY_QUANT, SMLA_SCHEDULE};
+  snapmla_status status = SNAPMLA_OK;
+  for (size_t i = 0; i < sizeof timed / sizeof *timed && !status; i++)
+    status = smla_buffer_printf(out, "%s%s", i ? ";" : "", variants[timed[i]]);
+  return status;
+}
+
 /* The variants, and the workspace that the decode kernel's calls for. */
 static snapmla_status resolve(snapmla_plan *plan, const char *override_text) {
   const smla_generator *generator = plan->context->generator;
-  snapmla_status status = smla_override_check(override_text, smla_family_names, SMLA_FAMILY_COUNT);
-  for (int i = 0; i < SMLA_FAMILY_COUNT && !status; i++) {
-    smla_plan_kernel *kernel = &plan->kernels[i];
-    smla_buffer text = {0};
-    status = smla_problem_resolve(generator, &plan->problem, smla_family_names[i], override_text, &text);
-    if (!status && !(kernel->variant = smla_buffer_take(&text)))
-      status = smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a variant");
-    smla_buffer_free(&text);
-    if (!status) status = smla_geometry_get(generator, kernel->variant, &kernel->geometry);
-  }
+  char *variants[SMLA_FAMILY_COUNT];
+  snapmla_status status = smla_plan_variants(plan->context, &plan->problem, override_text, variants);
+  if (status) return status;
+  for (int i = 0; i < SMLA_FAMILY_COUNT; i++) plan->kernels[i].variant = variants[i];
+  for (int i = 0; i < SMLA_FAMILY_COUNT && !status; i++)
+    status = smla_geometry_get(generator, plan->kernels[i].variant, &plan->kernels[i].geometry);
   if (status) return status;
   const smla_plan_kernel *decode = &plan->kernels[SMLA_MLA_DECODE];
   if (decode->geometry.rows < 1)
@@ -65,13 +87,16 @@ static void keep_logs(snapmla_context *context, const smla_build *builds) {
   smla_buffer_free(&log);
 }
 
-static snapmla_status compile_and_load(snapmla_plan *plan) {
+static snapmla_status compile_and_load(snapmla_plan *plan, uint32_t flags) {
   smla_device *device = plan->context->device;
   smla_build builds[SMLA_FAMILY_COUNT];
   for (int i = 0; i < SMLA_FAMILY_COUNT; i++)
-    builds[i] = (smla_build){
-        .generator = plan->context->generator, .target = device->target, .variant = plan->kernels[i].variant};
-  snapmla_status status = smla_build_all(builds, SMLA_FAMILY_COUNT, report_progress, plan->context);
+    builds[i] = (smla_build){.generator = plan->context->generator,
+                             .target = device->target,
+                             .variant = plan->kernels[i].variant,
+                             .no_jit = (flags & SNAPMLA_PLAN_NO_JIT) != 0,
+                             .no_write = (flags & SNAPMLA_PLAN_NO_WRITE) != 0};
+  snapmla_status status = smla_build_all(builds, SMLA_FAMILY_COUNT, 0, report_progress, plan->context);
   keep_logs(plan->context, builds);
   for (int i = 0; i < SMLA_FAMILY_COUNT && !status; i++) {
     smla_plan_kernel *kernel = &plan->kernels[i];
@@ -88,32 +113,18 @@ static snapmla_status make_tally(snapmla_plan *plan) {
   return SNAPMLA_OK;
 }
 
-static snapmla_status check_options(const snapmla_plan_options *options, snapmla_plan_options *known) {
-  *known = (snapmla_plan_options){.size = sizeof *known};
-  if (!options) return SNAPMLA_OK;
-  snapmla_status status = smla_struct_size_check("snapmla_plan_options", options, options->size, sizeof *options);
-  if (!status) *known = *options;
-  return status;
-}
-
-snapmla_status snapmla_plan_create(snapmla_context *context, const snapmla_problem *problem,
-                                   const snapmla_plan_options *options, snapmla_plan **out) {
-  if (!context || !out) return smla_fail(SNAPMLA_INVALID_ARGUMENT, "context and out are needed, and one is NULL");
-  *out = NULL;
-  snapmla_plan_options known;
+snapmla_status smla_plan_make(snapmla_context *context, const snapmla_problem *problem, const char *override_text,
+                              uint32_t flags, snapmla_plan **out) {
   snapmla_device_info info = {.size = sizeof info};
-  snapmla_status status = snapmla_problem_check(problem);
-  if (!status) status = check_options(options, &known);
-  if (status) return status;
   snapmla_plan *plan = calloc(1, sizeof *plan);
   if (!plan) return smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a plan");
   plan->context = context;
   plan->problem = *problem;
   context->device->ops->info(context->device, &info);
   plan->multiprocessors = info.multiprocessors;
-  status = make_tally(plan);
-  if (!status) status = resolve(plan, known.variant);
-  if (!status) status = compile_and_load(plan);
+  snapmla_status status = make_tally(plan);
+  if (!status) status = resolve(plan, override_text);
+  if (!status) status = compile_and_load(plan, flags);
   if (status) {
     snapmla_plan_destroy(plan);
     return status;

@@ -5,7 +5,9 @@
 #include <pthread.h>
 
 #include <snapmla/plan.h>
+#include <snapmla/tune.h>
 
+#include "buffer.h"
 #include "context_object.h"
 #include "quantities.h"
 #include "workspace.h"
@@ -40,7 +42,22 @@ struct snapmla_plan {
   int32_t multiprocessors;
   smla_plan_kernel kernels[SMLA_FAMILY_COUNT];
   smla_plan_tally *tally;
+  snapmla_plan_report report; /* where the variants came from */
 };
+
+/* The canonical variants of a plan's kernels after an override, in the order of smla_family; each freed by the caller, all NULL
+ * on failure. Errors: as snapmla_variant_resolve. */
+snapmla_status smla_plan_variants(const snapmla_context *context, const snapmla_problem *problem,
+                                  const char *override_text, char *variants[SMLA_FAMILY_COUNT]);
+
+/* The texts of the kernels that a decode call and its schedule launch, separated by ';': what a measurement is of.
+ * Appended to `out`. */
+snapmla_status smla_plan_variants_text(char *const variants[SMLA_FAMILY_COUNT], smla_buffer *out);
+
+/* Makes the plan of given variants, of a checked problem; looks for none. Of `flags` (SNAPMLA_PLAN_…) NO_JIT and NO_WRITE
+ * count. Errors: as snapmla_plan_create. */
+snapmla_status smla_plan_make(snapmla_context *context, const snapmla_problem *problem, const char *override_text,
+                              uint32_t flags, snapmla_plan **out);
 
 /* The kernels of a decode call. */
 enum { SMLA_PART_QUERY = 1, SMLA_PART_ATTEND = 2, SMLA_PART_COMBINE = 4 };

@@ -11,9 +11,9 @@ struct schedule_params {
   unsigned *status; /* the workspace's status word: cleared, then SNAPMLA_STATUS_BAD_LENGTH where it applies */
   int batch;
   int unit_count;
-  int max_tokens; /* the longest legal length: what the block table and the plan can hold */
-  int min_share;  /* tiles: a unit with work has at least this many, but for the last */
-  int elements;   /* of a request's output: rows * latent */
+  int max_tokens;     /* the longest legal length: what the block table and the plan can hold */
+  int min_share;      /* tiles: a unit with work has at least this many, but for the last */
+  int elements;       /* of a request's output: rows * latent */
   int block_elements; /* that a block of the combine kernel merges at a time: 4 a thread */
 };
 
