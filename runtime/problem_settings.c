@@ -96,14 +96,12 @@ static snapmla_status resolve(const smla_generator *generator, const smla_settin
   return status;
 }
 
-/* How many query rows a block of the decode kernel takes: the kernels around it lay the rows out alike. */
-static snapmla_status decode_rows(const smla_generator *generator, const smla_setting *settings, size_t count,
-                                  const char *override_text, int32_t *rows) {
+/* The decode kernel's geometry: the kernels around it lay out rows and partial results alike. */
+static snapmla_status decode_geometry(const smla_generator *generator, const smla_setting *settings, size_t count,
+                                      const char *override_text, smla_geometry *out) {
   smla_buffer variant = {0};
-  smla_geometry geometry;
   snapmla_status status = resolve(generator, settings, count, decode_family, override_text, &variant);
-  if (!status) status = smla_geometry_get(generator, variant.data, &geometry);
-  if (!status) *rows = geometry.rows;
+  if (!status) status = smla_geometry_get(generator, variant.data, out);
   smla_buffer_free(&variant);
   return status;
 }
@@ -132,10 +130,11 @@ snapmla_status smla_problem_texts_get(const smla_generator *generator, const sna
   snapmla_status status = smla_override_check(override_text, families, count);
   if (status || !strcmp(family, decode_family)) return status;
   /* Of the kernels around the decode kernel only. */
-  int32_t group_rows = 0;
-  status = decode_rows(generator, out->settings, out->count, override_text, &group_rows);
-  snprintf(out->rows, sizeof out->rows, "%d", group_rows);
+  smla_geometry decode = {0};
+  status = decode_geometry(generator, out->settings, out->count, override_text, &decode);
+  snprintf(out->rows, sizeof out->rows, "%d", decode.rows);
   out->settings[out->count++] = (smla_setting){"rows", out->rows};
+  out->settings[out->count++] = (smla_setting){"partial", decode.partial_bytes == 2 ? "bf16" : "f32"};
   return status;
 }
 

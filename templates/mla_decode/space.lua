@@ -11,6 +11,9 @@ local function rows_for(settings)
   return 64
 end
 
+-- Rounding partial results costs the level's error little and halves what is written and read to merge them.
+local function partial_for(settings) return (settings.accuracy or "fast") == "fast" and "bf16" or "f32" end
+
 -- Shared memory beyond the ring, the query and the barriers.
 local function roles_memory(v)
   return 4 * 4096        -- probabilities
@@ -47,6 +50,7 @@ return {
     { name = "page", values = { 16, 32, 64, 128 }, default = 64, about = "tokens per page" },
     { name = "format", values = { "fp8_token" }, default = "fp8_token", about = "how the cache is stored" },
     { name = "accuracy", values = { "fast" }, default = "fast", about = "the arithmetic's level" },
+    { name = "partial", values = { "bf16", "f32" }, default = partial_for, about = "type of the partial results of a cut request" },
     { name = "stages", values = { 2, 3, 4, 5, 6, 7, 8 }, default = 4, about = "page images in the shared-memory ring" },
   },
   rules = {
@@ -81,6 +85,7 @@ return {
       image_bytes = (tile_bytes + scale_bytes) // images_per_tile, -- of which a tile is made: without padding
       query_buffers = shape.query_buffers,
       query_bytes = query_bytes,
+      partial_bytes = v.partial == "bf16" and 2 or 4,
       smem_bytes = shape.query_buffers * query_bytes
         + v.stages * tile_bytes          -- ring of page images
         + v.stages * 4 * scale_bytes     -- scales: as stored, usable, logarithm, inverse
