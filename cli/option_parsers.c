@@ -11,6 +11,8 @@ void smla_settings_init(smla_settings *settings) {
                               .emulator_order = -1,
                               .target = -1,
                               .data = -1,
+                              .effort = -1,
+                              .limit = -1,
                               .sigma = NAN,
                               .value_offset = NAN,
                               .softmax_scale = NAN};
@@ -18,7 +20,8 @@ void smla_settings_init(smla_settings *settings) {
 
 void smla_settings_free(smla_settings *settings) {
   free(settings->variants.items);
-  settings->variants = (smla_text_list){0};
+  free(settings->files.items);
+  settings->variants = settings->files = (smla_text_list){0};
 }
 
 int smla_read_integer(const char *text, size_t length, long long *number) {

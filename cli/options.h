@@ -19,9 +19,23 @@ enum {
   SMLA_FOR_DOCTOR = 16,
   SMLA_FOR_HELP = 32,
   SMLA_FOR_VERSION = 64,
-  SMLA_FOR_PROBLEM = SMLA_FOR_GEN | SMLA_FOR_BUILD | SMLA_FOR_RUN | SMLA_FOR_VERIFY,
+  SMLA_FOR_TUNE = 1 << 16,
+  SMLA_FOR_BENCH = 1 << 17,
+  SMLA_FOR_EXPLAIN = 1 << 18,
+  SMLA_FOR_MODEL = 1 << 19,
+  SMLA_FOR_LS = 1 << 20,
+  SMLA_FOR_GC = 1 << 21,
+  SMLA_FOR_WISDOM = 1 << 22,
+  SMLA_FOR_IMPORT = 1 << 23,
+  SMLA_FOR_MERGE = 1 << 24,
+  SMLA_FOR_FORGET = 1 << 25,
+  SMLA_FOR_QUARANTINE = 1 << 26,
+  SMLA_FOR_PLANNING = SMLA_FOR_TUNE | SMLA_FOR_BENCH | SMLA_FOR_EXPLAIN,
+  SMLA_FOR_SELECTION = SMLA_FOR_LS | SMLA_FOR_WISDOM | SMLA_FOR_FORGET,
+  SMLA_FOR_PROBLEM =
+      SMLA_FOR_GEN | SMLA_FOR_BUILD | SMLA_FOR_RUN | SMLA_FOR_VERIFY | SMLA_FOR_PLANNING | SMLA_FOR_MODEL,
   SMLA_FOR_DATA = SMLA_FOR_RUN | SMLA_FOR_VERIFY,
-  SMLA_FOR_ALL = 127
+  SMLA_FOR_ALL = ~(1 << 31)
 };
 
 typedef struct smla_option smla_option;
@@ -51,6 +65,7 @@ extern const smla_command smla_commands[]; /* ends with a NULL name */
 extern const char *const smla_data_names[];   /* of smla_data_kind */
 extern const char *const smla_target_names[]; /* of snapmla_target */
 extern const char *const smla_order_names[];  /* of snapmla_emulator_order */
+extern const char *const smla_effort_names[]; /* of snapmla_effort */
 
 /* NULL if there is none of that name. */
 const smla_command *smla_command_find(const char *name);
