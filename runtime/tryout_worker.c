@@ -211,7 +211,7 @@ static char *make_opening(const snapmla_context *context, const snapmla_problem 
   const snapmla_context_options *o = &context->options;
   context->device->ops->info(context->device, &info);
   json_t *json =
-      json_pack("{s:s s:s s:s? s:i s:I s:i s:i s:i s:I s:[i,i,i,i,i,i,i,i,i,i]}", "job", "open", "device", info.name,
+      json_pack("{s:s s:s s:s* s:i s:I s:i s:i s:i s:I s:[i,i,i,i,i,i,i,i,i,i]}", "job", "open", "device", info.name,
                 "templates", o->templates, "order", (int)o->emulator_order, "seed", (json_int_t)o->emulator_seed, "sms",
                 o->emulator_sms, "threads", o->emulator_threads, "flags", (int)(options->flags & SNAPMLA_PLAN_NO_WRITE),
                 "memory", (json_int_t)options->memory_limit, "problem", p->heads, p->q_len, p->latent_rank, p->rope_dim,

@@ -70,7 +70,7 @@ static snapmla_status open_device(server *s, const json_t *json) {
   snapmla_problem p = {.size = sizeof p};
   int order, format, accuracy, flags, problem_flags;
   json_int_t seed, memory;
-  if (json_unpack((json_t *)json, "{s:s s:s? s:i s:I s:i s:i s:i s:I s:[i,i,i,i,i,i,i,i,i,i]}", "device", &o.device,
+  if (json_unpack((json_t *)json, "{s:s s?s s:i s:I s:i s:i s:i s:I s:[i,i,i,i,i,i,i,i,i,i]}", "device", &o.device,
                   "templates", &o.templates, "order", &order, "seed", &seed, "sms", &o.emulator_sms, "threads",
                   &o.emulator_threads, "flags", &flags, "memory", &memory, "problem", &p.heads, &p.q_len,
                   &p.latent_rank, &p.rope_dim, &p.page_tokens, &format, &accuracy, &p.max_batch, &p.max_context,
