@@ -116,10 +116,14 @@ void smla_cost_estimate(const smla_machine *machine, const smla_work *work, cons
   cost.tensor_us = share * waves * tile.tensor / machine->clock_mhz;
   cost.shared_us = share * waves * tile.shared / machine->clock_mhz;
   cost.special_us = share * waves * tile.special / machine->clock_mhz;
-  /* A unit begins and ends in the midst of a request: about a piece more than there are requests for each. */
-  double pieces = work->batch > 0 ? least(units + work->batch, tiles) : 0;
-  cost.splits = work->batch > 0 ? pieces / work->batch : 0;
-  if (cost.splits > 1) cost.combine_us = 2 * pieces * s.groups * s.rows * s.latent * 4 / (machine->hbm_gb_per_s * 1e3);
+  /* A unit begins and ends in the midst of a request: about a piece more than there are requests, or units, to cut. Partial
+   * results are written and read again soon: they stay in L2. */
+  double pieces = least(units + least(work->batch, units), tiles);
+  cost.splits = work->batch > 0 ? most(1, pieces / work->batch) : 0;
+  if (pieces > work->batch) {
+    double bytes = 2 * pieces * s.groups * s.rows * s.latent * smla_candidate_number(candidate, "partial_bytes", 4);
+    cost.combine_us = bytes / most(machine->hbm_gb_per_s, machine->l2_gb_per_s) * 1e-3;
+  }
   cost.fixed_us = machine->launch_us + 2 * machine->dependent_us + machine->ramp_us;
   double busiest = most(most(cost.tensor_us, cost.shared_us), cost.special_us);
   /* With no image in flight while one is computed on, reading and computing take turns. */

@@ -2,7 +2,7 @@
  * port, exponentials, splits and fixed costs. Pure.
  *
  * Read from the candidate's numbers, with what is assumed where one is missing: rows (64), latent (512), rope (64), stages
- * (4), tile_tokens (64), image_bytes and images_per_tile (the bytes of an fp8_token tile), cluster (1). A space whose
+ * (4), tile_tokens (64), image_bytes and images_per_tile (the bytes of an fp8_token tile), cluster (1), partial_bytes (4 a channel). A space whose
  * arithmetic differs from the plain one may derive tensor_percent, shared_percent and special_percent (100 each): what its
  * tile costs of the tensor pipe, the shared-memory port and the exponentials, relative to the formulas here. */
 #ifndef SMLA_AUTOTUNE_COST_MODEL_H

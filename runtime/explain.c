@@ -162,7 +162,7 @@ snapmla_status snapmla_explain(snapmla_context *context, const snapmla_problem *
   int tune;
   snapmla_status status = snapmla_problem_check(problem);
   if (!status) status = smla_plan_options_read(options, &known);
-  if (!status) status = smla_tuning_open(context, problem, 1, &t);
+  if (!status) status = smla_tuning_open(context, problem, SMLA_TUNING_ALL, &t);
   if (!status) {
     memcpy(choice.device_class, t.key.device, sizeof choice.device_class);
     memcpy(choice.templates, t.key.templates, sizeof choice.templates);

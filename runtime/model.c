@@ -64,7 +64,8 @@ static snapmla_status open_tuning(snapmla_context *context, const char *machine,
   snapmla_status status = SNAPMLA_OK;
   const snapmla_context_options options = {.size = sizeof options, .device = "emulator"};
   if (!context) status = snapmla_context_create(&options, own);
-  if (!status) status = smla_tuning_open(context ? context : *own, problem, !machine, t);
+  if (!status)
+    status = smla_tuning_open(context ? context : *own, problem, machine ? SMLA_TUNING_BLIND : SMLA_TUNING_ALL, t);
   if (!status && named) t->machine = *named;
   return status;
 }

@@ -122,7 +122,7 @@ static snapmla_status load(snapmla_context *context, const json_t *root, uint32_
                        "templates, version or multiprocessors differ; use the same on all ranks",
                        fingerprint, here);
   smla_tuning t = {0};
-  if (!status) status = smla_tuning_open(context, &problem, 0, &t);
+  if (!status) status = smla_tuning_open(context, &problem, SMLA_TUNING_BLIND, &t);
   if (!status) {
     plan->report = (snapmla_plan_report){.size = sizeof plan->report, .provenance = SNAPMLA_PROVENANCE_GIVEN};
     memcpy(plan->report.device_class, t.key.device, sizeof t.key.device);

@@ -8,23 +8,43 @@
 #include "struct_size.h"
 #include "tuner.h"
 
-static snapmla_status choose(snapmla_context *context, const snapmla_problem *problem,
-                             const snapmla_plan_options *options, char **override_text, snapmla_plan_report *report) {
+static void describe(const smla_tuning *t, snapmla_plan_report *report) {
+  memcpy(report->device_class, t->key.device, sizeof report->device_class);
+  memcpy(report->templates, t->key.templates, sizeof report->templates);
+  smla_problem_key_text(&t->key.problem, report->problem_key);
+}
+
+/* By the override, or by this problem's own wisdom: what needs no look at anything else. *done: nonzero where it sufficed. */
+static snapmla_status choose_at_once(snapmla_context *context, const snapmla_problem *problem,
+                                     const snapmla_plan_options *options, char **override_text,
+                                     snapmla_plan_report *report, int *done) {
   smla_tuning t = {0};
-  int tune = 0;
-  snapmla_status status =
-      smla_tuning_open(context, problem, !options->variant && !(options->flags & SNAPMLA_PLAN_DETERMINISTIC), &t);
+  int blind = options->variant || (options->flags & SNAPMLA_PLAN_DETERMINISTIC);
+  snapmla_status status = smla_tuning_open(context, problem, blind ? SMLA_TUNING_BLIND : SMLA_TUNING_PROBLEM, &t);
   if (status) return status;
-  memcpy(report->device_class, t.key.device, sizeof report->device_class);
-  memcpy(report->templates, t.key.templates, sizeof report->templates);
-  smla_problem_key_text(&t.key.problem, report->problem_key);
+  describe(&t, report);
   if (options->variant) {
     report->provenance = SNAPMLA_PROVENANCE_GIVEN;
     *override_text = strdup(options->variant);
     if (!*override_text) status = smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a plan");
+    *done = 1;
   } else {
-    status = smla_planner_choose(&t, options, override_text, report, &tune);
+    status = smla_planner_exact(&t, options, override_text, report, done);
   }
+  smla_tuning_close(&t);
+  return status;
+}
+
+static snapmla_status choose(snapmla_context *context, const snapmla_problem *problem,
+                             const snapmla_plan_options *options, char **override_text, snapmla_plan_report *report) {
+  smla_tuning t = {0};
+  int tune = 0, done = 0;
+  snapmla_status status = choose_at_once(context, problem, options, override_text, report, &done);
+  if (status || done) return status;
+  status = smla_tuning_open(context, problem,
+                            options->flags & SNAPMLA_PLAN_DETERMINISTIC ? SMLA_TUNING_BLIND : SMLA_TUNING_ALL, &t);
+  if (status) return status;
+  status = smla_planner_choose(&t, options, override_text, report, &tune);
   if (!status && tune) {
     char *tuned = NULL;
     status = smla_tuning_search(&t, options, &tuned, report);

@@ -47,15 +47,29 @@ static int is_stale(const smla_tuning *t, const smla_measurement *m) {
   return strcmp(now, m->soft_facts) != 0;
 }
 
-snapmla_status smla_planner_choose(const smla_tuning *t, const snapmla_plan_options *options, char **override_text,
-                                   snapmla_plan_report *report, int *tune) {
+static const smla_measurement *find_exact(const smla_tuning *t, const snapmla_plan_options *options, int *tune) {
   smla_wisdom_reach reached;
   const smla_measurement *exact =
       smla_wisdom_best(&t->known, &t->key, SMLA_WISDOM_EXACT, smla_tuning_usable, (void *)t, &reached);
-  uint32_t flags = options->flags;
   int may_tune = options->effort > SNAPMLA_EFFORT_ESTIMATE &&
-                 !(flags & (SNAPMLA_PLAN_WISDOM_ONLY | SNAPMLA_PLAN_NO_JIT | SNAPMLA_PLAN_DETERMINISTIC));
+                 !(options->flags & (SNAPMLA_PLAN_WISDOM_ONLY | SNAPMLA_PLAN_NO_JIT | SNAPMLA_PLAN_DETERMINISTIC));
   *tune = may_tune && (!exact || exact->effort < (int)options->effort || is_stale(t, exact));
+  return exact;
+}
+
+snapmla_status smla_planner_exact(const smla_tuning *t, const snapmla_plan_options *options, char **override_text,
+                                  snapmla_plan_report *report, int *done) {
+  int tune;
+  const smla_measurement *exact = find_exact(t, options, &tune);
+  *done = exact && !tune;
+  return *done ? take(t, exact, SMLA_WISDOM_EXACT, override_text, report) : SNAPMLA_OK;
+}
+
+snapmla_status smla_planner_choose(const smla_tuning *t, const snapmla_plan_options *options, char **override_text,
+                                   snapmla_plan_report *report, int *tune) {
+  smla_wisdom_reach reached;
+  uint32_t flags = options->flags;
+  const smla_measurement *exact = find_exact(t, options, tune);
   if (exact) return take(t, exact, SMLA_WISDOM_EXACT, override_text, report);
   smla_wisdom_reach reach = flags & SNAPMLA_PLAN_ALLOW_NEAREST ? SMLA_WISDOM_NEAREST : SMLA_WISDOM_TEMPLATES;
   const smla_measurement *near = smla_wisdom_best(&t->known, &t->key, reach, smla_tuning_usable, (void *)t, &reached);

@@ -19,9 +19,15 @@ typedef struct smla_tuning {
   smla_calibration calibration;
 } smla_tuning;
 
-/* `with_wisdom`: 0 leaves `known` empty and the model plain. A store that fails is done without, and said.
- * Errors: OUT_OF_MEMORY. */
-snapmla_status smla_tuning_open(snapmla_context *context, const snapmla_problem *problem, int with_wisdom,
+/* How much is read: a warm plan needs no more than its own problem's. */
+typedef enum smla_tuning_reach {
+  SMLA_TUNING_BLIND,   /* nothing: `known` is empty */
+  SMLA_TUNING_PROBLEM, /* the store's measurements of this device class and problem, the library's, and the context's */
+  SMLA_TUNING_ALL      /* all of them, and the model is calibrated */
+} smla_tuning_reach;
+
+/* A store that fails is done without, and said. Errors: OUT_OF_MEMORY. */
+snapmla_status smla_tuning_open(snapmla_context *context, const snapmla_problem *problem, smla_tuning_reach reach,
                                 smla_tuning *out);
 void smla_tuning_close(smla_tuning *tuning);
 
@@ -43,6 +49,9 @@ snapmla_status smla_tuning_search(const smla_tuning *tuning, const snapmla_plan_
  * smla_tuning. */
 int smla_tuning_usable(void *user, const smla_measurement *measurement);
 
+/* The exact wisdom alone. *done: nonzero where there is some that these options take as it is. */
+snapmla_status smla_planner_exact(const smla_tuning *tuning, const snapmla_plan_options *options, char **override_text,
+                                  snapmla_plan_report *report, int *done);
 /* What a plan of these options would be, without tuning: *tune is set where tuning is called for. The override is freed by the
  * caller. Errors: NOT_FOUND (WISDOM_ONLY), those of smla_tuning_estimate. */
 snapmla_status smla_planner_choose(const smla_tuning *tuning, const snapmla_plan_options *options, char **override_text,

@@ -14,10 +14,10 @@ static const char decode_family[] = "mla_decode";
 
 /* --- what is known ---------------------------------------------------------------------------------------------- */
 
-static snapmla_status gather(snapmla_context *context, smla_measurements *out) {
+static snapmla_status gather(snapmla_context *context, const smla_wisdom_selector *selector, smla_measurements *out) {
   smla_measurements stored = {0};
   snapmla_status status = smla_wisdom_shipped(out);
-  if (!status && smla_tune_store_read(NULL, &stored))
+  if (!status && smla_tune_store_read(selector, &stored))
     smla_log(SMLA_LOG_WARNING, "stored wisdom not used: %s", snapmla_error_message());
   if (!status) status = smla_wisdom_merge(out, &stored);
   smla_measurements_free(&stored);
@@ -65,15 +65,19 @@ static snapmla_status calibrate(smla_tuning *t) {
   return SNAPMLA_OK;
 }
 
-snapmla_status smla_tuning_open(snapmla_context *context, const snapmla_problem *problem, int with_wisdom,
+snapmla_status smla_tuning_open(snapmla_context *context, const snapmla_problem *problem, smla_tuning_reach reach,
                                 smla_tuning *out) {
   smla_tuning t = {.context = context, .problem = *problem};
   smla_device_facts facts;
+  char here[SMLA_PROBLEM_KEY_MAX];
   snapmla_status status = smla_tuning_key(context, problem, &t.key, &facts);
+  if (status) return status;
   t.machine = smla_machine_of(&facts);
+  smla_problem_key_text(&t.key.problem, here);
   smla_calibration_fit(NULL, 0, &t.calibration);
-  if (!status && with_wisdom) status = gather(context, &t.known);
-  if (!status && with_wisdom) status = calibrate(&t);
+  const smla_wisdom_selector own = {.device = t.key.device, .problem = here};
+  if (reach != SMLA_TUNING_BLIND) status = gather(context, reach == SMLA_TUNING_ALL ? NULL : &own, &t.known);
+  if (!status && reach == SMLA_TUNING_ALL) status = calibrate(&t);
   if (status)
     smla_measurements_free(&t.known);
   else
@@ -87,8 +91,10 @@ int smla_tuning_usable(void *user, const smla_measurement *measurement) {
   const smla_tuning *t = user;
   char *variants[SMLA_FAMILY_COUNT];
   smla_mark mark;
-  if (smla_plan_variants(t->context, &t->problem, measurement->variant, variants)) return 0;
-  for (int i = 0; i < SMLA_FAMILY_COUNT; i++) free(variants[i]);
+  if (strcmp(measurement->templates, t->key.templates)) { /* of the same templates it was legal, and still is */
+    if (smla_plan_variants(t->context, &t->problem, measurement->variant, variants)) return 0;
+    for (int i = 0; i < SMLA_FAMILY_COUNT; i++) free(variants[i]);
+  }
   if (smla_tuning_mark(&t->key, measurement->variant, &mark)) return 1;
   smla_mark_clear(&mark);
   return 0;
