@@ -2,22 +2,9 @@
 #ifndef SMLA_AUTOTUNE_DEVICE_CLASS_H
 #define SMLA_AUTOTUNE_DEVICE_CLASS_H
 
-#include <stdint.h>
+#include "device_facts.h"
 
 enum { SMLA_DEVICE_CLASS_MAX = 96 /* bytes of a class's text, its NUL included */ };
-
-/* 0 where a fact is not known. */
-typedef struct smla_device_facts {
-  int is_emulator; /* its times are modelled */
-  int32_t compute_major, compute_minor;
-  int32_t multiprocessors;
-  int64_t l2_bytes;
-  int32_t shared_memory_bytes; /* the most a block may ask for */
-  int32_t bus_bits;            /* of the memory */
-  int32_t clock_mhz;           /* the highest of the multiprocessors */
-  int32_t memory_clock_mhz;    /* of the memory; twice that many transfers a second per line */
-  int partitioned;             /* a part of a GPU (MIG) */
-} smla_device_facts;
 
 /* "sm90-132sm-l2_50m-smem227k-bus5120-clk2000", "emulator-132sm". Sizes are rounded down to MiB and KiB, the clock to the
  * nearest 100 MHz: parts of one kind differ by less. "-part" at the end marks a partition. No product name, no driver. */

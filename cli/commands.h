@@ -19,6 +19,8 @@ smla_exit smla_command_import(const smla_settings *settings);
 smla_exit smla_command_merge(const smla_settings *settings);
 smla_exit smla_command_forget(const smla_settings *settings);
 smla_exit smla_command_quarantine(const smla_settings *settings);
+smla_exit smla_command_export(const smla_settings *settings);
+smla_exit smla_command_pack(const smla_settings *settings);
 smla_exit smla_command_doctor(const smla_settings *settings);
 smla_exit smla_command_help(const smla_settings *settings);
 smla_exit smla_command_version(const smla_settings *settings);

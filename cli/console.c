@@ -7,6 +7,9 @@
 static _Thread_local char reason[4096];
 static enum { QUIET, OVERWRITE, LINES } progress_mode;
 static int progress_shown;
+static const char *program = "snapmla";
+
+void smla_console_name(const char *name) { program = name; }
 
 snapmla_status smla_console_fail(snapmla_status status, const char *format, ...) {
   va_list arguments;
@@ -34,13 +37,13 @@ smla_exit smla_console_exit_code(snapmla_status status) {
 
 void smla_console_error(void) {
   smla_console_progress_end();
-  fprintf(stderr, "snapmla: error: %s\n", reason[0] ? reason : "unknown");
+  fprintf(stderr, "%s: error: %s\n", program, reason[0] ? reason : "unknown");
 }
 
 void smla_console_note(const char *format, ...) {
   va_list arguments;
   smla_console_progress_end();
-  fputs("snapmla: note: ", stderr);
+  fprintf(stderr, "%s: note: ", program);
   va_start(arguments, format);
   vfprintf(stderr, format, arguments);
   va_end(arguments);

@@ -19,6 +19,8 @@ const char *smla_console_reason(void);
 /* The exit code that a status means. */
 smla_exit smla_console_exit_code(snapmla_status status);
 
+/* Who speaks; "snapmla" unless set. `name` must live as long as the program. */
+void smla_console_name(const char *name);
 /* Prints "snapmla: error: <reason>" to stderr. */
 void smla_console_error(void);
 /* One line "snapmla: note: …" to stderr. */

@@ -41,8 +41,8 @@ void smla_help_program(FILE *out) {
 }
 
 void smla_help_command(FILE *out, const smla_command *command) {
-  fprintf(out, "usage: snapmla %s [OPTIONS]\n\n%s\n\noptions (defaults in parentheses):\n", command->name,
-          command->detail);
+  fprintf(out, "usage: %s%s%s [OPTIONS]\n\n%s\n\noptions (defaults in parentheses):\n", smla_command_invoked(command),
+          command->operands ? " " : "", command->operands ? command->operands : "", command->detail);
   for (const smla_option *option = smla_options; option->name; ++option) {
     char left[80];
     if (!(option->commands & command->bit)) continue;

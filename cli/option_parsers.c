@@ -19,9 +19,12 @@ void smla_settings_init(smla_settings *settings) {
 }
 
 void smla_settings_free(smla_settings *settings) {
-  free(settings->variants.items);
-  free(settings->files.items);
-  settings->variants = settings->files = (smla_text_list){0};
+  smla_text_list *lists[] = {&settings->variants, &settings->targets, &settings->keys, &settings->operands,
+                             &settings->files};
+  for (size_t i = 0; i < sizeof lists / sizeof *lists; ++i) {
+    free(lists[i]->items);
+    *lists[i] = (smla_text_list){0};
+  }
 }
 
 int smla_read_integer(const char *text, size_t length, long long *number) {
@@ -90,14 +93,17 @@ snapmla_status smla_parse_text(const smla_option *option, const char *text, void
   return SNAPMLA_OK;
 }
 
-snapmla_status smla_parse_list(const smla_option *option, const char *text, void *field) {
-  smla_text_list *list = field;
-  if (!text[0]) return smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "--%s: its argument is empty", option->name);
+snapmla_status smla_list_add(smla_text_list *list, const char *text) {
   const char **grown = realloc(list->items, (list->count + 1) * sizeof *grown);
   if (!grown) return smla_console_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory for the command line");
   list->items = grown;
   list->items[list->count++] = text;
   return SNAPMLA_OK;
+}
+
+snapmla_status smla_parse_list(const smla_option *option, const char *text, void *field) {
+  if (!text[0]) return smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "--%s: its argument is empty", option->name);
+  return smla_list_add(field, text);
 }
 
 snapmla_status smla_parse_choice(const smla_option *option, const char *text, void *field) {

@@ -1,5 +1,6 @@
 #include "options.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { MAX_NAME = 40 };
@@ -44,6 +45,13 @@ const smla_command *smla_command_find(const char *name) {
   return NULL;
 }
 
+const char *smla_command_invoked(const smla_command *command) {
+  static char name[MAX_NAME + 16];
+  snprintf(name, sizeof name, "%s%s", command->invoked ? "" : "snapmla ",
+           command->invoked ? command->invoked : command->name);
+  return name;
+}
+
 static const smla_option *find_long(const smla_command *command, const char *name, size_t length) {
   for (const smla_option *option = smla_options; option->name; ++option)
     if ((option->commands & command->bit) && strlen(option->name) == length && !memcmp(option->name, name, length))
@@ -71,8 +79,8 @@ static snapmla_status unknown(const smla_command *command, const char *word, siz
   if (nearest)
     return smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "%s has no option %.*s: the nearest is --%s", command->name,
                              (int)(length > 80 ? 80 : length), word, nearest);
-  return smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "%s has no option %.*s: 'snapmla %s --help' lists them",
-                           command->name, (int)(length > 80 ? 80 : length), word, command->name);
+  return smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "%s has no option %.*s: '%s --help' lists them", command->name,
+                           (int)(length > 80 ? 80 : length), word, smla_command_invoked(command));
 }
 
 snapmla_status smla_options_parse(const smla_command *command, int count, char **argv, smla_settings *settings) {
@@ -80,6 +88,11 @@ snapmla_status smla_options_parse(const smla_command *command, int count, char *
     const char *word = argv[i], *value = NULL;
     const smla_option *option = NULL;
     size_t length = strlen(word);
+    if (command->operands && word[0] != '-') {
+      snapmla_status status = smla_list_add(&settings->operands, word);
+      if (status) return status;
+      continue;
+    }
     if (word[0] != '-' || !word[1])
       return smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "%s: unexpected argument '%.80s': options begin with --",
                                command->name, word);

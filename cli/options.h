@@ -19,23 +19,29 @@ enum {
   SMLA_FOR_DOCTOR = 16,
   SMLA_FOR_HELP = 32,
   SMLA_FOR_VERSION = 64,
-  SMLA_FOR_TUNE = 1 << 16,
-  SMLA_FOR_BENCH = 1 << 17,
-  SMLA_FOR_EXPLAIN = 1 << 18,
-  SMLA_FOR_MODEL = 1 << 19,
-  SMLA_FOR_LS = 1 << 20,
-  SMLA_FOR_GC = 1 << 21,
-  SMLA_FOR_WISDOM = 1 << 22,
-  SMLA_FOR_IMPORT = 1 << 23,
-  SMLA_FOR_MERGE = 1 << 24,
-  SMLA_FOR_FORGET = 1 << 25,
-  SMLA_FOR_QUARANTINE = 1 << 26,
+  SMLA_FOR_EXPORT = 1 << 16,
+  SMLA_FOR_PACK = 1 << 17,
+  SMLA_FOR_PACK_RUN = 1 << 18, /* the program snapmla-run */
+  SMLA_FOR_TUNE = 1 << 19,
+  SMLA_FOR_BENCH = 1 << 20,
+  SMLA_FOR_EXPLAIN = 1 << 21,
+  SMLA_FOR_MODEL = 1 << 22,
+  SMLA_FOR_LS = 1 << 23,
+  SMLA_FOR_GC = 1 << 24,
+  SMLA_FOR_WISDOM = 1 << 25,
+  SMLA_FOR_IMPORT = 1 << 26,
+  SMLA_FOR_MERGE = 1 << 27,
+  SMLA_FOR_FORGET = 1 << 28,
+  SMLA_FOR_QUARANTINE = 1 << 29,
   SMLA_FOR_PLANNING = SMLA_FOR_TUNE | SMLA_FOR_BENCH | SMLA_FOR_EXPLAIN,
   SMLA_FOR_SELECTION = SMLA_FOR_LS | SMLA_FOR_WISDOM | SMLA_FOR_FORGET,
-  SMLA_FOR_PROBLEM =
+  /* what expands templates */
+  SMLA_FOR_SOURCES =
       SMLA_FOR_GEN | SMLA_FOR_BUILD | SMLA_FOR_RUN | SMLA_FOR_VERIFY | SMLA_FOR_PLANNING | SMLA_FOR_MODEL,
-  SMLA_FOR_DATA = SMLA_FOR_RUN | SMLA_FOR_VERIFY,
-  SMLA_FOR_ALL = ~(1 << 31)
+  SMLA_FOR_DATA = SMLA_FOR_RUN | SMLA_FOR_VERIFY | SMLA_FOR_PACK_RUN,
+  SMLA_FOR_DEVICE = SMLA_FOR_SOURCES | SMLA_FOR_DATA,
+  SMLA_FOR_PROBLEM = SMLA_FOR_DEVICE | SMLA_FOR_EXPORT,
+  SMLA_FOR_ALL = 0x7fffffff
 };
 
 typedef struct smla_option smla_option;
@@ -57,6 +63,8 @@ typedef struct smla_command {
   const char *detail; /* paragraphs below the usage line */
   unsigned bit;
   smla_exit (*run)(const smla_settings *settings);
+  const char *operands; /* as help shows the words that are no options, NULL: there are none */
+  const char *invoked;  /* how it is called, NULL: "snapmla NAME" */
 } smla_command;
 
 extern const smla_option smla_options[];   /* ends with a NULL name */
@@ -67,10 +75,12 @@ extern const char *const smla_target_names[]; /* of snapmla_target */
 extern const char *const smla_order_names[];  /* of snapmla_emulator_order */
 extern const char *const smla_effort_names[]; /* of snapmla_effort */
 
+/* How the command is called: "snapmla run". Valid until the next call. */
+const char *smla_command_invoked(const smla_command *command);
 /* NULL if there is none of that name. */
 const smla_command *smla_command_find(const char *name);
-/* Reads `count` words of argv into `settings`. Errors: INVALID_ARGUMENT, naming the option, the rule and, for an unknown
- * option, the nearest known one; OUT_OF_MEMORY. */
+/* Reads `count` words of argv into `settings`. Errors: INVALID_ARGUMENT, naming the option, the rule and, for an
+ * unknown option, the nearest known one; OUT_OF_MEMORY. */
 snapmla_status smla_options_parse(const smla_command *command, int count, char **argv, smla_settings *settings);
 
 /* The name in `names` (NULL-terminated) nearest to `text`, NULL if none is near. */
@@ -87,6 +97,9 @@ snapmla_status smla_parse_real(const smla_option *option, const char *text, void
 snapmla_status smla_parse_text(const smla_option *option, const char *text, void *field);   /* const char * */
 snapmla_status smla_parse_list(const smla_option *option, const char *text, void *field);   /* smla_text_list */
 snapmla_status smla_parse_choice(const smla_option *option, const char *text, void *field); /* int */
+
+/* Error: OUT_OF_MEMORY. */
+snapmla_status smla_list_add(smla_text_list *list, const char *text);
 
 /* Strict numbers, for options and for files of lengths: nothing before or after the digits. Zero on success. */
 int smla_read_integer(const char *text, size_t length, long long *number);

@@ -6,14 +6,15 @@
 
 #include <snapmla/snapmla.h>
 
-#include "commands.h"
 #include "console.h"
 #include "digest.h"
 #include "input_tensors.h"
 #include "json_output.h"
 #include "outcome.h"
+#include "plan_maker.h"
 #include "problem.h"
 #include "result_file.h"
+#include "run.h"
 #include "session.h"
 #include "workload.h"
 
@@ -91,19 +92,19 @@ static snapmla_status print_outcome(const smla_settings *settings, const smla_wo
   return SNAPMLA_OK;
 }
 
-smla_exit smla_command_run(const smla_settings *settings) {
+smla_exit smla_run(const smla_settings *settings, smla_plan_maker *make_plan) {
   snapmla_context *context = NULL;
   snapmla_device_info info;
   smla_workload work = {0};
   smla_session session = {0};
   results r = {0};
-  char *variant = NULL;
+  snapmla_plan *plan = NULL;
   smla_outcome outcome = {.digest = SMLA_DIGEST_START, .same_bits = 1, .info = &info};
   snapmla_status status = smla_result_check_names(settings);
-  if (!status) status = smla_problem_variant(settings, &variant);
   if (!status) status = make_workload(settings, &work);
   if (!status) status = smla_device_open(settings, &context, &info);
-  if (!status) status = smla_session_open(context, &info, &work, variant, &session);
+  if (!status) status = make_plan(settings, context, &work.problem, &plan);
+  if (!status) status = smla_session_open(context, &info, &work, plan, &session);
   if (status) goto out;
   outcome.variant = snapmla_plan_variant(session.plan, "mla_decode");
   outcome.bytes = smla_workload_bytes(&work);
@@ -129,7 +130,6 @@ out:
   }
   free(r.out);
   free(r.lse);
-  free(variant);
   smla_session_close(&session);
   snapmla_context_destroy(context);
   smla_workload_free(&work);

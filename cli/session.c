@@ -79,18 +79,16 @@ static void set_args(smla_session *session) {
 }
 
 snapmla_status smla_session_open(snapmla_context *context, const snapmla_device_info *info, const smla_workload *work,
-                                 const char *variant, smla_session *out) {
-  snapmla_plan_options options = {.size = sizeof options, .variant = variant};
+                                 snapmla_plan *plan, smla_session *out) {
   size_t rows = smla_session_lse_count(work), rank = (size_t)work->problem.latent_rank;
   size_t dim = (size_t)work->problem.rope_dim;
   int64_t wanted = (int64_t)work->lengths.count * work->problem.q_len;
   snapmla_status status = SNAPMLA_OK;
-  *out = (smla_session){.work = work, .context = context};
+  *out = (smla_session){.work = work, .context = context, .plan = plan};
   out->staged_rows = work->kv ? 1 : wanted > MOST_STAGED_ROWS ? wanted : MOST_STAGED_ROWS;
   if (out->staged_rows > MOST_STAGED_ROWS) out->staged_rows = MOST_STAGED_ROWS;
   size_t staged = (size_t)out->staged_rows;
   if (info->is_emulator) status = smla_memory_check("the cache", work->num_pages * work->page_stride);
-  if (!status) status = smla_library_status(snapmla_plan_create(context, &work->problem, &options, &out->plan));
   if (!status) status = smla_library_status(snapmla_stream_create(context, &out->stream));
   if (!status) status = smla_library_status(snapmla_event_create(context, &out->start));
   if (!status) status = smla_library_status(snapmla_event_create(context, &out->stop));
@@ -105,7 +103,7 @@ snapmla_status smla_session_open(snapmla_context *context, const snapmla_device_
       {&out->seqlens, (size_t)work->lengths.count * sizeof(int32_t)},
       {&out->out, rows * rank * sizeof(uint16_t)},
       {&out->lse, rows * sizeof(float)},
-      {&out->workspace, out->plan ? snapmla_plan_workspace_bytes(out->plan) : 0},
+      {&out->workspace, snapmla_plan_workspace_bytes(plan)},
       {&out->latent, staged * rank * sizeof(uint16_t)},
       {&out->rope, staged * dim * sizeof(uint16_t)},
       {&out->slots, staged * sizeof(int64_t)},

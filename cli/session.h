@@ -26,9 +26,10 @@ typedef struct smla_session {
   snapmla_decode_args args;
 } smla_session;
 
-/* Makes plan and buffers (all filled with 0xff) and uploads what does not change. On failure close is harmless. */
+/* Takes over the plan, on failure too, makes buffers (all filled with 0xff) and uploads what does not change. On
+ * failure close is harmless. */
 snapmla_status smla_session_open(snapmla_context *context, const snapmla_device_info *info, const smla_workload *work,
-                                 const char *variant, smla_session *out);
+                                 snapmla_plan *plan, smla_session *out);
 void smla_session_close(smla_session *session);
 
 /* Appends the prompt, or uploads the stored cache. */

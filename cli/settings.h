@@ -37,6 +37,14 @@ typedef struct smla_settings {
   /* sources and artifacts */
   const char *family, *output;
   int target, lines;
+  smla_text_list targets; /* of export, which takes several */
+
+  /* packs */
+  const char *pack, *problems, *sign, *c_source, *c_name;
+  smla_text_list keys;
+  int strict, allow_host_code;
+  int32_t compression;
+  smla_text_list operands; /* words that are no options, of a command that takes some */
 
   /* tuning, the model, the store */
   int effort; /* MEASURE unless given */

@@ -12,6 +12,7 @@
 #include "digest.h"
 #include "json_output.h"
 #include "outcome.h"
+#include "plan_maker.h"
 #include "problem.h"
 #include "session.h"
 #include "workload.h"
@@ -38,8 +39,7 @@ typedef struct report {
   const smla_settings *settings;
   snapmla_context *context;
   const snapmla_device_info *info;
-  const char *variant; /* the override */
-  char used[512];      /* the plan's own text */
+  char used[512]; /* the plan's own text */
   smla_outcome total;
   json_t *cases; /* NULL: print a table */
 } report;
@@ -137,6 +137,7 @@ static void add_to_total(report *rep, const smla_session *session, const smla_ou
 static snapmla_status verify_kind(report *rep, const smla_data *data) {
   smla_lengths lengths;
   smla_workload work = {0};
+  snapmla_plan *plan = NULL;
   smla_session session = {0};
   uint16_t *out = NULL;
   float *lse = NULL;
@@ -144,7 +145,8 @@ static snapmla_status verify_kind(report *rep, const smla_data *data) {
   snapmla_status status = smla_lengths_read(rep->settings, default_context, &lengths);
   if (!status)
     status = smla_workload_synthetic(rep->settings, &lengths, smla_workload_data(rep->settings, *data), &work);
-  if (!status) status = smla_session_open(rep->context, rep->info, &work, rep->variant, &session);
+  if (!status) status = smla_plan_make(rep->settings, rep->context, &work.problem, &plan);
+  if (!status) status = smla_session_open(rep->context, rep->info, &work, plan, &session);
   if (status) goto out;
   out = malloc(smla_session_out_count(&work) * sizeof *out);
   lse = malloc(smla_session_lse_count(&work) * sizeof *lse);
@@ -190,14 +192,11 @@ static snapmla_status print_total(report *rep) {
 smla_exit smla_command_verify(const smla_settings *given) {
   smla_settings settings = *given; /* the list in it stays given's */
   snapmla_device_info info;
-  char *variant = NULL;
   report rep = {.settings = &settings, .info = &info, .cases = given->json ? json_array() : NULL};
   rep.total = (smla_outcome){
       .ok = 1, .same_bits = 1, .info = &info, .digest = SMLA_DIGEST_START, .distance = smla_distance_none()};
   if (!settings.heads) settings.heads = DEFAULT_HEADS;
-  snapmla_status status = smla_problem_variant(given, &variant);
-  rep.variant = variant;
-  if (!status) status = smla_device_open(&settings, &rep.context, &info);
+  snapmla_status status = smla_device_open(&settings, &rep.context, &info);
   if (!status && !rep.cases) print_header();
   for (int k = 0; k < KINDS && !status; ++k)
     if (wanted(&settings, k)) status = verify_kind(&rep, &kinds[k]);
@@ -207,7 +206,6 @@ smla_exit smla_command_verify(const smla_settings *given) {
     if (settings.json) smla_json_print_failure(status);
   }
   json_decref(rep.cases);
-  free(variant);
   snapmla_context_destroy(rep.context);
   if (status) return smla_console_exit_code(status);
   return rep.total.ok ? SMLA_EXIT_OK : SMLA_EXIT_FAILED;

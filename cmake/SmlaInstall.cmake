@@ -9,11 +9,10 @@ install(DIRECTORY include/snapmla DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_
 install(FILES LICENSE THIRD_PARTY.md README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs FILES_MATCHING PATTERN "*.md")
 
-foreach(program IN ITEMS snapmla_cli snapmla_worker)
-  if(TARGET ${program})
-    install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-  endif()
-endforeach()
+# The program is exported too: snapmla_add_kernels runs it.
+set_target_properties(snapmla_cli PROPERTIES EXPORT_NAME program)
+install(TARGETS snapmla_cli EXPORT snapmlaTargets RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS snapmla_run snapmla_worker RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 
 if(smla_libraries)
   install(TARGETS ${smla_libraries} EXPORT snapmlaTargets
@@ -24,6 +23,7 @@ if(smla_libraries)
                                 INSTALL_DESTINATION ${smla_package_dir})
   write_basic_package_version_file(${PROJECT_BINARY_DIR}/snapmlaConfigVersion.cmake COMPATIBILITY SameMinorVersion)
   install(FILES ${PROJECT_BINARY_DIR}/snapmlaConfig.cmake ${PROJECT_BINARY_DIR}/snapmlaConfigVersion.cmake
+          cmake/SnapmlaKernels.cmake
           DESTINATION ${smla_package_dir})
 
   set(smla_pc_system_libraries "")
@@ -32,6 +32,8 @@ if(smla_libraries)
   endif()
   # Paths relative to the .pc file, so that an installed tree may be moved.
   file(RELATIVE_PATH smla_pc_prefix /x/${CMAKE_INSTALL_LIBDIR}/pkgconfig /x)
-  configure_file(cmake/snapmla.pc.in ${PROJECT_BINARY_DIR}/snapmla.pc @ONLY)
-  install(FILES ${PROJECT_BINARY_DIR}/snapmla.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+  foreach(smla_library IN LISTS smla_libraries)
+    configure_file(cmake/snapmla.pc.in ${PROJECT_BINARY_DIR}/${smla_library}.pc @ONLY)
+    install(FILES ${PROJECT_BINARY_DIR}/${smla_library}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+  endforeach()
 endif()

@@ -1,13 +1,15 @@
 // Generated from templates/mla_combine/mla_combine.cu.tmpl: do not edit.
-//   variant: mla_combine:latent=512,rows=64,lanes=4
-//   command: snapmla gen --variant 'mla_combine:latent=512,rows=64,lanes=4' --target sm90a
-// Merges the pieces of a request: out = sum_i 2^(lse_i - m) out_i / sum_i 2^(lse_i - m), lse = ln 2 * (m + log2 of that sum).
+//   variant: mla_combine:latent=512,rows=64,partial=bf16,block=256
+//   command: snapmla gen --variant 'mla_combine:latent=512,rows=64,partial=bf16,block=256' --target sm90a
+// Merges the pieces of a request: out = sum_i w_i out_i / sum_i w_i, w_i = 2^(lse_i - m), lse = ln 2 * (m + log2 sum_i w_i).
 //
-// One block per row and request. Each of `lanes` groups of latent / 4 threads walks every lanes-th piece, eight at a
-// time, with a running maximum, four channels a thread; the groups merge through shared memory. A request of one piece was written by the decode
-// kernel itself; one without tokens gets zeros and -inf, one with a bad length NaN.
+// The schedule lists the requests to be merged and how many items of work each is; blocks take equal runs of the items of all, so
+// that the grid is fixed and costs nothing where little is to be done. An item is 1024 / n channels of a request, n (1 to 16) pieces
+// of it read side by side (common/merge.inc): thread t has four channels of every n-th piece. Its warp, which lies in one row, works
+// out the row's weights while the first of them are on their way. A request of one piece was written by the decode kernel
+// itself; one without tokens gets zeros and -inf, one with a bad length NaN.
 //
-// shared memory   lanes x latent floats: sums     lanes x {maximum, weight}
+// shared memory   each thread's sum     each warp's weights
 
 // The dialect on the GPU (docs/dialect.md): every Hopper primitive, each written once, as inline PTX.
 
@@ -21,6 +23,8 @@ typedef long long i64;
 #define DEVICE __device__ __forceinline__
 #define KERNEL(name, threads) \
   extern "C" __global__ void __launch_bounds__(threads, 1) name(const __grid_constant__ Params p)
+#define KERNEL_RESIDENT(name, threads, blocks) \
+  extern "C" __global__ void __launch_bounds__(threads, blocks) name(const __grid_constant__ Params p)
 #define KERNEL_CLUSTER(name, threads, blocks) \
   extern "C" __global__ void __cluster_dims__(blocks, 1, 1) __launch_bounds__(threads, 1) \
       name(const __grid_constant__ Params p)
@@ -379,6 +383,17 @@ struct smla_unit {
   int last_request, end_tile;    /* to before this tile of that one; last_request = -1: nothing to do */
 };
 
+/* A request whose result the combine kernel writes: one cut into pieces, an empty one, or one of a bad length. 16 bytes. */
+struct smla_merge {
+  int request, pieces, first_slot; /* as in its record */
+  int first_item; /* of the items of work that the combine kernel is to do for all requests before it */
+};
+
+/* What the combine kernel has to do. 8 bytes. */
+struct smla_merge_total {
+  int merges, items;
+};
+
 #endif
 // Rows of a request: row r is token r / heads, head r % heads.
 DEVICE float infinity() { return float_of(0x7f800000u); }
@@ -404,13 +419,29 @@ template <class P> DEVICE OutputRow output_row(const P &p, u32 batch, u32 row) {
 DEVICE void store_lse(const OutputRow &target, float lse_base2) {
   if (target.lse) global_store(target.lse, lse_base2 * ln_2);
 }
-/* Arguments of mla_combine. Grid: (rows = heads * q_len, batch). */
+// How merging is cut into items, for the schedule, which counts them, and for the combine kernel, which does them.
+
+constexpr i32 merge_in_flight = 12;  // pieces whose loads a thread issues together
+
+// How many pieces a block reads side by side: a thread then has few rounds of loads. A power of two up to 16.
+DEVICE i32 merge_lanes(i32 pieces) {
+  i32 lanes = 1;
+  while (lanes < 16 && pieces > merge_in_flight * lanes) lanes *= 2;
+  return lanes;
+}
+
+// Items of one request: `elements` of output (rows * latent), `block_elements` of them an item where pieces are read one by one.
+DEVICE i32 merge_items(i32 pieces, i32 elements, i32 block_elements) {
+  return (elements * merge_lanes(pieces) + block_elements - 1) / block_elements;
+}
+/* Arguments of mla_combine. Grid: any number of blocks, which share the items. */
 #ifndef SMLA_TEMPLATES_MLA_COMBINE_PARAMS_H
 #define SMLA_TEMPLATES_MLA_COMBINE_PARAMS_H
 
 struct mla_combine_params {
-  const struct smla_request *requests;
-  const float *partial_out; /* [slots, groups, rows, latent] */
+  const struct smla_merge *merges; /* [merge_total->merges] */
+  const struct smla_merge_total *merge_total;
+  const void *partial_out;  /* [slots, groups, rows, latent], f32 or bf16 as the variant says */
   const float *partial_lse; /* [slots, groups, rows], base 2 */
   unsigned short *out;      /* [batch, q_len, heads, latent] bf16 */
   long long out_stride_batch, out_stride_token, out_stride_head;
@@ -422,94 +453,145 @@ struct mla_combine_params {
 #endif
 typedef mla_combine_params Params;
 
-constexpr u32 latent = 512;
-constexpr u32 columns = 128;
-constexpr u32 lanes = 4;
-constexpr u32 group_rows = 64;
-constexpr i32 in_flight = 8;  // pieces whose loads a thread issues together
+constexpr i32 latent = 512;
+constexpr i32 threads = 256;
+constexpr i32 group_rows = 64;
+constexpr i32 in_flight = merge_in_flight;
+constexpr i32 max_pieces = 1024;
 
-struct Merged {
-  float4 sum;
-  float maximum, weight;
-};
+// Four channels of a piece, as stored.
+typedef uint2 Stored;
+DEVICE float4 widen(Stored x) {
+  const float2 low = unpack_bf16(x.x), high = unpack_bf16(x.y);
+  return make_float4(low.x, low.y, high.x, high.y);
+}
+DEVICE const Stored *stored_at(const Params &p, i64 element) { return (const Stored *)p.partial_out + element / 4; }
 
-DEVICE float4 scaled_sum(float4 a, float wa, float4 b, float wb) {
-  return make_float4(fma_rn(a.x, wa, b.x * wb), fma_rn(a.y, wa, b.y * wb), fma_rn(a.z, wa, b.z * wb),
-                     fma_rn(a.w, wa, b.w * wb));
+// What a row of a piece has in front of it, in rows.
+DEVICE i64 row_place(const Params &p, const smla_merge &request, i32 piece, i32 row) {
+  return ((i64)(request.first_slot + piece) * p.groups + row / group_rows) * group_rows + row % group_rows;
 }
 
-// Adds a sum of base-2 maximum `maximum` and weight `weight`; an empty one has maximum -inf, a NaN one weight NaN.
-DEVICE void merge(Merged &into, float4 sum, float maximum, float weight) {
-  if (maximum == -infinity()) return;
-  const float top = max_f32(into.maximum, maximum);
-  const float keep = exp2_approx(into.maximum - top), add = exp2_approx(maximum - top);
-  into.sum = scaled_sum(into.sum, keep, sum, add);
-  into.weight = fma_rn(into.weight, keep, weight * add);
-  into.maximum = top;
+// A row's normalised weights go to `weights`, [pieces]; returns its lse (base 2). One warp. Pieces without tokens have -inf; a NaN
+// is everyone's.
+DEVICE float weigh(const Params &p, const smla_merge &request, i32 row, smem<float> weights) {
+  const i32 lane = (i32)lane_index();
+  float top = -infinity(), sum = 0.0f;
+  for (i32 piece = lane; piece < request.pieces; piece += 32) {
+    const float lse = global_load(p.partial_lse + row_place(p, request, piece, row));
+    weights.store(piece, lse);
+    top = max_f32(top, lse);
+  }
+  for (u32 mask = 16; mask > 0; mask /= 2) top = max_f32(top, shuffle_xor(top, mask));
+  const float from = top == -infinity() ? 0.0f : top;  // every weight is then zero, or NaN
+  for (i32 piece = lane; piece < request.pieces; piece += 32) {
+    const float weight = exp2_approx(weights.load(piece) - from);
+    weights.store(piece, weight);
+    sum += weight;
+  }
+  for (u32 mask = 16; mask > 0; mask /= 2) sum += shuffle_xor(sum, mask);
+  const float inverse = sum == 0.0f ? 0.0f : 1.0f / sum;
+  for (i32 piece = lane; piece < request.pieces; piece += 32) weights.store(piece, weights.load(piece) * inverse);
+  warp_sync();
+  return sum == 0.0f ? -infinity() : from + log2_approx(sum);
 }
 
-// The pieces first, first + lanes, …, `in_flight` of them: all loads first, then one maximum, then the sums.
-DEVICE void merge_pieces(const Params &p, smla_request request, u32 row, u32 column, i32 first, Merged &merged) {
-  float lse[in_flight];
-  float4 part[in_flight];
-  Merged batch = {make_float4(0.0f, 0.0f, 0.0f, 0.0f), -infinity(), 0.0f};
+// Loads of the pieces first, first + lanes, …, `in_flight` of them.
+DEVICE void load_pieces(const Params &p, const smla_merge &request, i32 row, i32 column, i32 first, i32 lanes,
+                        Stored (&parts)[in_flight]) {
 #pragma unroll
   for (i32 i = 0; i < in_flight; ++i) {
     const i32 piece = first + i * lanes;
-    lse[i] = -infinity();
-    part[i] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-    if (piece >= request.pieces) continue;
-    const i64 at = ((i64)(request.first_slot + piece) * p.groups + row / group_rows) * group_rows + row % group_rows;
-    lse[i] = global_load(p.partial_lse + at);
-    part[i] = global_load((const float4 *)(p.partial_out + at * latent) + column);
+    if (piece < request.pieces) parts[i] = global_load(stored_at(p, row_place(p, request, piece, row) * latent + column));
   }
-#pragma unroll
-  for (i32 i = 0; i < in_flight; ++i) batch.maximum = max_f32(batch.maximum, lse[i]);
-  if (batch.maximum == -infinity()) batch.maximum = 0.0f;  // every weight is then zero, or NaN
-#pragma unroll
-  for (i32 i = 0; i < in_flight; ++i) {
-    const float weight = exp2_approx(lse[i] - batch.maximum);
-    batch.sum = scaled_sum(batch.sum, 1.0f, part[i], weight);
-    batch.weight += weight;
-  }
-  merge(merged, batch.sum, batch.weight == 0.0f ? -infinity() : batch.maximum, batch.weight);
 }
 
-KERNEL(snapmla_mla_combine, 512) {
+DEVICE void add_pieces(const smla_merge &request, i32 first, i32 lanes, const Stored (&parts)[in_flight], smem<float> weights,
+                       float4 &sum) {
+#pragma unroll
+  for (i32 i = 0; i < in_flight; ++i) {
+    const i32 piece = first + i * lanes;
+    if (piece >= request.pieces) continue;
+    const float weight = weights.load(piece);
+    const float4 x = widen(parts[i]);
+    sum = make_float4(fma_rn(x.x, weight, sum.x), fma_rn(x.y, weight, sum.y), fma_rn(x.z, weight, sum.z),
+                      fma_rn(x.w, weight, sum.w));
+  }
+}
+
+// Item `item` of a request. The block agrees on the arguments.
+DEVICE void merge_item(const Params &p, const smla_merge &request, i32 item) {
+  const i32 lanes = merge_lanes(request.pieces), width = threads / lanes, t = (i32)thread_index();
+  const i32 lane = t / width, element = 4 * (item * width + t % width);
+  const i32 row = element / latent, column = element % latent;
+  const bool mine = row < p.heads * p.q_len;  // a warp agrees: a row is a multiple of what a warp has of it
+  const smem<float4> sums = shared_at<float4>(0);
+  const smem<float> weights = shared_at<float>(threads * 16 + warp_index() * max_pieces * 4);
+  float4 sum = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+  float lse = 0.0f;
+  if (mine) {
+    Stored parts[in_flight];
+    load_pieces(p, request, row, column, lane, lanes, parts);
+    lse = weigh(p, request, row, weights);
+    add_pieces(request, lane, lanes, parts, weights, sum);
+    for (i32 first = lane + lanes * in_flight; first < request.pieces; first += lanes * in_flight) {
+      load_pieces(p, request, row, column, first, lanes, parts);
+      add_pieces(request, first, lanes, parts, weights, sum);
+    }
+    warp_sync();  // the next item's weights go there
+  }
+  if (lanes > 1) {
+    sums.store(t, sum);
+    block_sync();
+    if (lane == 0)
+      for (i32 other = t + width; other < threads; other += width) {
+        const float4 x = sums.load(other);
+        sum = make_float4(sum.x + x.x, sum.y + x.y, sum.z + x.z, sum.w + x.w);
+      }
+    block_sync();  // the next item writes there again
+  }
+  if (!mine || lane != 0) return;
+  const OutputRow target = output_row(p, request.request, row);
+  if (request.pieces < 0) sum.x = sum.y = sum.z = sum.w = lse = not_a_number();
+  global_store((uint2 *)(target.out + column), make_uint2(pack_bf16(sum.x, sum.y), pack_bf16(sum.z, sum.w)));
+  if (column == 0) store_lse(target, lse);
+}
+
+// How many lanes say yes.
+DEVICE i32 lanes_with(bool yes) {
+  i32 count = yes;
+  for (u32 mask = 16; mask > 0; mask /= 2) count += shuffle_xor(count, mask);
+  return count;
+}
+
+// The last of the listed requests whose items begin at or before `item`. A warp agrees on it.
+DEVICE i32 owner_of(const Params &p, i32 merges, i32 item) {
+  i32 low = 0;
+  for (i32 count = merges; count > 1;) {  // of which 32 are looked at, evenly spread
+    const i32 step = (count + 31) / 32, at = low + (i32)lane_index() * step;
+    const bool before = at < low + count && global_load(&p.merges[at].first_item) <= item;
+    const i32 last = lanes_with(before) - 1;
+    low += last * step;
+    count = step < count - last * step ? step : count - last * step;
+  }
+  return low;
+}
+
+KERNEL_RESIDENT(snapmla_mla_combine, 256, 4) {
+  // The schedule was complete before the decode kernel let this one start: what there is to do can be read before the wait for it.
+  const smla_merge_total total = global_load(p.merge_total);
+  const i32 blocks = (i32)block_count(), block = (i32)block_index();
+  const i32 share = total.items / blocks, more = total.items % blocks;
+  i32 item = block * share + (block < more ? block : more);
+  const i32 end = item + share + (block < more);
+  i32 at = item < end ? owner_of(p, total.merges, item) : 0;
+  smla_merge request = {0, 0, 0, 0};
+  if (item < end) request = global_load(p.merges + at);
   grid_dependency_wait();
   grid_dependency_launch();
-  const u32 row = block_index(), batch = block_index_y();
-  const smla_request request = global_load(p.requests + batch);
-  if (request.pieces == 1) return;
-  const u32 column = thread_index() % columns, lane = thread_index() / columns;
-  const OutputRow target = output_row(p, batch, row);
-
-  if (request.pieces < 1) {
-    const float fill = request.pieces == 0 ? 0.0f : not_a_number();
-    if (lane == 0) {
-      const u32 word = pack_bf16(fill, fill);
-      global_store((uint2 *)(target.out + 4 * column), make_uint2(word, word));
-      if (column == 0) store_lse(target, request.pieces == 0 ? -infinity() : not_a_number());
-    }
-    return;
+  while (item < end) {
+    const i32 after = at + 1 < total.merges ? global_load(&p.merges[at + 1].first_item) : total.items;
+    for (; item < (after < end ? after : end); ++item) merge_item(p, request, item - request.first_item);
+    if (item < end) request = global_load(p.merges + ++at);
   }
-
-  Merged merged = {make_float4(0.0f, 0.0f, 0.0f, 0.0f), -infinity(), 0.0f};
-  for (i32 first = lane; first < request.pieces; first += lanes * in_flight) merge_pieces(p, request, row, column, first, merged);
-
-  smem<float4> sums = shared_at<float4>(0);
-  smem<float2> scales = shared_at<float2>(lanes * latent * 4);
-  sums.store(lane * columns + column, merged.sum);
-  if (column == 0) scales.store(lane, make_float2(merged.maximum, merged.weight));
-  block_sync();
-  if (lane != 0) return;
-  for (u32 other = 1; other < lanes; ++other) {
-    const float2 scale = scales.load(other);
-    merge(merged, sums.load(other * columns + column), scale.x, scale.y);
-  }
-  const float inverse = merged.weight == 0.0f ? 0.0f : 1.0f / merged.weight;
-  global_store((uint2 *)(target.out + 4 * column),
-               make_uint2(pack_bf16(merged.sum.x * inverse, merged.sum.y * inverse),
-                          pack_bf16(merged.sum.z * inverse, merged.sum.w * inverse)));
-  if (column == 0) store_lse(target, merged.weight == 0.0f ? -infinity() : merged.maximum + log2_approx(merged.weight));
 }

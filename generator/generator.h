@@ -10,6 +10,7 @@
 #include <snapmla/status.h>
 
 #include "buffer.h"
+#include "quantity.h"
 
 typedef struct smla_generator smla_generator;
 
@@ -20,12 +21,6 @@ void smla_generator_destroy(smla_generator *generator);
 
 /* Family names, sorted, NULL-terminated; owned by the generator. */
 const char *const *smla_generator_families(const smla_generator *generator);
-
-/* A named integer, as derived quantities and problem fields are. */
-typedef struct smla_quantity {
-  char name[48];
-  long long value;
-} smla_quantity;
 
 /* A named text, as a problem's axis values are given: {"latent", "512"}, {"format", "fp8_token"}. */
 typedef struct smla_setting {

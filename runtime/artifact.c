@@ -6,6 +6,7 @@
 
 #include "buffer.h"
 #include "build.h"
+#include "facts.h"
 #include "quantities.h"
 #include "source_options.h"
 #include "status.h"

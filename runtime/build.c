@@ -10,6 +10,7 @@
 #include "buffer.h"
 #include "clock.h"
 #include "compiler.h"
+#include "facts.h"
 #include "image_cache.h"
 #include "log.h"
 #include "nvrtc.h"

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "plan_object.h"
+#include "plan_make.h"
 #include "status.h"
 #include "tuner.h"
 

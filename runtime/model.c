@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "plan_object.h"
+#include "plan_make.h"
 #include "problem_settings.h"
 #include "status.h"
 #include "struct_size.h"

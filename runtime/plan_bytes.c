@@ -6,7 +6,7 @@
 #include <snapmla/reference.h>
 
 #include "hash.h"
-#include "plan_object.h"
+#include "plan_make.h"
 #include "status.h"
 #include "tuner.h"
 

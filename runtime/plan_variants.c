@@ -1,14 +1,9 @@
 /* The variants of a plan's kernels, as texts. */
 #include <stdlib.h>
 
-#include "plan_object.h"
+#include "plan_make.h"
 #include "problem_settings.h"
 #include "status.h"
-
-const char *const smla_family_names[SMLA_FAMILY_COUNT] = {
-    [SMLA_QUERY_QUANT] = "query_quant", [SMLA_MLA_DECODE] = "mla_decode", [SMLA_MLA_COMBINE] = "mla_combine",
-    [SMLA_KV_APPEND] = "kv_append",     [SMLA_SCHEDULE] = "schedule",
-};
 
 snapmla_status smla_plan_variants(const snapmla_context *context, const snapmla_problem *problem,
                                   const char *override_text, char *variants[SMLA_FAMILY_COUNT]) {

@@ -6,7 +6,7 @@
 
 #include "build.h"
 #include "log.h"
-#include "plan_object.h"
+#include "plan_make.h"
 #include "status.h"
 #include "trial.h"
 #include "tryout_worker.h"

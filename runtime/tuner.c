@@ -8,7 +8,7 @@
 #include "build.h"
 #include "clock.h"
 #include "log.h"
-#include "plan_object.h"
+#include "plan_make.h"
 #include "search.h"
 #include "status.h"
 #include "tryout.h"

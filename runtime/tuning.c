@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "log.h"
-#include "plan_object.h"
+#include "plan_make.h"
 #include "status.h"
 #include "tune_store.h"
 #include "tuner.h"

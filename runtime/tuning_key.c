@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "compiler.h"
+#include "generator.h"
 #include "status.h"
 
 snapmla_status smla_tuning_key(const snapmla_context *context, const snapmla_problem *problem, smla_wisdom_query *out,

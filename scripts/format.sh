@@ -13,5 +13,5 @@ if [ "${1:-}" = --check ]; then
 else
   set -- -i
 fi
-find include util reference generator templates emulator autotune runtime cli tests examples bench \
+find include util reference generator templates emulator autotune launch runtime deploy cli tests examples bench \
   -type f \( -name '*.c' -o -name '*.h' \) -print 2>/dev/null | sort | xargs "$formatter" "$@"

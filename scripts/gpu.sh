@@ -89,6 +89,7 @@ fi
 SNAPMLA_TEST_TARGET=$device
 export SNAPMLA_TEST_TARGET
 part tests 120 sh scripts/gpu_tests.sh "$build"
+part pack 30 sh scripts/gpu_pack.sh "$build" "$device" "$out"
 
 # verify NAME OPTIONS...: against the oracle; the JSON is in the log.
 verify() {

@@ -73,7 +73,8 @@ typedef struct snapmla_plan_options {
 
 /* Chooses variants, expands, compiles and loads the kernels of `problem`. `options` may be NULL. The choice: the override; else
  * wisdom of this problem's bucket on this device class (docs/tuning.md); else, above ESTIMATE, tuning, which is remembered;
- * else the nearest wisdom where allowed; else the cost model. snapmla_plan_report_get tells which it was.
+ * else the nearest wisdom where allowed; else the cost model. snapmla_plan_report_get tells which it was. Not in
+ * snapmla-deploy, whose plans come from packs: see pack.h.
  * Errors: INVALID_ARGUMENT, UNSUPPORTED, ILLEGAL_VARIANT (with the rule's reason), TEMPLATE, COMPILE, NO_COMPILER,
  * DEVICE, NOT_FOUND (WISDOM_ONLY, NO_JIT). */
 SNAPMLA_API snapmla_status snapmla_plan_create(snapmla_context *context, const snapmla_problem *problem,

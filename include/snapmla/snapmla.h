@@ -5,6 +5,8 @@
 #include <snapmla/context.h>
 #include <snapmla/export.h>
 #include <snapmla/memory.h>
+#include <snapmla/pack.h>
+#include <snapmla/pack_make.h>
 #include <snapmla/plan.h>
 #include <snapmla/problem.h>
 #include <snapmla/reference.h>

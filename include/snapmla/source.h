@@ -1,4 +1,5 @@
-/* Generated source and compiled artifacts, without a device: what `snapmla gen`, `build` and `doctor` print. */
+/* Generated source and compiled artifacts, without a device: what `snapmla gen`, `build` and `doctor` print. Of
+ * these calls snapmla-deploy has snapmla_family_names and snapmla_version alone. */
 #ifndef SNAPMLA_SOURCE_H
 #define SNAPMLA_SOURCE_H
 

@@ -7,8 +7,10 @@ return {
     { name = "latent", values = { 128, 256, 384, 512 }, default = 512,
       about = "latent rank: channels of an output row" },
     { name = "rows", values = { 8, 16, 32, 64 }, default = 64, about = "rows of a group: the decode kernel's" },
-    { name = "partial", values = { "bf16", "f32" }, default = "bf16", about = "type of the partial results: the decode kernel's" },
-    { name = "block", values = { 128, 256, 512 }, default = 256, about = "threads of a block; each merges four channels" },
+    { name = "partial", values = { "bf16", "f32" }, default = "bf16", 
+      about = "type of the partial results: the decode kernel's" },
+    { name = "block", values = { 128, 256, 512 }, default = 256, 
+      about = "threads of a block; each merges four channels" },
   },
   rules = {},
   derived = function(v)

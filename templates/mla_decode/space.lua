@@ -50,7 +50,8 @@ return {
     { name = "page", values = { 16, 32, 64, 128 }, default = 64, about = "tokens per page" },
     { name = "format", values = { "fp8_token" }, default = "fp8_token", about = "how the cache is stored" },
     { name = "accuracy", values = { "fast" }, default = "fast", about = "the arithmetic's level" },
-    { name = "partial", values = { "bf16", "f32" }, default = partial_for, about = "type of the partial results of a cut request" },
+    { name = "partial", values = { "bf16", "f32" }, default = partial_for,
+      about = "type of the partial results of a cut request" },
     { name = "stages", values = { 2, 3, 4, 5, 6, 7, 8 }, default = 4, about = "page images in the shared-memory ring" },
   },
   rules = {

@@ -19,7 +19,9 @@ static void find_program(enum program_kind kind, char *path, size_t room) {
   assert_true(length > 0);
   self[length] = 0;
   *strrchr(self, '/') = 0;
-  snprintf(path, room, "%s/%s", self, kind == PROGRAM ? "../snapmla" : "snapmla_on_reference");
+  static const char *const places[] = {
+      [PROGRAM] = "../snapmla", [PROGRAM_ON_REFERENCE] = "snapmla_on_reference", [PACK_RUN] = "../snapmla-run"};
+  snprintf(path, room, "%s/%s", self, places[kind]);
 }
 
 static char *read_stream(FILE *stream) {

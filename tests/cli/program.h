@@ -10,8 +10,9 @@ typedef struct program_result {
 } program_result;
 
 enum program_kind {
-  PROGRAM,             /* <build>/bin/snapmla */
-  PROGRAM_ON_REFERENCE /* the same on reference_device.c, beside the tests */
+  PROGRAM,              /* <build>/bin/snapmla */
+  PROGRAM_ON_REFERENCE, /* the same on reference_device.c, beside the tests */
+  PACK_RUN              /* <build>/bin/snapmla-run */
 };
 
 /* Runs with the arguments up to a NULL; words NAME=VALUE before the first other are set in its environment. */

@@ -124,6 +124,11 @@ snapmla_status snapmla_plan_create(snapmla_context *context, const snapmla_probl
   snprintf((*out)->variant, sizeof(*out)->variant, "%s", options->variant ? options->variant : "mla_decode:default=1");
   return SNAPMLA_OK;
 }
+snapmla_status snapmla_plan_create_from_pack(snapmla_context *context, const snapmla_pack *pack,
+                                             const snapmla_problem *problem, snapmla_plan **out) {
+  (void)context, (void)pack, (void)problem, (void)out;
+  return smla_fail(SNAPMLA_UNSUPPORTED, "the reference loads no kernels; run packs with snapmla");
+}
 void snapmla_plan_destroy(snapmla_plan *plan) { free(plan); }
 /* Nothing is tuned on the reference. */
 snapmla_status snapmla_plan_report_get(const snapmla_plan *plan, snapmla_plan_report *out) {

@@ -1,14 +1,15 @@
 #!/bin/sh
-# test_install.sh CMAKE BUILD WORK SOURCE CC GENERATOR [FLAGS]: installs BUILD, moves the tree, and uses it from there.
+# test_install.sh CMAKE BUILD WORK SOURCE CC GENERATOR EXAMPLES TARGETS [FLAGS]: installs BUILD, moves the tree, and uses it
+# from there. TARGETS: what kernels can be compiled for here.
 set -eu
-cmake=$1 build=$2 work=$3 source=$4 cc=$5 generator=$6 flags=${7:-}
+cmake=$1 build=$2 work=$3 source=$4 cc=$5 generator=$6 examples=$7 targets=$(echo "$8" | tr , ";") flags=${9:-}
 
 rm -rf "$work"
 mkdir -p "$work/consumer"
 "$cmake" --install "$build" --prefix "$work/first" >"$work/install.log"
 mv "$work/first" "$work/moved"
 
-for file in include/snapmla/snapmla.h share/doc/snapmla/LICENSE share/doc/snapmla/THIRD_PARTY.md; do
+for file in include/snapmla/snapmla.h bin/snapmla bin/snapmla-run share/doc/snapmla/LICENSE share/doc/snapmla/THIRD_PARTY.md; do
   [ -f "$work/moved/$file" ] || { echo "not installed: $file"; exit 1; }
 done
 libdir=$(dirname "$(find "$work/moved" -name 'libsnapmla.*' | head -n 1)")
@@ -31,7 +32,34 @@ export PKG_CONFIG_PATH
 "$cc" $flags "$source/program.c" -o "$work/plain" $(pkg-config --cflags --libs snapmla)
 LD_LIBRARY_PATH=$libdir "$work/plain"
 
-if [ -x "$work/moved/bin/snapmla" ]; then
-  echo "program"
-  "$work/moved/bin/snapmla" --version
+# shellcheck disable=SC2046
+"$cc" $flags "$source/program.c" -o "$work/plain-deploy" $(pkg-config --cflags --libs snapmla-deploy)
+LD_LIBRARY_PATH=$libdir "$work/plain-deploy"
+
+echo "programs"
+"$work/moved/bin/snapmla" --version
+"$work/moved/bin/snapmla-run" --version
+
+echo "snapmla_add_kernels"
+cp -R "$examples/deploy" "$work/deploy"
+mkdir "$work/tmp"
+SNAPMLA_CACHE_DIR=$work/cache
+export SNAPMLA_CACHE_DIR
+"$cmake" -G "$generator" -S "$work/deploy" -B "$work/deploy/build" -DCMAKE_PREFIX_PATH="$work/moved" -DCMAKE_C_COMPILER="$cc" \
+  -DCMAKE_C_FLAGS="$flags -Wall -Wextra -Werror" -DDECODE_TARGETS="$targets" >"$work/configure-deploy.log"
+"$cmake" --build "$work/deploy/build" >"$work/build-deploy.log" || { cat "$work/build-deploy.log"; exit 1; }
+"$work/deploy/build/decode"
+if ldd "$work/deploy/build/decode" | grep -E 'lua|nvrtc|libsnapmla\.so'; then
+  echo "the example needs what a target machine has not"
+  exit 1
 fi
+# Nothing to do the second time; a changed list of problems makes the kernels again.
+"$cmake" --build "$work/deploy/build" >"$work/again.log"
+if grep -q "Compiling kernels" "$work/again.log"; then
+  echo "kernels are compiled though nothing changed"
+  exit 1
+fi
+sleep 1
+touch "$work/deploy/problems.json"
+"$cmake" --build "$work/deploy/build" >"$work/touched.log"
+grep -q "Compiling kernels" "$work/touched.log" || { echo "kernels are not compiled though their problems changed"; exit 1; }

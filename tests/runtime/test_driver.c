@@ -115,7 +115,7 @@ static void bench_destroy(bench *b) {
   case_destroy(&b->host);
 }
 
-/* 80 heads: 2 groups of rows; 4 multiprocessors: 2 units. */
+/* 80 heads: 2 groups of rows; 4 multiprocessors: 2 units, 16 blocks that combine. */
 static void launches_the_right_grids(void **state) {
   (void)state;
   bench b = bench_create();
@@ -127,7 +127,7 @@ static void launches_the_right_grids(void **state) {
   } expected[] = {{"snapmla_schedule", 1, 1, 0},
                   {"snapmla_query_quant", 0, 2, 1},
                   {"snapmla_mla_decode", 4, 1, 1},
-                  {"snapmla_mla_combine", 80, 2, 1}};
+                  {"snapmla_mla_combine", 16, 1, 1}};
   assert_int_equal(fake_cuda_launch_count(), 4);
   for (size_t i = 0; i < 4; i++) {
     const fake_cuda_launch *l = fake_cuda_launch_at(i);

@@ -1,0 +1,31 @@
+#include <stdlib.h>
+
+#include "console.h"
+#include "library.h"
+#include "plan_maker.h"
+#include "problem.h"
+
+static snapmla_status compile(const smla_settings *settings, snapmla_context *context, const snapmla_problem *problem,
+                              snapmla_plan **out) {
+  char *variant = NULL;
+  snapmla_status status = smla_problem_variant(settings, &variant);
+  snapmla_plan_options options = {.size = sizeof options, .variant = variant};
+  if (!status) status = smla_library_status(snapmla_plan_create(context, problem, &options, out));
+  free(variant);
+  return status;
+}
+
+snapmla_status smla_plan_make(const smla_settings *settings, snapmla_context *context, const snapmla_problem *problem,
+                              snapmla_plan **out) {
+  if (settings->pack && settings->variants.count)
+    return smla_console_fail(SNAPMLA_INVALID_ARGUMENT,
+                             "--pack and --variant are both given: a pack's variants are those it was exported with");
+  if (!settings->pack && (settings->strict || settings->keys.count || settings->allow_host_code))
+    return smla_console_fail(SNAPMLA_INVALID_ARGUMENT,
+                             "--strict, --key and --allow-host-code are of a pack: give --pack FILE too");
+  if (!settings->pack) return compile(settings, context, problem, out);
+  snapmla_status status = smla_plan_from_pack(settings, context, problem, out);
+  if (status != SNAPMLA_NOT_FOUND || settings->strict) return status;
+  smla_console_note("%s; compiled instead (--strict forbids it)", smla_console_reason());
+  return compile(settings, context, problem, out);
+}

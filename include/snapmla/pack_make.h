@@ -1,0 +1,58 @@
+/* Making packs: needs compilers, but no device. Not in snapmla-deploy. */
+#ifndef SNAPMLA_PACK_MAKE_H
+#define SNAPMLA_PACK_MAKE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <snapmla/export.h>
+#include <snapmla/pack.h>
+#include <snapmla/problem.h>
+#include <snapmla/source.h>
+#include <snapmla/status.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A problem that a pack is to serve. Zero-initialise and set size. */
+typedef struct snapmla_pack_request {
+  size_t size; /* sizeof(snapmla_pack_request) */
+  const snapmla_problem *problem;
+  const char *variant; /* override, as of snapmla_plan_options, or NULL */
+} snapmla_pack_request;
+
+/* Zero-initialise and set size; every zero field has a default. */
+typedef struct snapmla_pack_make_options {
+  size_t size;                   /* sizeof(snapmla_pack_make_options) */
+  const snapmla_target *targets; /* [target_count]; none: sm_90a */
+  size_t target_count;
+  const char *templates;           /* directory that overrides the embedded templates, or NULL */
+  int32_t compression;             /* level of zstd, 1 to 19; 0: 12; -1: kernels are stored as they are */
+  const unsigned char *secret_key; /* [SNAPMLA_PACK_SECRET_KEY_BYTES]: signs the pack; NULL: unsigned */
+  /* Called as each kernel is compiled, from the calling thread; may be NULL. */
+  void (*progress)(void *user, const char *what);
+  void *progress_user;
+} snapmla_pack_make_options;
+
+/* Makes the pack of `count` requests: the same bytes for the same requests (in any order), options, templates and
+ * compilers, wherever it runs. A problem that is asked for twice with two overrides is an error. *data is freed with
+ * snapmla_pack_data_free. Errors: INVALID_ARGUMENT, UNSUPPORTED, ILLEGAL_VARIANT, TEMPLATE, NO_COMPILER, COMPILE,
+ * OUT_OF_MEMORY. Thread-safe. */
+SNAPMLA_API snapmla_status snapmla_pack_make(const snapmla_pack_make_options *options,
+                                             const snapmla_pack_request *requests, size_t count, void **data,
+                                             size_t *bytes);
+/* NULL is allowed. */
+SNAPMLA_API void snapmla_pack_data_free(void *data);
+
+/* A new pair of keys from the system's random source. Error: INTERNAL (there is none). */
+SNAPMLA_API snapmla_status snapmla_pack_keys_make(unsigned char public_key[SNAPMLA_PACK_PUBLIC_KEY_BYTES],
+                                                  unsigned char secret_key[SNAPMLA_PACK_SECRET_KEY_BYTES]);
+/* The public half of a secret key. Error: INVALID_ARGUMENT (it is not one). */
+SNAPMLA_API snapmla_status snapmla_pack_key_public(const unsigned char secret_key[SNAPMLA_PACK_SECRET_KEY_BYTES],
+                                                   unsigned char public_key[SNAPMLA_PACK_PUBLIC_KEY_BYTES]);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,80 @@
+/* A device behind one table of functions: a GPU through libcuda, or the emulator. Everything above is the same for
+ * both. */
+#ifndef SMLA_LAUNCH_DEVICE_H
+#define SMLA_LAUNCH_DEVICE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <snapmla/context.h>
+#include <snapmla/plan.h>
+#include <snapmla/source.h>
+#include <snapmla/status.h>
+
+#include "device_facts.h"
+#include "image.h"
+
+typedef struct smla_device smla_device;
+
+/* One launch. Blocks of a row of `cluster` along x form a cluster. */
+typedef struct smla_device_launch {
+  const char *name; /* for messages */
+  void *kernel;     /* as load gave it */
+  uint32_t grid_x, grid_y;
+  uint32_t threads;    /* per block */
+  uint32_t smem_bytes; /* dynamic, per block */
+  uint32_t cluster;    /* 1: none */
+  int dependent;       /* nonzero: may start before the kernel before it ends; it waits for that itself */
+  const void *params;
+  void *stream;
+} smla_device_launch;
+
+/* Thread-safe all, but that a stream, an event or a pointer is used by one caller at a time. */
+typedef struct smla_device_ops {
+  void (*destroy)(smla_device *device);
+  void (*info)(const smla_device *device, snapmla_device_info *out); /* all fields but size */
+
+  void (*facts)(const smla_device *device, smla_device_facts *out);
+  /* Bytes that can be had now; 0 where that is not known. */
+  int64_t (*free_bytes)(smla_device *device);
+  /* "0000:3b:00.0" of a GPU, "" of the emulator. */
+  void (*bus_id)(const smla_device *device, char out[32]);
+
+  /* *pointer: 1024-byte aligned, filled with 0xff, somewhere in *allocation, which goes to release. */
+  snapmla_status (*allocate)(smla_device *device, size_t bytes, void **allocation, void **pointer);
+  void (*release)(smla_device *device, void *allocation);
+  snapmla_status (*copy_in)(smla_device *device, void *target, const void *source, size_t bytes);
+  snapmla_status (*copy_out)(smla_device *device, void *target, const void *source, size_t bytes);
+
+  snapmla_status (*stream_create)(smla_device *device, void **out);
+  void (*stream_destroy)(smla_device *device, void *stream);
+  snapmla_status (*stream_synchronize)(smla_device *device, void *stream);
+
+  snapmla_status (*event_create)(smla_device *device, void **out);
+  void (*event_destroy)(smla_device *device, void *event);
+  snapmla_status (*event_record)(smla_device *device, void *event, void *stream);
+  snapmla_status (*event_elapsed)(smla_device *device, void *start, void *stop, double *microseconds);
+
+  /* Loads the kernel of `image`, which may then be released, for blocks of up to `smem_bytes`. */
+  snapmla_status (*load)(smla_device *device, const smla_image *image, uint32_t smem_bytes, void **kernel);
+  void (*unload)(smla_device *device, void *kernel);
+
+  /* Adds what the launch did to *counters on the emulator; leaves them alone on a GPU. Allocates and waits for nothing
+   * on a GPU; the emulator runs the launch in the call. Errors: INVALID_ARGUMENT (stream or CUDA context), DEVICE,
+   * EMULATOR_FAULT. */
+  snapmla_status (*launch)(smla_device *device, const smla_device_launch *launch, snapmla_plan_counters *counters);
+} smla_device_ops;
+
+/* The head of every device. */
+struct smla_device {
+  const smla_device_ops *ops;
+  snapmla_target target; /* what kernels are compiled for */
+  int is_emulator;
+};
+
+/* The GPU of this ordinal. Error: NO_DEVICE, with what is missing and the remedy. */
+snapmla_status smla_device_open_cuda(int ordinal, smla_device **out);
+
+snapmla_status smla_device_open_emulator(const snapmla_context_options *options, smla_device **out);
+
+#endif

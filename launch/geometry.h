@@ -1,0 +1,24 @@
+/* What launching a variant needs of its derived quantities. */
+#ifndef SMLA_LAUNCH_GEOMETRY_H
+#define SMLA_LAUNCH_GEOMETRY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <snapmla/status.h>
+
+#include "quantity.h"
+
+typedef struct smla_geometry {
+  int32_t threads;       /* per block, a multiple of 32 */
+  int32_t smem_bytes;    /* dynamic, per block */
+  int32_t cluster;       /* blocks per cluster along x; 1: none */
+  int32_t partial_bytes; /* of an element of the partial results; 4 where the family does not say */
+  int32_t rows;          /* query rows that a block works on together; 0 where the family does not deal in rows */
+} smla_geometry;
+
+/* Picks them out of a variant's `count` quantities. Error: TEMPLATE (one is missing or absurd). Pure. */
+snapmla_status smla_geometry_read(const smla_quantity *quantities, size_t count, const char *variant,
+                                  smla_geometry *out);
+
+#endif

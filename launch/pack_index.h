@@ -1,0 +1,61 @@
+/* The index of a pack, in memory. */
+#ifndef SMLA_LAUNCH_PACK_INDEX_H
+#define SMLA_LAUNCH_PACK_INDEX_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <snapmla/status.h>
+
+#include "hash.h"
+#include "image.h"
+#include "pack_format.h"
+#include "quantity.h"
+
+typedef struct smla_pack_artifact {
+  char key[SMLA_HASH_HEX];
+  const char *target, *variant, *entry, *compiler;
+  int32_t nvrtc_major;
+  smla_facts facts;
+  smla_quantity *quantities; /* sorted by name */
+  size_t quantity_count;
+  uint32_t encoding;
+  uint64_t offset, stored_bytes; /* of the blob, in the file */
+  uint64_t image_bytes;          /* as loaded */
+  char digest[SMLA_HASH_HEX];    /* of the stored bytes */
+} smla_pack_artifact;
+
+typedef struct smla_pack_plan {
+  const char *target, *shape;
+  int32_t max_batch, max_context;
+  int32_t *kernels; /* indices of artifacts, sorted by family */
+  size_t kernel_count;
+} smla_pack_plan;
+
+typedef struct smla_pack_index {
+  smla_pack_artifact *artifacts; /* sorted by key */
+  size_t artifact_count;
+  smla_pack_plan *plans; /* sorted by smla_pack_plan_compare */
+  size_t plan_count;
+  char *texts; /* holds the texts of an index that was read; NULL where they belong to others */
+} smla_pack_index;
+
+/* Reads `count` bytes of an index with the given numbers of records; blobs begin at `blobs`, the first multiple of the
+ * alignment after the index, and end before `end`. Everything is checked: order, bounds, that blobs follow one another.
+ * `name` is the pack's, for messages. *out is freed on failure. Errors: BAD_FORMAT, OUT_OF_MEMORY. */
+snapmla_status smla_pack_index_read(const char *name, const unsigned char *bytes, size_t count, uint32_t artifacts,
+                                    uint32_t plans, uint64_t blobs, uint64_t end, smla_pack_index *out);
+void smla_pack_index_free(smla_pack_index *index);
+
+/* The order of plans: target, shape, batch, context. 0: the same problem. */
+int smla_pack_plan_compare(const smla_pack_plan *a, const smla_pack_plan *b);
+/* The order of a plan's kernels: that of their families' names. */
+int smla_pack_family_compare(const char *variant, const char *other);
+
+/* 32 bytes as 64 hexadecimal digits. */
+void smla_pack_hex(const unsigned char bytes[SMLA_PACK_DIGEST_BYTES], char hex[SMLA_HASH_HEX]);
+
+/* BAD_FORMAT: "pack NAME: …", with the remedy. */
+snapmla_status smla_pack_malformed(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,37 @@
+/* The workspace of a plan: how many units share the work, and what lies where. */
+#ifndef SMLA_LAUNCH_WORKSPACE_H
+#define SMLA_LAUNCH_WORKSPACE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <snapmla/problem.h>
+#include <snapmla/status.h>
+
+enum { SMLA_WORKSPACE_ALIGNMENT = 256 /* bytes, of the workspace and of every section */ };
+
+/* Offsets in bytes; every section starts at a multiple of SMLA_WORKSPACE_ALIGNMENT. Requests, units and partial results
+ * hold what templates/common/records.h says. */
+typedef struct smla_workspace {
+  int32_t rows;       /* query rows of a request: heads * q_len, row = token * heads + head */
+  int32_t group_rows; /* query rows that a block decodes together */
+  int32_t groups;     /* of group_rows rows */
+  int32_t unit_count; /* shares that a step's work is cut into; a unit is `groups` blocks */
+  size_t status;      /* u32 status word */
+  size_t requests;    /* [max_batch] smla_request */
+  size_t units;       /* [unit_count] smla_unit */
+  size_t q_image;     /* [max_batch, groups, (latent_rank / 128 + 1) * group_rows * 128] bytes */
+  size_t q_scale;     /* [max_batch, groups, group_rows] f32 */
+  size_t partial_out; /* [2 * unit_count, groups, group_rows, latent_rank] of partial_bytes each */
+  size_t partial_lse; /* [2 * unit_count, groups, group_rows] f32 */
+  size_t merges;      /* [max_batch] smla_merge */
+  size_t merge_total; /* smla_merge_total */
+  size_t bytes;       /* of all */
+} smla_workspace;
+
+/* Lays out the workspace of a checked problem on a device of `multiprocessors`, for a decode kernel of `group_rows` rows a
+ * block whose partial results have elements of `partial_bytes`. Error: INVALID_ARGUMENT (too large). Pure. */
+snapmla_status smla_workspace_plan(const snapmla_problem *problem, int32_t multiprocessors, int32_t group_rows,
+                                   int32_t partial_bytes, smla_workspace *out);
+
+#endif

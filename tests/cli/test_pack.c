@@ -1,0 +1,237 @@
+/* export, pack and run --pack, as a stranger uses them; the kernels are the emulator's. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cmocka_all.h"
+#include "program.h"
+#include "temporary.h"
+
+#define PROBLEM "--heads", "16", "--latent", "256", "--batch", "2", "--max-context", "512"
+#define WORKLOAD \
+  "--heads", "16", "--latent", "256", "--context", "100,30", "--device", "emulator", "--emulator-sms", "8"
+
+static const char *const nothing = NULL;
+
+static void export_pack(const char *path) {
+  assert_program(PROGRAM, 0, NULL, "export", PROBLEM, "--target", "emulator", "-o", path);
+}
+
+static void assert_text(json_t *object, const char *key, const char *expected) {
+  const char *value = json_string_value(json_object_get(object, key));
+  if (!value || strcmp(value, expected)) fail_msg("%s is %s, expected %s", key, value ? value : "no text", expected);
+}
+
+static void runs_what_was_exported(void **state) {
+  const char *path = in(state, "a.smlapack");
+  export_pack(path);
+  program_result packed =
+      program_run(PACK_RUN, "--pack", path, "--strict", "--allow-host-code", WORKLOAD, "--json", nothing);
+  program_check(&packed, 0, NULL, __FILE__, __LINE__);
+  program_result compiled = program_run(PROGRAM, "run", WORKLOAD, "--json", nothing);
+  program_check(&compiled, 0, NULL, __FILE__, __LINE__);
+  program_result full =
+      program_run(PROGRAM, "run", "--pack", path, "--strict", "--allow-host-code", WORKLOAD, "--json", nothing);
+  program_check(&full, 0, NULL, __FILE__, __LINE__);
+  json_t *a = program_json(&packed), *b = program_json(&compiled), *c = program_json(&full);
+  assert_text(a, "digest", json_string_value(json_object_get(b, "digest")));
+  assert_text(c, "digest", json_string_value(json_object_get(b, "digest")));
+  assert_text(a, "variant", json_string_value(json_object_get(b, "variant")));
+  json_decref(a);
+  json_decref(b);
+  json_decref(c);
+  program_free(&packed);
+  program_free(&compiled);
+  program_free(&full);
+}
+
+/* As on a GPU: a libcuda that runs launches on the emulator. */
+static void runs_through_the_driver(void **state) {
+  const char *path = in(state, "a.smlapack");
+  char library[5000] = "SNAPMLA_CUDA=";
+  size_t start = strlen(library);
+  ssize_t length = readlink("/proc/self/exe", library + start, sizeof library - start - 64);
+  assert_true(length > 0);
+  library[start + (size_t)length] = 0;
+  strcpy(strrchr(library, '/'), "/libsmla_fake_cuda.so");
+  export_pack(path);
+  program_result r = program_run(PACK_RUN, library, "SNAPMLA_CUDA_TARGET=emulator", "--pack", path, "--strict",
+                                 "--allow-host-code", "--heads", "16", "--latent", "256", "--context", "100,30",
+                                 "--device", "cuda:0", "--repeat", "2", nothing);
+  program_check(&r, 0, NULL, __FILE__, __LINE__);
+  assert_non_null(strstr(r.out, "Fake Hopper"));
+  assert_non_null(strstr(r.out, "(measured)"));
+  program_free(&r);
+}
+
+static void misses_and_permissions(void **state) {
+  const char *path = in(state, "a.smlapack"), *none = in(state, "none");
+  export_pack(path);
+  assert_program(PACK_RUN, 2, "--allow-host-code", "--pack", path, WORKLOAD);
+  assert_program(PACK_RUN, 2, "has no plan for heads=8,", "--pack", path, "--allow-host-code", "--heads", "8",
+                 "--context", "10", "--device", "emulator");
+  assert_program(PACK_RUN, 2, "no pack is named", WORKLOAD);
+  assert_program(PACK_RUN, 2, "cannot open", "--pack", none, WORKLOAD);
+  assert_program(PACK_RUN, 2, "snapmla-run has no option --variant", "--pack", path, "--variant", "x");
+  assert_program(PACK_RUN, 2, "has no option --output", "--pack", path, "--output", "x");
+  /* the whole program compiles what is missing, unless it may not */
+  assert_program(PROGRAM, 2, "has no plan for heads=8,", "run", "--pack", path, "--allow-host-code", "--heads", "8",
+                 "--strict", "--context", "10", "--device", "emulator");
+  assert_program(PROGRAM, 0, "compiled instead", "run", "--pack", path, "--allow-host-code", "--heads", "8", "--latent",
+                 "256", "--context", "10", "--device", "emulator", "--emulator-sms", "8");
+  assert_program(PROGRAM, 2, "give --pack FILE too", "run", "--strict", WORKLOAD);
+  assert_program(PROGRAM, 2, "--pack and --variant", "run", "--pack", path, "--variant", "stages=3", WORKLOAD);
+}
+
+static void lists_and_verifies(void **state) {
+  const char *path = in(state, "a.smlapack");
+  export_pack(path);
+  program_result r = program_run(PROGRAM, "pack", "list", path, "--json", nothing);
+  program_check(&r, 0, NULL, __FILE__, __LINE__);
+  json_t *root = program_json(&r), *kernels = json_object_get(root, "kernels"), *plans = json_object_get(root, "plans");
+  assert_int_equal(json_array_size(kernels), 5);
+  assert_int_equal(json_array_size(plans), 1);
+  json_t *plan = json_array_get(plans, 0);
+  assert_text(plan, "target", "emulator");
+  assert_text(plan, "shape", "heads=16,q_len=1,latent=256,rope=64,page=64,format=fp8_token,accuracy=fast,flags=0");
+  assert_int_equal(json_integer_value(json_object_get(plan, "max_batch")), 2);
+  assert_int_equal(json_integer_value(json_object_get(plan, "max_context")), 512);
+  assert_int_equal(json_array_size(json_object_get(plan, "variants")), 5);
+  assert_true(json_is_null(json_object_get(root, "signer")));
+  json_decref(root);
+  program_free(&r);
+  r = program_run(PROGRAM, "pack", "verify", path, nothing);
+  program_check(&r, 0, NULL, __FILE__, __LINE__);
+  assert_non_null(strstr(r.out, "all digests hold; not signed"));
+  program_free(&r);
+  /* one byte of a kernel */
+  size_t bytes;
+  char *data = program_read_file(path, &bytes);
+  data[bytes - 200] ^= 1;
+  program_write_file(path, data, bytes);
+  free(data);
+  assert_program(PROGRAM, 2, "was changed", "pack", "verify", path);
+  assert_program(PROGRAM, 2, "say what to do", "pack");
+  assert_program(PROGRAM, 2, "the nearest is verify", "pack", "verfy", path);
+  assert_program(PROGRAM, 2, "it takes 2", "pack", "diff", path);
+}
+
+static void signs_and_demands_keys(void **state) {
+  const char *path = in(state, "a.smlapack"), *base = in(state, "k"), *other = in(state, "other");
+  char secret[4200], public[4200], stranger[4200];
+  snprintf(secret, sizeof secret, "%s.key", base);
+  snprintf(public, sizeof public, "%s.pub", base);
+  snprintf(stranger, sizeof stranger, "%s.pub", other);
+  assert_program(PROGRAM, 0, NULL, "pack", "keygen", "-o", base);
+  assert_program(PROGRAM, 0, NULL, "pack", "keygen", "-o", other);
+  assert_program(PROGRAM, 1, "choose a new name", "pack", "keygen", "-o", base);
+  struct stat info;
+  assert_int_equal(stat(secret, &info), 0);
+  assert_int_equal(info.st_mode & 0777, 0600);
+  assert_program(PROGRAM, 0, NULL, "export", PROBLEM, "--target", "emulator", "--sign", secret, "-o", path);
+  assert_program(PROGRAM, 0, NULL, "pack", "verify", path, "--key", public);
+  assert_program(PROGRAM, 2, "none of the 1 given", "pack", "verify", path, "--key", stranger);
+  assert_program(PROGRAM, 0, NULL, "pack", "verify", path, "--key", stranger, "--key", public);
+  assert_program(PACK_RUN, 0, NULL, "--pack", path, "--strict", "--allow-host-code", "--key", public, WORKLOAD);
+  assert_program(PACK_RUN, 2, "none of the 1 given", "--pack", path, "--allow-host-code", "--key", stranger, WORKLOAD);
+  assert_program(PROGRAM, 2, "is no such key", "pack", "verify", path, "--key", secret);
+  assert_program(PROGRAM, 2, "is no such key", "export", PROBLEM, "--sign", public, "-o", path);
+  export_pack(path);
+  assert_program(PACK_RUN, 2, "is not signed", "--pack", path, "--allow-host-code", "--key", public, WORKLOAD);
+}
+
+static void shows_differences(void **state) {
+  const char *a = in(state, "a.smlapack"), *b = in(state, "b.smlapack");
+  export_pack(a);
+  export_pack(b);
+  assert_program(PROGRAM, 0, NULL, "pack", "diff", a, b);
+  assert_program(PROGRAM, 0, NULL, "export", PROBLEM, "--target", "emulator", "--variant", "stages=2", "-o", b);
+  program_result r = program_run(PROGRAM, "pack", "diff", a, b, nothing);
+  program_check(&r, 1, NULL, __FILE__, __LINE__);
+  assert_non_null(strstr(r.out, "variant: heads=16,"));
+  assert_non_null(strstr(r.out, "stages=2"));
+  program_free(&r);
+  assert_program(PROGRAM, 0, NULL, "export", "--heads", "16", "--latent", "256", "--batch", "4", "--max-context", "512",
+                 "--target", "emulator", "-o", b);
+  r = program_run(PROGRAM, "pack", "diff", a, b, "--json", nothing);
+  program_check(&r, 1, NULL, __FILE__, __LINE__);
+  json_t *root = program_json(&r), *list = json_object_get(root, "differences");
+  assert_int_equal(json_array_size(list), 2);
+  assert_text(json_array_get(list, 0), "what", "plan");
+  json_decref(root);
+  program_free(&r);
+  /* the same kernels, stored in another way */
+  assert_program(PROGRAM, 0, NULL, "export", PROBLEM, "--target", "emulator", "--compression", "-1", "-o", b);
+  r = program_run(PROGRAM, "pack", "diff", a, b, nothing);
+  program_check(&r, 1, NULL, __FILE__, __LINE__);
+  assert_non_null(strstr(r.out, "file: the kernels are the same"));
+  program_free(&r);
+}
+
+static void reads_problems(void **state) {
+  static const char good[] =
+      "[{\"heads\": 16, \"latent_rank\": 256, \"max_batch\": 2, \"max_context\": 512},\n"
+      " {\"heads\": 32, \"latent_rank\": 256, \"max_batch\": 2, \"max_context\": 512, \"variant\": "
+      "\"mla_decode:stages=2\"}]";
+  static const char wrapped[] =
+      "{\"problems\": [{\"heads\": 16, \"latent_rank\": 256, \"max_batch\": 2, \"max_context\": 512}]}";
+  const char *file = in(state, "problems.json"), *pack = in(state, "a.smlapack"), *same = in(state, "b.smlapack");
+  program_write_file(file, good, strlen(good));
+  program_result r =
+      program_run(PROGRAM, "export", "--problems", file, "--target", "emulator", "-o", pack, "--json", nothing);
+  program_check(&r, 0, NULL, __FILE__, __LINE__);
+  json_t *root = program_json(&r);
+  assert_int_equal(json_integer_value(json_object_get(root, "plans")), 2);
+  json_decref(root);
+  program_free(&r);
+  program_write_file(file, wrapped, strlen(wrapped));
+  assert_program(PROGRAM, 0, NULL, "export", "--problems", file, "--target", "emulator", "-o", pack);
+  export_pack(same);
+  assert_program(PROGRAM, 0, NULL, "pack", "diff", pack, same);
+  static const struct {
+    const char *text, *expected;
+  } bad[] = {
+      {"[", "line 1"},
+      {"[]", "no list of problems"},
+      {"{}", "no list of problems"},
+      {"[3]", "problem 1: it is not an object"},
+      {"[{\"heads\": 16}, {\"head\": 16}]", "problem 2: there is no member \"head\": the nearest is \"heads\""},
+      {"[{\"heads\": 1.5}]", "\"heads\" is not an integer"},
+      {"[{\"heads\": 0}]", "problem 1: problem: heads is 0"},
+      {"[{\"variant\": 1}]", "\"variant\" is not a text"},
+      {"[{\"kv_format\": \"nope\"}]", "nope"},
+      {"[{\"heads\": 16, \"heads\": 17}]", "duplicate"},
+  };
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; ++i) {
+    program_write_file(file, bad[i].text, strlen(bad[i].text));
+    assert_program(PROGRAM, 2, bad[i].expected, "export", "--problems", file, "--target", "emulator", "-o", pack);
+  }
+  assert_program(PROGRAM, 2, "give one of the two", "export", "--problems", file, "--heads", "16", "-o", pack);
+  assert_program(PROGRAM, 2, "nothing is to be written", "export", PROBLEM);
+  assert_program(PROGRAM, 2, "--target sm80: unknown", "export", PROBLEM, "--target", "sm80", "-o", pack);
+}
+
+static void names_tables(void **state) {
+  const char *source = in(state, "my-kernels.c"), *odd = in(state, "9.c");
+  assert_program(PROGRAM, 0, NULL, "export", PROBLEM, "--target", "emulator", "--c-source", source);
+  size_t bytes;
+  char *text = program_read_file(source, &bytes);
+  assert_non_null(strstr(text, "\nconst snapmla_pack_source my_kernels = {parts, 6};\n"));
+  assert_non_null(strstr(text, "/* mla_decode:rows=16,"));
+  free(text);
+  assert_program(PROGRAM, 2, "is no name in C", "export", PROBLEM, "--target", "emulator", "--c-source", odd);
+  assert_program(PROGRAM, 0, NULL, "export", PROBLEM, "--target", "emulator", "--c-source", odd, "--c-name", "nine");
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, temporary_setup, temporary_teardown)
+  const struct CMUnitTest tests[] = {
+      TEST(runs_what_was_exported), TEST(runs_through_the_driver),
+      TEST(misses_and_permissions), TEST(lists_and_verifies),
+      TEST(signs_and_demands_keys), TEST(shows_differences),
+      TEST(reads_problems),         TEST(names_tables),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
