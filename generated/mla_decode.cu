@@ -751,8 +751,9 @@ DEVICE void prepare_scales(const Params &p, Place at) {
 // P = e4m3(2^(y - reference + 8)), at most 448. The reference is a whole number per row, so that rescaling by it is exact and a
 // probability rounds alike whatever the reference is. It follows the tiles' largest y with hysteresis: raised when a tile
 // exceeds it by 0.8 (2^8.8 = 448), lowered when a tile stays 2^10 below, so that what follows an attention sink is not
-// flushed; never further than 2^56 below its peak: 448 * 2^40 (an inverse scale) * 2^20 tokens * 2^56
-// is still a float.
+// flushed; moved to 2^3 above the tile's largest, because every move costs a rescaling of O^T and a little larger y are to be
+// expected, while three of P's binades are seldom missed; never further than 2^56 below its peak: 448 * 2^40 (an inverse
+// scale) * 2^20 tokens * 2^56 is still a float.
 constexpr float p_base = 8.0f;
 constexpr float raise_above = 0.8f;
 constexpr float lower_below = 10.0f;
