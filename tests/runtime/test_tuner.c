@@ -163,7 +163,7 @@ typedef struct fates {
 static void count_fate(void *user, const snapmla_quarantine_entry *e) {
   fates *f = user;
   assert_non_null(strstr(e->variant, "planted="));
-  f->crashed += !strcmp(e->fate, "crashed") && strstr(e->variant, "planted=crash") && strstr(e->reason, "signal");
+  f->crashed += !strcmp(e->fate, "crashed") && strstr(e->variant, "planted=crash") && strstr(e->reason, "its process");
   f->hung += !strcmp(e->fate, "hung") && strstr(e->variant, "planted=hang") && strstr(e->reason, "killed");
   f->wrong += !strcmp(e->fate, "wrong") && strstr(e->variant, "planted=wrong") && strstr(e->reason, "oracle");
   f->failed += !strcmp(e->fate, "does not compile") && strstr(e->variant, "planted=syntax");
