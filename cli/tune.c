@@ -23,7 +23,6 @@ snapmla_status smla_planning_problem(const smla_settings *settings, snapmla_prob
 snapmla_plan_options smla_planning_options(const smla_settings *settings, snapmla_effort effort, const char *variant) {
   snapmla_plan_options o = {.size = sizeof o, .variant = variant};
   o.effort = settings->effort >= 0 ? (snapmla_effort)settings->effort : effort;
-  if (settings->isolated) o.flags |= SNAPMLA_PLAN_ISOLATED;
   if (settings->no_write) o.flags |= SNAPMLA_PLAN_NO_WRITE;
   if (settings->wisdom_only) o.flags |= SNAPMLA_PLAN_WISDOM_ONLY;
   if (settings->allow_nearest) o.flags |= SNAPMLA_PLAN_ALLOW_NEAREST;
@@ -119,6 +118,7 @@ smla_exit smla_command_tune(const smla_settings *settings) {
   if (!status) status = smla_planning_problem(settings, &problem);
   if (!status) status = smla_device_open(settings, &context, &info);
   snapmla_plan_options options = smla_planning_options(settings, SNAPMLA_EFFORT_MEASURE, NULL);
+  if (!settings->in_process) options.flags |= SNAPMLA_PLAN_ISOLATED;
   options.progress = on_progress;
   if (!status) status = smla_library_status(snapmla_plan_create(context, &problem, &options, &plan));
   if (!status) status = smla_library_status(snapmla_plan_report_get(plan, &report));

@@ -30,6 +30,7 @@ struct smla_tryout {
   uint64_t uses;
   int32_t batch;
   int64_t tokens;
+  int device_lost; /* a GPU's context does not survive a fault: what fails after the first is not to blame */
 };
 
 void smla_verdict_fail(smla_verdict *verdict, smla_fate fate, const char *reason) {
@@ -144,8 +145,10 @@ static snapmla_status plan_of(smla_tryout *t, const char *text, snapmla_plan **o
   return SNAPMLA_OK;
 }
 
-static smla_fate fate_of(snapmla_status status, int wrong) {
+static smla_fate fate_of(smla_tryout *t, snapmla_status status, int wrong) {
   if (wrong) return SMLA_FATE_WRONG;
+  if (status == SNAPMLA_DEVICE && t->device_lost) return SMLA_FATE_FAILED;
+  if (status == SNAPMLA_DEVICE) t->device_lost = 1;
   return status == SNAPMLA_EMULATOR_FAULT || status == SNAPMLA_DEVICE ? SMLA_FATE_CRASHED : SMLA_FATE_FAILED;
 }
 
@@ -156,7 +159,7 @@ static void check_here(smla_tryout *t, const char *text, smla_verdict *verdict) 
   if (!status) status = plan_of(t, text, &plan);
   if (!status) status = smla_trial_check_run(t->check, plan, &wrong);
   verdict->ok = !status;
-  if (status) smla_verdict_fail(verdict, fate_of(status, wrong), snapmla_error_message());
+  if (status) smla_verdict_fail(verdict, fate_of(t, status, wrong), snapmla_error_message());
 }
 
 static void time_here(smla_tryout *t, const char *text, size_t count, double *microseconds, smla_verdict *verdict) {
@@ -167,7 +170,7 @@ static void time_here(smla_tryout *t, const char *text, size_t count, double *mi
   if (!status) status = plan_of(t, text, &plan);
   if (!status) status = smla_trial_timer_run(t->timer, plan, count, microseconds);
   verdict->ok = !status;
-  if (status) smla_verdict_fail(verdict, fate_of(status, 0), snapmla_error_message());
+  if (status) smla_verdict_fail(verdict, fate_of(t, status, 0), snapmla_error_message());
 }
 
 void smla_tryout_compile(smla_tryout *t, const char *const *texts, size_t count, smla_verdict *verdicts) {

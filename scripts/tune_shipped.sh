@@ -17,9 +17,16 @@ for heads in 16 64 128; do
     # shellcheck disable=SC2086 # two words
     set -- $shape
     say "tuning $heads heads, batch $1, context $2"
-    SNAPMLA_CACHE_DIR=$cache "$program" tune --isolated --effort "${EFFORT:-patient}" --heads "$heads" --batch "$1" \
+    SNAPMLA_CACHE_DIR=$cache "$program" tune --effort "${EFFORT:-patient}" --heads "$heads" --batch "$1" \
       --max-context "$2" ${device:+--device "$device"}
   done
 done
-SNAPMLA_CACHE_DIR=$cache "$program" wisdom -o "$file"
+# Winners alone: the library reads what it carries for every plan.
+SNAPMLA_CACHE_DIR=$cache "$program" wisdom -o "$cache/all.json"
+python3 -c 'import json, sys
+wisdom = json.load(open(sys.argv[1], encoding="utf-8"))
+wisdom["measurements"] = [m for m in wisdom["measurements"] if m["won"]]
+with open(sys.argv[2], "w", encoding="utf-8") as file:
+    json.dump(wisdom, file, indent=1, sort_keys=True)
+    file.write("\n")' "$cache/all.json" "$file"
 say "wrote $file"
