@@ -79,6 +79,24 @@ function(smla_test name)
   endif()
 endfunction()
 
+# smla_fuzz_test(name SOURCES fuzz_x.c [USES folder...] [LIBRARIES lib...] ROUNDS count)
+# A fuzz target without libFuzzer: on its corpus (corpus/<x> beside the target fuzz_x.c) and `count` changed copies of it.
+function(smla_fuzz_test name)
+  cmake_parse_arguments(arg "" "ROUNDS" "SOURCES;USES;LIBRARIES" ${ARGN})
+  list(GET arg_SOURCES 0 target)
+  string(REGEX REPLACE "^fuzz_(.*)\\.c$" "\\1" corpus ${target})
+  add_executable(fuzz_${corpus}_short ${arg_SOURCES} ${PROJECT_SOURCE_DIR}/tests/fuzz_main.c)
+  foreach(used IN LISTS arg_USES)
+    target_include_directories(fuzz_${corpus}_short PRIVATE ${PROJECT_SOURCE_DIR}/${used})
+    target_link_libraries(fuzz_${corpus}_short PRIVATE smla_${used})
+  endforeach()
+  target_include_directories(fuzz_${corpus}_short PRIVATE ${PROJECT_SOURCE_DIR}/include)
+  target_link_libraries(fuzz_${corpus}_short PRIVATE ${arg_LIBRARIES})
+  set_target_properties(fuzz_${corpus}_short PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${smla_test_directory})
+  smla_script_test(${name} LABELS fuzz
+    COMMAND fuzz_${corpus}_short ${CMAKE_CURRENT_SOURCE_DIR}/corpus/${corpus} ${arg_ROUNDS})
+endfunction()
+
 # smla_script_test(name COMMAND command... [LABELS label...] [TIMEOUT seconds]): any other command as a test.
 function(smla_script_test name)
   cmake_parse_arguments(arg "" "TIMEOUT" "COMMAND;LABELS" ${ARGN})

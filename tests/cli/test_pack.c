@@ -42,6 +42,9 @@ static void runs_what_was_exported(void **state) {
   json_decref(a);
   json_decref(b);
   json_decref(c);
+  /* verify takes its kernels from there too */
+  assert_program(PROGRAM, 0, NULL, "verify", "--pack", path, "--strict", "--allow-host-code", "--data", "normal",
+                 WORKLOAD);
   program_free(&packed);
   program_free(&compiled);
   program_free(&full);
