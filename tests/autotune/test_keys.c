@@ -146,6 +146,28 @@ static void the_nearest_is_the_nearest(void **state) {
   smla_measurements_free(&list);
 }
 
+/* Another device class serves where the device itself has nothing; of two the more alike; never one of another kind. */
+static void another_device_class_is_the_last_resort(void **state) {
+  (void)state;
+  smla_measurements list = {0};
+  smla_measurement far = make("a:n=1", here, 5, 3), nearer = make("a:n=2", here, 9, 1),
+                   other = make("a:n=3", here, 1, 3);
+  snprintf(far.device, sizeof far.device, "emulator-66sm");
+  snprintf(nearer.device, sizeof nearer.device, "emulator-114sm");
+  smla_device_class(&h100, other.device);
+  assert_int_equal(smla_measurements_add(&list, &far), SNAPMLA_OK);
+  assert_int_equal(smla_measurements_add(&list, &nearer), SNAPMLA_OK);
+  assert_int_equal(smla_measurements_add(&list, &other), SNAPMLA_OK);
+  smla_wisdom_query q = query_here();
+  smla_wisdom_reach reached;
+  assert_null(smla_wisdom_best(&list, &q, SMLA_WISDOM_TEMPLATES, NULL, NULL, &reached));
+  assert_string_equal(smla_wisdom_best(&list, &q, SMLA_WISDOM_NEAREST, NULL, NULL, &reached)->variant, "a:n=2");
+  smla_measurement bucket = make("a:n=4", near, 9, 1);
+  assert_int_equal(smla_measurements_add(&list, &bucket), SNAPMLA_OK);
+  assert_string_equal(smla_wisdom_best(&list, &q, SMLA_WISDOM_NEAREST, NULL, NULL, &reached)->variant, "a:n=4");
+  smla_measurements_free(&list);
+}
+
 static void wisdom_is_read_whole_or_not_at_all(void **state) {
   (void)state;
   smla_measurements list = {0}, back = {0}, merged = {0};
@@ -195,9 +217,13 @@ static void shipped_wisdom_is_well_formed(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(every_fact_is_in_the_class),    cmocka_unit_test(buckets_are_powers_of_two),
-      cmocka_unit_test(every_field_is_in_the_key),     cmocka_unit_test(the_patient_result_wins_over_the_rushed),
-      cmocka_unit_test(the_nearest_is_the_nearest),    cmocka_unit_test(wisdom_is_read_whole_or_not_at_all),
+      cmocka_unit_test(every_fact_is_in_the_class),
+      cmocka_unit_test(buckets_are_powers_of_two),
+      cmocka_unit_test(every_field_is_in_the_key),
+      cmocka_unit_test(the_patient_result_wins_over_the_rushed),
+      cmocka_unit_test(the_nearest_is_the_nearest),
+      cmocka_unit_test(wisdom_is_read_whole_or_not_at_all),
+      cmocka_unit_test(another_device_class_is_the_last_resort),
       cmocka_unit_test(shipped_wisdom_is_well_formed),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -249,6 +249,43 @@ static void deadline_and_progress_end_a_search(void **state) {
   snapmla_context_destroy(context);
 }
 
+static void keeps_to_a_memory_limit(void **state) {
+  (void)state;
+  snapmla_problem p = small_problem(1000);
+  p.max_batch = 16;
+  snapmla_plan_options options = {
+      .size = sizeof options, .effort = SNAPMLA_EFFORT_MEASURE, .memory_limit_bytes = 1 << 19};
+  snapmla_plan_report report;
+  snapmla_page_layout layout = {.size = sizeof layout};
+  snapmla_context *context = open_emulator(NULL);
+  snapmla_plan_destroy(make_plan(context, &p, &options, &report));
+  assert_int_equal(snapmla_page_layout_get(&p, &layout), SNAPMLA_OK);
+  assert_true(report.timed_tokens > 0 && report.timed_batch >= 1);
+  assert_true((double)report.timed_tokens * layout.bytes_per_token <= 1 << 19);
+  assert_true(report.timed_tokens < 16 * 1000 / 2);
+  snapmla_context_destroy(context);
+}
+
+/* The axes of the kernels around the decode kernel are searched as well, and win together with it. */
+static void a_patient_search_looks_around(void **state) {
+  (void)state;
+  const snapmla_problem p = small_problem(64);
+  snapmla_plan_options options = {.size = sizeof options, .effort = SNAPMLA_EFFORT_MEASURE};
+  snapmla_plan_report measured, patient;
+  snapmla_context *context = open_emulator(NULL);
+  snapmla_plan_destroy(make_plan(context, &p, &options, &measured));
+  options.effort = SNAPMLA_EFFORT_PATIENT;
+  snapmla_plan_destroy(make_plan(context, &p, &options, &patient));
+  assert_int_equal(patient.effort, SNAPMLA_EFFORT_PATIENT);
+  assert_true(patient.candidates > measured.candidates && patient.timed > measured.timed);
+  assert_true(patient.microseconds <= measured.microseconds * 1.01);
+  options.effort = SNAPMLA_EFFORT_MEASURE; /* less effort takes the patient result as it is */
+  snapmla_plan_destroy(make_plan(context, &p, &options, &measured));
+  assert_int_equal(measured.effort, SNAPMLA_EFFORT_PATIENT);
+  assert_int_equal(measured.candidates, 0);
+  snapmla_context_destroy(context);
+}
+
 static void a_store_that_fails_is_done_without(void **state) {
   /* A file where the store would be: nothing can be written, nor read. */
   assert_int_equal(smla_file_write(in(state, "cache"), "x", 1, 0600), SNAPMLA_OK);
@@ -398,6 +435,8 @@ int main(void) {
       TEST(crashing_hanging_and_lying_candidates_are_caught),
       TEST(a_wrong_answer_is_caught_in_process_too),
       TEST(deadline_and_progress_end_a_search),
+      TEST(keeps_to_a_memory_limit),
+      TEST(a_patient_search_looks_around),
       TEST(a_store_that_fails_is_done_without),
       TEST(nothing_is_compiled_or_written_unasked),
       TEST(a_plan_survives_as_bytes),
