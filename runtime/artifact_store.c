@@ -31,10 +31,16 @@ snapmla_status smla_store_read(snapmla_target target, const char *key, smla_imag
     status = smla_store_read_file(sub, image_name, flags_of(target), IMAGE_LIMIT, &image);
   }
   if (!status) status = smla_manifest_read(text.data, text.length, target, key, &image, out);
-  if (!status) smla_store_touch(sub, name);
   smla_buffer_free(&image);
   smla_buffer_free(&text);
   return status;
+}
+
+void smla_store_mark_used(const char *key) {
+  char sub[16], name[NAME_MAX_BYTES];
+  folder_of(key, sub);
+  snprintf(name, sizeof name, "%s.json", key);
+  smla_store_touch(sub, name);
 }
 
 snapmla_status smla_store_write(const smla_image *image) {

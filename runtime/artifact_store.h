@@ -12,6 +12,9 @@
  * foreign), IO, OUT_OF_MEMORY. */
 snapmla_status smla_store_read(snapmla_target target, const char *key, smla_image **out);
 
+/* Notes that the kernel is in use, for the sweep; once a day at most. Failures do not matter. */
+void smla_store_mark_used(const char *key);
+
 /* Errors: NOT_FOUND, UNSUPPORTED, IO, OUT_OF_MEMORY. */
 snapmla_status smla_store_write(const smla_image *image);
 

@@ -95,6 +95,7 @@ static snapmla_status compile(job *j, smla_image **out) {
 /* What the store has of the key: OK; COMPILE where it is known not to compile; else NOT_FOUND. */
 static snapmla_status look_up(job *j, smla_image **out) {
   snapmla_status status = smla_store_read(j->compiler->target, j->key, out);
+  if (!status && !j->build->no_write) smla_store_mark_used(j->key);
   if (!status) return SNAPMLA_OK;
   if (status != SNAPMLA_NOT_FOUND) smla_log(SMLA_LOG_WARNING, "store not used: %s", snapmla_error_message());
   smla_mark mark;

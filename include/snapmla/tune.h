@@ -1,4 +1,5 @@
-/* Tuning: where a plan's variants come from, plans as bytes, wisdom, the store, and the cost model. docs/tuning.md explains. */
+/* Tuning: where a plan's variants come from, plans as bytes, wisdom, the store, and the cost model. docs/tuning.md explains.
+ * Not in snapmla-deploy. */
 #ifndef SNAPMLA_TUNE_H
 #define SNAPMLA_TUNE_H
 
