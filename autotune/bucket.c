@@ -14,14 +14,16 @@ void smla_problem_key_bucket(smla_problem_key *key) {
   key->batch = smla_bucket_up(key->batch);
   key->context = smla_bucket_up(key->context);
   if (key->context < SMLA_BUCKET_LEAST_CONTEXT) key->context = SMLA_BUCKET_LEAST_CONTEXT;
+  if (key->indices) key->indices = smla_bucket_up(key->indices);
 }
 
 void smla_problem_key_text(const smla_problem_key *key, char text[SMLA_PROBLEM_KEY_MAX]) {
-  char flags[16] = "";
+  char flags[16] = "", indices[16] = "";
+  if (key->indices) snprintf(indices, sizeof indices, "-s%d", key->indices);
   if (key->flags) snprintf(flags, sizeof flags, "-f%u", key->flags);
-  snprintf(text, SMLA_PROBLEM_KEY_MAX, "h%d-q%d-l%d-r%d-p%d-%.31s-%.31s-b%d-c%d%s", key->heads, key->q_len,
+  snprintf(text, SMLA_PROBLEM_KEY_MAX, "h%d-q%d-l%d-r%d-p%d-%.31s-%.31s-b%d-c%d%s%s", key->heads, key->q_len,
            key->latent_rank, key->rope_dim, key->page_tokens, key->format, key->accuracy, key->batch, key->context,
-           flags);
+           indices, flags);
 }
 
 int smla_problem_key_read(const char *text, smla_problem_key *key) {
@@ -34,6 +36,8 @@ int smla_problem_key_read(const char *text, smla_problem_key *key) {
              &read.context, &end) != 9 ||
       !end)
     return 0;
+  int more = 0;
+  if (sscanf(text + end, "-s%d%n", &read.indices, &more) == 1) end += more;
   if (text[end] && sscanf(text + end, "-f%u", &read.flags) != 1) return 0;
   smla_problem_key_text(&read, again);
   if (strcmp(again, text)) return 0;
@@ -49,5 +53,7 @@ static int alike(const smla_problem_key *a, const smla_problem_key *b) {
 
 double smla_problem_key_distance(const smla_problem_key *a, const smla_problem_key *b) {
   if (!alike(a, b)) return -1;
-  return fabs(log2((double)a->batch / b->batch)) + fabs(log2((double)a->context / b->context));
+  if (!a->indices != !b->indices) return -1;
+  double lists = a->indices ? fabs(log2((double)a->indices / b->indices)) : 0;
+  return fabs(log2((double)a->batch / b->batch)) + fabs(log2((double)a->context / b->context)) + lists;
 }

@@ -14,13 +14,15 @@ typedef struct smla_problem_key {
   int32_t heads, q_len, latent_rank, rope_dim, page_tokens;
   char format[32], accuracy[32];
   int32_t batch, context; /* buckets */
+  int32_t indices;        /* bucket of the longest index list of sparse decoding; 0: there is none */
   uint32_t flags;         /* of the problem */
 } smla_problem_key;
 
 /* Rounds batch and context up: to powers of two, and the context to at least one tile of 64 tokens. */
 void smla_problem_key_bucket(smla_problem_key *key);
 
-/* "h128-q1-l512-r64-p64-fp8_token-fast-b128-c131072", and "-f1" for flags: also the folder's name in the store. */
+/* "h128-q1-l512-r64-p64-fp8_token-fast-b128-c131072", "-s2048" for index lists,
+ * and "-f1" for flags: also the folder's name in the store. */
 void smla_problem_key_text(const smla_problem_key *key, char text[SMLA_PROBLEM_KEY_MAX]);
 /* The inverse; nonzero where `text` is exactly what smla_problem_key_text writes. */
 int smla_problem_key_read(const char *text, smla_problem_key *key);

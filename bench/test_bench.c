@@ -20,17 +20,18 @@ static void summaries_are_quantiles(void **state) {
   assert_float_equal(t.spread, 0, 1e-12);
 }
 
-static void the_targets_are_thirteen(void **state) {
+static void the_targets_are_fourteen(void **state) {
   (void)state;
   shape_list list = {.count = 0};
   assert_int_equal(shapes_read(&list, "bench/decode/targets.csv"), SNAPMLA_OK);
-  assert_int_equal(list.count, 13);
+  assert_int_equal(list.count, 14);
   assert_int_equal(list.at[6].tokens, 16384);
   assert_float_equal(list.at[6].target_us, 92, 1e-12);
   for (size_t i = 0; i < list.count; i++) assert_true(list.at[i].stretch_us < list.at[i].target_us);
+  assert_int_equal(list.at[13].top, 2048);
   shapes_add_matrix(&list);
-  assert_int_equal(list.count, 13 + 24);
-  assert_int_equal(list.at[36].batch, 128);
+  assert_int_equal(list.count, 14 + 24);
+  assert_int_equal(list.at[37].batch, 128);
 }
 
 static void a_shape_is_counted(void **state) {
@@ -38,6 +39,9 @@ static void a_shape_is_counted(void **state) {
   const shape s = {.batch = 2, .heads = 16, .tokens = 65};
   assert_float_equal(shape_bytes(&s), 2 * 2 * 41216 + 32 * (1152 + 1024), 1e-6);
   assert_float_equal(shape_fp8_flop(&s) + shape_bf16_flop(&s), 2176.0 * 32 * 65, 1e-6);
+  const shape sparse = {.batch = 2, .heads = 16, .tokens = 65, .top = 20};
+  assert_float_equal(shape_bytes(&sparse), 2 * 20 * 644 + 32 * (1152 + 1024), 1e-6);
+  assert_float_equal(shape_fp8_flop(&sparse) + shape_bf16_flop(&sparse), 2176.0 * 32 * 20, 1e-6);
 }
 
 /* Writes `text` to a file of its own, whose name it returns. */
@@ -74,7 +78,7 @@ static void ceilings_are_the_best_of_their_group(void **state) {
 static void bad_targets_are_told_by_line(void **state) {
   (void)state;
   shape_list list = {.count = 0};
-  char *path = file_of("batch,heads,tokens,target_us,stretch_us\n1,2,3,4,5\n1,2\n");
+  char *path = file_of("batch,heads,tokens,top,target_us,stretch_us\n1,2,3,0,4,5\n1,2\n");
   assert_int_equal(shapes_read(&list, path), SNAPMLA_INVALID_ARGUMENT);
   assert_non_null(strstr(snapmla_error_message(), ":3:"));
   unlink(path);
@@ -91,7 +95,7 @@ static void datasheets_are_found_by_name(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(summaries_are_quantiles),      cmocka_unit_test(the_targets_are_thirteen),
+      cmocka_unit_test(summaries_are_quantiles),      cmocka_unit_test(the_targets_are_fourteen),
       cmocka_unit_test(a_shape_is_counted),           cmocka_unit_test(ceilings_are_the_best_of_their_group),
       cmocka_unit_test(bad_targets_are_told_by_line), cmocka_unit_test(datasheets_are_found_by_name),
   };

@@ -19,6 +19,7 @@ typedef struct host_request {
   uint8_t *kv; /* [pages, page_stride]; the stored cache itself where there is one */
   uint8_t *owned_kv;
   int32_t *block_table; /* [pages] */
+  int32_t *indices;     /* [q_len, max_indices], then [q_len] counts; NULL unless sparse */
   float *latent, *rope; /* unquantised tokens; NULL for a stored cache */
   int64_t pages, kv_pages;
   double *out, *exact_out, *lse, *exact_lse;
@@ -71,13 +72,16 @@ int smla_distance_ok(const smla_distance *distance) {
 
 double smla_check_cost(const smla_workload *work, int32_t step, int32_t request) {
   const snapmla_problem *p = &work->problem;
-  return (double)smla_workload_length(work, step, request) * p->heads * p->q_len * (2.0 * p->latent_rank + p->rope_dim);
+  int32_t tokens = p->max_indices ? smla_workload_count(work, step, request, p->q_len - 1)
+                                  : smla_workload_length(work, step, request);
+  return (double)tokens * p->heads * p->q_len * (2.0 * p->latent_rank + p->rope_dim);
 }
 
 static void free_request(host_request *host) {
   free(host->q_nope);
   free(host->owned_kv);
   free(host->block_table);
+  free(host->indices);
   free(host->latent);
   free(host->out);
   *host = (host_request){0};
@@ -97,7 +101,9 @@ static snapmla_status allocate(const smla_workload *work, int32_t step, int32_t 
     host->owned_kv = aligned_alloc(128, pages * (size_t)work->page_stride); /* strides are multiples of 128 */
     host->latent = malloc((length + 1) * (rank + dim) * sizeof(float));
   }
-  if (!host->q_nope || !host->block_table || !host->out || (!work->kv && (!host->owned_kv || !host->latent)))
+  if (p->max_indices) host->indices = malloc((size_t)p->q_len * ((size_t)p->max_indices + 1) * sizeof(int32_t));
+  if (!host->q_nope || !host->block_table || !host->out || (p->max_indices && !host->indices) ||
+      (!work->kv && (!host->owned_kv || !host->latent)))
     return smla_console_fail(SNAPMLA_OUT_OF_MEMORY,
                              "out of memory for the oracle of request %d, %d tokens: use --no-check", request,
                              host->length);
@@ -150,8 +156,21 @@ static snapmla_status compare_cache(const smla_session *session, int32_t request
   return status;
 }
 
+/* The lists of the request, in slots of the host's cache: where the reference wrote it, a token's number. */
+static void write_lists(const smla_workload *work, int32_t step, int32_t request, const host_request *host) {
+  int32_t q_len = work->problem.q_len, entries = work->problem.max_indices;
+  for (int32_t q = 0; q < q_len && entries; ++q) {
+    int32_t count = host->indices[q_len * entries + q] = smla_workload_count(work, step, request, q);
+    for (int32_t i = 0; i < count; ++i) {
+      int32_t token = smla_workload_chosen(work, step, request, q, i);
+      host->indices[q * entries + i] = work->kv ? (int32_t)smla_workload_slot(work, request, token) : token;
+    }
+  }
+}
+
 static snapmla_decode_args args_of(const smla_workload *work, const host_request *host, const int32_t *length) {
   int64_t heads = work->problem.heads, rank = work->problem.latent_rank, dim = work->problem.rope_dim;
+  int64_t q_len = work->problem.q_len, entries = work->problem.max_indices;
   return (snapmla_decode_args){.size = sizeof(snapmla_decode_args),
                                .batch = 1,
                                .q_nope = host->q_nope,
@@ -168,6 +187,10 @@ static snapmla_decode_args args_of(const smla_workload *work, const host_request
                                .block_table = host->block_table,
                                .block_table_stride = host->pages ? host->pages : 1,
                                .seqlens = length,
+                               .indices = host->indices,
+                               .indices_stride_token = entries,
+                               .indices_stride_batch = q_len * entries,
+                               .index_counts = host->indices ? host->indices + q_len * entries : NULL,
                                .softmax_scale = (float)work->softmax_scale};
 }
 
@@ -226,6 +249,7 @@ static snapmla_status prepare(const smla_session *session, int32_t step, int32_t
   snapmla_status status = allocate(work, step, request, host);
   if (status) return status;
   smla_workload_query(work, step, request, host->q_nope, host->q_rope);
+  write_lists(work, step, request, host);
   if (work->kv) {
     host->kv = work->kv;
     host->kv_pages = work->num_pages;

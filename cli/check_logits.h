@@ -11,9 +11,9 @@
 
 typedef struct smla_logits {
   double largest; /* |logit| */
-  /* The part of the rounding error of P (0 to 1) that is common to a tile of 64 tokens, in the mean of all rows:
+  /* The part of the rounding error of P (0 to 1) that is common to a tile of 64 tokens or list entries, in the mean of all rows:
    * with p the weights, the sum over tiles of (sum p^2)^2 / (sum p)^2, by the sum of p^2 over all tokens. Near 1
-   * where one token dominates its tile, 1/64 where all are equal; 0 for a request of one tile. */
+   * where one token dominates its tile, 1/64 where all are equal; 0 for a request, or lists, of one tile. */
   double share;
 } smla_logits;
 

@@ -32,6 +32,8 @@ const smla_option smla_options[] = {
      smla_parse_text, .field = FIELD(context), .commands = SMLA_FOR_PROBLEM},
     {"max-context", 0, "N", "the most tokens that a request may have (the longest of --context)", COUNT(1, INT32_MAX),
      .field = FIELD(max_context), .commands = SMLA_FOR_PROBLEM},
+    {"sparse", 0, "K", "sparse decoding: each query token has an index list of at most K tokens", COUNT(1, INT32_MAX),
+     .field = FIELD(sparse), .commands = SMLA_FOR_PROBLEM},
     {"variant", 0, "TEXT",
      "override of a variant, whole or in part, as in mla_decode:stages=3 (repeatable for gen and build)",
      smla_parse_list, .field = FIELD(variants), .commands = SMLA_FOR_SOURCES | SMLA_FOR_EXPORT},

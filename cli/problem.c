@@ -22,6 +22,7 @@ snapmla_status smla_problem_read(const smla_settings *settings, const smla_lengt
   if (status) return status;
   if (settings->batch) out->max_batch = settings->batch;
   if (settings->max_context) out->max_context = settings->max_context;
+  out->max_indices = settings->sparse;
   if (!lengths) return SNAPMLA_OK;
 
   int32_t longest = 1;

@@ -22,6 +22,7 @@ static const struct {
     {"page_tokens", offsetof(snapmla_problem, page_tokens)},
     {"max_batch", offsetof(snapmla_problem, max_batch)},
     {"max_context", offsetof(snapmla_problem, max_context)},
+    {"max_indices", offsetof(snapmla_problem, max_indices)},
 };
 enum { NUMBERS = sizeof numbers / sizeof *numbers };
 

@@ -76,6 +76,12 @@ static void set_args(smla_session *session) {
       .workspace_bytes = snapmla_buffer_bytes(session->workspace),
       .stream = snapmla_stream_handle(session->stream),
   };
+  if (!work->problem.max_indices) return;
+  session->args.block_table = session->args.seqlens = NULL;
+  session->args.indices = snapmla_buffer_pointer(session->indices);
+  session->args.indices_stride_token = work->problem.max_indices;
+  session->args.indices_stride_batch = q_len * work->problem.max_indices;
+  session->args.index_counts = snapmla_buffer_pointer(session->counts);
 }
 
 snapmla_status smla_session_open(snapmla_context *context, const snapmla_device_info *info, const smla_workload *work,
@@ -83,6 +89,7 @@ snapmla_status smla_session_open(snapmla_context *context, const snapmla_device_
   size_t rows = smla_session_lse_count(work), rank = (size_t)work->problem.latent_rank;
   size_t dim = (size_t)work->problem.rope_dim;
   int64_t wanted = (int64_t)work->lengths.count * work->problem.q_len;
+  size_t lists = (size_t)wanted * (work->problem.max_indices > 0), entries = (size_t)work->problem.max_indices;
   snapmla_status status = SNAPMLA_OK;
   *out = (smla_session){.work = work, .context = context, .plan = plan};
   out->staged_rows = work->kv ? 1 : wanted > MOST_STAGED_ROWS ? wanted : MOST_STAGED_ROWS;
@@ -101,6 +108,8 @@ snapmla_status smla_session_open(snapmla_context *context, const snapmla_device_
       {&out->q_rope, rows * dim * sizeof(uint16_t)},
       {&out->block_table, (size_t)work->lengths.count * (size_t)work->table_stride * sizeof(int32_t)},
       {&out->seqlens, (size_t)work->lengths.count * sizeof(int32_t)},
+      {&out->indices, lists * entries * sizeof(int32_t)},
+      {&out->counts, lists * sizeof(int32_t)},
       {&out->out, rows * rank * sizeof(uint16_t)},
       {&out->lse, rows * sizeof(float)},
       {&out->workspace, snapmla_plan_workspace_bytes(plan)},
@@ -109,7 +118,8 @@ snapmla_status smla_session_open(snapmla_context *context, const snapmla_device_
       {&out->slots, staged * sizeof(int64_t)},
   };
   for (size_t i = 0; i < sizeof buffers / sizeof *buffers && !status; ++i)
-    status = smla_library_status(snapmla_buffer_create(context, buffers[i].bytes, buffers[i].buffer));
+    if (buffers[i].bytes)
+      status = smla_library_status(snapmla_buffer_create(context, buffers[i].bytes, buffers[i].buffer));
   if (!status) {
     out->host = malloc(staged * (rank + dim) * sizeof(uint16_t) + staged * sizeof(int64_t));
     if (!out->host) status = smla_console_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory for rows of the cache");
@@ -125,9 +135,10 @@ snapmla_status smla_session_open(snapmla_context *context, const snapmla_device_
 }
 
 void smla_session_close(smla_session *session) {
-  snapmla_buffer *buffers[] = {session->q_nope,  session->q_rope, session->kv,   session->block_table,
-                               session->seqlens, session->out,    session->lse,  session->workspace,
-                               session->latent,  session->rope,   session->slots};
+  snapmla_buffer *buffers[] = {session->q_nope,  session->q_rope, session->kv,    session->block_table,
+                               session->seqlens, session->out,    session->lse,   session->workspace,
+                               session->latent,  session->rope,   session->slots, session->indices,
+                               session->counts};
   for (size_t i = 0; i < sizeof buffers / sizeof *buffers; ++i)
     if (buffers[i]) snapmla_buffer_destroy(buffers[i]);
   if (session->start) snapmla_event_destroy(session->start);
@@ -225,7 +236,27 @@ static snapmla_status append_step(smla_session *session, int32_t step) {
   return status ? status : flush(session, staged);
 }
 
-/* The step's query and lengths; the last step's results are overwritten, so that none passes for a new one. */
+/* The list of every query token of a request; what lies behind its count is garbage. */
+static snapmla_status upload_lists(smla_session *session, int32_t step, int32_t request) {
+  const smla_workload *work = session->work;
+  size_t entries = (size_t)work->problem.max_indices, bytes = entries * sizeof(int32_t);
+  snapmla_status status = SNAPMLA_OK;
+  int32_t *list = malloc(bytes + 1);
+  if (!list) return smla_console_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory for a list of %zu entries", entries);
+  for (int32_t q = 0; q < work->problem.q_len && !status && entries; ++q) {
+    int32_t count = smla_workload_count(work, step, request, q);
+    size_t number = (size_t)request * (size_t)work->problem.q_len + (size_t)q;
+    for (int32_t i = 0; i < work->problem.max_indices; ++i)
+      list[i] = i < count ? (int32_t)smla_workload_slot(work, request, smla_workload_chosen(work, step, request, q, i))
+                          : INT32_MAX - i;
+    status = snapmla_buffer_write(session->indices, number * bytes, list, bytes);
+    if (!status) status = snapmla_buffer_write(session->counts, number * sizeof count, &count, sizeof count);
+  }
+  free(list);
+  return status;
+}
+
+/* The step's query and lengths or lists; the last step's results are overwritten, so that none passes for a new one. */
 static snapmla_status upload_step(smla_session *session, int32_t step) {
   const smla_workload *work = session->work;
   size_t rows = (size_t)work->problem.q_len * (size_t)work->problem.heads;
@@ -242,6 +273,7 @@ static snapmla_status upload_step(smla_session *session, int32_t step) {
     if (!status)
       status = snapmla_buffer_write(session->q_rope, at * rope_count * sizeof *rope, rope, rope_count * sizeof *rope);
     if (!status) status = snapmla_buffer_write(session->seqlens, at * sizeof length, &length, sizeof length);
+    if (!status) status = upload_lists(session, step, b);
     memset(nope, 0xff, nope_count * sizeof *nope);
     if (!status)
       status = snapmla_buffer_write(session->out, at * nope_count * sizeof *nope, nope, nope_count * sizeof *nope);

@@ -24,7 +24,7 @@ typedef struct smla_settings {
   int help, json, progress;
 
   /* the problem */
-  int32_t heads, q_len, latent, rope, page, batch, max_context;
+  int32_t heads, q_len, latent, rope, page, batch, max_context, sparse;
   const char *format, *accuracy, *context, *templates;
   smla_text_list variants;
 

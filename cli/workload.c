@@ -63,6 +63,12 @@ snapmla_status smla_workload_place(smla_workload *work, uint64_t seed) {
                              "the requests need %" PRId64
                              " pages, a cache has at most %d: give fewer requests or shorter ones",
                              work->num_pages, INT32_MAX);
+  if (work->problem.max_indices && work->num_pages * work->problem.page_tokens > INT32_MAX)
+    return smla_console_fail(
+        SNAPMLA_INVALID_ARGUMENT,
+        "the requests need %" PRId64
+        " pages of %d tokens, --sparse names at most 2^31 - 1 tokens: give fewer requests or shorter ones",
+        work->num_pages, work->problem.page_tokens);
   status = smla_memory_check("the block table", table_bytes + work->num_pages * (int64_t)sizeof(int32_t));
   if (status) return status;
   int32_t *order = malloc((size_t)work->num_pages * sizeof *order);
@@ -167,9 +173,13 @@ void smla_workload_query(const smla_workload *work, int32_t step, int32_t reques
 int64_t smla_workload_bytes(const smla_workload *work) {
   const snapmla_problem *p = &work->problem;
   int64_t images = 0, image_tokens = work->layout.image_tokens;
-  int64_t rows = (int64_t)work->lengths.count * p->q_len * p->heads;
-  for (int32_t b = 0; b < work->lengths.count; ++b)
-    images += (work->lengths.items[b] + image_tokens - 1) / image_tokens;
+  int64_t rows = (int64_t)work->lengths.count * p->q_len * p->heads, chosen = 0;
   int64_t row_bytes = (int64_t)sizeof(uint16_t) * (2 * p->latent_rank + p->rope_dim) + (int64_t)sizeof(float);
-  return images * work->layout.image_bytes + rows * row_bytes;
+  for (int32_t b = 0; b < work->lengths.count; ++b) {
+    images += (work->lengths.items[b] + image_tokens - 1) / image_tokens;
+    for (int32_t q = 0; q < p->q_len; ++q) chosen += smla_workload_count(work, work->steps - 1, b, q);
+  }
+  int64_t cache =
+      p->max_indices ? (int64_t)((double)chosen * work->layout.bytes_per_token) : images * work->layout.image_bytes;
+  return cache + rows * row_bytes;
 }

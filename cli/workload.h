@@ -62,8 +62,12 @@ int64_t smla_workload_slot(const smla_workload *work, int32_t request, int32_t t
 /* As smla_data_token and smla_data_query, from the tensors where they are given. Not for a stored cache's tokens. */
 void smla_workload_token(const smla_workload *work, int32_t request, int32_t token, uint16_t *latent, uint16_t *rope);
 void smla_workload_query(const smla_workload *work, int32_t step, int32_t request, uint16_t *nope, uint16_t *rope);
-/* Bytes that one decode call at the last step must move: for each request ceil(length / 64) images, its query and
- * output. */
+/* The index lists of sparse decoding (problem.max_indices): entries of query token `query`'s list, all that it may see or
+ * max_indices of them; and the token that an entry chooses, each at most once, the first token first. */
+int32_t smla_workload_count(const smla_workload *work, int32_t step, int32_t request, int32_t query);
+int32_t smla_workload_chosen(const smla_workload *work, int32_t step, int32_t request, int32_t query, int32_t entry);
+/* Bytes that one decode call at the last step must move: for each request ceil(length / 64) images, in sparse decoding
+ * the tokens chosen, its query and output. */
 int64_t smla_workload_bytes(const smla_workload *work);
 
 /* Fails with OUT_OF_MEMORY when this machine's memory is smaller than `bytes`: better than being killed later. */

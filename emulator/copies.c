@@ -196,7 +196,9 @@ void smla_fence_async_proxy(smla_place line) {
   smla_thread *thread = smla_step(line);
   const uint32_t fences = (thread->stamp + 1) & ((1u << SMLA_STAMP_SHIFT) - 1);
   thread->stamp = thread->slot << SMLA_STAMP_SHIFT | (fences ? fences : 1);
+  thread->known = ++thread->block->cluster->fences;
   if (thread->block->unfenced_barriers) smla_mbarriers_fence(thread);
+  if (thread->block->has_thread_copies) smla_thread_copies_fence(thread);
   smla_thread_yield(thread, 0);
 }
 

@@ -26,7 +26,9 @@ typedef struct smla_block smla_block;
 typedef struct smla_cluster smla_cluster;
 typedef struct smla_worker smla_worker;
 typedef struct smla_thread smla_thread;
-typedef struct smla_tensor_group smla_tensor_group; /* tensor.c */
+typedef struct smla_tensor_group smla_tensor_group;   /* tensor.c */
+typedef struct smla_thread_copies smla_thread_copies; /* thread_copies.c */
+typedef struct smla_copy_group smla_copy_group;       /* thread_copies.c */
 
 /* What a thread waits for. */
 typedef enum smla_wait_kind {
@@ -48,9 +50,13 @@ typedef struct smla_mbarrier {
   int64_t bytes;     /* expected and not yet delivered; negative: delivered before they were expected */
   int32_t phase;
   smla_place init_line;
-  uint32_t init_thread; /* in the block */
-  int fenced;           /* the initialisation was made visible to copies */
-  int unobserved;       /* landed copies whose phase no thread has waited for yet */
+  uint32_t init_thread;  /* in the block */
+  int fenced;            /* the initialisation was made visible to copies */
+  int unobserved;        /* landed copies whose phase no thread has waited for yet */
+  int unobserved_groups; /* landed groups of thread copies, likewise */
+  int32_t copies_fenced; /* the last phase that a thread has waited for and then fenced; SMLA_NONE: none */
+  uint64_t fenced_at;    /* that fence's number */
+  uint64_t known;        /* the last fence before an arrival so far */
   smla_thread *waiters;
   int32_t *observed; /* per thread of the block: the last phase it waited for, or SMLA_NONE */
 } smla_mbarrier;
@@ -61,6 +67,7 @@ typedef struct smla_named_barrier {
   uint32_t expected, arrived; /* threads; expected 0: not in use */
   uint32_t lanes[SMLA_MAX_THREADS / SMLA_WARP];
   smla_place line[SMLA_MAX_THREADS / SMLA_WARP]; /* where a warp's first lane came */
+  uint64_t known;                                /* as a transaction barrier's */
   smla_thread *waiters;
 } smla_named_barrier;
 
@@ -90,6 +97,8 @@ struct smla_thread {
   uint64_t tensor_commits; /* groups it has committed */
   uint64_t register_changes;
   uint32_t stores_committed; /* groups of bulk_store */
+  uint64_t known;            /* the last fence_async_proxy, its own or before what it has waited for */
+  smla_copy_group *copying;  /* its thread copies that no barrier has been told of, or NULL */
 };
 
 /* A warp's collective in progress. */
@@ -124,7 +133,8 @@ struct smla_block {
   smla_shared_memory shared;
   smla_mbarrier barriers[SMLA_MAX_BARRIERS];
   uint32_t barrier_count, unfenced_barriers;
-  int32_t *observed; /* storage of the barriers' */
+  int has_thread_copies; /* ever since it began */
+  int32_t *observed;     /* storage of the barriers' */
   uint32_t registers_free, registers_of[SMLA_MAX_THREADS / SMLA_WARPGROUP];
 };
 
@@ -138,12 +148,15 @@ struct smla_cluster {
   uint32_t live;
   smla_thread *running;
   uint32_t cursor; /* slot that ran last */
+  uint64_t fences; /* fence_async_proxy of all threads so far: each has a number */
   uint32_t cluster_arrived;
+  uint64_t cluster_known; /* as a transaction barrier's */
   smla_thread *cluster_waiters;
   uint32_t polls; /* failed tests since anything happened */
   uint64_t random;
   smla_copy *copies;
   uint32_t copy_count;
+  smla_thread_copies *thread_copies;
   uint32_t tensor_pending; /* operations issued by a whole warpgroup and not yet executed */
   void (*request)(smla_cluster *cluster, void *argument); /* to be run on the host thread's own stack */
   void *request_argument;
@@ -189,6 +202,10 @@ extern _Thread_local smla_thread *smla_current;
 /* Runs the clusters of worker->run until none is left. */
 void smla_worker_run(smla_worker *worker);
 void smla_worker_free(smla_worker *worker);
+/* Takes the larger of the two. */
+static inline void smla_know(uint64_t *known, uint64_t fence) {
+  if (fence > *known) *known = fence;
+}
 /* Suspends the running thread; returns once smla_thread_wake was called for it. */
 void smla_thread_wait(smla_thread *thread, smla_wait_kind kind, const char *what, uint32_t object, smla_place line);
 void smla_thread_wake(smla_thread *thread);
@@ -240,6 +257,8 @@ int smla_mbarrier_test(unsigned address, unsigned parity, smla_place line);
 smla_mbarrier *smla_mbarrier_find(smla_block *block, uint32_t offset);
 /* The barriers that the thread initialised may now be signalled by copies. */
 void smla_mbarriers_fence(smla_thread *thread);
+/* The arrival of a thread whose copies have landed. */
+void smla_mbarrier_arrive_copied(smla_thread *thread, smla_mbarrier *barrier, smla_place line);
 /* A copy delivered bytes. */
 void smla_mbarrier_deliver(smla_block *block, smla_mbarrier *barrier, uint32_t bytes, smla_place line);
 
@@ -258,6 +277,21 @@ int smla_copies_progress(smla_cluster *cluster);
 void smla_copies_observe(smla_block *block, smla_mbarrier *barrier, int32_t phase);
 void smla_copies_check_exit(smla_thread *thread);
 void smla_copies_check_block(smla_block *block); /* all its threads have exited */
+
+/* thread_copies.c */
+void smla_thread_copy(unsigned address, const void *global, unsigned bytes, int read, smla_place line);
+void smla_mbarrier_arrive_after_copies(unsigned address, smla_place line);
+/* As those of copies.c, for the copies of threads. */
+int smla_thread_copies_progress(smla_cluster *cluster);
+void smla_thread_copies_observe(smla_block *block, smla_mbarrier *barrier, int32_t phase);
+void smla_thread_copies_check_exit(smla_thread *thread);
+void smla_thread_copies_check_block(smla_block *block);
+/* The thread fences: what it has waited for the asynchronous proxy may read. */
+void smla_thread_copies_fence(smla_thread *thread);
+/* Who copies to a shared offset, for a report; NULL: no one. */
+const smla_thread *smla_thread_copies_over(const smla_block *block, uint32_t offset, smla_place *line);
+/* Room for a cluster's copies, and none in flight. Error: OUT_OF_MEMORY. */
+snapmla_status smla_thread_copies_reset(smla_cluster *cluster);
 
 /* descriptor.c */
 unsigned long long smla_wgmma_descriptor(unsigned address, unsigned stride, smla_place line);

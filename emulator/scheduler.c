@@ -158,9 +158,13 @@ static void thread_main(void) {
 
 /* Something asynchronous completes; 0 if nothing is in flight. */
 static int complete_something(smla_cluster *cluster) {
-  if (cluster->worker->run->order == SNAPMLA_EMULATOR_RANDOM && smla_random(cluster) % 2 == 0)
-    return smla_tensor_progress(cluster) || smla_copies_progress(cluster);
-  return smla_copies_progress(cluster) || smla_tensor_progress(cluster);
+  static int (*const kinds[])(smla_cluster *) = {smla_copies_progress, smla_thread_copies_progress,
+                                                 smla_tensor_progress};
+  enum { KINDS = sizeof kinds / sizeof *kinds };
+  const size_t first = cluster->worker->run->order == SNAPMLA_EMULATOR_RANDOM ? smla_random(cluster) % KINDS : 0;
+  for (size_t i = 0; i < KINDS; i++)
+    if (kinds[(first + i) % KINDS](cluster)) return 1;
+  return 0;
 }
 
 /* Whether every ready thread has tested a barrier in vain since anything happened. */
@@ -193,7 +197,10 @@ static void run_fibres(smla_cluster *cluster) {
     }
   }
   if (worker->faults->count && worker->faults->cluster == cluster->index) return;
-  for (uint32_t i = 0; i < cluster->block_count; i++) smla_copies_check_block(cluster->blocks + i);
+  for (uint32_t i = 0; i < cluster->block_count; i++) {
+    smla_copies_check_block(cluster->blocks + i);
+    smla_thread_copies_check_block(cluster->blocks + i);
+  }
 }
 
 void smla_thread_spins(smla_thread *thread, smla_place line) {
@@ -223,6 +230,7 @@ static void prepare_block(smla_worker *worker, smla_block *block, uint64_t index
   block->thread_count = block->live = launch->threads;
   block->threads = cluster->threads + block->rank * launch->threads;
   block->barrier_count = block->unfenced_barriers = 0;
+  block->has_thread_copies = 0;
   memset(block->warps, 0, sizeof block->warps);
   memset(block->named, 0, sizeof block->named);
   /* What __launch_bounds__ lets the compiler use, and so what the launch gives each thread. */
@@ -263,8 +271,11 @@ static void run_cluster(smla_worker *worker, uint64_t index) {
   cluster->polls = 0;
   cluster->random = run->seed ^ (index + 1) * 0xd1342543de82ef95u;
   cluster->copy_count = 0;
+  cluster->fences = cluster->cluster_known = 0;
   cluster->tensor_pending = 0;
   cluster->request = NULL;
+  worker->status = smla_thread_copies_reset(cluster);
+  if (worker->status != SNAPMLA_OK) return;
   for (uint32_t i = 0; i < run->cluster_size; i++)
     if (smla_shared_reset(&cluster->blocks[i].shared, run->launch->smem_bytes) != SNAPMLA_OK) {
       worker->status = SNAPMLA_OUT_OF_MEMORY;
@@ -328,6 +339,7 @@ void smla_worker_free(smla_worker *worker) {
   free(worker->cluster.blocks);
   free(worker->cluster.threads);
   free(worker->cluster.copies);
+  free(worker->cluster.thread_copies);
   if (worker->faults) smla_fault_list_clear(worker->faults);
   free(worker->faults);
   free(worker->tensor_scratch);

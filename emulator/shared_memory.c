@@ -81,6 +81,15 @@ static void fault_copy(smla_thread *thread, smla_block *block, uint32_t offset, 
   const smla_copy *copy = NULL;
   for (uint32_t i = 0; i < bytes && !copy; i++) copy = copy_over(block, offset + i, 0);
   const uint32_t barrier = copy ? copy->barrier->offset : 0;
+  smla_place place = 0;
+  const smla_thread *copier = NULL;
+  for (uint32_t i = 0; i < bytes && !copy && !copier; i++) copier = smla_thread_copies_over(block, offset + i, &place);
+  if (copier) {
+    smla_fault(block->cluster, SMLA_FAULT_COPY_IN_FLIGHT, line,
+               "%s %s %u bytes at shared offset %u before any wait for the thread_copy of %s (by %s)",
+               smla_thread_name(thread), verb, bytes, offset, smla_place_name(place), smla_thread_name(copier));
+    return;
+  }
   smla_fault(block->cluster, SMLA_FAULT_COPY_IN_FLIGHT, line,
              "%s %s %u bytes at shared offset %u before any wait for the bulk copy of %s (by %s, barrier at offset %u)",
              smla_thread_name(thread), verb, bytes, offset, copy ? smla_place_name(copy->line) : "?",
@@ -137,8 +146,8 @@ const void *smla_shared_load_of(smla_thread *thread, uint32_t address, uint32_t 
   return load_slowly(thread, address, bytes, line);
 }
 
-/* Notes a store by `thread`; what it must not touch was checked. */
-static inline void mark_store(smla_thread *thread, smla_shared_memory *shared, uint32_t offset, uint32_t bytes,
+/* Notes a store; what it must not touch was checked. */
+static inline void mark_store(uint32_t stamp, smla_shared_memory *shared, uint32_t offset, uint32_t bytes,
                               smla_place line) {
   const uint32_t index = offset / SMLA_GRANULE, first = offset % SMLA_GRANULE;
   smla_granule *granule = shared->granules + index;
@@ -149,7 +158,7 @@ static inline void mark_store(smla_thread *thread, smla_shared_memory *shared, u
   }
   granule->written |= (uint16_t)(((1u << bytes) - 1) << first);
   shared->places[index] = line;
-  for (uint32_t i = 0; i < bytes; i++) stamps[first + i] = thread->stamp;
+  for (uint32_t i = 0; i < bytes; i++) stamps[first + i] = stamp;
 }
 
 static void *store_slowly(smla_thread *thread, uint32_t address, uint32_t bytes, smla_place line) {
@@ -166,7 +175,7 @@ static void *store_slowly(smla_thread *thread, uint32_t address, uint32_t bytes,
     return thread->block->cluster->worker->scratch;
   }
   if (granule->state & SMLA_READERS) fault_still_read(thread, block, offset, bytes, "writes", line);
-  mark_store(thread, &block->shared, offset, bytes, line);
+  mark_store(thread->stamp, &block->shared, offset, bytes, line);
   return block->shared.bytes + offset;
 }
 
@@ -178,7 +187,7 @@ void *smla_shared_store_of(smla_thread *thread, uint32_t address, uint32_t bytes
     const smla_granule *granule = shared->granules + offset / SMLA_GRANULE;
     const uint32_t mask = ((1u << bytes) - 1) << offset % SMLA_GRANULE;
     if (__builtin_expect(!(granule->copying & mask) && !(granule->state & (SMLA_READERS | SMLA_IS_BARRIER)), 1)) {
-      mark_store(thread, shared, offset, bytes, line);
+      mark_store(thread->stamp, shared, offset, bytes, line);
       return shared->bytes + offset;
     }
   }
@@ -210,31 +219,39 @@ unsigned smla_shared_address_of_rank(unsigned address, unsigned rank, smla_place
   return (address & ((1u << SMLA_RANK_SHIFT) - 1)) | (rank + 1) << SMLA_RANK_SHIFT;
 }
 
-/* The thread that stored a byte of the granule and has not fenced since, NULL if there is none. */
-static const smla_thread *unfenced(const smla_block *block, uint32_t index, uint32_t *byte) {
-  const uint32_t *stamps = block->shared.stamps[index];
-  for (uint32_t i = 0; i < SMLA_GRANULE; i++) {
-    if (stamps[i] == 0) continue;
-    const smla_thread *writer = block->cluster->threads + (stamps[i] >> SMLA_STAMP_SHIFT);
-    if (writer->stamp != stamps[i]) continue;
-    *byte = i;
-    return writer;
-  }
-  return NULL;
+/* Whether what left the stamp has not been fenced since: the storing thread has not; or, of a copy, no thread that waited for
+ * it has, or `reader` has not waited for anything since that fence. */
+static int is_unfenced(const smla_block *block, uint32_t stamp, const smla_thread *reader) {
+  const uint32_t slot = stamp >> SMLA_STAMP_SHIFT;
+  if (stamp == 0) return 0;
+  if (slot < SMLA_COPY_SLOT) return block->cluster->threads[slot].stamp == stamp;
+  const int32_t phase = (int32_t)(stamp & ((1u << SMLA_STAMP_SHIFT) - 1)) - 1;
+  const smla_mbarrier *barrier = block->barriers + (slot - SMLA_COPY_SLOT);
+  if (phase < barrier->copies_fenced) return 0; /* long ago */
+  return phase > barrier->copies_fenced || reader->known < barrier->fenced_at;
 }
 
 /* Stores that the asynchronous proxy is to follow must have been fenced. */
 static void check_fenced(smla_thread *thread, smla_block *block, uint32_t index, const char *what, smla_place line) {
-  smla_granule *granule = block->shared.granules + index;
-  uint32_t byte;
-  const smla_thread *writer = unfenced(block, index, &byte);
-  if (writer)
+  const uint32_t *stamps = block->shared.stamps[index];
+  uint32_t byte = 0;
+  while (byte < SMLA_GRANULE && !is_unfenced(block, stamps[byte], thread)) byte++;
+  if (byte == SMLA_GRANULE) {
+    block->shared.granules[index].state &= (uint16_t)~SMLA_MAY_BE_DIRTY;
+    return;
+  }
+  const uint32_t slot = stamps[byte] >> SMLA_STAMP_SHIFT;
+  const char *place = smla_place_name(block->shared.places[index]);
+  if (slot < SMLA_COPY_SLOT)
     smla_fault(block->cluster, SMLA_FAULT_UNFENCED, line,
                "%s %s shared offset %u, which %s wrote (last store near it: %s) without a fence_async_proxy since",
-               smla_thread_name(thread), what, index * SMLA_GRANULE + byte, smla_thread_name(writer),
-               smla_place_name(block->shared.places[index]));
+               smla_thread_name(thread), what, index * SMLA_GRANULE + byte,
+               smla_thread_name(block->cluster->threads + slot), place);
   else
-    granule->state &= (uint16_t)~SMLA_MAY_BE_DIRTY;
+    smla_fault(block->cluster, SMLA_FAULT_UNFENCED, line,
+               "%s %s shared offset %u, which the thread_copy of %s wrote: first a thread that waited for it must "
+               "fence_async_proxy, and this one wait for that",
+               smla_thread_name(thread), what, index * SMLA_GRANULE + byte, place);
 }
 
 void smla_shared_begin_read(smla_thread *thread, smla_block *block, uint32_t offset, uint32_t bytes, const char *what,
@@ -291,4 +308,29 @@ void smla_shared_land_copy(smla_block *block, uint32_t offset, uint32_t bytes) {
 void smla_shared_end_copy(smla_block *block, uint32_t offset, uint32_t bytes) {
   const uint32_t end = (offset + bytes) / SMLA_GRANULE;
   for (uint32_t i = offset / SMLA_GRANULE; i < end; i++) block->shared.granules[i].copying = 0;
+}
+
+static uint16_t mask_of(uint32_t offset, uint32_t bytes) {
+  return (uint16_t)(((1u << bytes) - 1) << offset % SMLA_GRANULE);
+}
+
+void smla_shared_begin_thread_copy(smla_thread *thread, smla_block *block, uint32_t offset, uint32_t bytes,
+                                   smla_place line) {
+  smla_granule *granule = block->shared.granules + offset / SMLA_GRANULE;
+  const uint16_t mask = mask_of(offset, bytes);
+  if (granule->copying & mask) fault_copy(thread, block, offset, bytes, "copies over", line);
+  if (granule->state & SMLA_READERS) fault_still_read(thread, block, offset, bytes, "copies over", line);
+  if (granule->state & SMLA_IS_BARRIER)
+    for (uint32_t at = offset & ~7u; at < offset + bytes; at += 8)
+      if (smla_mbarrier_find(block, at)) fault_barrier(thread, block, at, "copies over", line);
+  granule->copying |= mask;
+}
+
+void smla_shared_land_thread_copy(smla_block *block, uint32_t offset, uint32_t bytes) {
+  block->shared.granules[offset / SMLA_GRANULE].written |= mask_of(offset, bytes);
+}
+
+void smla_shared_end_thread_copy(smla_block *block, uint32_t offset, uint32_t bytes, uint32_t stamp, smla_place line) {
+  block->shared.granules[offset / SMLA_GRANULE].copying &= (uint16_t)~mask_of(offset, bytes);
+  mark_store(stamp, &block->shared, offset, bytes, line);
 }

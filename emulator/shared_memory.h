@@ -21,8 +21,10 @@ typedef struct smla_thread smla_thread;
 #define SMLA_IS_BARRIER 0x4000u   /* holds a transaction barrier */
 #define SMLA_MAY_BE_DIRTY 0x8000u /* holds shared stores that may not have been fenced: see the stamps */
 
-/* A stamp: the storing thread's slot in its cluster above this bit, the number of its fences below; 0 is none. */
-#define SMLA_STAMP_SHIFT 18
+/* A stamp: the storing thread's slot in its cluster above this bit, the number of its fences below; 0 is none. Of what
+ * threads copied: SMLA_COPY_SLOT + the number of the barrier that was told, and the phase + 1. */
+#define SMLA_STAMP_SHIFT 17
+#define SMLA_COPY_SLOT (1u << 14)
 
 typedef struct smla_granule {
   _Alignas(8) uint16_t written; /* a bit per byte */
@@ -64,5 +66,11 @@ void smla_shared_end_read(smla_block *block, uint32_t offset, uint32_t bytes);
 void smla_shared_begin_copy(smla_thread *thread, smla_block *block, uint32_t offset, uint32_t bytes, smla_place line);
 void smla_shared_land_copy(smla_block *block, uint32_t offset, uint32_t bytes);
 void smla_shared_end_copy(smla_block *block, uint32_t offset, uint32_t bytes);
+/* The same for a copy by a thread, of 4, 8 or 16 bytes in one granule. At its end it is a store that someone has yet to
+ * fence: `stamp`. */
+void smla_shared_begin_thread_copy(smla_thread *thread, smla_block *block, uint32_t offset, uint32_t bytes,
+                                   smla_place line);
+void smla_shared_land_thread_copy(smla_block *block, uint32_t offset, uint32_t bytes);
+void smla_shared_end_thread_copy(smla_block *block, uint32_t offset, uint32_t bytes, uint32_t stamp, smla_place line);
 
 #endif

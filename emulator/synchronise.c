@@ -35,6 +35,9 @@ void smla_warp_collective(smla_thread *thread, const char *what, smla_place line
   }
   smla_thread *lanes = thread - thread->index % SMLA_WARP;
   warp->arrived = 0;
+  uint64_t known = 0;
+  for (uint32_t i = 0; i < SMLA_WARP; i++) smla_know(&known, lanes[i].known);
+  for (uint32_t i = 0; i < SMLA_WARP; i++) lanes[i].known = known;
   if (work) work(lanes, argument);
   for (uint32_t i = 0; i < SMLA_WARP; i++)
     if (lanes + i != thread) smla_thread_wake(lanes + i);
@@ -87,6 +90,8 @@ static void complete_named(smla_block *block, uint32_t id) {
                      "barrier %u completes with lanes 0x%08x of warp %u of block %llu, without lanes 0x%08x", id,
                      barrier->lanes[i], i, (unsigned long long)block->index, missing);
   }
+  for (smla_thread *waiter = barrier->waiters; waiter; waiter = waiter->next_waiter)
+    smla_know(&waiter->known, barrier->known);
   barrier->expected = barrier->arrived = 0;
   memset(barrier->lanes, 0, sizeof barrier->lanes);
   smla_threads_wake(&barrier->waiters);
@@ -113,12 +118,19 @@ static int enter_named(smla_thread *thread, uint32_t id, uint32_t expected, cons
   if (barrier->lanes[warp] == 0) barrier->line[warp] = line;
   barrier->expected = expected;
   barrier->arrived++;
+  smla_know(&barrier->known, thread->known);
   barrier->lanes[warp] |= lane_bit(thread);
   return barrier->arrived == expected;
 }
 
-static void wait_named(smla_thread *thread, uint32_t id, const char *what, smla_place line) {
+/* Waits for the barrier, or completes it for all. */
+static void pass_named(smla_thread *thread, uint32_t id, int last, const char *what, smla_place line) {
   smla_named_barrier *barrier = thread->block->named + id;
+  if (last) {
+    smla_know(&thread->known, barrier->known);
+    complete_named(thread->block, id);
+    return;
+  }
   thread->next_waiter = barrier->waiters;
   barrier->waiters = thread;
   smla_thread_wait(thread, SMLA_WAITS_NAMED, what, id, line);
@@ -135,10 +147,8 @@ static void check_named(smla_thread *thread, uint32_t id, uint32_t threads, smla
 void smla_barrier_sync(unsigned id, unsigned threads, smla_place line) {
   smla_thread *thread = smla_step(line);
   check_named(thread, id, threads, line);
-  if (enter_named(thread, id, threads, "barrier_sync", line))
-    complete_named(thread->block, id);
-  else
-    wait_named(thread, id, "barrier_sync", line);
+  const int last = enter_named(thread, id, threads, "barrier_sync", line);
+  pass_named(thread, id, last, "barrier_sync", line);
 }
 
 void smla_barrier_arrive(unsigned id, unsigned threads, smla_place line) {
@@ -158,10 +168,7 @@ void smla_block_sync(smla_place line) {
   const uint32_t exited = warp_of(thread)->exited;
   if (exited) fault_exited(thread, "block_sync", line, exited);
   enter_named(thread, 0, thread->block->thread_count, "block_sync", line);
-  if (block_complete(thread->block))
-    complete_named(thread->block, 0);
-  else
-    wait_named(thread, 0, "block_sync", line);
+  pass_named(thread, 0, block_complete(thread->block), "block_sync", line);
 }
 
 static int cluster_complete(const smla_cluster *cluster) {
@@ -170,6 +177,8 @@ static int cluster_complete(const smla_cluster *cluster) {
 
 static void complete_cluster(smla_cluster *cluster) {
   cluster->cluster_arrived = 0;
+  for (smla_thread *waiter = cluster->cluster_waiters; waiter; waiter = waiter->next_waiter)
+    smla_know(&waiter->known, cluster->cluster_known);
   smla_threads_wake(&cluster->cluster_waiters);
 }
 
@@ -179,7 +188,9 @@ void smla_cluster_sync(smla_place line) {
   const uint32_t exited = warp_of(thread)->exited;
   if (exited) fault_exited(thread, "cluster_sync", line, exited);
   cluster->cluster_arrived++;
+  smla_know(&cluster->cluster_known, thread->known);
   if (cluster_complete(cluster)) {
+    thread->known = cluster->cluster_known;
     complete_cluster(cluster);
     return;
   }
@@ -196,6 +207,7 @@ void smla_thread_left(smla_thread *thread) {
   if (warp->arrived) fault_exited(thread, warp->what, warp->line, warp->exited);
   if (block->named[0].lanes[index]) fault_exited(thread, "block_sync", block->named[0].line[index], warp->exited);
   smla_copies_check_exit(thread);
+  smla_thread_copies_check_exit(thread);
   smla_tensor_check_exit(thread);
   if (block_complete(block)) complete_named(block, 0);
   if (cluster_complete(block->cluster)) complete_cluster(block->cluster);

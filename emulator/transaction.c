@@ -55,6 +55,7 @@ void smla_mbarrier_init(unsigned address, unsigned arrivals, smla_place line) {
                              .pending = arrivals,
                              .init_line = line,
                              .init_thread = thread->index,
+                             .copies_fenced = SMLA_NONE,
                              .observed = block->observed + (size_t)block->barrier_count * SMLA_MAX_THREADS};
   for (uint32_t i = 0; i < block->thread_count; i++) barrier->observed[i] = SMLA_NONE;
   block->barrier_count++;
@@ -103,6 +104,7 @@ static void arrive(smla_thread *thread, smla_block *block, smla_mbarrier *barrie
         what, smla_thread_name(thread), barrier->phase, barrier->offset, (unsigned long long)block->index,
         barrier->expected, (long long)barrier->bytes);
   barrier->pending--;
+  smla_know(&barrier->known, thread->known);
   block->cluster->polls = 0;
   complete_if_done(block, barrier, line);
 }
@@ -115,6 +117,10 @@ void smla_mbarrier_arrive(unsigned address, unsigned expect_bytes, smla_place li
   add_bytes(block, barrier, expect_bytes, line);
   arrive(thread, block, barrier, what, line);
   smla_thread_yield(thread, 0);
+}
+
+void smla_mbarrier_arrive_copied(smla_thread *thread, smla_mbarrier *barrier, smla_place line) {
+  arrive(thread, thread->block, barrier, "mbarrier_arrive_after_copies", line);
 }
 
 void smla_mbarrier_arrive_remote(unsigned address, unsigned rank, smla_place line) {
@@ -167,7 +173,9 @@ void smla_mbarrier_wait(unsigned address, unsigned parity, smla_place line) {
         "kept it from lapping the wait",
         smla_thread_name(thread), meant, parity, barrier->offset, barrier->phase);
   *observed = meant;
+  smla_know(&thread->known, barrier->known);
   if (barrier->unobserved) smla_copies_observe(block, barrier, meant);
+  if (barrier->unobserved_groups) smla_thread_copies_observe(block, barrier, meant);
 }
 
 int smla_mbarrier_test(unsigned address, unsigned parity, smla_place line) {

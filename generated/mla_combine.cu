@@ -1,6 +1,6 @@
 // Generated from templates/mla_combine/mla_combine.cu.tmpl: do not edit.
-//   variant: mla_combine:latent=512,rows=64,partial=bf16,block=256
-//   command: snapmla gen --variant 'mla_combine:latent=512,rows=64,partial=bf16,block=256' --target sm90a
+//   variant: mla_combine:latent=512,rows=64,partial=bf16,block=256,tokens=paged
+//   command: snapmla gen --variant 'mla_combine:latent=512,rows=64,partial=bf16,block=256,tokens=paged' --target sm90a
 // Merges the pieces of a request: out = sum_i w_i out_i / sum_i w_i, w_i = 2^(lse_i - m), lse = ln 2 * (m + log2 sum_i w_i).
 //
 // The schedule lists the requests to be merged and how many items of work each is; blocks take equal runs of the items of all, so
@@ -268,6 +268,18 @@ template <int N> DEVICE void bulk_store_wait() { asm volatile("cp.async.bulk.wai
 DEVICE void bulk_prefetch(const void *global, u32 bytes) {
   asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" :: "l"(global), "r"(bytes) : "memory");
 }
+// 16 bytes bypass L1.
+template <int Bytes> DEVICE void thread_copy(u32 shared_address, const void *global, bool read) {
+  static_assert(Bytes == 4 || Bytes == 8 || Bytes == 16, "a thread copies 4, 8 or 16 bytes");
+  if constexpr (Bytes == 16)
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" :: "r"(shared_address), "l"(global), "r"(read ? 16 : 0) : "memory");
+  else
+    asm volatile("cp.async.ca.shared.global [%0], [%1], %3, %2;"
+                 :: "r"(shared_address), "l"(global), "r"(read ? Bytes : 0), "n"(Bytes) : "memory");
+}
+DEVICE void mbarrier_arrive_after_copies(mbarrier b) {
+  asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" :: "r"(b.address) : "memory");
+}
 DEVICE void fence_async_proxy() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 
 // ---- tensor cores
@@ -407,8 +419,8 @@ struct OutputRow {
 };
 
 // Where a row's output and lse go; lse is null when the caller wants none.
-template <class P> DEVICE OutputRow output_row(const P &p, u32 batch, u32 row) {
-  const u32 token = row / (u32)p.heads, head = row % (u32)p.heads;
+template <class P> DEVICE OutputRow output_row(const P &p, u32 record, u32 row) {
+  const u32 batch = record, token = row / (u32)p.heads, head = row % (u32)p.heads;
   OutputRow target;
   target.out = p.out + batch * p.out_stride_batch + token * p.out_stride_token + head * p.out_stride_head;
   target.lse = p.lse ? p.lse + batch * p.lse_stride_batch + head * p.lse_stride_head + token * p.lse_stride_token : nullptr;
@@ -448,6 +460,7 @@ struct mla_combine_params {
   float *lse; /* [batch, heads, q_len], or NULL */
   long long lse_stride_batch, lse_stride_head, lse_stride_token;
   int heads, q_len, groups;
+  int lists; /* tokens=indexed: query tokens of a request, each a record and a "batch" of its own with q_len 1 */
 };
 
 #endif

@@ -1,6 +1,6 @@
 // Generated from templates/mla_decode/mla_decode.cu.tmpl: do not edit.
-//   variant: mla_decode:rows=64,latent=512,rope=64,page=64,format=fp8_token,accuracy=fast,partial=bf16,stages=4
-//   command: snapmla gen --variant 'mla_decode:rows=64,latent=512,rope=64,page=64,format=fp8_token,accuracy=fast,partial=bf16,stages=4' --target sm90a
+//   variant: mla_decode:rows=64,latent=512,rope=64,page=64,format=fp8_token,accuracy=fast,tokens=paged,partial=bf16,stages=4
+//   command: snapmla gen --variant 'mla_decode:rows=64,latent=512,rope=64,page=64,format=fp8_token,accuracy=fast,tokens=paged,partial=bf16,stages=4' --target sm90a
 // Decodes 64 query rows of a request against a run of its KV tiles (64 tokens each), unit by unit of the schedule.
 //
 // Four warpgroups, each with a role, meet only at transaction barriers, so that the copies, the scores, the softmax and the
@@ -288,6 +288,18 @@ template <int N> DEVICE void bulk_store_wait() { asm volatile("cp.async.bulk.wai
 DEVICE void bulk_prefetch(const void *global, u32 bytes) {
   asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" :: "l"(global), "r"(bytes) : "memory");
 }
+// 16 bytes bypass L1.
+template <int Bytes> DEVICE void thread_copy(u32 shared_address, const void *global, bool read) {
+  static_assert(Bytes == 4 || Bytes == 8 || Bytes == 16, "a thread copies 4, 8 or 16 bytes");
+  if constexpr (Bytes == 16)
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" :: "r"(shared_address), "l"(global), "r"(read ? 16 : 0) : "memory");
+  else
+    asm volatile("cp.async.ca.shared.global [%0], [%1], %3, %2;"
+                 :: "r"(shared_address), "l"(global), "r"(read ? Bytes : 0), "n"(Bytes) : "memory");
+}
+DEVICE void mbarrier_arrive_after_copies(mbarrier b) {
+  asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" :: "r"(b.address) : "memory");
+}
 DEVICE void fence_async_proxy() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 
 // ---- tensor cores
@@ -458,8 +470,8 @@ struct OutputRow {
 };
 
 // Where a row's output and lse go; lse is null when the caller wants none.
-template <class P> DEVICE OutputRow output_row(const P &p, u32 batch, u32 row) {
-  const u32 token = row / (u32)p.heads, head = row % (u32)p.heads;
+template <class P> DEVICE OutputRow output_row(const P &p, u32 record, u32 row) {
+  const u32 batch = record, token = row / (u32)p.heads, head = row % (u32)p.heads;
   OutputRow target;
   target.out = p.out + batch * p.out_stride_batch + token * p.out_stride_token + head * p.out_stride_head;
   target.lse = p.lse ? p.lse + batch * p.lse_stride_batch + head * p.lse_stride_head + token * p.lse_stride_token : nullptr;
@@ -480,6 +492,9 @@ struct mla_decode_params {
   long long num_pages;
   const int *block_table; /* [batch, block_table_stride] */
   long long block_table_stride;
+  const int
+      *indices; /* tokens=indexed, in place of the table: [batch, lists, entries] slots, -1: none; fewer than 2^31 */
+  int indices_stride_batch, indices_stride_token;
   const struct smla_request *requests;
   const struct smla_unit *units;
   const unsigned char *q_image; /* as query_quant writes it */
@@ -493,6 +508,7 @@ struct mla_decode_params {
   unsigned *status;
   float scale_log2e; /* softmax_scale * log2(e) */
   int heads, q_len, groups;
+  int lists; /* tokens=indexed: query tokens of a request, each a record and a "batch" of its own with q_len 1 */
 };
 
 #endif
@@ -513,7 +529,7 @@ constexpr u32 scale_bytes = image_bytes * images_per_tile - tile_bytes;
 constexpr u32 query_buffers = 1;
 constexpr u32 query_subtile_bytes = rows * 128;
 constexpr u32 query_bytes = 40960;
-constexpr u32 status_bad_page = 1;  // SNAPMLA_STATUS_BAD_PAGE
+constexpr bool is_gathered = false;  // tiles are stored by threads: wgmma reads them after a fence
 
 // Offsets into shared memory.
 constexpr u32 query_at = 0;
@@ -623,7 +639,26 @@ template <u32 Count> struct RingOf {
 
 typedef RingOf<stages> Ring;              // of page images
 typedef RingOf<query_buffers> QueryRing;  // of query images
-// The producers: bulk copies of page images into the ring, and of the query image.
+// The producer of queries: bulk copies of their images.
+
+// One warp. A query is fetched as soon as the last scores with the one before it in its buffer are done.
+DEVICE void fetch_query(const Params &p, Place at) {
+  QueryRing ring;
+  Work w;
+  for (i32 request = first_request(p, at); next_work(p, at, request, w);) {
+    if (lane_index() == 0) {
+      const mbarrier full = query_full(ring.stage);
+      mbarrier_wait(query_empty(ring.stage), ring.parity ^ 1);
+      mbarrier_arrive_expect(full, query_bytes);
+      const i64 image = (i64)w.request * p.groups + at.group;
+      bulk_copy(shared_at<u8>(query_at + ring.stage * query_bytes).address(), p.q_image + image * query_bytes, query_bytes, full);
+    }
+    warp_sync();
+    ring.advance();
+  }
+}
+// The producer of paged tokens: bulk copies of page images into the ring.
+constexpr u32 status_bad_page = 1;  // SNAPMLA_STATUS_BAD_PAGE
 
 // Where the images of a run end: with its tiles, but the request's last tile may lack some.
 DEVICE i32 end_image(const Work &w) {
@@ -688,23 +723,6 @@ DEVICE void fetch_pages(const Params &p, Place at) {
     }
   }
 }
-
-// One warp. A query is fetched as soon as the last scores with the one before it in its buffer are done.
-DEVICE void fetch_query(const Params &p, Place at) {
-  QueryRing ring;
-  Work w;
-  for (i32 request = first_request(p, at); next_work(p, at, request, w);) {
-    if (lane_index() == 0) {
-      const mbarrier full = query_full(ring.stage);
-      mbarrier_wait(query_empty(ring.stage), ring.parity ^ 1);
-      mbarrier_arrive_expect(full, query_bytes);
-      const i64 image = (i64)w.request * p.groups + at.group;
-      bulk_copy(shared_at<u8>(query_at + ring.stage * query_bytes).address(), p.q_image + image * query_bytes, query_bytes, full);
-    }
-    warp_sync();
-    ring.advance();
-  }
-}
 // One warp turns a tile's stored scales into what the softmax reads (the scale, its base-2 logarithm and its inverse) and
 // makes the tokens past the request's length harmless: scale 1, content zero, whatever the cache holds there.
 // Inverse scales lie as the tokens do in P's rows: 2q, 2q + 1, 2q + 8, 2q + 9 of every 16, q by q.
@@ -727,7 +745,8 @@ DEVICE void prepare_scales(const Params &p, Place at) {
         float scale = shared_at<float>(raw_scale_at + at_stage).load(token < valid ? token : 0);
         if (token >= valid) scale = 1.0f;
         if (bad) scale = not_a_number();
-        shared_at<float2>(scale_at + 2 * at_stage).store(token, make_float2(scale, log2_approx(scale)));
+        const float log2_scale = log2_approx(scale);
+        shared_at<float2>(scale_at + 2 * at_stage).store(token, make_float2(scale, log2_scale));
         shared_at<float>(inv_scale_at + at_stage).store(inverse_place(token), reciprocal_approx(scale));
       }
       if (valid < tile_tokens) {
@@ -801,9 +820,9 @@ DEVICE i32 visible_tokens(const Params &p, const Work &w, u32 r) {
   return w.tokens - p.q_len + 1 + (token < p.q_len ? token : p.q_len - 1);
 }
 
-// Some row of the request may not see some token of the tile.
+// Some row of the request may not see some token of the tile. Where tokens are gathered, prepare_scales has seen to it.
 DEVICE bool needs_mask(const Params &p, const Work &w, i32 tile) {
-  return w.tokens - p.q_len + 1 < (tile + 1) * tile_tokens;
+  return !is_gathered && w.tokens - p.q_len + 1 < (tile + 1) * tile_tokens;
 }
 
 // The factor c of row `r` of the group; 0 for one past the request's last.

@@ -1,9 +1,10 @@
 // Generated from templates/query_quant/query_quant.cu.tmpl: do not edit.
-//   variant: query_quant:latent=512,rows=64,rope=64
-//   command: snapmla gen --variant 'query_quant:latent=512,rows=64,rope=64' --target sm90a
+//   variant: query_quant:latent=512,rows=64,rope=64,tokens=paged
+//   command: snapmla gen --variant 'query_quant:latent=512,rows=64,rope=64,tokens=paged' --target sm90a
 // Quantises query rows: scale = max(amax / 448, 2^-40), content = e4m3(q / scale), RoPE = bf16(q / scale).
 //
-// Row r of a request is token r / heads, head r % heads; groups of 64 rows become one image each, laid out and swizzled as
+// Row r of a request is token r / heads, head r % heads.
+// Groups of 64 rows become one image each, laid out and swizzled as
 // the decode kernel's shared memory, so that it fetches an image with one bulk copy. Rows past the last are zero, with
 // scale zero. One warp per row: a lane holds latent / 32 channels of content and two of RoPE.
 
@@ -264,6 +265,18 @@ template <int N> DEVICE void bulk_store_wait() { asm volatile("cp.async.bulk.wai
 DEVICE void bulk_prefetch(const void *global, u32 bytes) {
   asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" :: "l"(global), "r"(bytes) : "memory");
 }
+// 16 bytes bypass L1.
+template <int Bytes> DEVICE void thread_copy(u32 shared_address, const void *global, bool read) {
+  static_assert(Bytes == 4 || Bytes == 8 || Bytes == 16, "a thread copies 4, 8 or 16 bytes");
+  if constexpr (Bytes == 16)
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" :: "r"(shared_address), "l"(global), "r"(read ? 16 : 0) : "memory");
+  else
+    asm volatile("cp.async.ca.shared.global [%0], [%1], %3, %2;"
+                 :: "r"(shared_address), "l"(global), "r"(read ? Bytes : 0), "n"(Bytes) : "memory");
+}
+DEVICE void mbarrier_arrive_after_copies(mbarrier b) {
+  asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" :: "r"(b.address) : "memory");
+}
 DEVICE void fence_async_proxy() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 
 // ---- tensor cores
@@ -371,6 +384,7 @@ struct query_quant_params {
                            each row 128 bytes with the 128-byte swizzle */
   float *scale;         /* [batch, groups, rows] */
   int heads, q_len, groups;
+  int lists; /* tokens=indexed: query tokens of a request, each a record and a "batch" of its own with q_len 1 */
 };
 
 #endif
@@ -450,12 +464,12 @@ KERNEL(snapmla_query_quant, 256) {
   grid_dependency_wait();
   grid_dependency_launch();
   const u32 row = block_index() * warps + warp_index();
-  const u32 batch = block_index_y();
+  const u32 record = block_index_y();
   if (row >= (u32)p.groups * image_rows) return;
   const u32 slot = row % image_rows;
-  const i64 group = (i64)batch * p.groups + row / image_rows;
-  const u32 token = row / (u32)p.heads, head = row % (u32)p.heads;
-  const bool real = token < (u32)p.q_len;
+  const i64 group = (i64)record * p.groups + row / image_rows;
+  const bool real = row < (u32)(p.heads * p.q_len);
+  const u32 batch = record, token = row / (u32)p.heads, head = row % (u32)p.heads;
 
   Row x = {};
   if (real) {

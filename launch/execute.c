@@ -30,6 +30,11 @@ static const double log2_of_e = 1.44269504088896340736;
 
 static char *at(const snapmla_decode_args *args, size_t offset) { return (char *)args->workspace + offset; }
 
+/* Requests of the schedule: those of the call, or their query tokens. */
+static int32_t records_of(const snapmla_plan *plan, const snapmla_decode_args *args) {
+  return args->batch * plan->workspace.records;
+}
+
 static snapmla_status check_plan(const snapmla_plan *plan, const void *args) {
   if (!plan || !args) return smla_fail(SNAPMLA_INVALID_ARGUMENT, "plan and args are needed, and one is NULL");
   return SNAPMLA_OK;
@@ -67,17 +72,19 @@ snapmla_status snapmla_plan_schedule(const snapmla_plan *plan, const snapmla_dec
   if (!status) status = check_workspace(plan, args);
   if (status) return status;
   const smla_workspace *w = &plan->workspace;
-  int64_t most = plan->problem.max_context, page = plan->problem.page_tokens;
+  const int sparse = plan->problem.max_indices > 0;
+  int64_t most = sparse ? plan->problem.max_indices : plan->problem.max_context, page = plan->problem.page_tokens;
   /* An empty batch has no table, and its stride may be anything. */
-  if (args->batch > 0 && args->block_table_stride <= (most - 1) / page) most = args->block_table_stride * page;
+  if (!sparse && args->batch > 0 && args->block_table_stride <= (most - 1) / page)
+    most = args->block_table_stride * page;
   const struct schedule_params params = {
-      .seqlens = args->seqlens,
+      .seqlens = sparse ? args->index_counts : args->seqlens,
       .requests = (struct smla_request *)at(args, w->requests),
       .units = (struct smla_unit *)at(args, w->units),
       .merges = (struct smla_merge *)at(args, w->merges),
       .merge_total = (struct smla_merge_total *)at(args, w->merge_total),
       .status = (unsigned *)at(args, w->status),
-      .batch = args->batch,
+      .batch = records_of(plan, args),
       .unit_count = w->unit_count,
       .max_tokens = (int)most,
       .min_share = MIN_SHARE_TILES,
@@ -104,13 +111,14 @@ static snapmla_status quantize_query(const snapmla_plan *plan, const snapmla_dec
       .image = (unsigned char *)at(args, w->q_image),
       .scale = (float *)at(args, w->q_scale),
       .heads = plan->problem.heads,
-      .q_len = plan->problem.q_len,
+      .q_len = plan->problem.q_len / w->records,
       .groups = w->groups,
+      .lists = w->records,
   };
   uint32_t warps = (uint32_t)plan->kernels[SMLA_QUERY_QUANT].geometry.threads / WARP;
   uint32_t rows = (uint32_t)(w->groups * w->group_rows);
-  return launch(plan, SMLA_QUERY_QUANT, (rows + warps - 1) / warps, (uint32_t)args->batch, 1, &params, args->stream,
-                counters);
+  return launch(plan, SMLA_QUERY_QUANT, (rows + warps - 1) / warps, (uint32_t)records_of(plan, args), 1, &params,
+                args->stream, counters);
 }
 
 static snapmla_status attend(const snapmla_plan *plan, const snapmla_decode_args *args,
@@ -122,6 +130,9 @@ static snapmla_status attend(const snapmla_plan *plan, const snapmla_decode_args
       .num_pages = args->num_pages,
       .block_table = args->block_table,
       .block_table_stride = args->block_table_stride,
+      .indices = args->indices,
+      .indices_stride_batch = (int)args->indices_stride_batch,
+      .indices_stride_token = (int)args->indices_stride_token,
       .requests = (struct smla_request *)at(args, w->requests),
       .units = (struct smla_unit *)at(args, w->units),
       .q_image = (unsigned char *)at(args, w->q_image),
@@ -139,8 +150,9 @@ static snapmla_status attend(const snapmla_plan *plan, const snapmla_decode_args
       .status = (unsigned *)at(args, w->status),
       .scale_log2e = (float)((double)args->softmax_scale * log2_of_e),
       .heads = plan->problem.heads,
-      .q_len = plan->problem.q_len,
+      .q_len = plan->problem.q_len / w->records,
       .groups = w->groups,
+      .lists = w->records,
   };
   return launch(plan, SMLA_MLA_DECODE, (uint32_t)(w->unit_count * w->groups), 1, 1, &params, args->stream, counters);
 }
@@ -162,8 +174,9 @@ static snapmla_status combine(const snapmla_plan *plan, const snapmla_decode_arg
       .lse_stride_head = args->lse_stride_head,
       .lse_stride_token = args->lse_stride_token,
       .heads = plan->problem.heads,
-      .q_len = plan->problem.q_len,
+      .q_len = plan->problem.q_len / w->records,
       .groups = w->groups,
+      .lists = w->records,
   };
   /* Blocks share what there is to merge, which only the device knows; more than fit at once would bring nothing. */
   int64_t blocks =

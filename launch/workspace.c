@@ -23,13 +23,15 @@ static snapmla_status reserve(size_t *end, const size_t counts[4], size_t bytes,
 snapmla_status smla_workspace_plan(const snapmla_problem *problem, int32_t multiprocessors, int32_t group_rows,
                                    int32_t partial_bytes, smla_workspace *out) {
   smla_workspace w = {0};
-  w.rows = problem->heads * problem->q_len;
+  w.records = problem->max_indices ? problem->q_len : 1;
+  w.rows = problem->heads * problem->q_len / w.records;
   w.group_rows = group_rows;
   w.groups = (w.rows + group_rows - 1) / group_rows;
   w.unit_count = multiprocessors / w.groups > 1 ? multiprocessors / w.groups : 1;
   if (w.unit_count > MAX_UNITS) w.unit_count = MAX_UNITS;
 
-  size_t batch = (size_t)problem->max_batch, groups = (size_t)w.groups, units = (size_t)w.unit_count;
+  size_t records = (size_t)problem->max_batch * (size_t)w.records, groups = (size_t)w.groups,
+         units = (size_t)w.unit_count;
   size_t latent = (size_t)problem->latent_rank, rows = (size_t)group_rows;
   size_t subtiles = latent / SUBTILE_CHANNELS + 1; /* and one of RoPE */
   size_t end = 0;
@@ -37,15 +39,15 @@ snapmla_status smla_workspace_plan(const snapmla_problem *problem, int32_t multi
     size_t *offset, counts[4], bytes;
   } sections[] = {
       {&w.status, {1, 1, 1, 1}, STATUS_BYTES},
-      {&w.requests, {batch, 1, 1, 1}, sizeof(struct smla_request)},
+      {&w.requests, {records, 1, 1, 1}, sizeof(struct smla_request)},
       {&w.units, {units, 1, 1, 1}, sizeof(struct smla_unit)},
-      {&w.q_image, {batch, groups, subtiles, rows}, SUBTILE_ROW_BYTES},
-      {&w.q_scale, {batch, groups, rows, 1}, sizeof(float)},
+      {&w.q_image, {records, groups, subtiles, rows}, SUBTILE_ROW_BYTES},
+      {&w.q_scale, {records, groups, rows, 1}, sizeof(float)},
       {&w.partial_out,
        {2, units, groups, rows * latent},
        (size_t)partial_bytes}, /* a unit begins and ends in a piece */
       {&w.partial_lse, {2, units, groups, rows}, sizeof(float)},
-      {&w.merges, {batch, 1, 1, 1}, sizeof(struct smla_merge)},
+      {&w.merges, {records, 1, 1, 1}, sizeof(struct smla_merge)},
       {&w.merge_total, {1, 1, 1, 1}, sizeof(struct smla_merge_total)},
   };
   snapmla_status status = SNAPMLA_OK;

@@ -13,18 +13,19 @@ enum { SMLA_WORKSPACE_ALIGNMENT = 256 /* bytes, of the workspace and of every se
 /* Offsets in bytes; every section starts at a multiple of SMLA_WORKSPACE_ALIGNMENT. Requests, units and partial results
  * hold what templates/common/records.h says. */
 typedef struct smla_workspace {
-  int32_t rows;       /* query rows of a request: heads * q_len, row = token * heads + head */
+  int32_t records;    /* of a request in the schedule: 1, or its q_len index lists */
+  int32_t rows;       /* query rows of a record: heads * q_len / records, row = token * heads + head */
   int32_t group_rows; /* query rows that a block decodes together */
   int32_t groups;     /* of group_rows rows */
   int32_t unit_count; /* shares that a step's work is cut into; a unit is `groups` blocks */
   size_t status;      /* u32 status word */
-  size_t requests;    /* [max_batch] smla_request */
+  size_t requests;    /* [max_batch * records] smla_request */
   size_t units;       /* [unit_count] smla_unit */
-  size_t q_image;     /* [max_batch, groups, (latent_rank / 128 + 1) * group_rows * 128] bytes */
-  size_t q_scale;     /* [max_batch, groups, group_rows] f32 */
+  size_t q_image;     /* [max_batch * records, groups, (latent_rank / 128 + 1) * group_rows * 128] bytes */
+  size_t q_scale;     /* [max_batch * records, groups, group_rows] f32 */
   size_t partial_out; /* [2 * unit_count, groups, group_rows, latent_rank] of partial_bytes each */
   size_t partial_lse; /* [2 * unit_count, groups, group_rows] f32 */
-  size_t merges;      /* [max_batch] smla_merge */
+  size_t merges;      /* [max_batch * records] smla_merge */
   size_t merge_total; /* smla_merge_total */
   size_t bytes;       /* of all */
 } smla_workspace;

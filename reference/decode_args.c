@@ -111,8 +111,29 @@ static snapmla_status check_cache(const snapmla_problem *problem, const char *ca
   return SNAPMLA_OK;
 }
 
-static snapmla_status check_lengths(const snapmla_decode_args *args) {
-  return check_pointer("decode", "seqlens", args->seqlens, sizeof(int32_t));
+/* How many tokens there are to see: of each request, or in each list. */
+static snapmla_status check_lengths(const snapmla_problem *problem, const snapmla_decode_args *args) {
+  return problem->max_indices ? check_pointer("decode", "index_counts", args->index_counts, sizeof(int32_t))
+                              : check_pointer("decode", "seqlens", args->seqlens, sizeof(int32_t));
+}
+
+static snapmla_status check_lists(const snapmla_problem *problem, const snapmla_decode_args *args) {
+  const dimension dimensions[] = {{"stride_batch", args->batch, args->indices_stride_batch},
+                                  {"stride_token", problem->q_len, args->indices_stride_token}};
+  const strided tensor = {"decode", "indices", dimensions, 2, 1, sizeof(int32_t), 1};
+  snapmla_status status = check_pointer("decode", "indices", args->indices, sizeof(int32_t));
+  if (!status) status = check_strides(&tensor);
+  if (status) return status;
+  /* check_strides has seen to it that this does not overflow. */
+  int64_t last = (args->batch > 1 ? (args->batch - 1) * args->indices_stride_batch : 0) +
+                 (problem->q_len > 1 ? (problem->q_len - 1) * args->indices_stride_token : 0);
+  if (last > INT32_MAX - problem->max_indices)
+    return smla_fail(
+        SNAPMLA_INVALID_ARGUMENT,
+        "decode: the last list of indices begins at entry %lld, with max_indices = %d it must begin before "
+        "entry 2^31 - max_indices: set smaller strides",
+        (long long)last, problem->max_indices);
+  return SNAPMLA_OK;
 }
 
 static snapmla_status check_block_table_stride(const snapmla_decode_args *args) {
@@ -121,6 +142,18 @@ static snapmla_status check_block_table_stride(const snapmla_decode_args *args) 
   return smla_fail(SNAPMLA_INVALID_ARGUMENT,
                    "decode: block_table_stride is %lld entries, it must be 1 to %lld: set it to the table's width",
                    (long long)args->block_table_stride, (long long)most);
+}
+
+/* Where the tokens of each request are. */
+static snapmla_status check_places(const snapmla_problem *problem, const snapmla_decode_args *args) {
+  if (problem->max_indices) return check_lists(problem, args);
+  if (args->indices || args->index_counts)
+    return smla_fail(
+        SNAPMLA_INVALID_ARGUMENT,
+        "decode: indices or index_counts is set and the problem's max_indices is 0: plan with max_indices, or "
+        "set them to NULL");
+  snapmla_status status = check_pointer("decode", "block_table", args->block_table, sizeof(int32_t));
+  return status ? status : check_block_table_stride(args);
 }
 
 static snapmla_status check_workspace(const snapmla_decode_args *args) {
@@ -146,7 +179,8 @@ snapmla_status smla_decode_args_check_query(const snapmla_problem *problem, cons
   status = check_row_tensor(problem, args->batch, "q_nope", args->q_nope, problem->latent_rank, nope_strides, device);
   if (!status)
     status = check_row_tensor(problem, args->batch, "q_rope", args->q_rope, problem->rope_dim, rope_strides, device);
-  return status ? status : check_lengths(args);
+  if (!status && problem->max_indices) status = check_lists(problem, args);
+  return status ? status : check_lengths(problem, args);
 }
 
 snapmla_status smla_decode_args_check(const snapmla_problem *problem, const snapmla_decode_args *args, int device) {
@@ -155,8 +189,7 @@ snapmla_status smla_decode_args_check(const snapmla_problem *problem, const snap
   if (status || args->batch == 0) return status;
 
   status = check_cache(problem, "decode", args->kv, args->page_stride, args->num_pages, device);
-  if (!status) status = check_pointer("decode", "block_table", args->block_table, sizeof(int32_t));
-  if (!status) status = check_block_table_stride(args);
+  if (!status) status = check_places(problem, args);
   if (status || !device) return status;
 
   const int64_t out_strides[] = {args->out_stride_batch, args->out_stride_token, args->out_stride_head};
@@ -168,8 +201,8 @@ snapmla_status smla_schedule_args_check(const snapmla_problem *problem, const sn
   snapmla_status status = check_decode_struct(problem, args);
   if (!status) status = check_workspace(args);
   if (status || args->batch == 0) return status;
-  status = check_lengths(args);
-  return status ? status : check_block_table_stride(args);
+  status = check_lengths(problem, args);
+  return status || problem->max_indices ? status : check_block_table_stride(args);
 }
 
 static snapmla_status check_rows(const snapmla_append_args *args, const char *name, const void *pointer, int64_t stride,

@@ -14,11 +14,12 @@
  * knows. */
 snapmla_status smla_decode_args_check(const snapmla_problem *problem, const snapmla_decode_args *args, int device);
 
-/* What the oracle of unquantised rows needs: all but cache, block table, outputs and workspace. */
+/* What the oracle of unquantised rows needs: all but cache, block table, outputs and workspace; the index lists
+ * of sparse decoding are part of it. */
 snapmla_status smla_decode_args_check_query(const snapmla_problem *problem, const snapmla_decode_args *args,
                                             int device);
 
-/* What a schedule call needs: batch, seqlens, block_table_stride, workspace. */
+/* What a schedule call needs: batch, seqlens and block_table_stride or index_counts, workspace. */
 snapmla_status smla_schedule_args_check(const snapmla_problem *problem, const snapmla_decode_args *args);
 
 /* Everything of an append call. With tokens 0 no tensor is looked at. */

@@ -61,12 +61,12 @@ static void decode_item(const job *j, int64_t item, scratch *s) {
   double *out = j->out + (((int64_t)b * problem->q_len + token) * problem->heads + head) * latent_rank;
   double lse[SMLA_ORACLE_ROWS];
 
-  if (smla_oracle_request_is_good(j->source, b)) {
-    int32_t visible = j->args->seqlens[b] - problem->q_len + token + 1;
+  if (smla_oracle_query_is_good(j->source, b, token)) {
+    int32_t visible = smla_oracle_query_tokens(j->source, b, token);
     smla_oracle_rows_begin(&s->rows, j->args, b, token, head, count, j->quantize, j->round_p);
     for (int32_t first = 0; first < visible; first += SMLA_TILE_TOKENS) {
       int32_t tokens = visible - first < SMLA_TILE_TOKENS ? visible - first : SMLA_TILE_TOKENS;
-      smla_oracle_tile_load(j->source, b, first, tokens, &s->tile);
+      smla_oracle_tile_load(j->source, b, token, first, tokens, &s->tile);
       smla_oracle_rows_add(&s->rows, &s->tile);
     }
     smla_oracle_rows_finish(&s->rows, lse);

@@ -161,7 +161,8 @@ void smla_oracle_rows_add(smla_oracle_rows *rows, const smla_oracle_tile *tile) 
     multiply_add(rows->channels, SMLA_TILE_TOKENS, rows->query, tile->keys, rows->scores);
   for (int32_t r = 0; r < rows->count; r++) {
     double *scores = rows->scores + r * SMLA_TILE_TOKENS;
-    for (int32_t t = 0; t < tile->count; t++) scores[t] *= rows->query_scale[r] * tile->scale[t];
+    for (int32_t t = 0; t < tile->count; t++)
+      scores[t] = tile->unseen[t] ? -INFINITY : scores[t] * (rows->query_scale[r] * tile->scale[t]);
     raise_reference(rows, r, scores, tile->count);
     weigh(rows, r, scores, tile);
   }

@@ -20,7 +20,7 @@ static int32_t page_number(const smla_oracle_source *source, int32_t b, int32_t 
   return source->args->block_table[b * source->args->block_table_stride + token / source->problem->page_tokens];
 }
 
-int smla_oracle_request_is_good(const smla_oracle_source *source, int32_t b) {
+static int request_is_good(const smla_oracle_source *source, int32_t b) {
   const snapmla_decode_args *args = source->args;
   int32_t length = args->seqlens[b], page_tokens = source->problem->page_tokens;
   if (length < 0 || length > source->problem->max_context) return 0;
@@ -34,53 +34,86 @@ int smla_oracle_request_is_good(const smla_oracle_source *source, int32_t b) {
   return 1;
 }
 
-static void load_cached(const smla_oracle_source *source, int32_t b, int32_t first, smla_oracle_tile *tile) {
+static const int32_t *list_of(const smla_oracle_source *source, int32_t b, int32_t token) {
+  const snapmla_decode_args *args = source->args;
+  return args->indices + b * args->indices_stride_batch + token * args->indices_stride_token;
+}
+
+static int list_is_good(const smla_oracle_source *source, int32_t b, int32_t token) {
+  const int32_t *list = list_of(source, b, token);
+  int32_t count = smla_oracle_query_tokens(source, b, token);
+  if (count < 0 || count > source->problem->max_indices) return 0;
+  for (int32_t i = 0; i < count; i++)
+    if (list[i] < -1 || (!source->latent && list[i] / source->problem->page_tokens >= source->args->num_pages))
+      return 0;
+  return 1;
+}
+
+int smla_oracle_query_is_good(const smla_oracle_source *source, int32_t b, int32_t token) {
+  return source->problem->max_indices ? list_is_good(source, b, token) : request_is_good(source, b);
+}
+
+int32_t smla_oracle_query_tokens(const smla_oracle_source *source, int32_t b, int32_t token) {
+  const snapmla_decode_args *args = source->args;
+  int32_t q_len = source->problem->q_len;
+  return source->problem->max_indices ? args->index_counts[b * q_len + token] : args->seqlens[b] - q_len + token + 1;
+}
+
+static void load_cached(const smla_oracle_source *source, int64_t slot, int32_t t, smla_oracle_tile *tile) {
   const smla_page_geometry *geometry = &source->geometry;
-  for (int32_t t = 0; t < tile->count; t++) {
-    int64_t page_offset = page_number(source, b, first + t) * source->args->page_stride;
-    const unsigned char *page = (const unsigned char *)source->args->kv + page_offset;
-    int32_t token = (first + t) % geometry->page_tokens;
-    for (int32_t c = 0; c < geometry->latent_rank; c++) {
-      double value = source->e4m3[page[smla_page_latent_offset(geometry, token, c)]];
-      tile->keys[c * SMLA_TILE_TOKENS + t] = value;
-      tile->values[t * geometry->latent_rank + c] = value;
-    }
-    for (int32_t c = 0; c < geometry->rope_dim; c++) {
-      uint16_t stored;
-      memcpy(&stored, page + smla_page_rope_offset(geometry, token, c), sizeof stored);
-      tile->keys[(geometry->latent_rank + c) * SMLA_TILE_TOKENS + t] = smla_bf16_to_float(stored);
-    }
-    float scale;
-    memcpy(&scale, page + smla_page_scale_offset(geometry, token), sizeof scale);
-    tile->scale[t] = scale;
+  const unsigned char *page =
+      (const unsigned char *)source->args->kv + slot / geometry->page_tokens * source->args->page_stride;
+  int32_t token = (int32_t)(slot % geometry->page_tokens);
+  for (int32_t c = 0; c < geometry->latent_rank; c++) {
+    double value = source->e4m3[page[smla_page_latent_offset(geometry, token, c)]];
+    tile->keys[c * SMLA_TILE_TOKENS + t] = value;
+    tile->values[t * geometry->latent_rank + c] = value;
   }
+  for (int32_t c = 0; c < geometry->rope_dim; c++) {
+    uint16_t stored;
+    memcpy(&stored, page + smla_page_rope_offset(geometry, token, c), sizeof stored);
+    tile->keys[(geometry->latent_rank + c) * SMLA_TILE_TOKENS + t] = smla_bf16_to_float(stored);
+  }
+  float scale;
+  memcpy(&scale, page + smla_page_scale_offset(geometry, token), sizeof scale);
+  tile->scale[t] = scale;
 }
 
-static void load_dense(const smla_oracle_source *source, int32_t b, int32_t first, smla_oracle_tile *tile) {
+static void load_dense(const smla_oracle_source *source, int64_t row, int32_t t, smla_oracle_tile *tile) {
   int32_t latent_rank = source->problem->latent_rank, rope_dim = source->problem->rope_dim;
-  for (int32_t t = 0; t < tile->count; t++) {
-    int64_t row = source->row_of[b] + first + t;
-    const float *latent = source->latent + row * latent_rank, *rope = source->rope + row * rope_dim;
-    for (int32_t c = 0; c < latent_rank; c++) {
-      tile->keys[c * SMLA_TILE_TOKENS + t] = latent[c];
-      tile->values[t * latent_rank + c] = latent[c];
-    }
-    for (int32_t c = 0; c < rope_dim; c++) tile->keys[(latent_rank + c) * SMLA_TILE_TOKENS + t] = rope[c];
-    tile->scale[t] = 1.0;
+  const float *latent = source->latent + row * latent_rank, *rope = source->rope + row * rope_dim;
+  for (int32_t c = 0; c < latent_rank; c++) {
+    tile->keys[c * SMLA_TILE_TOKENS + t] = latent[c];
+    tile->values[t * latent_rank + c] = latent[c];
   }
+  for (int32_t c = 0; c < rope_dim; c++) tile->keys[(latent_rank + c) * SMLA_TILE_TOKENS + t] = rope[c];
+  tile->scale[t] = 1.0;
 }
 
-void smla_oracle_tile_load(const smla_oracle_source *source, int32_t b, int32_t first, int32_t count,
-                           smla_oracle_tile *tile) {
+static void clear(const smla_oracle_source *source, smla_oracle_tile *tile) {
   size_t latent_rank = (size_t)source->problem->latent_rank, channels = latent_rank + (size_t)source->problem->rope_dim;
+  memset(tile->keys, 0, channels * SMLA_TILE_TOKENS * sizeof *tile->keys);
+  memset(tile->values, 0, SMLA_TILE_TOKENS * latent_rank * sizeof *tile->values);
+  memset(tile->scale, 0, sizeof tile->scale);
+}
+
+void smla_oracle_tile_load(const smla_oracle_source *source, int32_t b, int32_t token, int32_t first, int32_t count,
+                           smla_oracle_tile *tile) {
+  const int32_t *list = source->problem->max_indices ? list_of(source, b, token) + first : NULL;
+  int32_t page_tokens = source->problem->page_tokens;
   tile->count = count;
-  if (count < SMLA_TILE_TOKENS) {
-    memset(tile->keys, 0, channels * SMLA_TILE_TOKENS * sizeof *tile->keys);
-    memset(tile->values, 0, SMLA_TILE_TOKENS * latent_rank * sizeof *tile->values);
-    memset(tile->scale, 0, sizeof tile->scale);
+  memset(tile->unseen, 0, sizeof tile->unseen);
+  if (count < SMLA_TILE_TOKENS || list) clear(source, tile);
+  for (int32_t t = 0; t < count; t++) {
+    if (list && list[t] < 0) {
+      tile->unseen[t] = 1;
+      tile->scale[t] = 1.0;
+    } else if (source->latent) {
+      load_dense(source, source->row_of[b] + (list ? list[t] : first + t), t, tile);
+    } else {
+      load_cached(source,
+                  list ? list[t] : (int64_t)page_number(source, b, first + t) * page_tokens + (first + t) % page_tokens,
+                  t, tile);
+    }
   }
-  if (source->latent)
-    load_dense(source, b, first, tile);
-  else
-    load_cached(source, b, first, tile);
 }

@@ -1,4 +1,4 @@
-/* Tiles of 64 tokens of one request as the oracle computes with them, from a paged cache or from dense rows. */
+/* Tiles of 64 tokens of one request, or 64 entries of one query token's index list, as the oracle computes with them, from a paged cache or from dense rows. */
 #ifndef SMLA_REFERENCE_ORACLE_TILE_H
 #define SMLA_REFERENCE_ORACLE_TILE_H
 
@@ -14,7 +14,8 @@ typedef struct smla_oracle_tile {
   double *keys;   /* [latent_rank + rope_dim][64] */
   double *values; /* [64][latent_rank] */
   double scale[SMLA_TILE_TOKENS];
-  int32_t count; /* tokens present; the columns, rows and scales of the others are zero */
+  int32_t count;                          /* tokens present; the columns, rows and scales of the others are zero */
+  unsigned char unseen[SMLA_TILE_TOKENS]; /* nonzero: an index of -1 among them, zeros with a scale of 1 */
 } smla_oracle_tile;
 
 /* Where keys and values come from. Owns nothing. */
@@ -31,11 +32,15 @@ typedef struct smla_oracle_source {
 smla_oracle_source smla_oracle_source_of(const snapmla_problem *problem, const snapmla_decode_args *args,
                                          const float *latent, const float *rope, const int64_t *row_of);
 
-/* Nonzero when request `b` has a legal length and, in a paged cache, legal pages within it. */
-int smla_oracle_request_is_good(const smla_oracle_source *source, int32_t b);
+/* Nonzero when query token `token` of request `b` has a legal length or count and, within it, legal pages or indices. */
+int smla_oracle_query_is_good(const smla_oracle_source *source, int32_t b, int32_t token);
 
-/* Loads tokens first .. first + count - 1 (count 1..64) of request `b`, which is good. `first` is a multiple of 64. */
-void smla_oracle_tile_load(const smla_oracle_source *source, int32_t b, int32_t first, int32_t count,
+/* How many tokens a good query token sees, or how many entries its list has; 0 or less: none. */
+int32_t smla_oracle_query_tokens(const smla_oracle_source *source, int32_t b, int32_t token);
+
+/* Loads tokens or entries first .. first + count - 1 (count 1..64) for query token `token` of request `b`, which is good. `first`
+ * is a multiple of 64. */
+void smla_oracle_tile_load(const smla_oracle_source *source, int32_t b, int32_t token, int32_t first, int32_t count,
                            smla_oracle_tile *tile);
 
 #endif

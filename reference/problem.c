@@ -23,7 +23,7 @@ void snapmla_problem_init(snapmla_problem *problem) {
   };
 }
 
-enum { LISTED = 4 };
+enum { LISTED = 4, MOST_LISTS = 4096 };
 
 /* The legal values of an integer field: a range, or up to four listed values. `remedy` ends the message. */
 typedef struct field_rule {
@@ -44,6 +44,7 @@ static const field_rule field_rules[] = {
     {FIELD(page_tokens), 0, 0, {16, 32, 64, 128}, "choose one of them as the cache's page size"},
     {FIELD(max_batch), 1, 4096, {0}, "set the most requests of one call"},
     {FIELD(max_context), 1, 1 << 20, {0}, "set the most tokens of one request, new ones included"},
+    {FIELD(max_indices), 0, 1 << 20, {0}, "set the most entries of a query token's list, or 0 where none has a list"},
 };
 
 /* "a, b or c": for messages; `text` is large enough for every list here. */
@@ -128,6 +129,12 @@ snapmla_status snapmla_problem_check(const snapmla_problem *problem) {
   if (problem->flags)
     return smla_fail(SNAPMLA_UNSUPPORTED, "problem: flags is 0x%x, this library knows no flag: set it to 0",
                      problem->flags);
+  if (problem->max_indices && problem->max_batch * problem->q_len > MOST_LISTS)
+    return smla_fail(
+        SNAPMLA_UNSUPPORTED,
+        "problem: max_batch * q_len is %d * %d, with max_indices it must be at most %d, as each query token has "
+        "a list of its own: set a smaller max_batch",
+        problem->max_batch, problem->q_len, MOST_LISTS);
   return SNAPMLA_OK;
 }
 

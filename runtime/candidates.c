@@ -119,6 +119,13 @@ snapmla_status smla_candidates_make(const smla_generator *generator, const snapm
   return SNAPMLA_OK;
 }
 
+double smla_work_tokens(const snapmla_problem *problem) {
+  return problem->max_indices ? problem->max_indices : problem->max_context;
+}
+
 smla_work smla_work_of(const snapmla_problem *problem, double batch, double tokens) {
+  /* In sparse decoding each query token has tokens of its own. */
+  if (problem->max_indices)
+    return (smla_work){batch * problem->q_len, tokens, problem->heads, 1, problem->latent_rank, problem->rope_dim};
   return (smla_work){batch, tokens, problem->heads, problem->q_len, problem->latent_rank, problem->rope_dim};
 }

@@ -20,4 +20,7 @@ snapmla_status smla_candidates_make(const smla_generator *generator, const snapm
 /* What is modelled for a problem: its largest batch, and the mean length of the mix that is timed. */
 smla_work smla_work_of(const snapmla_problem *problem, double batch, double tokens);
 
+/* The most tokens that a query sees. */
+double smla_work_tokens(const snapmla_problem *problem);
+
 #endif

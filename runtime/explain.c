@@ -70,7 +70,7 @@ static const smla_measurement *measurement_of(const smla_tuning *t, const char *
 
 static snapmla_status add_candidate(const smla_tuning *t, const smla_candidate *c, const char *chosen, double best_us,
                                     lines *all) {
-  double tokens = t->problem.max_context;
+  double tokens = smla_work_tokens(&t->problem);
   double estimated = smla_tuning_model(t, c, t->problem.max_batch, tokens);
   const smla_measurement *m = measurement_of(t, c->text);
   smla_mark mark;

@@ -16,7 +16,8 @@ static const char kind[] = "snapmla plan";
 /* X(field): the problem's numbers, in the order of the fingerprint and of the text. */
 #define PROBLEM_FIELDS(X) \
   X(heads)                \
-  X(q_len) X(latent_rank) X(rope_dim) X(page_tokens) X(kv_format) X(accuracy) X(max_batch) X(max_context) X(flags)
+  X(q_len)                \
+  X(latent_rank) X(rope_dim) X(page_tokens) X(kv_format) X(accuracy) X(max_batch) X(max_context) X(max_indices) X(flags)
 
 snapmla_status snapmla_plan_fingerprint(const snapmla_plan *plan, char out[65]) {
   if (!plan || !out) return smla_fail(SNAPMLA_INVALID_ARGUMENT, "plan and out are needed, and one is NULL");

@@ -51,7 +51,7 @@ static const smla_measurement *find_exact(const smla_tuning *t, const snapmla_pl
   smla_wisdom_reach reached;
   const smla_measurement *exact =
       smla_wisdom_best(&t->known, &t->key, SMLA_WISDOM_EXACT, smla_tuning_usable, (void *)t, &reached);
-  int may_tune = options->effort > SNAPMLA_EFFORT_ESTIMATE &&
+  int may_tune = options->effort > SNAPMLA_EFFORT_ESTIMATE && !t->problem.max_indices && /* lists are not tried yet */
                  !(options->flags & (SNAPMLA_PLAN_WISDOM_ONLY | SNAPMLA_PLAN_NO_JIT | SNAPMLA_PLAN_DETERMINISTIC));
   *tune = may_tune && (!exact || exact->effort < (int)options->effort || is_stale(t, exact));
   return exact;
@@ -81,7 +81,8 @@ snapmla_status smla_planner_choose(const smla_tuning *t, const snapmla_plan_opti
                      report->problem_key, t->key.device);
   report->provenance = SNAPMLA_PROVENANCE_ESTIMATED;
   report->time_kind = SNAPMLA_TIME_ESTIMATED;
-  return smla_tuning_estimate(t, t->problem.max_batch, t->problem.max_context, override_text, &report->microseconds);
+  return smla_tuning_estimate(t, t->problem.max_batch, smla_work_tokens(&t->problem), override_text,
+                              &report->microseconds);
 }
 
 const char *snapmla_provenance_name(snapmla_provenance provenance) {

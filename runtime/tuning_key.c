@@ -20,6 +20,7 @@ snapmla_status smla_tuning_key(const snapmla_context *context, const snapmla_pro
                                    .page_tokens = problem->page_tokens,
                                    .batch = problem->max_batch,
                                    .context = problem->max_context,
+                                   .indices = problem->max_indices,
                                    .flags = problem->flags};
   snprintf(key.problem.format, sizeof key.problem.format, "%s", snapmla_kv_format_name(problem->kv_format));
   snprintf(key.problem.accuracy, sizeof key.problem.accuracy, "%s", snapmla_accuracy_name(problem->accuracy));

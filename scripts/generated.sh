@@ -17,6 +17,8 @@ for family in schedule query_quant mla_decode mla_combine kv_append; do
 done
 # The decode kernel's other shape.
 "$program" gen --family mla_decode --heads 16 --target sm90a -o "$new/mla_decode_16_rows.cu" >/dev/null
+# The decode kernel of sparse decoding.
+"$program" gen --family mla_decode --sparse 2048 --target sm90a -o "$new/mla_decode_sparse.cu" >/dev/null
 stale=0
 for file in "$new"/*.cu generated/*.cu; do
   [ -e "$file" ] || continue

@@ -105,6 +105,8 @@ verify q2-page128 --heads 64 --q-len 2 --page 128 --context 2,65,700,4096
 verify rank256 --heads 64 --latent 256 --context 1,65,700,4096
 verify rank384-page16 --heads 64 --latent 384 --page 16 --context 1,17,700,4096
 verify rank128-page32 --heads 64 --latent 128 --page 32 --context 1,33,700,4096
+verify sparse-h128 --heads 128 --sparse 2048 --context 0,1,63,700,4096
+verify sparse-h16-q2-page16 --heads 16 --q-len 2 --page 16 --sparse 300 --context 2,65,700,4096
 
 for tool in memcheck racecheck synccheck initcheck; do
   if [ "$dry" = 0 ] && ! have compute-sanitizer; then

@@ -11,6 +11,7 @@ enum { LATENT = 512, ROPE = 64, PAGE_TOKENS = 64, PAGE_BYTES = 41216, SHAPES = 1
 typedef struct shape {
   const char *set; /* "target", "matrix", "context", "small" or "one" */
   int32_t batch, heads, tokens;
+  int32_t top;                  /* tokens that each query chooses among those; 0: all, by pages */
   double target_us, stretch_us; /* 0: none */
 } shape;
 
@@ -46,7 +47,7 @@ typedef struct subject {
   bench *b;
   shape shape;
   snapmla_plan *plan;
-  bench_memory query, rope, table, lengths, out, lse, workspace;
+  bench_memory query, rope, table, lengths, indices, out, lse, workspace; /* lengths: of requests or lists */
   snapmla_decode_args args;
   unsigned parts;     /* of smla_plan_decode_parts; 0: the schedule */
   bench_graph *graph; /* being replayed */
@@ -66,6 +67,8 @@ snapmla_status subject_flush(void *subject);  /* bench_action: empties L2 */
  */
 snapmla_status subject_results(const subject *s, uint64_t *digest, int *finite);
 
+/* Tokens that a query sees. */
+int32_t shape_seen(const shape *s);
 /* Bytes that a decode must move and arithmetic that it must do. Pure. */
 double shape_bytes(const shape *s);
 double shape_fp8_flop(const shape *s);

@@ -15,7 +15,7 @@ static const char *const help =
     "  --small           two tiny shapes, to try the program itself\n"
     "  --set NAME        target (the table of targets), matrix (24 shapes), context (1K to 128K tokens) or all "
     "(target)\n"
-    "  --shape B,H,T     this one instead: batch, heads, tokens of each request\n"
+    "  --shape B,H,T[,K] this one instead: batch, heads, tokens of each request, of which each query chooses K\n"
     "  --flush NAME      how L2 is emptied before each run: read, write, both or none (read)\n"
     "  --repeat N        runs per time, 1 to 1000 (21; 2 with --small)\n"
     "  --ceilings FILE   the CSV of snapmla-ceilings on the same machine: for percentages\n"
@@ -92,8 +92,10 @@ static int parse(options *o, int argc, char **argv) {
 static snapmla_status choose_shapes(const options *o, shape_list *list) {
   if (o->shape) {
     shape s = {.set = "one"};
-    if (sscanf(o->shape, "%d,%d,%d", &s.batch, &s.heads, &s.tokens) != 3 || s.batch < 1 || s.heads < 1 || s.tokens < 1)
-      return smla_fail(SNAPMLA_INVALID_ARGUMENT, "--shape is \"%s\"; write batch,heads,tokens as in 32,64,8192",
+    if (sscanf(o->shape, "%d,%d,%d,%d", &s.batch, &s.heads, &s.tokens, &s.top) < 3 || s.batch < 1 || s.heads < 1 ||
+        s.tokens < 1 || s.top < 0)
+      return smla_fail(SNAPMLA_INVALID_ARGUMENT,
+                       "--shape is \"%s\"; write batch,heads,tokens as in 32,64,8192, or batch,heads,tokens,top",
                        o->shape);
     list->at[list->count++] = s;
     return SNAPMLA_OK;

@@ -14,12 +14,13 @@ void report_begin(report *r, const bench *b, int argc, char **argv) {
     else
       fprintf(files[i], "# ceilings: not given, so no percentages (--ceilings)\n");
   }
-  printf("\n%-18s %-6s %-7s %-15s %9s %9s %9s %8s %8s %6s %6s  %s\n", "batch,heads,tokens", "flush", "mode", "part",
+  printf("\n%-22s %-6s %-7s %-15s %9s %9s %9s %8s %8s %6s %6s  %s\n", "batch,heads,tokens,top", "flush", "mode", "part",
          "median us", "min", "p90", "GB/s", "TFLOP/s", "mem %", "mma %", "target");
   if (r->csv)
-    fprintf(r->csv,
-            "set,batch,heads,tokens,flush,mode,part,median_us,min_us,p90_us,spread_us,bytes,gb_per_s,flop,tflop_per_s,"
-            "percent_memory,percent_tensor,target_us,stretch_us,verdict,variant\n");
+    fprintf(
+        r->csv,
+        "set,batch,heads,tokens,top,flush,mode,part,median_us,min_us,p90_us,spread_us,bytes,gb_per_s,flop,tflop_per_s,"
+        "percent_memory,percent_tensor,target_us,stretch_us,verdict,variant\n");
 }
 
 static const char *verdict_of(report *r, const shape *of, const timing *t) {
@@ -47,8 +48,8 @@ void report_add(report *r, const shape *of, const timing *t, const char *variant
     numbers[i][0] = 0;
     if (isfinite(values[i])) snprintf(numbers[i], sizeof numbers[i], "%.1f", values[i]);
   }
-  snprintf(name, sizeof name, "%d,%d,%d", of->batch, of->heads, of->tokens);
-  printf("%-18s %-6s %-7s %-15s %9.2f %9.2f %9.2f %8s %8s %6s %6s  ", name, t->flush, t->mode, t->part, us,
+  snprintf(name, sizeof name, "%d,%d,%d,%d", of->batch, of->heads, of->tokens, of->top);
+  printf("%-22s %-6s %-7s %-15s %9.2f %9.2f %9.2f %8s %8s %6s %6s  ", name, t->flush, t->mode, t->part, us,
          t->times.min, t->times.p90, numbers[0], numbers[1], numbers[2], numbers[3]);
   if (*verdict)
     printf("%s (%.4g, stretch %.4g)\n", verdict, of->target_us, of->stretch_us);
@@ -72,7 +73,7 @@ void report_add(report *r, const shape *of, const timing *t, const char *variant
 
 void report_wrong(report *r, const shape *of, const char *why) {
   r->wrong++;
-  printf("%d,%d,%d: FAILED: %s\n", of->batch, of->heads, of->tokens, why);
+  printf("%d,%d,%d,%d: FAILED: %s\n", of->batch, of->heads, of->tokens, of->top, why);
 }
 
 void report_end(const report *r) {

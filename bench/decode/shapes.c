@@ -21,9 +21,9 @@ snapmla_status shapes_read(shape_list *list, const char *path) {
     shape s = {.set = "target"};
     number++;
     if (line[0] == '#' || !strncmp(line, "batch,", 6)) continue;
-    if (sscanf(line, "%d,%d,%d,%lf,%lf", &s.batch, &s.heads, &s.tokens, &s.target_us, &s.stretch_us) != 5)
+    if (sscanf(line, "%d,%d,%d,%d,%lf,%lf", &s.batch, &s.heads, &s.tokens, &s.top, &s.target_us, &s.stretch_us) != 6)
       status =
-          smla_fail(SNAPMLA_INVALID_ARGUMENT, "%s:%d: not batch,heads,tokens,target_us,stretch_us,…", path, number);
+          smla_fail(SNAPMLA_INVALID_ARGUMENT, "%s:%d: not batch,heads,tokens,top,target_us,stretch_us,…", path, number);
     else
       status = add(list, s);
   }
@@ -49,6 +49,7 @@ void shapes_add_context(shape_list *list) {
 void shapes_add_small(shape_list *list) {
   (void)add(list, (shape){.set = "small", .batch = 1, .heads = 16, .tokens = 65, .target_us = 1e9, .stretch_us = 1e-9});
   (void)add(list, (shape){.set = "small", .batch = 2, .heads = 16, .tokens = 130});
+  (void)add(list, (shape){.set = "small", .batch = 2, .heads = 16, .tokens = 130, .top = 70});
 }
 
 /* The field-th of a line of comma-separated fields, quotes respected; cut out of `line` in place. NULL: too few. */
@@ -99,11 +100,14 @@ snapmla_status ceilings_read(ceilings *out, const char *path) {
                    "%s lacks figures of the groups read and wgmma; run snapmla-ceilings with both", path);
 }
 
+int32_t shape_seen(const shape *s) { return s->top && s->top < s->tokens ? s->top : s->tokens; }
+
 double shape_bytes(const shape *s) {
   double pages = (double)((s->tokens + PAGE_TOKENS - 1) / PAGE_TOKENS);
   double rows = (double)s->batch * s->heads;
-  return s->batch * pages * PAGE_BYTES + rows * (LATENT + ROPE) * 2 + rows * LATENT * 2;
+  double images = s->top ? (double)shape_seen(s) * PAGE_BYTES / PAGE_TOKENS : pages * PAGE_BYTES;
+  return s->batch * images + rows * (LATENT + ROPE) * 2 + rows * LATENT * 2;
 }
 
-double shape_fp8_flop(const shape *s) { return 4.0 * LATENT * s->batch * s->heads * s->tokens; }
-double shape_bf16_flop(const shape *s) { return 2.0 * ROPE * s->batch * s->heads * s->tokens; }
+double shape_fp8_flop(const shape *s) { return 4.0 * LATENT * s->batch * s->heads * shape_seen(s); }
+double shape_bf16_flop(const shape *s) { return 2.0 * ROPE * s->batch * s->heads * shape_seen(s); }

@@ -46,8 +46,43 @@ static void *random_table(size_t needed, size_t available) {
 
 static void *equal_lengths(const shape *of) {
   int32_t *lengths = malloc((size_t)of->batch * sizeof *lengths);
-  for (int32_t i = 0; lengths && i < of->batch; i++) lengths[i] = of->tokens;
+  for (int32_t i = 0; lengths && i < of->batch; i++) lengths[i] = shape_seen(of);
   return lengths;
+}
+
+/* A list for each request: some of its tokens, each once, in random order; [batch, shape_seen] slots. */
+static int32_t *random_lists(const shape *of, const int32_t *table, size_t pages) {
+  uint64_t state = 22;
+  size_t seen = (size_t)shape_seen(of);
+  int32_t *lists = malloc((size_t)of->batch * seen * sizeof *lists);
+  int32_t *tokens = malloc((size_t)of->tokens * sizeof *tokens);
+  for (int32_t i = 0; tokens && i < of->tokens; i++) tokens[i] = i;
+  for (int32_t b = 0; lists && tokens && b < of->batch; b++)
+    for (size_t i = 0; i < seen; i++) {
+      size_t other = i + next_random(&state) % ((size_t)of->tokens - i);
+      int32_t token = tokens[other];
+      tokens[other] = tokens[i];
+      tokens[i] = token;
+      lists[(size_t)b * seen + i] =
+          table[(size_t)b * pages + (size_t)token / PAGE_TOKENS] * PAGE_TOKENS + token % PAGE_TOKENS;
+    }
+  if (!tokens) free(lists), lists = NULL;
+  free(tokens);
+  return lists;
+}
+
+/* In place of table and lengths. */
+static snapmla_status make_lists(subject *s, size_t pages, size_t needed, size_t available) {
+  size_t entries = (size_t)s->shape.batch * (size_t)shape_seen(&s->shape);
+  int32_t *table = random_table(needed, available);
+  snapmla_status status =
+      upload(s->b, table ? random_lists(&s->shape, table, pages) : NULL, entries * sizeof(int32_t), &s->indices);
+  free(table);
+  s->args.block_table = s->args.seqlens = NULL;
+  s->args.indices = (const int32_t *)(void *)s->indices.pointer;
+  s->args.indices_stride_batch = s->args.indices_stride_token = shape_seen(&s->shape);
+  s->args.index_counts = (const int32_t *)(void *)s->lengths.pointer;
+  return status;
 }
 
 static snapmla_status make_data(subject *s, const cache *c) {
@@ -91,7 +126,7 @@ static snapmla_status make_data(subject *s, const cache *c) {
                                   .workspace = s->workspace.pointer,
                                   .workspace_bytes = snapmla_plan_workspace_bytes(s->plan),
                                   .stream = b->stream};
-  return status;
+  return status || !of->top ? status : make_lists(s, pages, needed, (size_t)c->count);
 }
 
 snapmla_status subject_open(bench *b, const cache *c, const shape *of, subject *out) {
@@ -101,6 +136,7 @@ snapmla_status subject_open(bench *b, const cache *c, const shape *of, subject *
   problem.heads = of->heads;
   problem.max_batch = of->batch;
   problem.max_context = of->tokens;
+  problem.max_indices = of->top ? shape_seen(of) : 0;
   snapmla_status status = snapmla_plan_create(b->context, &problem, NULL, &out->plan);
   if (!status) status = make_data(out, c);
   if (!status) status = snapmla_plan_schedule(out->plan, &out->args);
@@ -109,7 +145,7 @@ snapmla_status subject_open(bench *b, const cache *c, const shape *of, subject *
 }
 
 void subject_close(subject *s) {
-  bench_memory *all[] = {&s->query, &s->rope, &s->table, &s->lengths, &s->out, &s->lse, &s->workspace};
+  bench_memory *all[] = {&s->query, &s->rope, &s->table, &s->lengths, &s->indices, &s->out, &s->lse, &s->workspace};
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) bench_memory_close(s->b, all[i]);
   snapmla_plan_destroy(s->plan);
   s->plan = NULL;

@@ -90,8 +90,11 @@ SNAPMLA_API size_t snapmla_plan_workspace_bytes(const snapmla_plan *plan);
 /* Bits of the status word, the first 4 bytes of the workspace (uint32, written by the device, sticky until
  * snapmla_plan_schedule clears it). */
 enum {
-  SNAPMLA_STATUS_BAD_PAGE = 1u,  /* a block-table entry within a length was outside the cache: that request is NaN */
-  SNAPMLA_STATUS_BAD_LENGTH = 2u /* a length was negative or longer than the table or the plan: that request is NaN */
+  SNAPMLA_STATUS_BAD_PAGE = 1u,   /* a block-table entry within a length was outside the cache: that request is NaN */
+  SNAPMLA_STATUS_BAD_LENGTH = 2u, /* a length was negative or longer than the table or the plan: that request is NaN; a
+                                     list's count negative or over max_indices: that query token is NaN */
+  SNAPMLA_STATUS_BAD_INDEX = 4u   /* a list had an entry that is neither -1 nor a slot of the cache: that query token is
+                                     NaN */
 };
 
 /* One decode call. Shapes in brackets, outermost first; strides in elements unless they say bytes. Zero-initialise and
@@ -125,14 +128,22 @@ typedef struct snapmla_decode_args {
   void *workspace;
   size_t workspace_bytes;
   void *stream; /* CUstream; NULL: the default stream */
+
+  /* Sparse decoding, where the problem has max_indices; else NULL. They take the place of block_table and seqlens, which
+   * are not looked at: what a query token may see is what its list names, in any order, a token as often as it is named.
+   * A list that names none yields zeros and an lse of -inf. */
+  const int32_t *indices; /* [batch, q_len, entries] slots of the cache, page * page_tokens + offset; -1: no token */
+  int64_t indices_stride_batch, indices_stride_token; /* entries; the whole tensor spans fewer than 2^31 */
+  const int32_t *index_counts; /* [batch, q_len] dense: how many entries of the list count, 0..max_indices; the rest of
+                                  it may hold anything */
 } snapmla_decode_args;
 
-/* Writes the split metadata for `batch`, `seqlens` and `block_table_stride` into the workspace and clears the status
- * word. Once per step; the decode calls of every layer with the same workspace reuse it.
+/* Writes the split metadata for `batch`, `seqlens` and `block_table_stride`, in sparse decoding for `batch` and
+ * `index_counts`, into the workspace and clears the status word. Once per step; the decode calls of every layer with the same workspace reuse it.
  * Errors: INVALID_ARGUMENT, DEVICE. Thread-safe for distinct workspaces. */
 SNAPMLA_API snapmla_status snapmla_plan_schedule(const snapmla_plan *plan, const snapmla_decode_args *args);
 
-/* Quantises the query, decodes, merges the splits. The workspace must hold the schedule of the same lengths.
+/* Quantises the query, decodes, merges the splits. The workspace must hold the schedule of the same lengths or counts.
  * Errors: INVALID_ARGUMENT (names the field, the rule and the remedy; nothing is launched), DEVICE. */
 SNAPMLA_API snapmla_status snapmla_plan_decode(const snapmla_plan *plan, const snapmla_decode_args *args);
 

@@ -35,10 +35,14 @@ typedef struct snapmla_problem {
   int32_t max_batch;   /* the most requests of one call, 1..4096 */
   int32_t max_context; /* the most tokens of one request, new ones included, 1..1048576 */
   uint32_t flags;      /* 0 */
+  int32_t
+      max_indices; /* 0: a query token sees the tokens of its request, causally. 1..1048576, sparse decoding: it sees
+                          the tokens of an index list of its own, of at most so many entries; max_batch * q_len is then
+                          at most 4096, and max_context is of no use */
 } snapmla_problem;
 
 /* Fills `problem` with DeepSeek-V3's shape: 128 heads, q_len 1, latent 512, RoPE 64, page 64, fp8_token, fast,
- * max_batch 128, max_context 131072. */
+ * max_batch 128, max_context 131072, max_indices 0. */
 SNAPMLA_API void snapmla_problem_init(snapmla_problem *problem);
 
 /* Checks every field and every combination; the error message names the field, the rule and the remedy.

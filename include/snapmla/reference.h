@@ -48,15 +48,15 @@ typedef enum snapmla_reference_mode {
 
 /* Decodes on the host in double precision, on all cores. `args` as for snapmla_plan_decode, all pointers to host
  * memory; out, lse, workspace and stream are not used. out_f64: [batch, q_len, heads, latent_rank], lse_f64:
- * [batch, heads, q_len] or NULL, both dense. A page number outside the cache within a length, or a bad length, gives
- * NaN. Errors: INVALID_ARGUMENT, UNSUPPORTED, OUT_OF_MEMORY. */
+ * [batch, heads, q_len] or NULL, both dense. A page number or an index outside the cache, within a length or count, or a
+ * bad length or count, gives NaN. Errors: INVALID_ARGUMENT, UNSUPPORTED, OUT_OF_MEMORY. */
 SNAPMLA_API snapmla_status snapmla_reference_decode(const snapmla_problem *problem, const snapmla_decode_args *args,
                                                     snapmla_reference_mode mode, double *out_f64, double *lse_f64);
 
 /* The same from an unquantised cache: latent and rope as fp32 rows [tokens of all requests], token t of request b at
- * row row_of[b] + t. Adds nothing of the format: what quantisation costs is the distance to the above. The query is
+ * row row_of[b] + t; in sparse decoding index t of a list of request b names that row. Adds nothing of the format: what quantisation costs is the distance to the above. The query is
  * taken as given; kv, block_table and their strides are not used, so a length is bad only if negative or over
- * max_context. */
+ * max_context, an index only if below -1. */
 SNAPMLA_API snapmla_status snapmla_reference_decode_dense(const snapmla_problem *problem,
                                                           const snapmla_decode_args *args, const float *latent,
                                                           const float *rope, const int64_t *row_of, double *out_f64,

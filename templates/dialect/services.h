@@ -5,7 +5,7 @@
 #ifndef SMLA_DIALECT_SERVICES_H
 #define SMLA_DIALECT_SERVICES_H
 
-#define SMLA_SERVICES_VERSION 1
+#define SMLA_SERVICES_VERSION 2
 
 /* A place in a template: the address of the file's name, shifted by 16, and the line. */
 typedef unsigned long long smla_place;
@@ -72,6 +72,8 @@ typedef struct smla_services {
   void (*bulk_store_commit)(smla_place line);
   void (*bulk_store_wait)(int pending, smla_place line);
   void (*bulk_prefetch)(const void *global, unsigned bytes, smla_place line);
+  void (*thread_copy)(unsigned address, const void *global, unsigned bytes, int read, smla_place line);
+  void (*mbarrier_arrive_after_copies)(unsigned address, smla_place line);
   void (*fence_async_proxy)(smla_place line);
 
   void (*frag_add)(smla_frag_header *frag, int count);

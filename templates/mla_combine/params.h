@@ -12,6 +12,7 @@ struct mla_combine_params {
   float *lse; /* [batch, heads, q_len], or NULL */
   long long lse_stride_batch, lse_stride_head, lse_stride_token;
   int heads, q_len, groups;
+  int lists; /* tokens=indexed: query tokens of a request, each a record and a "batch" of its own with q_len 1 */
 };
 
 #endif

@@ -8,6 +8,9 @@ struct mla_decode_params {
   long long num_pages;
   const int *block_table; /* [batch, block_table_stride] */
   long long block_table_stride;
+  const int
+      *indices; /* tokens=indexed, in place of the table: [batch, lists, entries] slots, -1: none; fewer than 2^31 */
+  int indices_stride_batch, indices_stride_token;
   const struct smla_request *requests;
   const struct smla_unit *units;
   const unsigned char *q_image; /* as query_quant writes it */
@@ -21,6 +24,7 @@ struct mla_decode_params {
   unsigned *status;
   float scale_log2e; /* softmax_scale * log2(e) */
   int heads, q_len, groups;
+  int lists; /* tokens=indexed: query tokens of a request, each a record and a "batch" of its own with q_len 1 */
 };
 
 #endif

@@ -2,9 +2,9 @@
 
 local max_smem = 232448 -- the most dynamic shared memory a block may have on Hopper
 
--- The fewest rows that hold all of a request's; more than 64 are cut into groups of 64.
+-- The fewest rows that hold all of a request's, or of a list's: a query token's; more than 64 are cut into groups of 64.
 local function rows_for(settings)
-  local rows = (settings.heads or 64) * (settings.q_len or 1)
+  local rows = (settings.heads or 64) * (settings.tokens == "indexed" and 1 or settings.q_len or 1)
   for _, n in ipairs { 8, 16, 32 } do
     if rows <= n then return n end
   end
@@ -20,7 +20,7 @@ local function roles_memory(v)
     + 4 * 256            -- rescale factors
     + 2 * 256            -- inverse row sums
     + 4 * 4              -- changed flags
-    + (v.stages % 2) * 4 -- barriers are 8-byte aligned
+    + (v.tokens == "paged" and v.stages % 2 or 0) * 4 -- barriers are 8-byte aligned
 end
 
 local function streams_memory(v)
@@ -50,6 +50,8 @@ return {
     { name = "page", values = { 16, 32, 64, 128 }, default = 64, about = "tokens per page" },
     { name = "format", values = { "fp8_token" }, default = "fp8_token", about = "how the cache is stored" },
     { name = "accuracy", values = { "fast" }, default = "fast", about = "the arithmetic's level" },
+    { name = "tokens", values = { "paged", "indexed" }, default = "paged",
+      about = "which tokens a query sees: the pages of its request, or a list of slots of its own (sparse)" },
     { name = "partial", values = { "bf16", "f32" }, default = partial_for,
       about = "type of the partial results of a cut request" },
     { name = "stages", values = { 2, 3, 4, 5, 6, 7, 8 }, default = 4, about = "page images in the shared-memory ring" },
@@ -90,7 +92,7 @@ return {
       smem_bytes = shape.query_buffers * query_bytes
         + v.stages * tile_bytes          -- ring of page images
         + v.stages * 4 * scale_bytes     -- scales: as stored, usable, logarithm, inverse
-        + v.stages * 4                   -- bad-page flags
+        + (v.tokens == "paged" and v.stages or 0) * 4 -- bad-page flags
         + shape.memory(v)
         + (3 * v.stages + shape.barriers) * 8,
     }

@@ -11,6 +11,7 @@ struct query_quant_params {
                            each row 128 bytes with the 128-byte swizzle */
   float *scale;         /* [batch, groups, rows] */
   int heads, q_len, groups;
+  int lists; /* tokens=indexed: query tokens of a request, each a record and a "batch" of its own with q_len 1 */
 };
 
 #endif

@@ -8,6 +8,8 @@ return {
       about = "latent rank: content channels per token" },
     { name = "rows", values = { 8, 16, 32, 64 }, default = 64, about = "rows of a group: the decode kernel's" },
     { name = "rope", values = { 64 }, default = 64, about = "RoPE channels per token" },
+    { name = "tokens", values = { "paged", "indexed" }, default = "paged",
+      about = "whether a record is a request, or one of its query tokens: the decode kernel's" },
   },
   rules = {},
   derived = function(v)

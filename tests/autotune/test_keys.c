@@ -44,7 +44,7 @@ static void buckets_are_powers_of_two(void **state) {
   (void)state;
   static const int32_t cases[][2] = {{1, 1}, {2, 2}, {3, 4}, {64, 64}, {65, 128}, {4095, 4096}, {1048576, 1048576}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) assert_int_equal(smla_bucket_up(cases[i][0]), cases[i][1]);
-  smla_problem_key key = {128, 1, 512, 64, 64, "fp8_token", "fast", 100, 5, 0}, read;
+  smla_problem_key key = {128, 1, 512, 64, 64, "fp8_token", "fast", 100, 5, 0, 0}, read;
   char text[SMLA_PROBLEM_KEY_MAX];
   smla_problem_key_bucket(&key);
   smla_problem_key_text(&key, text);
@@ -55,6 +55,13 @@ static void buckets_are_powers_of_two(void **state) {
   assert_false(smla_problem_key_read("h0128-q1-l512-r64-p64-fp8_token-fast-b128-c64", &read));
   read.context = 256;
   assert_true(smla_problem_key_distance(&key, &read) == 2);
+  read.context = 64;
+  read.indices = 1500;
+  smla_problem_key_bucket(&read);
+  smla_problem_key_text(&read, text);
+  assert_string_equal(text, "h128-q1-l512-r64-p64-fp8_token-fast-b128-c64-s2048");
+  assert_true(smla_problem_key_distance(&key, &read) < 0); /* other kernels */
+  assert_true(smla_problem_key_read(text, &key) && key.indices == 2048);
   read.heads = 64;
   assert_true(smla_problem_key_distance(&key, &read) < 0);
 }

@@ -195,6 +195,9 @@ snapmla_status snapmla_plan_decode(const snapmla_plan *plan, const snapmla_decod
   double *out = malloc(rows * ((size_t)p->latent_rank + 1) * sizeof *out);
   if (!out) return smla_fail(SNAPMLA_OUT_OF_MEMORY, "no memory for the oracle");
   double *lse = out + rows * (size_t)p->latent_rank;
+  /* the last list loses its last entry */
+  int32_t *counts = (int32_t *)(uintptr_t)args->index_counts;
+  if (fault("list")) --counts[args->batch * p->q_len - 1];
   snapmla_status status = snapmla_reference_decode(p, args, SNAPMLA_REFERENCE_ROUNDED_P, out, lse);
   if (!status) store(p, args, out, lse);
   free(out);

@@ -98,7 +98,8 @@ static void lists_and_verifies(void **state) {
   assert_int_equal(json_array_size(plans), 1);
   json_t *plan = json_array_get(plans, 0);
   assert_text(plan, "target", "emulator");
-  assert_text(plan, "shape", "heads=16,q_len=1,latent=256,rope=64,page=64,format=fp8_token,accuracy=fast,flags=0");
+  assert_text(plan, "shape",
+              "heads=16,q_len=1,latent=256,rope=64,page=64,format=fp8_token,accuracy=fast,flags=0,indices=0");
   assert_int_equal(json_integer_value(json_object_get(plan, "max_batch")), 2);
   assert_int_equal(json_integer_value(json_object_get(plan, "max_context")), 512);
   assert_int_equal(json_array_size(json_object_get(plan, "variants")), 5);

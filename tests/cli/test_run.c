@@ -143,6 +143,35 @@ static void planted_faults(void **state) {
   program_free(&r);
 }
 
+/* Lists of 50 of the tokens, or of all where there are fewer; causal; also where the cache is given. */
+static void sparse_lists(void **state) {
+  const char *cache = in(state, "cache.safetensors");
+  program_result r = program_run(R, "run", "--json", "--heads", "4", "--context", "100,3,0", "--q-len", "2", "--sparse",
+                                 "50", "--save-cache", cache, nothing);
+  program_check(&r, 0, NULL, __FILE__, __LINE__);
+  json_t *root = program_json(&r);
+  assert_true(number(root, "compared") == 3);
+  /* 50 + 50, 2 + 3 and no tokens of 644 bytes; 24 rows as in run_json */
+  assert_true(number(root, "bytes") == 105 * 644 + 24 * (2 * 1088 + 4));
+  char *digest = strdup(text(root, "digest"));
+  assert_true(number(root, "quantization_rel_l2") > 1e-3);
+  json_decref(root);
+  program_free(&r);
+  r = program_run(R, "run", "--json", "--heads", "4", "--input", cache, "--q-len", "2", "--sparse", "50", nothing);
+  program_check(&r, 0, NULL, __FILE__, __LINE__);
+  root = program_json(&r);
+  assert_string_equal(text(root, "digest"), digest);
+  json_decref(root);
+  program_free(&r);
+  free(digest);
+  r = program_run(R, "run", "--heads", "4", "--context", "100", "--sparse", "50", nothing);
+  assert_true(r.code == 0 && strstr(r.out, "each query token has a list of at most 50 tokens"));
+  program_free(&r);
+  assert_program(R, 0, NULL, "verify", "--heads", "4", "--context", "0,70", "--sparse", "66");
+  assert_program(R, 1, NULL, "SNAPMLA_TEST_FAULT=list", "run", "--heads", "4", "--context", "30", "--sparse", "20");
+  assert_program(R, 2, "max_indices is 2000000, it must be 0 to 1048576", "run", "--sparse", "2000000");
+}
+
 static void verify_json(void **state) {
   (void)state;
   program_result r = program_run(R, "verify", "--json", "--heads", "4", "--context", "0,1,65", nothing);
@@ -452,6 +481,7 @@ int main(void) {
       TEST(placement_does_not_matter),
       cmocka_unit_test(steps),
       cmocka_unit_test(planted_faults),
+      TEST(sparse_lists),
       cmocka_unit_test(verify_json),
       TEST(cache_round_trip),
       TEST(tensors_by_hand),

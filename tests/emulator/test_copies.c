@@ -72,8 +72,21 @@ static void test_cluster(void **state) {
   }
 }
 
+static void test_gather(void **state) {
+  (void)state;
+  kernel_run run = run_of(4);
+  run.count = 8; /* what `out` holds */
+  kernel_object_run_all(&kernel, &run, 0xee);
+  for (size_t i = 0; i < 8 * PAGE; i++) {
+    const unsigned char expected = i % PAGE < PAGE - 4 ? in[i] : 0;
+    if (out[i] != expected) fail_msg("byte %zu is %u, not %u", i, out[i], expected);
+  }
+  assert_int_equal(run.counters.global_bytes_read, 8 * (PAGE - 4));
+  assert_int_equal(run.counters.shared_bytes, 2 * 8 * PAGE);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_ring), cmocka_unit_test(test_store),
-                                     cmocka_unit_test(test_cluster)};
+                                     cmocka_unit_test(test_cluster), cmocka_unit_test(test_gather)};
   return cmocka_run_group_tests(tests, setup, teardown);
 }

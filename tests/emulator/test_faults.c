@@ -102,6 +102,25 @@ static void test_memory(void **state) {
       [28] = {"released_early", "copy in flight", "(warp 1, lane", "refill"},
       [29] = {"copy_over_store", "no proxy fence", "which thread 90 (warp 2, lane 26) of block 0 wrote",
               "store_before_copy"},
+      [30] = {"read_thread_copy", "copy in flight",
+              "thread 40 (warp 1, lane 8) of block 0 reads 4 bytes at shared offset 28 before any wait for the "
+              "thread_copy",
+              "thread_copy"},
+      [31] = {"copied_unfenced", "no proxy fence", "which the thread_copy of", "piece"},
+      [32] = {"copied_fenced_early", "no proxy fence", "first a thread that waited for it must fence_async_proxy",
+              "piece"},
+      [33] = {"thread_copy_over_operand", "overwritten while still read",
+              "thread 6 (warp 0, lane 6) of block 0 copies over", "wgmma_reads_3"},
+      [34] = {"never_told", "unfinished work at exit", "thread 7 (warp 0, lane 7) of block 0 exits without"},
+      [35] = {"never_waited", "unfinished work at exit", "no thread has waited for the thread copies of thread 9"},
+      [36] = {"thread_copy_alignment", "misaligned access", "must be aligned to 16 bytes"},
+      [37] = {"thread_copy_bounds", "global memory out of bounds", "which is byte 65536 of the nearest buffer"},
+      [39] = {"told_no_barrier", "barrier memory", "thread 1 (warp 0, lane 1) of block 0 at shared offset 40960"},
+      [40] = {"copied_over", "copy in flight", "thread 1 (warp 0, lane 1) of block 0 copies over 4 bytes",
+              "copied_first"},
+      [41] = {"thread_copy_barrier", "barrier memory", "thread 1 (warp 0, lane 1) of block 0 copies over"},
+      [38] = {"fenced_by_another", "no proxy fence", "which the thread_copy of", "piece"},
+      [42] = {"fenced_elsewhere", "no proxy fence", "and this one wait for that", "piece", 0, 256},
   };
   check_all("faults_memory", faults, COUNT(faults), 128);
 }

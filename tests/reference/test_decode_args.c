@@ -152,6 +152,56 @@ static void decode_fields(void **state) {
   assert_int_equal(smla_decode_args_check(&problem, NULL, 1), BAD);
 }
 
+/* Lists in place of table and lengths. */
+static void sparse_fields(void **state) {
+  (void)state;
+  static const trial trials[] = {
+      {D(indices), 0, BAD, BAD, {"indices is NULL", 0}},
+      {D(indices), 0x10002, BAD, BAD, {"indices is", "multiple of 4 bytes"}},
+      {D(indices_stride_batch), 0, BAD, BAD, {"indices_stride_batch is 0", "at least"}},
+      {D(indices_stride_token), -1, BAD, BAD, {"indices_stride_token is -1", 0}},
+      {D(indices_stride_token), 1, SNAPMLA_OK, SNAPMLA_OK, {0}}, /* lists may overlap */
+      {D(indices_stride_batch), INT64_MAX / 2, BAD, BAD, {"indices_stride_batch", "2^63"}},
+      {D(indices_stride_batch), ((1LL << 31) - 1 - 100 - 100) / 2, SNAPMLA_OK, SNAPMLA_OK, {0}},
+      {D(indices_stride_batch),
+       ((1LL << 31) - 1 - 100 - 100) / 2 + 1,
+       BAD,
+       BAD,
+       {"begins at entry", "smaller strides"}},
+      {D(index_counts), 0, BAD, BAD, {"index_counts is NULL", 0}},
+      {D(index_counts), 0x10002, BAD, BAD, {"index_counts is", "multiple of 4 bytes"}},
+      {D(block_table), 0x10002, SNAPMLA_OK, SNAPMLA_OK, {0}}, /* not looked at */
+      {D(seqlens), 0x10002, SNAPMLA_OK, SNAPMLA_OK, {0}},
+  };
+  snapmla_problem problem = problem_here();
+  problem.max_indices = 100;
+  for (size_t i = 0; i <= sizeof trials / sizeof *trials; i++) {
+    snapmla_decode_args args = good_decode();
+    args.block_table = args.seqlens = NULL;
+    args.block_table_stride = 0;
+    args.indices = ADDRESS(0);
+    args.indices_stride_batch = 200;
+    args.indices_stride_token = 100;
+    args.index_counts = ADDRESS(0);
+    if (i == sizeof trials / sizeof *trials) {
+      assert_int_equal(smla_decode_args_check(&problem, &args, 1), SNAPMLA_OK);
+      assert_int_equal(smla_decode_args_check(&problem, &args, 0), SNAPMLA_OK);
+      assert_int_equal(smla_schedule_args_check(&problem, &args), SNAPMLA_OK);
+      args.index_counts = NULL;
+      assert_int_equal(smla_schedule_args_check(&problem, &args), BAD);
+      break;
+    }
+    spoil(&args, &trials[i]);
+    expect(smla_decode_args_check(&problem, &args, 1), trials[i].device, &trials[i]);
+    expect(smla_decode_args_check(&problem, &args, 0), trials[i].host, &trials[i]);
+  }
+  problem.max_indices = 0;
+  snapmla_decode_args args = good_decode();
+  args.indices = ADDRESS(0);
+  assert_int_equal(smla_decode_args_check(&problem, &args, 1), BAD);
+  assert_non_null(strstr(snapmla_error_message(), "max_indices is 0: plan with max_indices, or set them to NULL"));
+}
+
 static void unused_strides_may_be_anything(void **state) {
   (void)state;
   snapmla_problem problem = problem_here();
@@ -231,6 +281,7 @@ static void append_fields(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(decode_fields),
+      cmocka_unit_test(sparse_fields),
       cmocka_unit_test(unused_strides_may_be_anything),
       cmocka_unit_test(an_empty_batch_needs_no_tensor),
       cmocka_unit_test(schedule_fields),

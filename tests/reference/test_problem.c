@@ -27,6 +27,7 @@ static void the_default_is_legal(void **state) {
   assert_int_equal(problem.max_batch, 128);
   assert_int_equal(problem.max_context, 131072);
   assert_int_equal(problem.flags, 0);
+  assert_int_equal(problem.max_indices, 0);
   snapmla_problem_init(NULL);
 }
 
@@ -73,6 +74,9 @@ static void every_field_is_checked(void **state) {
       {AT(max_context), 0, SNAPMLA_INVALID_ARGUMENT, {"max_context is 0", "1 to 1048576"}},
       {AT(max_context), (1 << 20) + 1, SNAPMLA_INVALID_ARGUMENT, {"max_context is 1048577", "1 to 1048576"}},
       {AT(flags), 1, SNAPMLA_UNSUPPORTED, {"flags is 0x1", "set it to 0"}},
+      {AT(max_indices), 1 << 20, SNAPMLA_OK, {0}},
+      {AT(max_indices), -1, SNAPMLA_INVALID_ARGUMENT, {"max_indices is -1", "0 to 1048576"}},
+      {AT(max_indices), (1 << 20) + 1, SNAPMLA_INVALID_ARGUMENT, {"max_indices is 1048577", "0 to 1048576"}},
   };
   for (size_t i = 0; i < sizeof trials / sizeof *trials; i++) {
     snapmla_problem problem;
@@ -82,6 +86,24 @@ static void every_field_is_checked(void **state) {
     for (int part = 0; part < 2 && trials[i].says[part]; part++)
       assert_non_null(strstr(snapmla_error_message(), trials[i].says[part]));
   }
+}
+
+/* Each query token has a list of its own, and the schedule takes 4096 of them. */
+static void lists_are_limited(void **state) {
+  (void)state;
+  snapmla_problem problem;
+  snapmla_problem_init(&problem);
+  problem.max_batch = 1365;
+  problem.q_len = 3;
+  problem.max_indices = 2048;
+  assert_int_equal(snapmla_problem_check(&problem), SNAPMLA_OK);
+  problem.max_batch++;
+  assert_int_equal(snapmla_problem_check(&problem), SNAPMLA_UNSUPPORTED);
+  assert_non_null(
+      strstr(snapmla_error_message(), "max_batch * q_len is 1366 * 3, with max_indices it must be at most 4096"));
+  assert_non_null(strstr(snapmla_error_message(), "set a smaller max_batch"));
+  problem.max_indices = 0;
+  assert_int_equal(snapmla_problem_check(&problem), SNAPMLA_OK);
 }
 
 static void the_size_field(void **state) {
@@ -130,9 +152,8 @@ static void names_there_and_back(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(the_default_is_legal),
-      cmocka_unit_test(every_field_is_checked),
-      cmocka_unit_test(the_size_field),
+      cmocka_unit_test(the_default_is_legal), cmocka_unit_test(every_field_is_checked),
+      cmocka_unit_test(lists_are_limited),    cmocka_unit_test(the_size_field),
       cmocka_unit_test(names_there_and_back),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

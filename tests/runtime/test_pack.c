@@ -63,7 +63,8 @@ static void reads_what_was_written(void **state) {
     assert_true(level ? a.stored_bytes < 150 : a.stored_bytes == 150);
     snapmla_pack_plan p = {.size = sizeof p};
     assert_int_equal(snapmla_pack_plan_get(pack, 1, &p), SNAPMLA_OK);
-    assert_string_equal(p.shape, "heads=128,q_len=1,latent=512,rope=64,page=64,format=fp8_token,accuracy=fast,flags=0");
+    assert_string_equal(
+        p.shape, "heads=128,q_len=1,latent=512,rope=64,page=64,format=fp8_token,accuracy=fast,flags=0,indices=0");
     assert_int_equal(p.max_batch, 8);
     assert_int_equal(p.max_context, 8192);
     assert_int_equal(p.kernel_count, 3);

@@ -63,6 +63,25 @@ static void lays_out_sections_of_few_rows(void **state) {
   assert_int_equal(w.bytes, w.merge_total + 256);
 }
 
+/* With index lists each query token is a record: 20 heads x 3 tokens, batch 5, 32 rows a block. */
+static void lists_are_records(void **state) {
+  (void)state;
+  snapmla_problem p = problem_of(20, 3, 512, 5);
+  smla_workspace w;
+  p.max_indices = 100;
+  assert_int_equal(smla_workspace_plan(&p, 132, 32, 2, &w), SNAPMLA_OK);
+  assert_int_equal(w.records, 3);
+  assert_int_equal(w.rows, 20);
+  assert_int_equal(w.groups, 1);
+  assert_int_equal(w.unit_count, 132);
+  assert_int_equal(w.q_scale - w.q_image, 15 * 5 * 32 * 128);
+  assert_int_equal(w.partial_lse - w.partial_out, 264 * 32 * 512 * 2);
+  p.max_indices = 0;
+  assert_int_equal(smla_workspace_plan(&p, 132, 32, 2, &w), SNAPMLA_OK);
+  assert_int_equal(w.records, 1);
+  assert_int_equal(w.rows, 60);
+}
+
 static void sections_are_aligned_and_apart(void **state) {
   (void)state;
   for (int32_t heads = 1, rows = 8; heads <= 128; heads += 21, rows = rows == 64 ? 8 : 2 * rows) {
@@ -85,9 +104,8 @@ static void sections_are_aligned_and_apart(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(counts_groups_and_units),
-      cmocka_unit_test(lays_out_sections),
-      cmocka_unit_test(lays_out_sections_of_few_rows),
+      cmocka_unit_test(counts_groups_and_units),        cmocka_unit_test(lays_out_sections),
+      cmocka_unit_test(lays_out_sections_of_few_rows),  cmocka_unit_test(lists_are_records),
       cmocka_unit_test(sections_are_aligned_and_apart),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,6 +40,7 @@ typedef struct data {
   int64_t *slots;
   int32_t *block_table;
   int32_t *seqlens;
+  int32_t *indices, *counts; /* [batch * q_len][list_stride], [batch * q_len]; NULL unless sparse */
   uint16_t *q_nope, *q_rope;
   float softmax_scale;
 } data;
@@ -117,7 +118,40 @@ static data make_data(const decode_case *c) {
 
 static void free_data(data *d) {
   free(d->latent), free(d->rope), free(d->slots), free(d->block_table), free(d->seqlens), free(d->q_nope),
-      free(d->q_rope);
+      free(d->q_rope), free(d->indices), free(d->counts);
+}
+
+/* --- lists ------------------------------------------------------------------------------------------------------------- */
+
+static int32_t queries_of(const decode_case *c) { return c->batch * c->problem.q_len; }
+
+/* Lists are not dense, and what lies between and behind them must not be read. */
+static int32_t list_stride(const decode_case *c) { return c->problem.max_indices + 3; }
+
+static void make_lists(const decode_case *c, data *d) {
+  d->indices = array((size_t)(queries_of(c) * list_stride(c)), sizeof *d->indices);
+  d->counts = array((size_t)queries_of(c), sizeof *d->counts);
+  for (int32_t i = 0; i < queries_of(c) * list_stride(c); ++i) d->indices[i] = i % 2 ? -77777 : 0x7fffff00;
+  const int64_t *slots = d->slots;
+  for (int32_t b = 0; b < c->batch; slots += c->lengths[b++])
+    for (int32_t q = b * c->problem.q_len; q < (b + 1) * c->problem.q_len; ++q)
+      d->counts[q] = c->fill_list(q, slots, c->lengths[b], d->indices + q * list_stride(c));
+}
+
+static int is_listed(const decode_case *c, const data *d, int64_t slot) {
+  for (int32_t q = 0; q < queries_of(c); ++q)
+    for (int32_t i = 0; i < d->counts[q] && i < c->problem.max_indices; ++i)
+      if (d->indices[q * list_stride(c) + i] == slot) return 1;
+  return 0;
+}
+
+/* What no list names becomes NaN. */
+static void poison_unlisted(const decode_case *c, const data *d, uint8_t *cache, int64_t page_stride) {
+  uint16_t row[512];
+  memset(row, 0xff, sizeof row);
+  for (int32_t t = 0; t < d->tokens; ++t)
+    if (!is_listed(c, d, d->slots[t]))
+      must(snapmla_page_write(&c->problem, cache, page_stride, d->pages, d->slots[t], row, row));
 }
 
 /* --- the device's copy ------------------------------------------------------------------------------------------------ */
@@ -131,13 +165,21 @@ static snapmla_buffer *upload(snapmla_context *context, const void *source, size
 
 /* --- comparison --------------------------------------------------------------------------------------------------------- */
 
-static int is_nan_request(const decode_case *c, int32_t b) { return b == c->bad_page_request; }
+static int is_nan(const decode_case *c, int32_t query) {
+  return query == c->nan_query || query / c->problem.q_len == c->bad_page_request;
+}
+
+/* How many tokens a row may see, at most. */
+static int32_t tokens_of(const decode_case *c, const snapmla_decode_args *host, int32_t query) {
+  return c->problem.max_indices ? host->index_counts[query] : c->lengths[query / c->problem.q_len];
+}
 
 /* The largest |logit| of each row bounds the lse's error; here |lse| + ln(length) stands for it. */
 static void compare(const decode_case *c, const snapmla_decode_args *host, decode_result *r) {
   const snapmla_problem *p = &c->problem;
   double *out = array(r->out_count, sizeof *out), *lse = array(r->lse_count, sizeof *lse);
-  size_t per_request = r->out_count / (size_t)c->batch, lse_per_request = r->lse_count / (size_t)c->batch;
+  size_t per_request = r->out_count / (size_t)c->batch, per_query = per_request / (size_t)p->q_len,
+         lse_per_request = r->lse_count / (size_t)c->batch;
   for (int mode = 0; mode < 2; ++mode) {
     must(snapmla_reference_decode(p, host, mode ? SNAPMLA_REFERENCE_ROUNDED_P : SNAPMLA_REFERENCE_QUANTIZED, out, lse));
     double worst = 0;
@@ -146,7 +188,7 @@ static void compare(const decode_case *c, const snapmla_decode_args *host, decod
       for (size_t i = 0; i < per_request; ++i) {
         size_t at = (size_t)b * per_request + i;
         double value = smla_bf16_to_float(r->out[at]);
-        if (is_nan_request(c, b)) {
+        if (is_nan(c, (int32_t)(at / per_query))) {
           assert_true(isnan(value) && isnan(out[at]));
           continue;
         }
@@ -157,19 +199,18 @@ static void compare(const decode_case *c, const snapmla_decode_args *host, decod
       worst = fmax(worst, norm > 0 ? sqrt(error / norm) : sqrt(error));
     }
     *(mode ? &r->rel_l2_rounded : &r->rel_l2) = worst;
-    for (int32_t b = 0; b < c->batch && !mode; ++b)
-      for (size_t i = 0; i < lse_per_request; ++i) {
-        size_t at = (size_t)b * lse_per_request + i;
-        double value = r->lse[at], expected = lse[at];
-        if (is_nan_request(c, b)) {
-          assert_true(isnan(value) && isnan(expected));
-        } else if (isinf(expected)) {
-          assert_true(value == expected);
-        } else {
-          double excess = fabs(value - expected) / (1e-3 + 5e-4 * (fabs(expected) + log(c->lengths[b])));
-          if (!(excess <= r->lse_excess)) r->lse_excess = excess;
-        }
+    for (size_t at = 0; at < r->lse_count && !mode; ++at) {
+      double value = r->lse[at], expected = lse[at];
+      int32_t query = (int32_t)(at / lse_per_request) * p->q_len + (int32_t)(at % (size_t)p->q_len);
+      if (is_nan(c, query)) {
+        assert_true(isnan(value) && isnan(expected));
+      } else if (isinf(expected)) {
+        assert_true(value == expected);
+      } else {
+        double excess = fabs(value - expected) / (1e-3 + 5e-4 * (fabs(expected) + log(tokens_of(c, host, query))));
+        if (!(excess <= r->lse_excess)) r->lse_excess = excess;
       }
+    }
   }
   free(out), free(lse);
 }
@@ -177,7 +218,8 @@ static void compare(const decode_case *c, const snapmla_decode_args *host, decod
 /* --- the step --------------------------------------------------------------------------------------------------------- */
 
 decode_case decode_case_default(void) {
-  decode_case c = {.batch = 1, .lengths = {65}, .sigma = 1.0, .seed = 1, .sms = 16, .bad_page_request = -1};
+  decode_case c = {
+      .batch = 1, .lengths = {65}, .sigma = 1.0, .seed = 1, .sms = 16, .bad_page_request = -1, .nan_query = -1};
   snapmla_problem_init(&c.problem);
   c.problem.heads = 16;
   c.problem.max_batch = max_requests;
@@ -254,6 +296,11 @@ decode_result decode_case_run(const decode_case *c) {
     int32_t *table = d.block_table + c->bad_page_request * d.pages_per_request;
     table[(c->lengths[c->bad_page_request] - 1) / p->page_tokens - c->bad_pages_back] = d.pages;
   }
+  if (p->max_indices) {
+    make_lists(c, &d);
+    poison_unlisted(c, &d, cache, page_stride);
+    must(snapmla_buffer_write(kv, 0, cache, cache_bytes));
+  }
   snapmla_decode_args host = {.size = sizeof host,
                               .batch = c->batch,
                               .q_nope = d.q_nope,
@@ -279,6 +326,14 @@ decode_result decode_case_run(const decode_case *c) {
   host.lse_stride_token = 1;
   host.lse_stride_head = p->q_len;
   host.lse_stride_batch = (int64_t)p->q_len * p->heads;
+  if (p->max_indices) {
+    host.block_table = host.seqlens = NULL;
+    host.block_table_stride = 0;
+    host.indices = d.indices;
+    host.indices_stride_token = list_stride(c);
+    host.indices_stride_batch = (int64_t)list_stride(c) * p->q_len;
+    host.index_counts = d.counts;
+  }
 
   snapmla_buffer *q_nope = upload(context, d.q_nope, r.out_count * 2);
   snapmla_buffer *q_rope = upload(context, d.q_rope, q_rows * (size_t)p->rope_dim * 2);
@@ -296,8 +351,16 @@ decode_result decode_case_run(const decode_case *c) {
   args.q_nope = snapmla_buffer_pointer(q_nope);
   args.q_rope = snapmla_buffer_pointer(q_rope);
   args.kv = snapmla_buffer_pointer(kv);
-  args.block_table = snapmla_buffer_pointer(table);
-  args.seqlens = snapmla_buffer_pointer(seqlens);
+  snapmla_buffer *indices = NULL, *counts = NULL;
+  if (p->max_indices) {
+    indices = upload(context, d.indices, (size_t)(queries_of(c) * list_stride(c)) * sizeof *d.indices);
+    counts = upload(context, d.counts, (size_t)queries_of(c) * sizeof *d.counts);
+    args.indices = snapmla_buffer_pointer(indices);
+    args.index_counts = snapmla_buffer_pointer(counts);
+  } else {
+    args.block_table = snapmla_buffer_pointer(table);
+    args.seqlens = snapmla_buffer_pointer(seqlens);
+  }
   args.out = snapmla_buffer_pointer(out);
   args.lse = snapmla_buffer_pointer(lse);
   args.workspace = snapmla_buffer_pointer(workspace);
@@ -309,12 +372,11 @@ decode_result decode_case_run(const decode_case *c) {
   must(snapmla_buffer_read(out, 0, r.out, r.out_count * 2));
   must(snapmla_buffer_read(lse, 0, r.lse, r.lse_count * sizeof(float)));
   must(snapmla_buffer_read(workspace, 0, &r.status_word, sizeof r.status_word));
-  r.counters.size = sizeof r.counters;
-  must(snapmla_plan_last_counters(plan, &r.counters));
   compare(c, &host, &r);
 
   snapmla_stream_destroy(stream);
-  snapmla_buffer *buffers[] = {latent, rope, slots, kv, q_nope, q_rope, table, seqlens, out, lse, workspace};
+  snapmla_buffer *buffers[] = {latent,  rope, slots, kv,        q_nope,  q_rope, table,
+                               seqlens, out,  lse,   workspace, indices, counts};
   for (size_t i = 0; i < sizeof buffers / sizeof *buffers; ++i) snapmla_buffer_destroy(buffers[i]);
   snapmla_plan_destroy(plan);
   snapmla_context_destroy(context);

@@ -16,6 +16,10 @@ typedef enum data_kind {
   data_outlier  /* some RoPE channels of the key near +-1000, the query's small there */
 } data_kind;
 
+/* Fills the index list of query token `query` (request * q_len + token) of a case with problem.max_indices, and returns its
+ * count. `slots` are those of the request's `tokens` tokens; `entries` has max_indices entries, filled with garbage. */
+typedef int32_t (*list_filler)(int32_t query, const int64_t *slots, int32_t tokens, int32_t *entries);
+
 typedef struct decode_case {
   snapmla_problem problem;
   int32_t batch;
@@ -30,6 +34,8 @@ typedef struct decode_case {
   const char *variant;      /* NULL: the problem's own */
   int32_t bad_page_request; /* the block-table entry of this request's last token points outside the cache; -1: none */
   int32_t bad_pages_back;   /* or an entry so many before it */
+  list_filler fill_list;    /* where problem.max_indices is set: no table and no lengths are given then */
+  int32_t nan_query;        /* the query token that its list is meant to make NaN; -1: none */
 } decode_case;
 
 typedef struct decode_result {
@@ -39,7 +45,6 @@ typedef struct decode_result {
   uint32_t status_word;
   /* Against the oracle of the same quantised data, the worst request of those that are not meant to be NaN: */
   double rel_l2, rel_l2_rounded, lse_excess; /* lse_excess: largest |error| / (1e-3 + 5e-4 max |logit|) */
-  snapmla_plan_counters counters;
 } decode_result;
 
 /* A case of 16 heads, latent 512, one decode token, page 64, sigma 1. */

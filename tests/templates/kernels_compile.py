@@ -3,7 +3,7 @@
 
 usage: kernels_compile.py SNAPMLA NVDISASM DIRECTORY
 
-No warning, no serialised wgmma, no spill in a loop with tensor-core work. Prints the report; seconds are only told.
+No warning, no serialised wgmma, no spill in a loop with tensor-core work or with copies by threads. Prints the report; seconds are only told.
 """
 import json
 import pathlib
@@ -22,6 +22,11 @@ def main():
                      ("256", "64", ["--heads", heads, "--variant", "mla_decode:stages=6"]),
                      ("512", "64", ["--heads", heads, "--variant", "mla_decode:stages=2"])]
     problems += [("512", "64", ["--variant", f"mla_combine:block={n}"]) for n in (128, 512)]
+    sparse = ["--sparse", "2048"]
+    problems += [("512", page, sparse) for page in ("16", "32", "64", "128")]
+    problems += [("512", "64", [*sparse, "--heads", heads]) for heads in ("8", "16", "32")]
+    problems += [("128", "128", [*sparse, "--variant", "mla_decode:stages=8"]), ("256", "16", [*sparse, "--heads", "16"]),
+                 ("384", "128", [*sparse, "--variant", "mla_decode:stages=5"]), ("384", "32", [*sparse, "--heads", "32"])]
     seen, failures = set(), []
     for latent, page, extra in problems:
         built = subprocess.run([program, "build", "--json", "--target", "sm90a", "--latent", latent, "--page", page,

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Fails if a cubin spills registers inside a loop that issues tensor-core work.
+"""Fails if a cubin spills registers inside a loop that issues tensor-core work, or one that copies by threads (LDGSTS).
 
 usage: loop_spills.py NVDISASM FILE.cubin...
 
-Looks at the natural loops of the control flow: of those with wgmma in their body the innermost. Loads and stores of local
-memory there are printed with their addresses. A cubin without wgmma passes.
+Looks at the natural loops of the control flow: of those with wgmma in their body the innermost, and of those with the arrival
+that follows copies the innermost too, which is a producer's loop over tiles. Loads and stores of local memory there are printed with
+their addresses. A cubin without either passes.
 """
 import re
 import subprocess
@@ -36,6 +37,10 @@ def base(opcode):
 
 def is_tensor(opcode):
     return base(opcode) in ("QGMMA", "HGMMA")
+
+
+def is_copied(opcode):
+    return opcode.startswith("ARRIVES.LDGSTSBAR")
 
 
 def falls_through(instruction):
@@ -125,9 +130,9 @@ def natural_loops(following):
     return list(loops.values())
 
 
-def tensor_loops(labels, listing):
-    """The innermost loops that contain wgmma."""
-    loops = [body for body in natural_loops(flow(labels, listing)) if any(is_tensor(listing[i][2]) for i in body)]
+def innermost_loops(labels, listing, wanted):
+    """The innermost loops that contain an instruction that is wanted."""
+    loops = [body for body in natural_loops(flow(labels, listing)) if any(wanted(listing[i][2]) for i in body)]
     return [body for body in loops if not any(other < body for other in loops)]
 
 
@@ -141,12 +146,15 @@ def main():
         labels, listing = read(text)
         if not listing:
             sys.exit(f"{name}: no instructions found: is it a cubin?")
-        tensor = sum(is_tensor(opcode) for _, _, opcode, _ in listing)
-        loops = tensor_loops(labels, listing) if tensor else []
-        if tensor and not loops:
-            sys.exit(f"{name}: {tensor} tensor instructions, but no loop with one: the reader no longer understands the listing")
+        loops = []
+        for what, wanted in (("tensor instructions", is_tensor), ("arrivals after copies", is_copied)):
+            count = sum(wanted(opcode) for _, _, opcode, _ in listing)
+            found = innermost_loops(labels, listing, wanted) if count else []
+            if count and not found:
+                sys.exit(f"{name}: {count} {what}, but no loop with one: the reader no longer understands the listing")
+            loops += found
         spills = sorted({(listing[i][0], listing[i][2]) for body in loops for i in body if base(listing[i][2]) in ("STL", "LDL")})
-        print(f"{name}: {tensor} tensor instructions, {len(loops)} innermost loops with them, {len(spills)} spills inside")
+        print(f"{name}: {len(loops)} innermost loops with tensor instructions or copies by threads, {len(spills)} spills inside")
         for address, op in spills:
             print(f"  {address}: {op}")
         failed = failed or bool(spills)

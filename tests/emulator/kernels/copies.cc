@@ -89,11 +89,51 @@ static void cluster(const Params &p) {
                shared_at<u32>(2048).load(static_cast<i32>(thread_index())));
 }
 
+// Warps 0 and 1 gather pages in 16-byte pieces, back to front, two warps' worth a page; warp 2 fences what has come, so that
+// warp 3 may store it with bulk_store. The last 16 bytes come in three pieces, of which the last is zero.
+static void gather(const Params &p) {
+  const mbarrier full = mbarrier_at(kFull), ready = mbarrier_at(kFull + 8), empty = mbarrier_at(kFull + 16);
+  const u32 warp = warp_index(), lane = lane_index();
+  if (thread_index() == 0) {
+    mbarrier_init(full, 64);
+    mbarrier_init(ready, 1);
+    mbarrier_init(empty, 1);
+    mbarrier_init_fence();
+  }
+  block_sync();
+  for (u32 i = 0; i < p.count; i++) {
+    if (warp < 2) {
+      const u32 piece = 32 * warp + lane, at = 1008 - 16 * piece;
+      mbarrier_wait(empty, (i & 1) ^ 1);
+      if (piece == 0) {
+        thread_copy<8>(shared_at<u8>(at).address(), p.in + i * kPage + at, true);
+        thread_copy<4>(shared_at<u8>(at + 8).address(), p.in + i * kPage + at + 8, true);
+        thread_copy<4>(shared_at<u8>(at + 12).address(), p.in + i * kPage + at + 12, false);
+      } else {
+        thread_copy<16>(shared_at<u8>(at).address(), p.in + i * kPage + at, true);
+      }
+      mbarrier_arrive_after_copies(full);
+    } else if (warp == 2) {
+      mbarrier_wait(full, i & 1);
+      fence_async_proxy();
+      warp_sync();
+      if (lane == 0) mbarrier_arrive(ready);
+    } else if (lane == 0) {
+      mbarrier_wait(ready, i & 1);
+      bulk_store(p.out + i * kPage, shared_at<u8>(0).address(), kPage);
+      bulk_store_commit();
+      bulk_store_wait<0>();
+      mbarrier_arrive(empty);
+    }
+  }
+}
+
 KERNEL(copies, 128) {
   switch (p.which) {
     case 0:
     case 1: ring(p); break;
     case 2: store(p); break;
     case 3: cluster(p); break;
+    case 4: gather(p); break;
   }
 }

@@ -27,6 +27,17 @@ static void load_operands(const Params &p) {
   mbarrier_wait(mbarrier_at(kBarrier), 0);
 }
 
+// The same operands, copied by the threads in pieces of 16 bytes.
+static void copy_operand_pieces(const Params &p) {
+  for (u32 at = 16 * thread_index(); at < 16384; at += 2048)
+    thread_copy<16>(shared_at<u8>(at).address(), p.in + at, true);  // @piece
+  mbarrier_arrive_after_copies(mbarrier_at(kBarrier));
+}
+static void copy_operands(const Params &p) {
+  start_barrier(128);
+  copy_operand_pieces(p);
+}
+
 static void finish(const Params &p, frag<32> &d) {
   wgmma_commit();
   wgmma_wait<0>(d);
@@ -283,6 +294,129 @@ KERNEL(faults, 128) {
         bulk_copy(s.address(), p.in, 512, b);  // @copy_over_store
       }
       mbarrier_wait(b, 0);
+      break;
+    }
+    case 30: {
+      start_barrier(1);
+      if (t == 0) {
+        thread_copy<4>(shared_at<u8>(28).address(), p.in, true);  // @thread_copy
+        mbarrier_arrive_after_copies(b);
+      }
+      block_sync();
+      if (t == 40) global_store(out, s.load(7));  // @read_thread_copy
+      block_sync();
+      mbarrier_wait(b, 0);
+      break;
+    }
+    case 31: {
+      frag<32> d;
+      copy_operands(p);
+      mbarrier_wait(b, 0);
+      wgmma_fence();
+      wgmma_e4m3<64, false>(d, operand(0), operand(8192));  // @copied_unfenced
+      finish(p, d);
+      break;
+    }
+    case 32: {
+      frag<32> d;
+      copy_operands(p);
+      fence_async_proxy();  // before the wait: of no use
+      mbarrier_wait(b, 0);
+      wgmma_fence();
+      wgmma_e4m3<64, false>(d, operand(0), operand(8192));  // @copied_fenced_early
+      finish(p, d);
+      break;
+    }
+    case 33: {
+      frag<32> d;
+      load_operands(p);
+      wgmma_fence();
+      wgmma_e4m3<64, false>(d, operand(0), operand(8192));  // @wgmma_reads_3
+      wgmma_commit();
+      block_sync();
+      if (t == 6) {
+        thread_copy<16>(shared_at<u8>(1024).address(), p.in, true);  // @thread_copy_over_operand
+        mbarrier_arrive_after_copies(b);
+      }
+      wgmma_wait<0>(d);
+      mbarrier_wait(b, 1);
+      break;
+    }
+    case 34: {
+      if (t == 7) thread_copy<16>(s.address(), p.in, false);  // @never_told
+      break;
+    }
+    case 35: {
+      start_barrier(1);
+      if (t == 9) {
+        thread_copy<16>(s.address(), p.in, true);
+        mbarrier_arrive_after_copies(b);  // @never_waited
+      }
+      break;
+    }
+    case 36: {
+      if (t == 1) thread_copy<16>(s.address(), p.in + 8, true);  // @thread_copy_alignment
+      break;
+    }
+    case 37: {
+      if (t == 1) thread_copy<4>(s.address(), p.in + 65536, true);  // @thread_copy_bounds
+      break;
+    }
+    case 39: {
+      if (t == 1) {
+        thread_copy<8>(s.address(), p.in, true);
+        mbarrier_arrive_after_copies(b);  // @told_no_barrier
+      }
+      break;
+    }
+    case 40: {
+      start_barrier(1);
+      if (t == 1) {
+        thread_copy<16>(s.address(), p.in, true);  // @copied_first
+        mbarrier_arrive_after_copies(b);
+        thread_copy<4>(s.address() + 8, p.in, true);  // @copied_over
+        mbarrier_arrive_after_copies(b);
+      }
+      block_sync();
+      mbarrier_wait(b, 0);
+      mbarrier_wait(b, 1);
+      break;
+    }
+    case 41: {
+      start_barrier(1);
+      if (t == 1) thread_copy<8>(shared_at<u8>(kBarrier).address(), p.in, true);  // @thread_copy_barrier
+      break;
+    }
+    case 38: {
+      // A fence by a thread that has not waited.
+      frag<32> d;
+      const mbarrier ready = mbarrier_at(kBarrier + 8);
+      if (t == 0) mbarrier_init(ready, 1);
+      copy_operands(p);
+      if (t == 127) mbarrier_wait(b, 0);
+      warp_sync();
+      if (t == 126) fence_async_proxy();
+      warp_sync();
+      if (t == 127) mbarrier_arrive(ready);
+      mbarrier_wait(ready, 0);
+      wgmma_fence();
+      wgmma_e4m3<64, false>(d, operand(0), operand(8192));  // @fenced_by_another
+      finish(p, d);
+      break;
+    }
+    case 42: {
+      // A second warpgroup waits and fences, of which the readers learn nothing.
+      frag<32> d;
+      start_barrier(128);
+      if (t < 128) copy_operand_pieces(p);
+      mbarrier_wait(b, 0);
+      if (t >= 128) {
+        fence_async_proxy();
+        break;
+      }
+      wgmma_fence();
+      wgmma_e4m3<64, false>(d, operand(0), operand(8192));  // @fenced_elsewhere
+      finish(p, d);
       break;
     }
   }

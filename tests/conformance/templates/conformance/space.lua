@@ -30,6 +30,7 @@ local primitives = {
   minmax = fixed(1024, 1024, 0),
   bulk_copy = fixed(4096, 4096, 8192),
   bulk_store = fixed(4096, 4096, 4096),
+  thread_copy = fixed(4096, 4096, 8192),
   named_barrier = fixed(512, 512, 512),
   exp2_approx = fixed(512, 512, 0),
   log2_approx = fixed(512, 512, 0),
@@ -39,7 +40,7 @@ local names = {
   "wgmma_e4m3_shared", "wgmma_e4m3_registers", "wgmma_bf16_shared", "wgmma_bf16_registers", "ldmatrix",
   "ldmatrix_trans",
   "stmatrix", "stmatrix_trans", "pack_e4m3", "unpack_e4m3", "pack_bf16", "byte_permute", "shuffle", "vote", "fma_rn",
-  "divide", "minmax", "bulk_copy", "bulk_store", "named_barrier", "exp2_approx", "log2_approx", "reciprocal_approx",
+  "divide", "minmax", "bulk_copy", "bulk_store", "thread_copy", "named_barrier", "exp2_approx", "log2_approx", "reciprocal_approx",
 }
 
 return {
