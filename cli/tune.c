@@ -116,9 +116,6 @@ smla_exit smla_command_tune(const smla_settings *settings) {
   if (settings->variants.count)
     status = smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "--variant leaves tune nothing to search: leave it out");
   if (!status) status = smla_planning_problem(settings, &problem);
-  if (!status && problem.max_indices)
-    status = smla_console_fail(SNAPMLA_UNSUPPORTED,
-                               "--sparse: sparse decoding is not tuned yet: its plans take what the model says");
   if (!status) status = smla_device_open(settings, &context, &info);
   snapmla_plan_options options = smla_planning_options(settings, SNAPMLA_EFFORT_MEASURE, NULL);
   if (!settings->in_process) options.flags |= SNAPMLA_PLAN_ISOLATED;

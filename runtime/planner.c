@@ -51,7 +51,7 @@ static const smla_measurement *find_exact(const smla_tuning *t, const snapmla_pl
   smla_wisdom_reach reached;
   const smla_measurement *exact =
       smla_wisdom_best(&t->known, &t->key, SMLA_WISDOM_EXACT, smla_tuning_usable, (void *)t, &reached);
-  int may_tune = options->effort > SNAPMLA_EFFORT_ESTIMATE && !t->problem.max_indices && /* lists are not tried yet */
+  int may_tune = options->effort > SNAPMLA_EFFORT_ESTIMATE &&
                  !(options->flags & (SNAPMLA_PLAN_WISDOM_ONLY | SNAPMLA_PLAN_NO_JIT | SNAPMLA_PLAN_DETERMINISTIC));
   *tune = may_tune && (!exact || exact->effort < (int)options->effort || is_stale(t, exact));
   return exact;

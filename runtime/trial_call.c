@@ -86,6 +86,10 @@ uint16_t *smla_trial_query(const snapmla_problem *problem, uint64_t seed, int32_
   return query;
 }
 
+int32_t smla_trial_lists(const snapmla_problem *problem, int32_t batch) {
+  return problem->max_indices ? batch * problem->q_len : batch;
+}
+
 void smla_trial_args(const snapmla_problem *problem, const snapmla_page_layout *layout, int32_t batch, int64_t pages,
                      int64_t entries, snapmla_decode_args *args) {
   int64_t row = problem->latent_rank + problem->rope_dim, heads = problem->heads, tokens = problem->q_len;
@@ -100,7 +104,9 @@ void smla_trial_args(const snapmla_problem *problem, const snapmla_page_layout *
       .q_rope_stride_batch = row * heads * tokens,
       .page_stride = layout->page_bytes,
       .num_pages = pages,
-      .block_table_stride = entries,
+      .block_table_stride = problem->max_indices ? 0 : entries,
+      .indices_stride_token = problem->max_indices ? entries : 0,
+      .indices_stride_batch = problem->max_indices ? entries * tokens : 0,
       .out_stride_head = problem->latent_rank,
       .out_stride_token = problem->latent_rank * heads,
       .out_stride_batch = problem->latent_rank * heads * tokens,
@@ -115,10 +121,12 @@ snapmla_status smla_trial_call_create(snapmla_context *context, const snapmla_pr
                                       const snapmla_decode_args *args, int64_t tables, smla_trial_call *out) {
   smla_trial_call call = {.args = *args};
   size_t batch = (size_t)args->batch, rows = batch * (size_t)problem->q_len * (size_t)problem->heads;
+  size_t lists = (size_t)smla_trial_lists(problem, args->batch);
+  size_t entries = (size_t)(problem->max_indices ? args->indices_stride_token : args->block_table_stride);
   size_t bytes[SMLA_TRIAL_BUFFERS] = {
       [SMLA_TRIAL_Q] = rows * (size_t)(problem->latent_rank + problem->rope_dim) * BF16,
-      [SMLA_TRIAL_TABLE] = (size_t)tables * batch * (size_t)args->block_table_stride * sizeof(int32_t),
-      [SMLA_TRIAL_LENGTHS] = batch * sizeof(int32_t),
+      [SMLA_TRIAL_TABLE] = (size_t)tables * lists * entries * sizeof(int32_t),
+      [SMLA_TRIAL_LENGTHS] = lists * sizeof(int32_t),
       [SMLA_TRIAL_OUT] = rows * (size_t)problem->latent_rank * BF16,
       [SMLA_TRIAL_LSE] = rows * sizeof(float),
   };
@@ -133,8 +141,13 @@ snapmla_status smla_trial_call_create(snapmla_context *context, const snapmla_pr
   call.args.q_nope = call.buffers[SMLA_TRIAL_Q].pointer;
   call.args.q_rope = (const uint16_t *)call.buffers[SMLA_TRIAL_Q].pointer + problem->latent_rank;
   call.args.kv = call.buffers[SMLA_TRIAL_KV].pointer;
-  call.args.block_table = call.buffers[SMLA_TRIAL_TABLE].pointer;
-  call.args.seqlens = call.buffers[SMLA_TRIAL_LENGTHS].pointer;
+  if (problem->max_indices) {
+    call.args.indices = call.buffers[SMLA_TRIAL_TABLE].pointer;
+    call.args.index_counts = call.buffers[SMLA_TRIAL_LENGTHS].pointer;
+  } else {
+    call.args.block_table = call.buffers[SMLA_TRIAL_TABLE].pointer;
+    call.args.seqlens = call.buffers[SMLA_TRIAL_LENGTHS].pointer;
+  }
   call.args.out = call.buffers[SMLA_TRIAL_OUT].pointer;
   call.args.lse = call.buffers[SMLA_TRIAL_LSE].pointer;
   *out = call;

@@ -7,7 +7,7 @@
 
 #include "status.h"
 
-enum { REQUESTS = 4, SEED = 4242 };
+enum { REQUESTS = 4, MOST_LISTS = 8 * REQUESTS, SEED = 4242 };
 
 /* Longer than a share of the schedule, a tile's edge, a short one, and what the problem allows. */
 static const int32_t wanted[REQUESTS] = {700, 65, 1, 257};
@@ -22,7 +22,7 @@ static const double lse_limit = 5e-3;
 struct smla_trial_check {
   snapmla_context *context;
   snapmla_problem problem;
-  int32_t lengths[REQUESTS];
+  int32_t lengths[MOST_LISTS]; /* of what each list names */
   smla_trial_call call;
   snapmla_stream *stream;
   unsigned char *kv; /* host copies of what must not change */
@@ -50,36 +50,45 @@ void smla_trial_check_destroy(smla_trial_check *c) {
   free(c);
 }
 
-/* Pages of a length; half as many again are nobody's and hold NaN. */
+/* Entry `i` of a list: a page of its own; in sparse decoding a slot, of pages that all lists use, in no order. */
+static int32_t entry_of(const snapmla_problem *p, const int32_t *order, int32_t used, int32_t *next, int32_t list,
+                        int32_t i) {
+  if (!p->max_indices) return order[(*next)++];
+  return order[(list + i / p->page_tokens) % used] * p->page_tokens + i * 7 % p->page_tokens;
+}
+
+/* Pages of the lengths; half as many again are nobody's and hold NaN. */
 static snapmla_status make_host(smla_trial_check *c, snapmla_decode_args *args) {
   const snapmla_problem *p = &c->problem;
   snapmla_page_layout layout = {.size = sizeof layout};
   int32_t batch = p->max_batch < REQUESTS ? p->max_batch : REQUESTS, used = 0, entries = 1;
-  for (int32_t b = 0; b < batch; b++) {
-    c->lengths[b] = wanted[b] < p->max_context ? wanted[b] : p->max_context;
-    int32_t pages = (c->lengths[b] + p->page_tokens - 1) / p->page_tokens;
-    if (pages > entries) entries = pages;
-    used += pages;
+  int32_t lists = smla_trial_lists(p, batch), most = p->max_indices ? p->max_indices : p->max_context;
+  for (int32_t l = 0; l < lists; l++) {
+    c->lengths[l] = wanted[l % REQUESTS] < most ? wanted[l % REQUESTS] : most;
+    int32_t pages = (c->lengths[l] + p->page_tokens - 1) / p->page_tokens;
+    int32_t needed = p->max_indices ? c->lengths[l] : pages;
+    if (needed > entries) entries = needed;
+    used = !p->max_indices ? used + pages : pages > used ? pages : used;
   }
   int32_t total = used + used / 2 + 1;
   snapmla_status status = snapmla_page_layout_get(p, &layout);
   if (status) return status;
   smla_trial_args(p, &layout, batch, total, entries, args);
   int32_t *order = smla_trial_shuffle(SEED, total);
-  c->table = malloc((size_t)batch * (size_t)entries * sizeof *c->table);
+  c->table = malloc((size_t)lists * (size_t)entries * sizeof *c->table);
   c->kv = smla_trial_pages(p, &layout, SEED, total);
   c->query = smla_trial_query(p, SEED + 1, batch, &c->query_bytes);
   if (!order || !c->table || !c->kv || !c->query) {
     free(order);
     return smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a trial");
   }
-  int32_t next = 0;
-  for (int32_t b = 0; b < batch; b++)
+  int32_t next = 0, per_entry = p->max_indices ? 1 : p->page_tokens;
+  for (int32_t l = 0; l < lists; l++)
     for (int32_t e = 0; e < entries; e++)
-      c->table[b * entries + e] =
-          e * p->page_tokens < c->lengths[b] ? order[next++] : -12345; /* garbage past the length */
-  for (; next < total; next++)
-    memset(c->kv + (size_t)order[next] * (size_t)layout.page_bytes, 0xff, (size_t)layout.page_bytes);
+      c->table[l * entries + e] =
+          e * per_entry < c->lengths[l] ? entry_of(p, order, used, &next, l, e) : -12345; /* garbage past the length */
+  for (int32_t i = used; i < total; i++)
+    memset(c->kv + (size_t)order[i] * (size_t)layout.page_bytes, 0xff, (size_t)layout.page_bytes);
   free(order);
   return SNAPMLA_OK;
 }
@@ -99,8 +108,10 @@ static snapmla_status decode_by_the_oracle(smla_trial_check *c, const snapmla_de
   host.q_nope = c->query;
   host.q_rope = c->query + c->problem.latent_rank;
   host.kv = c->kv;
-  host.block_table = c->table;
-  host.seqlens = c->lengths;
+  host.block_table = c->problem.max_indices ? NULL : c->table;
+  host.seqlens = c->problem.max_indices ? NULL : c->lengths;
+  host.indices = c->problem.max_indices ? c->table : NULL;
+  host.index_counts = c->problem.max_indices ? c->lengths : NULL;
   return snapmla_reference_decode(&c->problem, &host, SNAPMLA_REFERENCE_QUANTIZED, c->out, c->lse);
 }
 
@@ -118,8 +129,7 @@ snapmla_status smla_trial_check_create(snapmla_context *context, const snapmla_p
   if (!status) status = smla_guarded_write(&b[SMLA_TRIAL_KV], 0, c->kv, b[SMLA_TRIAL_KV].bytes);
   if (!status) status = smla_guarded_write(&b[SMLA_TRIAL_Q], 0, c->query, c->query_bytes);
   if (!status) status = smla_guarded_write(&b[SMLA_TRIAL_TABLE], 0, c->table, b[SMLA_TRIAL_TABLE].bytes);
-  if (!status)
-    status = smla_guarded_write(&b[SMLA_TRIAL_LENGTHS], 0, c->lengths, (size_t)args.batch * sizeof *c->lengths);
+  if (!status) status = smla_guarded_write(&b[SMLA_TRIAL_LENGTHS], 0, c->lengths, b[SMLA_TRIAL_LENGTHS].bytes);
   if (!status) status = snapmla_stream_create(context, &c->stream);
   if (!status) c->call.args.stream = snapmla_stream_handle(c->stream);
   if (status)
@@ -156,7 +166,7 @@ static snapmla_status compare(const smla_trial_check *c) {
     double distance = norm > 0 ? sqrt(error / norm) : sqrt(error);
     if (!(distance <= limit))
       return smla_fail(SNAPMLA_INTERNAL, "its result for %d tokens is %.3g from the oracle, and the limit is %.3g",
-                       c->lengths[b], distance, limit);
+                       c->lengths[b % REQUESTS], distance, limit);
   }
   for (size_t i = 0; i < c->lse_count; i++)
     if (isfinite(c->lse[i]) ? !(fabs((double)c->got_lse[i] - c->lse[i]) <= lse_limit)

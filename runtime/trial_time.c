@@ -10,6 +10,7 @@
 #include "status.h"
 
 enum {
+  SCATTER = 4,
   POOL_PAGES = 32, /* distinct pages; the cache repeats them */
   MOST_SETS = 64,
   WARM_CALLS = 2,
@@ -31,6 +32,7 @@ struct smla_trial_timer {
   int32_t batch, longest;
   int64_t tokens; /* of all requests of a set */
   int32_t sets, next_set;
+  int32_t entries;       /* of a list */
   int64_t table_entries; /* of a set */
   smla_trial_call call;
   snapmla_stream *stream;
@@ -41,19 +43,27 @@ struct smla_trial_timer {
 
 static int32_t length_of(const smla_trial_timer *t, int32_t request) {
   int32_t length = (int32_t)(t->longest * skew[request % SKEWS]);
-  return length < t->problem.q_len ? t->problem.q_len : length;
+  int32_t least = t->problem.max_indices ? 1 : t->problem.q_len;
+  return length < least ? least : length;
+}
+
+static int32_t lists_of(const smla_trial_timer *t) { return smla_trial_lists(&t->problem, t->batch); }
+
+/* Pages of one list: in sparse decoding four times what its slots would fill, as they are scattered over a request. */
+static int32_t pages_of_list(const smla_trial_timer *t, int32_t list) {
+  int64_t tokens = (int64_t)length_of(t, list) * (t->problem.max_indices ? SCATTER : 1);
+  return (int32_t)((tokens + t->problem.page_tokens - 1) / t->problem.page_tokens);
 }
 
 static int64_t pages_of(const smla_trial_timer *t) {
   int64_t pages = 0;
-  for (int32_t b = 0; b < t->batch; b++)
-    pages += (length_of(t, b) + t->problem.page_tokens - 1) / t->problem.page_tokens;
+  for (int32_t l = 0; l < lists_of(t); l++) pages += pages_of_list(t, l);
   return pages;
 }
 
 static int64_t tokens_of(const smla_trial_timer *t) {
   int64_t tokens = 0;
-  for (int32_t b = 0; b < t->batch; b++) tokens += length_of(t, b);
+  for (int32_t l = 0; l < lists_of(t); l++) tokens += length_of(t, l);
   return tokens;
 }
 
@@ -76,7 +86,7 @@ static size_t fixed_bytes(const smla_trial_timer *t) {
 }
 
 static void fit(smla_trial_timer *t, size_t limit, int64_t page_bytes) {
-  double rows = (double)t->problem.heads * t->problem.q_len;
+  double rows = (double)t->problem.heads * (t->problem.max_indices ? 1 : t->problem.q_len);
   while (fixed_bytes(t) + (size_t)(pages_of(t) * page_bytes) > limit && shrink(t)) continue;
   while (t->is_emulator && (double)tokens_of(t) * rows > emulated_work && shrink(t)) continue;
   t->tokens = tokens_of(t);
@@ -90,25 +100,40 @@ static void choose_sets(smla_trial_timer *t, size_t limit, int64_t l2, int64_t p
     t->sets++;
 }
 
+/* What a list names: its pages in order; in sparse decoding slots scattered over them. */
+static snapmla_status fill_list(const smla_trial_timer *t, int32_t list, const int32_t *pages, int32_t *entries) {
+  int32_t page = t->problem.page_tokens, length = length_of(t, list), count = pages_of_list(t, list);
+  if (!t->problem.max_indices) {
+    for (int32_t e = 0; e < t->entries; e++) entries[e] = e < count ? pages[e] : -1;
+    return SNAPMLA_OK;
+  }
+  int32_t *slots = smla_trial_shuffle(SEED + (uint64_t)list, count * page);
+  if (!slots) return SNAPMLA_OUT_OF_MEMORY;
+  for (int32_t e = 0; e < t->entries; e++)
+    entries[e] = e < length ? pages[slots[e] / page] * page + slots[e] % page : -1;
+  free(slots);
+  return SNAPMLA_OK;
+}
+
 /* Pages in a shuffled order over all sets; the cache's pages repeat a pool. */
 static snapmla_status fill(smla_trial_timer *t, const snapmla_page_layout *layout) {
   smla_guarded *b = t->call.buffers;
-  int32_t pages = (int32_t)t->call.args.num_pages, entries = (int32_t)t->call.args.block_table_stride, next = 0;
+  int32_t pages = (int32_t)t->call.args.num_pages, next = 0;
   int32_t pool = pages < POOL_PAGES ? pages : POOL_PAGES;
   size_t query_bytes = 0, table_count = (size_t)t->sets * (size_t)t->table_entries;
   unsigned char *images = smla_trial_pages(&t->problem, layout, SEED, pool);
   uint16_t *query = smla_trial_query(&t->problem, SEED + 1, t->batch, &query_bytes);
   int32_t *order = smla_trial_shuffle(SEED, pages), *table = malloc(table_count * sizeof *table);
-  int32_t *lengths = malloc((size_t)t->batch * sizeof *lengths);
+  int32_t *lengths = malloc((size_t)lists_of(t) * sizeof *lengths);
   snapmla_status status = images && query && order && table && lengths
                               ? SNAPMLA_OK
                               : smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: data to time with");
-  for (int32_t s = 0; s < t->sets && !status; s++)
-    for (int32_t r = 0; r < t->batch; r++)
-      for (int32_t e = 0; e < entries; e++)
-        table[s * t->table_entries + r * entries + e] =
-            (int64_t)e * t->problem.page_tokens < length_of(t, r) ? order[next++] : -1;
-  for (int32_t r = 0; r < t->batch && !status; r++) lengths[r] = length_of(t, r);
+  for (int32_t set = 0; set < t->sets && !status; set++)
+    for (int32_t l = 0; l < lists_of(t) && !status; l++) {
+      status = fill_list(t, l, order + next, table + set * t->table_entries + l * t->entries);
+      next += pages_of_list(t, l);
+    }
+  for (int32_t l = 0; l < lists_of(t) && !status; l++) lengths[l] = length_of(t, l);
   for (int32_t p = 0; p < pages && !status; p += pool) {
     size_t count = (size_t)(pages - p < pool ? pages - p : pool);
     status = smla_guarded_write(&b[SMLA_TRIAL_KV], (size_t)p * (size_t)layout->page_bytes, images,
@@ -116,7 +141,7 @@ static snapmla_status fill(smla_trial_timer *t, const snapmla_page_layout *layou
   }
   if (!status) status = smla_guarded_write(&b[SMLA_TRIAL_Q], 0, query, query_bytes);
   if (!status) status = smla_guarded_write(&b[SMLA_TRIAL_TABLE], 0, table, table_count * sizeof *table);
-  if (!status) status = smla_guarded_write(&b[SMLA_TRIAL_LENGTHS], 0, lengths, (size_t)t->batch * sizeof *lengths);
+  if (!status) status = smla_guarded_write(&b[SMLA_TRIAL_LENGTHS], 0, lengths, (size_t)lists_of(t) * sizeof *lengths);
   free(images);
   free(query);
   free(order);
@@ -127,9 +152,9 @@ static snapmla_status fill(smla_trial_timer *t, const snapmla_page_layout *layou
 
 static snapmla_status make_call(smla_trial_timer *t, const snapmla_page_layout *layout) {
   snapmla_decode_args args;
-  int64_t entries = (t->longest + t->problem.page_tokens - 1) / t->problem.page_tokens;
-  t->table_entries = t->batch * entries;
-  smla_trial_args(&t->problem, layout, t->batch, t->sets * pages_of(t), entries, &args);
+  t->entries = t->problem.max_indices ? t->longest : (t->longest + t->problem.page_tokens - 1) / t->problem.page_tokens;
+  t->table_entries = (int64_t)lists_of(t) * t->entries;
+  smla_trial_args(&t->problem, layout, t->batch, t->sets * pages_of(t), t->entries, &args);
   return smla_trial_call_create(t->context, &t->problem, &args, t->sets, &t->call);
 }
 
@@ -143,7 +168,7 @@ snapmla_status smla_trial_timer_create(snapmla_context *context, const snapmla_p
   t->context = context;
   t->problem = *problem;
   t->batch = problem->max_batch;
-  t->longest = problem->max_context;
+  t->longest = problem->max_indices ? problem->max_indices : problem->max_context;
   device->ops->facts(device, &facts);
   device->ops->bus_id(device, t->bus_id);
   t->is_emulator = facts.is_emulator;
@@ -189,10 +214,12 @@ void smla_trial_timer_shape(const smla_trial_timer *timer, int32_t *batch, int64
 /* `calls` decode calls between two events, each over the pages of the next set. */
 static snapmla_status time_calls(smla_trial_timer *t, const snapmla_plan *plan, int calls, double *us) {
   snapmla_decode_args args = t->call.args;
-  const int32_t *tables = args.block_table;
+  const int32_t *tables = t->problem.max_indices ? args.indices : args.block_table;
   snapmla_status status = snapmla_event_record(t->start, t->stream);
   for (int i = 0; i < calls && !status; i++) {
-    args.block_table = tables + t->next_set * t->table_entries;
+    const int32_t *table = tables + t->next_set * t->table_entries;
+    args.block_table = t->problem.max_indices ? NULL : table;
+    args.indices = t->problem.max_indices ? table : NULL;
     t->next_set = (t->next_set + 1) % t->sets;
     status = snapmla_plan_decode(plan, &args);
   }

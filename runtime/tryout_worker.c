@@ -210,12 +210,12 @@ static char *make_opening(const snapmla_context *context, const snapmla_problem 
   snapmla_device_info info = {.size = sizeof info};
   const snapmla_context_options *o = &context->options;
   context->device->ops->info(context->device, &info);
-  json_t *json =
-      json_pack("{s:s s:s s:s* s:i s:I s:i s:i s:i s:I s:[i,i,i,i,i,i,i,i,i,i]}", "job", "open", "device", info.name,
-                "templates", o->templates, "order", (int)o->emulator_order, "seed", (json_int_t)o->emulator_seed, "sms",
-                o->emulator_sms, "threads", o->emulator_threads, "flags", (int)(options->flags & SNAPMLA_PLAN_NO_WRITE),
-                "memory", (json_int_t)options->memory_limit, "problem", p->heads, p->q_len, p->latent_rank, p->rope_dim,
-                p->page_tokens, (int)p->kv_format, (int)p->accuracy, p->max_batch, p->max_context, (int)p->flags);
+  json_t *json = json_pack(
+      "{s:s s:s s:s* s:i s:I s:i s:i s:i s:I s:[i,i,i,i,i,i,i,i,i,i,i]}", "job", "open", "device", info.name,
+      "templates", o->templates, "order", (int)o->emulator_order, "seed", (json_int_t)o->emulator_seed, "sms",
+      o->emulator_sms, "threads", o->emulator_threads, "flags", (int)(options->flags & SNAPMLA_PLAN_NO_WRITE), "memory",
+      (json_int_t)options->memory_limit, "problem", p->heads, p->q_len, p->latent_rank, p->rope_dim, p->page_tokens,
+      (int)p->kv_format, (int)p->accuracy, p->max_batch, p->max_context, p->max_indices, (int)p->flags);
   char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
   smla_buffer line = {0};
   char *result = text && !smla_buffer_printf(&line, "%s\n", text) ? smla_buffer_take(&line) : NULL;

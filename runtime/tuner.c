@@ -176,7 +176,7 @@ static snapmla_status search_family(session *s, const char *family, smla_search_
   smla_search_entry *entries = calloc(s->count + 1, sizeof *entries);
   smla_search_result result = {0};
   if (!entries) status = smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a search");
-  double tokens = 0.58 * t->problem.max_context; /* the mean of the mix that is timed */
+  double tokens = 0.58 * smla_work_tokens(&t->problem); /* the mean of the mix that is timed */
   for (size_t i = 0; i < s->count && !status; i++) {
     smla_mark known;
     entries[i].model_us = smla_tuning_model(t, &s->candidates[i], t->problem.max_batch, tokens);

@@ -70,11 +70,11 @@ static snapmla_status open_device(server *s, const json_t *json) {
   snapmla_problem p = {.size = sizeof p};
   int order, format, accuracy, flags, problem_flags;
   json_int_t seed, memory;
-  if (json_unpack((json_t *)json, "{s:s s?s s:i s:I s:i s:i s:i s:I s:[i,i,i,i,i,i,i,i,i,i]}", "device", &o.device,
+  if (json_unpack((json_t *)json, "{s:s s?s s:i s:I s:i s:i s:i s:I s:[i,i,i,i,i,i,i,i,i,i,i]}", "device", &o.device,
                   "templates", &o.templates, "order", &order, "seed", &seed, "sms", &o.emulator_sms, "threads",
                   &o.emulator_threads, "flags", &flags, "memory", &memory, "problem", &p.heads, &p.q_len,
                   &p.latent_rank, &p.rope_dim, &p.page_tokens, &format, &accuracy, &p.max_batch, &p.max_context,
-                  &problem_flags))
+                  &p.max_indices, &problem_flags))
     return smla_fail(SNAPMLA_BAD_FORMAT, "a worker's opening lacks a field");
   o.emulator_order = (snapmla_emulator_order)order;
   o.emulator_seed = (uint64_t)seed;

@@ -249,6 +249,22 @@ static void deadline_and_progress_end_a_search(void **state) {
   snapmla_context_destroy(context);
 }
 
+static void index_lists_are_tuned_too(void **state) {
+  (void)state;
+  snapmla_problem p = small_problem(300);
+  p.q_len = 2;
+  p.max_indices = 100;
+  const snapmla_plan_options options = {.size = sizeof options, .effort = SNAPMLA_EFFORT_MEASURE};
+  snapmla_plan_report report;
+  snapmla_context *context = open_emulator(NULL);
+  snapmla_plan_destroy(make_plan(context, &p, &options, &report));
+  assert_int_equal(report.provenance, SNAPMLA_PROVENANCE_EXACT);
+  assert_string_equal(report.problem_key, "h8-q2-l128-r64-p64-fp8_token-fast-b2-c512-s128");
+  assert_true(report.timed > 1 && report.failed == 0);
+  assert_int_equal(report.timed_tokens, 100 + 50 + 75 + 25); /* of four query tokens */
+  snapmla_context_destroy(context);
+}
+
 static void keeps_to_a_memory_limit(void **state) {
   (void)state;
   snapmla_problem p = small_problem(1000);
@@ -435,6 +451,7 @@ int main(void) {
       TEST(crashing_hanging_and_lying_candidates_are_caught),
       TEST(a_wrong_answer_is_caught_in_process_too),
       TEST(deadline_and_progress_end_a_search),
+      TEST(index_lists_are_tuned_too),
       TEST(keeps_to_a_memory_limit),
       TEST(a_patient_search_looks_around),
       TEST(a_store_that_fails_is_done_without),
