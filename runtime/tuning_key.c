@@ -24,6 +24,7 @@ snapmla_status smla_tuning_key(const snapmla_context *context, const snapmla_pro
                                    .flags = problem->flags};
   snprintf(key.problem.format, sizeof key.problem.format, "%s", snapmla_kv_format_name(problem->kv_format));
   snprintf(key.problem.accuracy, sizeof key.problem.accuracy, "%s", snapmla_accuracy_name(problem->accuracy));
+  if (problem->max_indices) key.problem.context = 1; /* of no use there */
   smla_problem_key_bucket(&key.problem);
   snprintf(key.target, sizeof key.target, "%s", smla_compiler_of(context->device->target)->name);
   snapmla_status status = smla_generator_digest(context->generator, key.templates);

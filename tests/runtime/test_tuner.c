@@ -259,7 +259,7 @@ static void index_lists_are_tuned_too(void **state) {
   snapmla_context *context = open_emulator(NULL);
   snapmla_plan_destroy(make_plan(context, &p, &options, &report));
   assert_int_equal(report.provenance, SNAPMLA_PROVENANCE_EXACT);
-  assert_string_equal(report.problem_key, "h8-q2-l128-r64-p64-fp8_token-fast-b2-c512-s128");
+  assert_string_equal(report.problem_key, "h8-q2-l128-r64-p64-fp8_token-fast-b2-c64-s128");
   assert_true(report.timed > 1 && report.failed == 0);
   assert_int_equal(report.timed_tokens, 100 + 50 + 75 + 25); /* of four query tokens */
   snapmla_context_destroy(context);
