@@ -49,6 +49,44 @@ const smla_command smla_commands[] = {
      "the oracle of the same quantised query and cache, with the one that rounds P as the kernel does, and\n"
      "with the unquantised one.",
      SMLA_FOR_VERIFY, .run = smla_command_verify},
+    {"tune", "find the fastest variants of a problem and remember them",
+     "Searches the legal variants: the cost model prunes, candidates are compiled, checked against the oracle and\n"
+     "timed; finalists are timed in interleaved pairs. What was measured goes into the store, and plans of the\n"
+     "same bucket (batch and context as powers of two) use it. On the emulator times are modelled.",
+     SMLA_FOR_TUNE, .run = smla_command_tune},
+    {"bench", "how long a plan takes to make: cold, warm and from memory",
+     "Makes the plan of a problem in fresh processes: with an empty store, and with the store that the first left\n"
+     "behind; then again in one process. Reports seconds and what was compiled.",
+     SMLA_FOR_BENCH, .run = smla_command_bench},
+    {"explain", "why a variant is chosen, and the others are not",
+     "Lists every variant of the decode kernel for the problem: chosen, tied, lost, not measured, quarantined or\n"
+     "illegal, with times and reasons, and the wisdom that was missed, with the fields of the key that differ.",
+     SMLA_FOR_EXPLAIN, .run = smla_command_explain},
+    {"model", "what the cost model says over batches and context lengths",
+     "Prints the modelled time of a decode call, its parts and what bounds it, for each batch and context; with\n"
+     "--csv or --json for scripts/plot_model.py.",
+     SMLA_FOR_MODEL, .run = smla_command_model},
+    {"ls", "the measurements known", "Lists the winners in the store and those that came with the library.",
+     SMLA_FOR_LS, .run = smla_command_ls},
+    {"gc", "sweep the store",
+     "Removes what killed processes left, and the least recently used kernels beyond the limit.", SMLA_FOR_GC,
+     .run = smla_command_gc},
+    {"wisdom", "export the measurements in the store as one file",
+     "Writes the stored measurements, the same bytes for the same measurements, to -o or stdout.", SMLA_FOR_WISDOM,
+     .run = smla_command_wisdom},
+    {"import", "add a wisdom file to the store: all of it or nothing",
+     "Reads --file and adds what is new or of a greater effort. If anything in it is wrong, nothing is added.",
+     SMLA_FOR_IMPORT, .run = smla_command_import},
+    {"merge", "merge wisdom files into one",
+     "Reads each --file and writes one to -o or stdout; the store is not touched. Of two measurements of one thing\n"
+     "the greater effort stays.",
+     SMLA_FOR_MERGE, .run = smla_command_merge},
+    {"forget", "remove measurements from the store",
+     "Removes those that --device-class, --problem and --match select, or all with --all.", SMLA_FOR_FORGET,
+     .run = smla_command_forget},
+    {"quarantine", "variants that crashed, hung or lied; release them",
+     "Lists what is not tried again, and why. --release KEY lets one be tried again, --all every one.",
+     SMLA_FOR_QUARANTINE, .run = smla_command_quarantine},
     {"export", "write kernels and the problems they serve as one pack, or as C source",
      "Compiles the kernels of problems (those of the options, or of --problems) for each --target and writes\n"
      "them as one file, which snapmla-run and programs that link snapmla-deploy run without a compiler. The same\n"

@@ -8,7 +8,7 @@
 #include "output_file.h"
 
 static smla_exit unknown_command(const char *word) {
-  const char *names[16] = {0};
+  const char *names[64] = {0};
   for (size_t i = 0; smla_commands[i].name && i + 1 < sizeof names / sizeof *names; ++i)
     names[i] = smla_commands[i].name;
   const char *nearest = smla_nearest_name(word, names);

@@ -11,13 +11,16 @@ void smla_settings_init(smla_settings *settings) {
                               .emulator_order = -1,
                               .target = -1,
                               .data = -1,
+                              .effort = -1,
+                              .limit = -1,
                               .sigma = NAN,
                               .value_offset = NAN,
                               .softmax_scale = NAN};
 }
 
 void smla_settings_free(smla_settings *settings) {
-  smla_text_list *lists[] = {&settings->variants, &settings->targets, &settings->keys, &settings->operands};
+  smla_text_list *lists[] = {&settings->variants, &settings->targets, &settings->keys, &settings->operands,
+                             &settings->files};
   for (size_t i = 0; i < sizeof lists / sizeof *lists; ++i) {
     free(lists[i]->items);
     *lists[i] = (smla_text_list){0};

@@ -4,6 +4,7 @@
 
 const char *const smla_data_names[] = {"normal", "sink", "uniform", "outlier", NULL};
 const char *const smla_target_names[] = {"sm90a", "emulator", NULL};
+const char *const smla_effort_names[] = {"estimate", "measure", "patient", "exhaustive", NULL};
 const char *const smla_order_names[] = {"eager", "late", "random", NULL};
 
 #define FIELD(name) offsetof(smla_settings, name)
@@ -62,6 +63,53 @@ const smla_option smla_options[] = {
      "gen: directory, file or - (stdout); build: directory; run: FILE.safetensors, or DIRECTORY/ for .npy",
      smla_parse_text, .field = FIELD(output), .commands = SMLA_FOR_GEN | SMLA_FOR_BUILD | SMLA_FOR_RUN},
 
+    /* tuning, the model, the store */
+    {"effort", 0, "NAME", "estimate, measure, patient or exhaustive (tune: measure; else estimate)", smla_parse_choice,
+     .field = FIELD(effort), .commands = SMLA_FOR_PLANNING, .choices = smla_effort_names},
+    {"deadline", 0, "SECONDS", "end tuning by then with the best so far (none)", smla_parse_real,
+     .field = FIELD(deadline), .commands = SMLA_FOR_TUNE, .low = 0, .high = 1e6},
+    {"in-process", 0, NULL, "try candidates in this process: one that crashes or hangs takes it along", smla_parse_flag,
+     .field = FIELD(in_process), .commands = SMLA_FOR_TUNE},
+    {"candidate-seconds", 0, "SECONDS", "kill a candidate that takes longer to check or time (60)", smla_parse_real,
+     .field = FIELD(candidate_seconds), .commands = SMLA_FOR_TUNE, .low = 0, .high = 1e6},
+    {"memory-limit", 0, "MIB", "device memory that tuning may take (half of what is free; emulator: 1024)",
+     COUNT(1, 1 << 24), .field = FIELD(memory_limit), .commands = SMLA_FOR_TUNE},
+    {"workers", 0, "N", "compilations side by side (one per core)", COUNT(1, 1024), .field = FIELD(workers),
+     .commands = SMLA_FOR_TUNE},
+    {"no-write", 0, NULL, "do not write to the store", smla_parse_flag, .field = FIELD(no_write),
+     .commands = SMLA_FOR_PLANNING},
+    {"wisdom-only", 0, NULL, "fail where there is no wisdom", smla_parse_flag, .field = FIELD(wisdom_only),
+     .commands = SMLA_FOR_PLANNING},
+    {"allow-nearest", 0, NULL, "wisdom of the nearest shape or device class will do", smla_parse_flag,
+     .field = FIELD(allow_nearest), .commands = SMLA_FOR_PLANNING},
+    {"deterministic", 0, NULL, "choose by problem, device class and templates alone", smla_parse_flag,
+     .field = FIELD(deterministic), .commands = SMLA_FOR_PLANNING},
+    {"once", 0, NULL, "in this process, with the store as it is; prints seconds: device, plan, plan again",
+     smla_parse_flag, .field = FIELD(once), .commands = SMLA_FOR_BENCH},
+    {"machine", 0, "NAME", "emulator, h100 or h200 (that of --device)", smla_parse_text, .field = FIELD(machine),
+     .commands = SMLA_FOR_MODEL},
+    {"batches", 0, "LIST", "batches to model (1,2,4,8,16,32,64,128)", smla_parse_text, .field = FIELD(batches),
+     .commands = SMLA_FOR_MODEL},
+    {"contexts", 0, "LIST", "context lengths to model (1024,2048,4096,8192,16384,32768,65536,131072)", smla_parse_text,
+     .field = FIELD(contexts), .commands = SMLA_FOR_MODEL},
+    {"csv", 0, NULL, "results as CSV", smla_parse_flag, .field = FIELD(csv), .commands = SMLA_FOR_MODEL},
+    {"device-class", 0, "TEXT", "only of this device class, as ls shows it", smla_parse_text,
+     .field = FIELD(device_class), .commands = SMLA_FOR_SELECTION},
+    {"problem", 0, "TEXT", "only of this problem, as ls shows it", smla_parse_text, .field = FIELD(problem_key),
+     .commands = SMLA_FOR_SELECTION},
+    {"match", 0, "TEXT", "only variants whose text holds this", smla_parse_list, .field = FIELD(variants),
+     .commands = SMLA_FOR_SELECTION},
+    {"all", 0, NULL, "ls: losers too; forget, quarantine: remove or release everything", smla_parse_flag,
+     .field = FIELD(all), .commands = SMLA_FOR_LS | SMLA_FOR_FORGET | SMLA_FOR_QUARANTINE},
+    {"release", 0, "KEY", "let the entry of this key be tried again", smla_parse_text, .field = FIELD(release),
+     .commands = SMLA_FOR_QUARANTINE},
+    {"limit", 0, "MIB", "the size to sweep down to (SNAPMLA_CACHE_LIMIT)", COUNT(0, 1 << 30), .field = FIELD(limit),
+     .commands = SMLA_FOR_GC},
+    {"dry-run", 0, NULL, "only count", smla_parse_flag, .field = FIELD(dry_run), .commands = SMLA_FOR_GC},
+    {"file", 0, "FILE", "a wisdom file (repeatable for merge)", smla_parse_list, .field = FIELD(files),
+     .commands = SMLA_FOR_IMPORT | SMLA_FOR_MERGE},
+    {"output", 'o', "FILE", "where the wisdom goes (stdout)", smla_parse_text, .field = FIELD(output),
+     .commands = SMLA_FOR_WISDOM | SMLA_FOR_MERGE},
     /* packs */
     {"target", 0, "NAME", "sm90a or emulator (sm90a; repeatable)", smla_parse_list, .field = FIELD(targets),
      .commands = SMLA_FOR_EXPORT},

@@ -21,8 +21,23 @@ enum {
   SMLA_FOR_VERSION = 64,
   SMLA_FOR_EXPORT = 1 << 16,
   SMLA_FOR_PACK = 1 << 17,
-  SMLA_FOR_PACK_RUN = 1 << 18,                                                       /* the program snapmla-run */
-  SMLA_FOR_SOURCES = SMLA_FOR_GEN | SMLA_FOR_BUILD | SMLA_FOR_RUN | SMLA_FOR_VERIFY, /* what expands templates */
+  SMLA_FOR_PACK_RUN = 1 << 18, /* the program snapmla-run */
+  SMLA_FOR_TUNE = 1 << 19,
+  SMLA_FOR_BENCH = 1 << 20,
+  SMLA_FOR_EXPLAIN = 1 << 21,
+  SMLA_FOR_MODEL = 1 << 22,
+  SMLA_FOR_LS = 1 << 23,
+  SMLA_FOR_GC = 1 << 24,
+  SMLA_FOR_WISDOM = 1 << 25,
+  SMLA_FOR_IMPORT = 1 << 26,
+  SMLA_FOR_MERGE = 1 << 27,
+  SMLA_FOR_FORGET = 1 << 28,
+  SMLA_FOR_QUARANTINE = 1 << 29,
+  SMLA_FOR_PLANNING = SMLA_FOR_TUNE | SMLA_FOR_BENCH | SMLA_FOR_EXPLAIN,
+  SMLA_FOR_SELECTION = SMLA_FOR_LS | SMLA_FOR_WISDOM | SMLA_FOR_FORGET,
+  /* what expands templates */
+  SMLA_FOR_SOURCES =
+      SMLA_FOR_GEN | SMLA_FOR_BUILD | SMLA_FOR_RUN | SMLA_FOR_VERIFY | SMLA_FOR_PLANNING | SMLA_FOR_MODEL,
   SMLA_FOR_DATA = SMLA_FOR_RUN | SMLA_FOR_VERIFY | SMLA_FOR_PACK_RUN,
   SMLA_FOR_DEVICE = SMLA_FOR_SOURCES | SMLA_FOR_DATA,
   SMLA_FOR_PROBLEM = SMLA_FOR_DEVICE | SMLA_FOR_EXPORT,
@@ -58,6 +73,7 @@ extern const smla_command smla_commands[]; /* ends with a NULL name */
 extern const char *const smla_data_names[];   /* of smla_data_kind */
 extern const char *const smla_target_names[]; /* of snapmla_target */
 extern const char *const smla_order_names[];  /* of snapmla_emulator_order */
+extern const char *const smla_effort_names[]; /* of snapmla_effort */
 
 /* How the command is called: "snapmla run". Valid until the next call. */
 const char *smla_command_invoked(const smla_command *command);

@@ -46,6 +46,15 @@ typedef struct smla_settings {
   int32_t compression;
   smla_text_list operands; /* words that are no options, of a command that takes some */
 
+  /* tuning, the model, the store */
+  int effort; /* MEASURE unless given */
+  double deadline, candidate_seconds;
+  int32_t memory_limit, workers; /* MiB; 0: the library's default */
+  int in_process, no_write, allow_nearest, wisdom_only, deterministic, all, dry_run, csv, once;
+  int32_t limit; /* MiB, -1: the configured one */
+  const char *machine, *batches, *contexts, *device_class, *problem_key, *release;
+  smla_text_list files;
+
   /* data and measurement */
   int data;
   double sigma, value_offset, softmax_scale, kv_scale;

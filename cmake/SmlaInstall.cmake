@@ -12,7 +12,7 @@ install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs FILES_MATCHING 
 # The program is exported too: snapmla_add_kernels runs it.
 set_target_properties(snapmla_cli PROPERTIES EXPORT_NAME program)
 install(TARGETS snapmla_cli EXPORT snapmlaTargets RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-install(TARGETS snapmla_run RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS snapmla_run snapmla_worker RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 
 if(smla_libraries)
   install(TARGETS ${smla_libraries} EXPORT snapmlaTargets

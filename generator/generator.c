@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "enumerate_run.h"
 #include "expand.h"
 #include "generator_make.h"
 #include "hash.h"
@@ -226,6 +227,29 @@ static int axes_body(lua_State *L) {
 snapmla_status smla_generator_axes(const smla_generator *generator, const char *family, smla_buffer *out) {
   snapmla_status status = check_family(generator, family);
   return status ? status : ask(generator, axes_body, &(request){.family = family}, out);
+}
+
+snapmla_status smla_generator_enumerate(const smla_generator *generator, const char *family,
+                                        const smla_setting *settings, size_t setting_count, const char *override_text,
+                                        smla_variant_visit *visit, smla_variant_refuse *refuse, void *user) {
+  snapmla_status status = check_family(generator, family);
+  if (status) return status;
+  smla_enumeration *all = calloc(1, sizeof *all);
+  if (!all) return smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: the variants of %s", family);
+  all->family = family;
+  all->settings = settings;
+  all->setting_count = setting_count;
+  all->override_text = override_text;
+  all->visit = visit;
+  all->refuse = refuse;
+  all->user = user;
+  smla_sandbox sandbox;
+  status = smla_sandbox_open(&sandbox, &generator->store);
+  if (!status) status = smla_sandbox_run(&sandbox, smla_enumeration_run, all);
+  smla_sandbox_close(&sandbox);
+  smla_buffer_free(&all->text);
+  free(all);
+  return status;
 }
 
 /* --- expanding -------------------------------------------------------------------------------------------------- */

@@ -73,7 +73,7 @@ snapmla_status smla_context_open(const snapmla_context_options *options, snapmla
 void snapmla_context_destroy(snapmla_context *context) {
   if (!context) return;
   if (context->device) context->device->ops->destroy(context->device);
-  if (context->generator) context->close_generator(context->generator);
+  if (context->close_additions) context->close_additions(context);
   pthread_mutex_destroy(&context->lock);
   free(context->compile_log);
   free(context);

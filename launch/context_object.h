@@ -8,10 +8,17 @@
 
 #include "device.h"
 
+struct smla_generator;
+struct smla_measurements;
+
 struct snapmla_context {
   smla_device *device;
-  struct smla_generator *generator; /* of the whole library's contexts alone, which close it so */
-  void (*close_generator)(struct smla_generator *generator);
+  /* What the whole library's contexts have beside, and how they free it; NULL in snapmla-deploy's. */
+  struct smla_generator *generator;
+  struct smla_measurements
+      *wisdom;                     /* measured by this context: what a store that fails would have kept; under `lock` */
+  snapmla_context_options options; /* as given; its templates are owned: what a worker process needs to open the same */
+  void (*close_additions)(snapmla_context *context);
   void (*progress)(void *user, const char *what);
   void *progress_user;
   pthread_mutex_t lock; /* of what follows */

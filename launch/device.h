@@ -11,6 +11,7 @@
 #include <snapmla/source.h>
 #include <snapmla/status.h>
 
+#include "device_facts.h"
 #include "image.h"
 
 typedef struct smla_device smla_device;
@@ -43,6 +44,12 @@ struct smla_tensor_map;
 typedef struct smla_device_ops {
   void (*destroy)(smla_device *device);
   void (*info)(const smla_device *device, snapmla_device_info *out); /* all fields but size */
+
+  void (*facts)(const smla_device *device, smla_device_facts *out);
+  /* Bytes that can be had now; 0 where that is not known. */
+  int64_t (*free_bytes)(smla_device *device);
+  /* "0000:3b:00.0" of a GPU, "" of the emulator. */
+  void (*bus_id)(const smla_device *device, char out[32]);
 
   /* *pointer: 1024-byte aligned, filled with 0xff, somewhere in *allocation, which goes to release. */
   snapmla_status (*allocate)(smla_device *device, size_t bytes, void **allocation, void **pointer);

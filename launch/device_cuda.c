@@ -17,6 +17,7 @@ typedef struct cuda_device {
   cu_device device;
   cu_context context; /* retained */
   snapmla_device_info info;
+  smla_device_facts facts;
 } cuda_device;
 
 typedef struct cuda_kernel {
@@ -52,6 +53,22 @@ static void info(const smla_device *device, snapmla_device_info *out) {
   size_t size = out->size;
   *out = cuda(device)->info;
   out->size = size;
+}
+
+static void facts(const smla_device *device, smla_device_facts *out) { *out = cuda(device)->facts; }
+
+static int64_t free_bytes(smla_device *device) {
+  cuda_device *d = cuda(device);
+  size_t available = 0, total;
+  if (enter(d)) return 0;
+  if (d->driver->memory_info(&available, &total)) available = 0;
+  leave(d);
+  return (int64_t)available;
+}
+
+static void bus_id(const smla_device *device, char out[32]) {
+  const cuda_device *d = cuda(device);
+  if (d->driver->bus_id(out, 32, d->device)) out[0] = 0;
 }
 
 /* Fills and copies run on the default stream and may still do so when their calls return; other streams do not wait for
@@ -303,6 +320,9 @@ static snapmla_status tensor_map(smla_device *device, const smla_device_tensor *
 static const smla_device_ops ops = {
     .destroy = destroy,
     .info = info,
+    .facts = facts,
+    .free_bytes = free_bytes,
+    .bus_id = bus_id,
     .allocate = allocate,
     .release = release,
     .copy_in = copy_in,
@@ -344,6 +364,26 @@ static snapmla_status read_info(cuda_device *d) {
   return status;
 }
 
+/* What names the device class. Kernels for the emulator run on a stand-in driver, whose times are modelled. */
+static snapmla_status read_facts(cuda_device *d) {
+  const snapmla_device_info *i = &d->info;
+  smla_device_facts *f = &d->facts;
+  int32_t clock_khz = 0, memory_khz = 0;
+  snapmla_status status = read_attribute(d, CU_ATTRIBUTE_CLOCK_KHZ, &clock_khz);
+  if (!status) status = read_attribute(d, CU_ATTRIBUTE_MEMORY_CLOCK_KHZ, &memory_khz);
+  if (!status) status = read_attribute(d, CU_ATTRIBUTE_BUS_BITS, &f->bus_bits);
+  f->is_emulator = d->base.target == SNAPMLA_TARGET_EMULATOR;
+  f->compute_major = i->compute_major;
+  f->compute_minor = i->compute_minor;
+  f->multiprocessors = i->multiprocessors;
+  f->l2_bytes = i->l2_bytes;
+  f->shared_memory_bytes = i->shared_memory_bytes;
+  f->clock_mhz = clock_khz / 1000;
+  f->memory_clock_mhz = memory_khz / 1000;
+  f->partitioned = strstr(i->product, " MIG ") != NULL; /* as the driver names a partition */
+  return status;
+}
+
 static snapmla_status find_device(cuda_device *d) {
   int count = 0;
   snapmla_status status = check(d, d->driver->device_count(&count), "cuDeviceGetCount", "count the GPUs");
@@ -354,6 +394,7 @@ static snapmla_status find_device(cuda_device *d) {
                      d->ordinal, count, count == 1 ? "" : "s", count ? count - 1 : 0);
   status = check(d, d->driver->device_get(&d->device, d->ordinal), "cuDeviceGet", "open the GPU");
   if (!status) status = read_info(d);
+  if (!status) status = read_facts(d);
   if (!status && (d->info.compute_major != 9 || d->info.compute_minor != 0))
     status = smla_fail(
         SNAPMLA_NO_DEVICE,

@@ -56,6 +56,24 @@ static void info(const smla_device *device, snapmla_device_info *out) {
   out->driver_version = 0;
 }
 
+static void facts(const smla_device *device, smla_device_facts *out) {
+  *out = (smla_device_facts){.is_emulator = 1,
+                             .compute_major = 9,
+                             .multiprocessors = emulated(device)->sms,
+                             .l2_bytes = L2_BYTES,
+                             .shared_memory_bytes = SHARED_BYTES};
+}
+
+static int64_t free_bytes(smla_device *device) {
+  (void)device;
+  return 0;
+}
+
+static void bus_id(const smla_device *device, char out[32]) {
+  (void)device;
+  out[0] = 0;
+}
+
 /* Memory of a buffer lies GUARD bytes into its allocation and GUARD bytes before its end: only the middle is known to
  * the emulator, so that a kernel's access beside a buffer is never one to another buffer. */
 static snapmla_status allocate(smla_device *device, size_t bytes, void **allocation, void **pointer) {
@@ -238,6 +256,9 @@ static snapmla_status tensor_map(smla_device *device, const smla_device_tensor *
 static const smla_device_ops ops = {
     .destroy = destroy,
     .info = info,
+    .facts = facts,
+    .free_bytes = free_bytes,
+    .bus_id = bus_id,
     .allocate = allocate,
     .release = release,
     .copy_in = copy,

@@ -30,6 +30,9 @@ enum {
 /* CUdevice_attribute, CUfunction_attribute, flags */
 enum {
   CU_ATTRIBUTE_MULTIPROCESSORS = 16,
+  CU_ATTRIBUTE_CLOCK_KHZ = 13,
+  CU_ATTRIBUTE_MEMORY_CLOCK_KHZ = 36,
+  CU_ATTRIBUTE_BUS_BITS = 37,
   CU_ATTRIBUTE_L2_BYTES = 38,
   CU_ATTRIBUTE_COMPUTE_MAJOR = 75,
   CU_ATTRIBUTE_COMPUTE_MINOR = 76,
@@ -77,6 +80,8 @@ typedef struct cu_launch_config {
   X(device_get, "cuDeviceGet", (cu_device * device, int ordinal))                                         \
   X(device_name, "cuDeviceGetName", (char *name, int length, cu_device device))                           \
   X(device_attribute, "cuDeviceGetAttribute", (int *value, int attribute, cu_device device))              \
+  X(bus_id, "cuDeviceGetPCIBusId", (char *text, int length, cu_device device))                            \
+  X(memory_info, "cuMemGetInfo_v2", (size_t * available, size_t * total))                                 \
   X(primary_retain, "cuDevicePrimaryCtxRetain", (cu_context * context, cu_device device))                 \
   X(primary_release, "cuDevicePrimaryCtxRelease_v2", (cu_device device))                                  \
   X(context_push, "cuCtxPushCurrent_v2", (cu_context context))                                            \

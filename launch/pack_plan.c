@@ -137,5 +137,7 @@ snapmla_status snapmla_plan_create_from_pack(snapmla_context *context, const sna
     snapmla_plan_destroy(plan);
   else
     *out = plan;
+  if (!status)
+    plan->report = (snapmla_plan_report){.size = sizeof plan->report, .provenance = SNAPMLA_PROVENANCE_PACKED};
   return status;
 }

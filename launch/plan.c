@@ -7,11 +7,6 @@
 #include "status.h"
 #include "struct_size.h"
 
-const char *const smla_family_names[SMLA_FAMILY_COUNT] = {
-    [SMLA_QUERY_QUANT] = "query_quant", [SMLA_MLA_DECODE] = "mla_decode", [SMLA_MLA_COMBINE] = "mla_combine",
-    [SMLA_KV_APPEND] = "kv_append",     [SMLA_SCHEDULE] = "schedule",
-};
-
 static snapmla_status make_tally(snapmla_plan *plan) {
   plan->tally = calloc(1, sizeof *plan->tally);
   if (!plan->tally) return smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a plan");

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include <snapmla/plan.h>
+#include <snapmla/tune.h>
 
 #include "context_object.h"
 #include "geometry.h"
@@ -41,6 +42,7 @@ struct snapmla_plan {
   int32_t multiprocessors;
   smla_plan_kernel kernels[SMLA_FAMILY_COUNT];
   smla_plan_tally *tally;
+  snapmla_plan_report report; /* where the variants came from */
 };
 
 /* Starts a plan of a problem, which it checks: no kernels yet. Errors: INVALID_ARGUMENT, UNSUPPORTED, OUT_OF_MEMORY. */

@@ -6,16 +6,14 @@
 
 #include <snapmla/status.h>
 
-#include "buffer.h"
 #include "image.h"
-
-/* Appends the cache directory: SNAPMLA_CACHE_DIR, else $XDG_CACHE_HOME/snapmla, else ~/.cache/snapmla.
- * Error: NOT_FOUND (none of them is set). */
-snapmla_status smla_store_root(smla_buffer *out);
 
 /* Errors: NOT_FOUND (not there, the usual case), UNSUPPORTED (not the user's own), BAD_FORMAT (truncated, changed,
  * foreign), IO, OUT_OF_MEMORY. */
 snapmla_status smla_store_read(snapmla_target target, const char *key, smla_image **out);
+
+/* Notes that the kernel is in use, for the sweep; once a day at most. Failures do not matter. */
+void smla_store_mark_used(const char *key);
 
 /* Errors: NOT_FOUND, UNSUPPORTED, IO, OUT_OF_MEMORY. */
 snapmla_status smla_store_write(const smla_image *image);

@@ -1,6 +1,8 @@
 #include "build.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,8 +15,11 @@
 #include "log.h"
 #include "nvrtc.h"
 #include "status.h"
+#include "store_lock.h"
+#include "store_sweep.h"
+#include "tune_mark.h"
 
-enum { KEY_SCHEMA = 1 };
+enum { KEY_SCHEMA = 1, LOCK_SECONDS = 120, WRITES_PER_SWEEP = 64 };
 
 /* What `make` needs: the build and its texts. */
 typedef struct job {
@@ -87,16 +92,72 @@ static snapmla_status compile(job *j, smla_image **out) {
   return SNAPMLA_OK;
 }
 
-/* From the store, else compiled and stored. A store that fails is done without, and said. */
+/* What the store has of the key: OK; COMPILE where it is known not to compile; else NOT_FOUND. */
+static snapmla_status look_up(job *j, smla_image **out) {
+  snapmla_status status = smla_store_read(j->compiler->target, j->key, out);
+  if (!status && !j->build->no_write) smla_store_mark_used(j->key);
+  if (!status) return SNAPMLA_OK;
+  if (status != SNAPMLA_NOT_FOUND) smla_log(SMLA_LOG_WARNING, "store not used: %s", snapmla_error_message());
+  smla_mark mark;
+  if (smla_mark_read(SMLA_MARK_NEG, j->key, &mark)) return SNAPMLA_NOT_FOUND;
+  j->build->log = strdup(mark.reason);
+  status = smla_compiler_failed(j->compiler->name, j->build->variant, mark.reason);
+  smla_mark_clear(&mark);
+  return status;
+}
+
+static void store(const job *j, const smla_image *image) {
+  static atomic_uint writes;
+  if (j->build->no_write) return;
+  if (smla_store_write(image)) {
+    smla_log(SMLA_LOG_WARNING, "kernel not stored: %s", snapmla_error_message());
+    return;
+  }
+  smla_sweep sweep;
+  if (atomic_fetch_add(&writes, 1) % WRITES_PER_SWEEP == 0) (void)smla_store_sweep(smla_store_limit(), 0, &sweep);
+}
+
+/* A compiler that found an error will find it again; one that was killed, or had no room, may not. */
+static void remember_failure(const job *j) {
+  const char *log = j->build->log ? j->build->log : "";
+  if (j->build->no_write || !strstr(log, "error")) return;
+  if (strstr(log, "No space left") || strstr(log, "cannot allocate") || strstr(log, "out of memory") ||
+      strstr(log, "Killed"))
+    return;
+  if (smla_mark_write(SMLA_MARK_NEG, j->key, j->build->variant, "", "does not compile", log))
+    smla_log(SMLA_LOG_WARNING, "a failed compilation is not remembered: %s", snapmla_error_message());
+}
+
+/* From the store, else compiled and stored, by one process at a time. A store that fails is done without, and said. */
 static snapmla_status make(void *user, smla_image **out) {
   job *j = user;
-  snapmla_status stored = smla_store_read(j->compiler->target, j->key, out);
-  if (!stored) return SNAPMLA_OK;
-  if (stored != SNAPMLA_NOT_FOUND) smla_log(SMLA_LOG_WARNING, "store not used: %s", snapmla_error_message());
-  snapmla_status status = compile(j, out);
-  if (status) return status;
-  if (smla_store_write(*out)) smla_log(SMLA_LOG_WARNING, "kernel not stored: %s", snapmla_error_message());
-  return SNAPMLA_OK;
+  snapmla_status status = look_up(j, out);
+  if (status != SNAPMLA_NOT_FOUND) return status;
+  if (j->build->no_jit)
+    return smla_fail(SNAPMLA_NOT_FOUND,
+                     "%s is not compiled yet, and compiling is not allowed here (SNAPMLA_PLAN_NO_JIT); make the plan "
+                     "once without it, or use a pack",
+                     j->build->variant);
+  smla_store_lock *lock = NULL;
+  if (!j->build->no_write) {
+    if (smla_store_lock_take(j->key, LOCK_SECONDS, &lock))
+      smla_log(SMLA_LOG_INFO, "compiling without a lock: %s", snapmla_error_message());
+    else
+      status = look_up(j, out); /* another process may have compiled it meanwhile */
+  }
+  if (status == SNAPMLA_NOT_FOUND) {
+    status = compile(j, out);
+    if (!status)
+      store(j, *out);
+    else if (status == SNAPMLA_COMPILE) {
+      char reason[2048];
+      snprintf(reason, sizeof reason, "%s", snapmla_error_message());
+      remember_failure(j);
+      smla_fail(status, "%s", reason);
+    }
+  }
+  smla_store_lock_release(lock);
+  return status;
 }
 
 static snapmla_status run(smla_build *build) {
@@ -203,8 +264,9 @@ static void build_together(smla_build *builds, size_t count, size_t threads, sml
   free(c.ends);
 }
 
-snapmla_status smla_build_all(smla_build *builds, size_t count, smla_build_progress *progress, void *user) {
-  size_t cores = (size_t)smla_clock_cores();
+snapmla_status smla_build_all(smla_build *builds, size_t count, int workers, smla_build_progress *progress,
+                              void *user) {
+  size_t cores = (size_t)(workers > 0 ? workers : smla_clock_cores());
   size_t threads = cores < count ? cores : count;
   if (threads > 1)
     build_together(builds, count, threads, progress, user);

@@ -16,6 +16,7 @@ static const char *const options[] = {
     "-shared",    "-nostdlib", "-fvisibility=hidden", "-fno-stack-protector", NULL};
 
 enum { OPTION_COUNT = sizeof options / sizeof *options - 1, IMAGE_LIMIT = 256 << 20 };
+enum { IDENTITY_SECONDS = 30, COMPILE_SECONDS = 180 };
 
 static int is_program(const char *path) {
   struct stat info;
@@ -78,7 +79,7 @@ static struct {
 static snapmla_status ask_identity(const char *path, smla_buffer *out) {
   const char *const argv[] = {path, "--version", NULL};
   int code;
-  snapmla_status status = smla_process_run(argv, out, &code);
+  snapmla_status status = smla_process_run(argv, IDENTITY_SECONDS, out, &code);
   if (!status && code > 0)
     status = smla_fail(SNAPMLA_NO_COMPILER,
                        "%s --version fails (exit code %d); name a working C++ compiler in SNAPMLA_CXX", path, code);
@@ -131,7 +132,7 @@ static snapmla_status run_compiler(const char *compiler, const char *folder, con
   argv[count++] = image.data;
   argv[count++] = source.data;
   argv[count] = NULL;
-  status = smla_process_run(argv, &out->log, &code);
+  status = smla_process_run(argv, COMPILE_SECONDS, &out->log, &code);
   if (status == SNAPMLA_IO) status = SNAPMLA_NO_COMPILER;
   /* Where the exit code is not known, the image tells: a compiler that fails leaves none. */
   if (!status && (code > 0 || !smla_file_exists(image.data)))

@@ -14,6 +14,7 @@
 #include "nvrtc.h"
 #include "problem_settings.h"
 #include "status.h"
+#include "store_folder.h"
 
 typedef void reporter(void *user, const snapmla_finding *finding);
 

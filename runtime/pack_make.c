@@ -112,7 +112,7 @@ static snapmla_status compile(maker *m) {
   smla_build *builds = calloc(m->kernel_count ? m->kernel_count : 1, sizeof *builds);
   if (!builds) return out_of_memory();
   for (size_t i = 0; i < m->kernel_count; i++) builds[i] = m->kernels[i].build;
-  snapmla_status status = smla_build_all(builds, m->kernel_count, report, m);
+  snapmla_status status = smla_build_all(builds, m->kernel_count, 0, report, m);
   for (size_t i = 0; i < m->kernel_count; i++) m->kernels[i].build = builds[i];
   free(builds);
   return status;

@@ -1,29 +1,21 @@
 /* Making a plan: resolve, lay out, expand, compile and load the kernels of a problem. */
-#include "plan_object.h"
+#include "plan_make.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "buffer.h"
 #include "build.h"
-#include "problem_settings.h"
 #include "quantities.h"
 #include "status.h"
-#include "struct_size.h"
 
 /* The variants, and the workspace that they call for. */
 static snapmla_status resolve(snapmla_plan *plan, const char *override_text) {
-  const smla_generator *generator = plan->context->generator;
-  snapmla_status status = smla_override_check(override_text, smla_family_names, SMLA_FAMILY_COUNT);
-  for (int i = 0; i < SMLA_FAMILY_COUNT && !status; i++) {
-    smla_plan_kernel *kernel = &plan->kernels[i];
-    smla_buffer text = {0};
-    status = smla_problem_resolve(generator, &plan->problem, smla_family_names[i], override_text, &text);
-    if (!status && !(kernel->variant = smla_buffer_take(&text)))
-      status = smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a variant");
-    smla_buffer_free(&text);
-    if (!status) status = smla_geometry_get(generator, kernel->variant, &kernel->geometry);
-  }
+  char *variants[SMLA_FAMILY_COUNT];
+  snapmla_status status = smla_plan_variants(plan->context, &plan->problem, override_text, variants);
+  if (status) return status;
+  for (int i = 0; i < SMLA_FAMILY_COUNT; i++) plan->kernels[i].variant = variants[i];
+  for (int i = 0; i < SMLA_FAMILY_COUNT && !status; i++)
+    status = smla_geometry_get(plan->context->generator, plan->kernels[i].variant, &plan->kernels[i].geometry);
   return status ? status : smla_plan_lay_out(plan);
 }
 
@@ -47,37 +39,28 @@ static void keep_logs(snapmla_context *context, const smla_build *builds) {
   smla_buffer_free(&log);
 }
 
-static snapmla_status compile_and_load(snapmla_plan *plan) {
+static snapmla_status compile_and_load(snapmla_plan *plan, uint32_t flags) {
   smla_device *device = plan->context->device;
   smla_build builds[SMLA_FAMILY_COUNT];
   for (int i = 0; i < SMLA_FAMILY_COUNT; i++)
-    builds[i] = (smla_build){
-        .generator = plan->context->generator, .target = device->target, .variant = plan->kernels[i].variant};
-  snapmla_status status = smla_build_all(builds, SMLA_FAMILY_COUNT, report_progress, plan->context);
+    builds[i] = (smla_build){.generator = plan->context->generator,
+                             .target = device->target,
+                             .variant = plan->kernels[i].variant,
+                             .no_jit = (flags & SNAPMLA_PLAN_NO_JIT) != 0,
+                             .no_write = (flags & SNAPMLA_PLAN_NO_WRITE) != 0};
+  snapmla_status status = smla_build_all(builds, SMLA_FAMILY_COUNT, 0, report_progress, plan->context);
   keep_logs(plan->context, builds);
   for (int i = 0; i < SMLA_FAMILY_COUNT && !status; i++) status = smla_plan_load(plan, (smla_family)i, builds[i].image);
   for (int i = 0; i < SMLA_FAMILY_COUNT; i++) smla_build_clear(&builds[i]);
   return status;
 }
 
-static snapmla_status check_options(const snapmla_plan_options *options, snapmla_plan_options *known) {
-  *known = (snapmla_plan_options){.size = sizeof *known};
-  if (!options) return SNAPMLA_OK;
-  snapmla_status status = smla_struct_size_check("snapmla_plan_options", options, options->size, sizeof *options);
-  if (!status) *known = *options;
-  return status;
-}
-
-snapmla_status snapmla_plan_create(snapmla_context *context, const snapmla_problem *problem,
-                                   const snapmla_plan_options *options, snapmla_plan **out) {
-  if (!out) return smla_fail(SNAPMLA_INVALID_ARGUMENT, "out is NULL; pass where the plan goes");
-  *out = NULL;
-  snapmla_plan_options known;
+snapmla_status smla_plan_make(snapmla_context *context, const snapmla_problem *problem, const char *override_text,
+                              uint32_t flags, snapmla_plan **out) {
   snapmla_plan *plan = NULL;
-  snapmla_status status = check_options(options, &known);
-  if (!status) status = smla_plan_open(context, problem, &plan);
-  if (!status) status = resolve(plan, known.variant);
-  if (!status) status = compile_and_load(plan);
+  snapmla_status status = smla_plan_open(context, problem, &plan);
+  if (!status) status = resolve(plan, override_text);
+  if (!status) status = compile_and_load(plan, flags);
   if (status) {
     snapmla_plan_destroy(plan);
     return status;

@@ -106,41 +106,46 @@ static snapmla_status decode_geometry(const smla_generator *generator, const sml
   return status;
 }
 
-snapmla_status smla_problem_resolve(const smla_generator *generator, const snapmla_problem *problem, const char *family,
-                                    const char *override_text, smla_buffer *out) {
-  char heads[16], q_len[16], latent[16], rope[16], page[16], rows[16];
-  snprintf(heads, sizeof heads, "%d", problem->heads);
-  snprintf(q_len, sizeof q_len, "%d", problem->q_len);
-  snprintf(latent, sizeof latent, "%d", problem->latent_rank);
-  snprintf(rope, sizeof rope, "%d", problem->rope_dim);
-  snprintf(page, sizeof page, "%d", problem->page_tokens);
-  smla_setting settings[] = {
-      {"heads", heads},
-      {"q_len", q_len},
-      {"latent", latent},
-      {"rope", rope},
-      {"page", page},
-      {"format", snapmla_kv_format_name(problem->kv_format)},
-      {"accuracy", snapmla_accuracy_name(problem->accuracy)},
-      {"scale", problem->flags & SNAPMLA_PROBLEM_POWER_OF_TWO_SCALES ? "power_of_two" : "fp32"},
-      {"tokens", problem->max_indices ? "indexed" : "paged"},
-      {"rows", rows}, /* from here on of the kernels around the decode kernel only */
-      {"partial", NULL},
-  };
+snapmla_status smla_problem_texts_get(const smla_generator *generator, const snapmla_problem *problem,
+                                      const char *family, const char *override_text, smla_problem_texts *out) {
+  const struct {
+    const char *name;
+    int32_t value;
+  } numbers[] = {{"heads", problem->heads},
+                 {"q_len", problem->q_len},
+                 {"latent", problem->latent_rank},
+                 {"rope", problem->rope_dim},
+                 {"page", problem->page_tokens}};
+  const smla_setting words[] = {{"format", snapmla_kv_format_name(problem->kv_format)},
+                                {"accuracy", snapmla_accuracy_name(problem->accuracy)},
+                                {"scale", problem->flags & SNAPMLA_PROBLEM_POWER_OF_TWO_SCALES ? "power_of_two" : "fp32"},
+                                {"tokens", problem->max_indices ? "indexed" : "paged"}};
   const char *const *families = smla_generator_families(generator);
   size_t count = 0;
   while (families[count]) count++;
-  size_t setting_count = sizeof settings / sizeof *settings - 2;
-  smla_buffer variant = {0};
-  snapmla_status status = smla_override_check(override_text, families, count);
-  if (!status && strcmp(family, decode_family)) {
-    smla_geometry decode = {0};
-    status = decode_geometry(generator, settings, setting_count, override_text, &decode);
-    snprintf(rows, sizeof rows, "%d", decode.rows);
-    settings[setting_count + 1].value = decode.partial_bytes == 2 ? "bf16" : "f32";
-    setting_count += 2;
+  out->count = 0;
+  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+    snprintf(out->numbers[i], sizeof out->numbers[i], "%d", numbers[i].value);
+    out->settings[out->count++] = (smla_setting){numbers[i].name, out->numbers[i]};
   }
-  if (!status) status = resolve(generator, settings, setting_count, family, override_text, &variant);
+  for (size_t i = 0; i < sizeof words / sizeof *words; i++) out->settings[out->count++] = words[i];
+  snapmla_status status = smla_override_check(override_text, families, count);
+  if (status || !strcmp(family, decode_family)) return status;
+  /* Of the kernels around the decode kernel only. */
+  smla_geometry decode = {0};
+  status = decode_geometry(generator, out->settings, out->count, override_text, &decode);
+  snprintf(out->rows, sizeof out->rows, "%d", decode.rows);
+  out->settings[out->count++] = (smla_setting){"rows", out->rows};
+  out->settings[out->count++] = (smla_setting){"partial", decode.partial_bytes == 2 ? "bf16" : "f32"};
+  return status;
+}
+
+snapmla_status smla_problem_resolve(const smla_generator *generator, const snapmla_problem *problem, const char *family,
+                                    const char *override_text, smla_buffer *out) {
+  smla_problem_texts texts;
+  smla_buffer variant = {0};
+  snapmla_status status = smla_problem_texts_get(generator, problem, family, override_text, &texts);
+  if (!status) status = resolve(generator, texts.settings, texts.count, family, override_text, &variant);
   if (!status) status = smla_buffer_append(out, variant.data, variant.length);
   smla_buffer_free(&variant);
   return status;

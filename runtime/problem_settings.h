@@ -11,6 +11,17 @@
 /* The directory of overriding templates: `asked`, else SNAPMLA_TEMPLATES, else NULL. */
 const char *smla_templates_directory(const char *asked);
 
+/* A problem's settings for one family, and room for their texts: must stay where it is while the settings are used. */
+typedef struct smla_problem_texts {
+  char numbers[5][16], rows[16];
+  smla_setting settings[12];
+  size_t count;
+} smla_problem_texts;
+
+/* The settings that smla_problem_resolve gives `family` under `override_text`. Errors: as there. */
+snapmla_status smla_problem_texts_get(const smla_generator *generator, const snapmla_problem *problem,
+                                      const char *family, const char *override_text, smla_problem_texts *out);
+
 /* Appends the canonical variant of `family` for a checked problem. Of `override_text` ("family:axis=value,…", several
  * separated by ';') the parts that name `family` apply, in their order; NULL for none.
  * Errors: as smla_generator_resolve; INVALID_ARGUMENT for a part that names no family or contradicts the problem. */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "status.h"
 
 extern char **environ;
@@ -46,18 +48,30 @@ static int spawn(const char *const argv[], char *const environment[], int output
   if (!error) error = posix_spawn_file_actions_adddup2(&actions, output, STDERR_FILENO);
   if (!error) error = posix_spawnattr_setsigmask(&attributes, &none);
   if (!error) error = posix_spawnattr_setsigdefault(&attributes, &usual);
-  if (!error) error = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  if (!error)
+    error =
+        posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
   if (!error) error = posix_spawn(child, argv[0], &actions, &attributes, (char *const *)argv, environment);
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
   return error;
 }
 
-/* Reads to the end even where memory is short: the child must not block. */
-static snapmla_status collect(int fd, smla_buffer *output) {
+/* Reads to the end even where memory is short: the child must not block. One that takes too long is killed, with what it
+ * started. */
+static snapmla_status collect(int fd, pid_t child, double seconds, smla_buffer *output) {
+  double end = smla_clock_seconds() + seconds;
   snapmla_status status = SNAPMLA_OK;
   char block[4096];
   for (;;) {
+    struct pollfd ready = {.fd = fd, .events = POLLIN};
+    double left = end - smla_clock_seconds();
+    int found = left > 0 ? poll(&ready, 1, (int)(left * 1000) + 1) : 0;
+    if (found < 0 && errno == EINTR) continue;
+    if (found == 0) {
+      kill(-child, SIGKILL);
+      return smla_fail(SNAPMLA_COMPILE, "it did not end within %.0f s and was killed", seconds);
+    }
     ssize_t got = read(fd, block, sizeof block);
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) return status;
@@ -72,7 +86,7 @@ static int wait_for(pid_t child) {
   return WIFEXITED(how) ? WEXITSTATUS(how) : 128 + WTERMSIG(how);
 }
 
-snapmla_status smla_process_run(const char *const argv[], smla_buffer *output, int *exit_code) {
+snapmla_status smla_process_run(const char *const argv[], double seconds, smla_buffer *output, int *exit_code) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC)) return smla_fail(SNAPMLA_IO, "cannot make a pipe to %s: %s", argv[0], strerror(errno));
   snapmla_status status = SNAPMLA_OK;
@@ -87,7 +101,7 @@ snapmla_status smla_process_run(const char *const argv[], smla_buffer *output, i
   free(environment);
   close(ends[1]);
   if (!status) {
-    status = collect(ends[0], output);
+    status = collect(ends[0], child, seconds, output);
     *exit_code = wait_for(child);
   }
   close(ends[0]);

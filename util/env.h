@@ -8,6 +8,7 @@
 /* X(identifier, variable, default in words, meaning) */
 #define SMLA_ENV_LIST(X)                                                                                               \
   X(CACHE_DIR, "SNAPMLA_CACHE_DIR", "XDG_CACHE_HOME/snapmla", "directory of compiled kernels and measurements")        \
+  X(CACHE_LIMIT, "SNAPMLA_CACHE_LIMIT", "4096", "MiB that compiled kernels may take there before the oldest go")       \
   X(XDG_CACHE_HOME, "XDG_CACHE_HOME", "HOME/.cache", "directory of all caches, used where SNAPMLA_CACHE_DIR is unset") \
   X(HOME, "HOME", "none", "home directory, used where XDG_CACHE_HOME is unset")                                        \
   X(NVRTC, "SNAPMLA_NVRTC", "found by name", "path of libnvrtc to load")                                               \
@@ -17,6 +18,8 @@
   X(VIRTUAL_ENV, "VIRTUAL_ENV", "none", "Python environment whose CUDA wheels are searched for libnvrtc")              \
   X(CUDA_TARGET, "SNAPMLA_CUDA_TARGET", "sm_90a", "sm_90a or emulator: what a stand-in driver is given, in tests")     \
   X(CXX, "SNAPMLA_CXX", "c++, g++ or clang++", "host C++ compiler that builds kernels for the emulator")               \
+  X(NVML, "SNAPMLA_NVML", "libnvidia-ml.so.1", "path of libnvidia-ml to load, for throttling while kernels are timed") \
+  X(WORKER, "SNAPMLA_WORKER", "beside the library", "program that tries candidates in a process of its own")           \
   X(LOG, "SNAPMLA_LOG", "none", "none, error, warning, info or debug: what goes to standard error")                    \
   X(TEMPLATES, "SNAPMLA_TEMPLATES", "the embedded ones", "directory of templates that override the embedded ones")     \
   X(TEST_TARGET, "SNAPMLA_TEST_TARGET", "emulator", "device that the tests use: emulator or cuda:N")                   \

@@ -86,27 +86,51 @@ static void flush_directory_of(const char *path) {
   close(fd);
 }
 
-snapmla_status smla_file_write(const char *path, const void *data, size_t length, unsigned mode) {
-  smla_buffer aside = {0};
-  snapmla_status status = smla_buffer_printf(&aside, "%s.XXXXXX", path);
-  if (status) return status;
-  int fd = mkostemp(aside.data, O_CLOEXEC);
-  if (fd < 0) {
-    status = failed_write("create", aside.data);
-    smla_buffer_free(&aside);
-    return status;
-  }
-  status = write_all(fd, path, data, length);
+void (*smla_file_step_hook)(int step, const char *path);
+
+static void step(int number, const char *path) {
+  if (smla_file_step_hook) smla_file_step_hook(number, path);
+}
+
+static snapmla_status write_flushed(int fd, const char *path, const char *data, size_t length, unsigned mode) {
+  size_t half = length / 2;
+  step(SMLA_FILE_CREATED, path);
+  snapmla_status status = write_all(fd, path, data, half);
+  step(SMLA_FILE_HALF_WRITTEN, path);
+  if (!status) status = write_all(fd, path, data + half, length - half);
+  step(SMLA_FILE_WRITTEN, path);
   if (!status && fchmod(fd, (mode_t)mode)) status = failed_write("set the mode of", path);
   if (!status && fsync(fd)) status = failed_write("flush", path);
-  if (close(fd) && !status) status = failed_write("close", path);
-  if (!status && rename(aside.data, path)) status = failed_write("publish", path);
-  if (status)
-    unlink(aside.data);
-  else
-    flush_directory_of(path);
-  smla_buffer_free(&aside);
+  step(SMLA_FILE_FLUSHED, path);
   return status;
+}
+
+snapmla_status smla_file_write_aside(const char *aside, const char *path, const void *data, size_t length,
+                                     unsigned mode) {
+  smla_buffer private_name = {0};
+  snapmla_status status = smla_buffer_printf(&private_name, "%s.XXXXXX", aside);
+  if (status) return status;
+  int fd = mkostemp(private_name.data, O_CLOEXEC);
+  if (fd < 0) {
+    status = failed_write("create", private_name.data);
+    smla_buffer_free(&private_name);
+    return status;
+  }
+  status = write_flushed(fd, path, data, length, mode);
+  if (close(fd) && !status) status = failed_write("close", path);
+  if (!status && rename(private_name.data, path)) status = failed_write("publish", path);
+  if (status) {
+    unlink(private_name.data);
+  } else {
+    step(SMLA_FILE_PUBLISHED, path);
+    flush_directory_of(path);
+  }
+  smla_buffer_free(&private_name);
+  return status;
+}
+
+snapmla_status smla_file_write(const char *path, const void *data, size_t length, unsigned mode) {
+  return smla_file_write_aside(path, path, data, length, mode);
 }
 
 int smla_file_exists(const char *path) {

@@ -18,6 +18,23 @@ snapmla_status smla_file_read(const char *path, size_t limit, smla_buffer *out);
  * space, read-only, …; nothing is left behind), OUT_OF_MEMORY. */
 snapmla_status smla_file_write(const char *path, const void *data, size_t length, unsigned mode);
 
+/* The same, the private name being `aside` and six characters: a path on the same file system, so that what a killed process
+ * leaves lies where it is looked for. */
+snapmla_status smla_file_write_aside(const char *aside, const char *path, const void *data, size_t length,
+                                     unsigned mode);
+
+/* The steps of a publication, numbered from 1; for tests, which end the process at one. */
+enum {
+  SMLA_FILE_CREATED = 1, /* under its private name, empty */
+  SMLA_FILE_HALF_WRITTEN = 2,
+  SMLA_FILE_WRITTEN = 3,
+  SMLA_FILE_FLUSHED = 4,
+  SMLA_FILE_PUBLISHED = 5, /* renamed, its directory not flushed */
+  SMLA_FILE_STEPS = 5
+};
+/* Called at each step, if set; NULL outside of tests. */
+extern void (*smla_file_step_hook)(int step, const char *path);
+
 /* 1 where something (also a dangling link) has this name. */
 int smla_file_exists(const char *path);
 

@@ -88,7 +88,7 @@ static void compile_all(const bench *b, const variant_list *lists) {
     for (size_t i = 0; i < lists[g].count; i++)
       builds[count++] =
           (smla_build){.generator = b->generator, .target = b->device->target, .variant = lists[g].text[i]};
-  (void)smla_build_all(builds, count, NULL, NULL);
+  (void)smla_build_all(builds, count, 0, NULL, NULL);
   for (size_t i = 0; i < count; i++) smla_build_clear(&builds[i]);
   free(builds);
 }

@@ -23,16 +23,60 @@ extern "C" {
 
 typedef struct snapmla_plan snapmla_plan;
 
+/* How much is done to find the fastest variants where wisdom does not tell. A greater effort than a measurement was made
+ * with measures again; a lesser one takes it as it is. */
+typedef enum snapmla_effort {
+  SNAPMLA_EFFORT_ESTIMATE = 0,  /* the cost model alone: instant */
+  SNAPMLA_EFFORT_MEASURE = 1,   /* times the handful that the model likes best */
+  SNAPMLA_EFFORT_PATIENT = 2,   /* more of them, more often, and the kernels around the decode kernel too */
+  SNAPMLA_EFFORT_EXHAUSTIVE = 3 /* every legal variant of the decode kernel */
+} snapmla_effort;
+
+/* snapmla_plan_options.flags */
+enum {
+  SNAPMLA_PLAN_WISDOM_ONLY = 1u,   /* a problem without wisdom is an error (NOT_FOUND), not an estimate */
+  SNAPMLA_PLAN_NO_JIT = 2u,        /* nothing is compiled: kernels come from the store, or NOT_FOUND */
+  SNAPMLA_PLAN_NO_WRITE = 4u,      /* the store is not written to */
+  SNAPMLA_PLAN_ALLOW_NEAREST = 8u, /* wisdom of the nearest shape bucket or device class will do */
+  SNAPMLA_PLAN_DETERMINISTIC =
+      16u,                    /* the variants follow from problem, device class and templates alone: no measurement
+                                       is made or looked at, so that all ranks choose alike */
+  SNAPMLA_PLAN_ISOLATED = 32u /* candidates are compiled and tried in a process of their own, which may crash or hang */
+};
+
+/* Where tuning stands. */
+typedef struct snapmla_tune_progress {
+  size_t size;
+  const char *phase; /* "compiling", "checking", "timing", "comparing finalists" */
+  int64_t done, total;
+  const char *candidate; /* the variant in hand, or "" */
+  double best_us;        /* of the fastest so far; 0: none yet */
+} snapmla_tune_progress;
+
 /* Zero-initialise and set size. */
 typedef struct snapmla_plan_options {
-  size_t size;         /* sizeof(snapmla_plan_options) */
-  const char *variant; /* override of the decode variant, whole or in part ("mla_decode:stages=3"), or NULL */
+  size_t size; /* sizeof(snapmla_plan_options) */
+  const char *
+      variant; /* override of variants, whole or in part ("mla_decode:stages=3"; several separated by ';'), or NULL: with
+                          it nothing is searched */
+  snapmla_effort effort;
+  uint32_t flags;          /* SNAPMLA_PLAN_… */
+  double deadline_seconds; /* tuning ends by then with the best plan so far; 0: none */
+  size_t
+      memory_limit_bytes;   /* that tuning may take of the device's memory; 0: half of what is free (emulator: 1 GiB) */
+  int32_t workers;          /* compilations side by side; 0: one per core */
+  double candidate_seconds; /* ISOLATED: a candidate that takes longer to check or time is killed; 0: 60 */
+  /* Called while tuning, from the calling thread; nonzero cancels, and the best plan so far comes back. May be NULL. */
+  int (*progress)(void *user, const snapmla_tune_progress *progress);
+  void *progress_user;
 } snapmla_plan_options;
 
-/* Expands, compiles and loads the kernels of `problem`. `options` may be NULL. Not in snapmla-deploy, whose plans come
- * from packs: see pack.h.
+/* Chooses variants, expands, compiles and loads the kernels of `problem`. `options` may be NULL. The choice: the override; else
+ * wisdom of this problem's bucket on this device class (docs/tuning.md); else, above ESTIMATE, tuning, which is remembered;
+ * else the nearest wisdom where allowed; else the cost model. snapmla_plan_report_get tells which it was. Not in
+ * snapmla-deploy, whose plans come from packs: see pack.h.
  * Errors: INVALID_ARGUMENT, UNSUPPORTED, ILLEGAL_VARIANT (with the rule's reason), TEMPLATE, COMPILE, NO_COMPILER,
- * DEVICE. */
+ * DEVICE, NOT_FOUND (WISDOM_ONLY, NO_JIT). */
 SNAPMLA_API snapmla_status snapmla_plan_create(snapmla_context *context, const snapmla_problem *problem,
                                                const snapmla_plan_options *options, snapmla_plan **out);
 SNAPMLA_API void snapmla_plan_destroy(snapmla_plan *plan);

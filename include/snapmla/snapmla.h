@@ -12,5 +12,6 @@
 #include <snapmla/reference.h>
 #include <snapmla/source.h>
 #include <snapmla/status.h>
+#include <snapmla/tune.h>
 
 #endif

@@ -130,6 +130,11 @@ snapmla_status snapmla_plan_create_from_pack(snapmla_context *context, const sna
   return smla_fail(SNAPMLA_UNSUPPORTED, "the reference loads no kernels; run packs with snapmla");
 }
 void snapmla_plan_destroy(snapmla_plan *plan) { free(plan); }
+/* Nothing is tuned on the reference. */
+snapmla_status snapmla_plan_report_get(const snapmla_plan *plan, snapmla_plan_report *out) {
+  (void)plan, (void)out;
+  return smla_fail(SNAPMLA_UNSUPPORTED, "the reference has no report");
+}
 const char *snapmla_plan_variant(const snapmla_plan *plan, const char *family) {
   return strcmp(family, "mla_decode") ? NULL : plan->variant;
 }

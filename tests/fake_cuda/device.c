@@ -73,12 +73,29 @@ FAKE_EXPORT int cuDeviceGetAttribute(int *value, int attribute, int device) {
   if (device < 0 || device >= fake.devices) return FAKE_INVALID_DEVICE;
   switch (attribute) {
   case 16: *value = FAKE_MULTIPROCESSORS; return 0;
+  case 13: *value = 1980000; return 0;
+  case 36: *value = 2619000; return 0;
+  case 37: *value = 5120; return 0;
   case 38: *value = 50 << 20; return 0;
   case 75: *value = fake.major; return 0;
   case 76: *value = fake.minor; return 0;
   case 97: *value = FAKE_SHARED_BYTES; return 0;
   default: return FAKE_INVALID_VALUE;
   }
+}
+
+FAKE_EXPORT int cuDeviceGetPCIBusId(char *text, int length, int device) {
+  int result = fake_enter("cuDeviceGetPCIBusId");
+  if (result) return result;
+  snprintf(text, (size_t)length, "0000:%02x:00.0", device);
+  return 0;
+}
+
+FAKE_EXPORT int cuMemGetInfo_v2(size_t *available, size_t *total) {
+  int result = fake_enter("cuMemGetInfo_v2");
+  if (result) return result;
+  *available = *total = (size_t)1 << 30;
+  return 0;
 }
 
 /* The emulator lives as long as the process: kernels of several contexts may use it. */

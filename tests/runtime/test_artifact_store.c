@@ -8,6 +8,7 @@
 
 #include "artifact_store.h"
 #include "status.h"
+#include "store_folder.h"
 #include "util/temporary.h"
 
 static const char key[] = "ab00000000000000000000000000000000000000000000000000000000000001";

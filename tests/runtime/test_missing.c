@@ -175,12 +175,15 @@ static void collects_what_a_program_says(void **state) {
   static const char *const none[] = {"/nonexistent/program", NULL};
   smla_buffer output = {0};
   int code;
-  assert_int_equal(smla_process_run(loud, &output, &code), SNAPMLA_OK);
+  assert_int_equal(smla_process_run(loud, 60, &output, &code), SNAPMLA_OK);
   assert_int_equal(code, 7);
   assert_string_equal(output.data, "out\nerr\nC\n");
-  assert_int_equal(smla_process_run(killed, &output, &code), SNAPMLA_OK);
+  assert_int_equal(smla_process_run(killed, 60, &output, &code), SNAPMLA_OK);
   assert_int_equal(code, 128 + 9);
-  if (smla_process_run(none, &output, &code))
+  const char *const hanging[] = {"/bin/sh", "-c", "sleep 100 & sleep 100", NULL};
+  assert_int_equal(smla_process_run(hanging, 0.2, &output, &code), SNAPMLA_COMPILE);
+  assert_non_null(strstr(snapmla_error_message(), "was killed"));
+  if (smla_process_run(none, 60, &output, &code))
     says("/nonexistent/program");
   else
     assert_int_equal(code, 127); /* where vfork is a fork, as under valgrind, the child cannot tell its parent */

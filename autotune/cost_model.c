@@ -1,0 +1,135 @@
+#include "cost_model.h"
+
+#include <math.h>
+
+enum {
+  TILE_ROWS = 64,      /* rows of a wgmma's accumulator */
+  MIN_SHARE_TILES = 2, /* the schedule gives no unit less: a smaller share costs more to merge than it saves */
+  HELD_STAGES = 2,     /* of the ring: computed on while the others fill */
+  STREAM_ROWS = 32,    /* up to here both products are swapped: N is the rows */
+  SCALE_BYTES = 4      /* one fp32 per token */
+};
+
+/* What one tile of one block costs, in cycles of a multiprocessor, but for its bytes. */
+typedef struct tile_cost {
+  double bytes, tensor, shared, special;
+} tile_cost;
+
+/* The shape that a candidate's numbers say. */
+typedef struct shape {
+  double rows, latent, rope, stages, tokens, groups, units;
+} shape;
+
+static double most(double a, double b) { return a > b ? a : b; }
+static double least(double a, double b) { return a < b ? a : b; }
+
+/* Share of the peak at N = n, between the measured points by the logarithm of n. */
+static double rate_of(const smla_machine *machine, double n, int registers) {
+  const smla_tensor_rate *rates = machine->rates;
+  if (n <= rates[0].n) return registers ? rates[0].registers : rates[0].shared;
+  for (int i = 1; i < SMLA_TENSOR_RATES; i++) {
+    if (n > rates[i].n) continue;
+    double part = log(n / rates[i - 1].n) / log((double)rates[i].n / rates[i - 1].n);
+    double low = registers ? rates[i - 1].registers : rates[i - 1].shared;
+    double high = registers ? rates[i].registers : rates[i].shared;
+    return low + part * (high - low);
+  }
+  return registers ? rates[SMLA_TENSOR_RATES - 1].registers : rates[SMLA_TENSOR_RATES - 1].shared;
+}
+
+static shape shape_of(const smla_machine *machine, const smla_work *work, const smla_candidate *c) {
+  shape s = {.rows = smla_candidate_number(c, "rows", TILE_ROWS),
+             .latent = smla_candidate_number(c, "latent", work->latent),
+             .rope = smla_candidate_number(c, "rope", work->rope),
+             .stages = smla_candidate_number(c, "stages", 4),
+             .tokens = smla_candidate_number(c, "tile_tokens", TILE_ROWS)};
+  s.groups = ceil(work->heads * work->q_len / s.rows);
+  s.units = most(1, floor(machine->sms / s.groups));
+  return s;
+}
+
+/* QK reads the tile and the query, PV the tile again (ldmatrix) and P once for each 64 channels; the copy writes the tile.
+ * Scores are products of latent + rope channels (RoPE at the bf16 rate), values of latent channels with V^T in registers. */
+static tile_cost cost_of_tile(const smla_machine *machine, const shape *s, const smla_candidate *c) {
+  double per_cycle = machine->sms * machine->clock_mhz; /* 1e6 cycles a second of the GPU */
+  double e4m3 = machine->e4m3_tflops * 1e6 / per_cycle, bf16 = machine->bf16_tflops * 1e6 / per_cycle;
+  int streams = s->rows <= STREAM_ROWS;
+  double n_scores = streams ? s->rows : s->tokens, products = 2 * s->tokens * s->rows;
+  double score_rate = rate_of(machine, n_scores, 0), value_rate = rate_of(machine, s->rows, 1);
+  tile_cost t = {0};
+  t.bytes = smla_candidate_number(c, "image_bytes", (s->latent + 2 * s->rope + SCALE_BYTES) * s->tokens) *
+            smla_candidate_number(c, "images_per_tile", 1);
+  t.tensor = products * s->latent / (e4m3 * score_rate) + products * s->rope / (bf16 * score_rate) +
+             products * s->latent / (e4m3 * value_rate);
+  double row_bytes = s->latent + 2 * s->rope;
+  t.shared = (s->tokens * row_bytes + s->rows * row_bytes + s->tokens * s->latent +
+              s->latent / TILE_ROWS * s->rows * s->tokens + t.bytes) /
+             machine->shared_per_cycle;
+  t.special = s->tokens * s->rows / machine->special_per_cycle;
+  t.tensor *= smla_candidate_number(c, "tensor_percent", 100) / 100;
+  t.shared *= smla_candidate_number(c, "shared_percent", 100) / 100;
+  t.special *= smla_candidate_number(c, "special_percent", 100) / 100;
+  return t;
+}
+
+/* Microseconds to read `bytes` of pages, each by `groups` blocks. */
+static double read_us(const smla_machine *machine, const shape *s, double bytes, double cluster) {
+  double flight = s->stages - HELD_STAGES;
+  int depth = flight < 1 ? 0 : flight >= SMLA_HBM_DEPTHS ? SMLA_HBM_DEPTHS - 1 : (int)flight - 1;
+  double share = machine->hbm_depth[depth];
+  double readers = s->groups / most(1, cluster);
+  if (machine->l2_gb_per_s <= 0) return bytes * readers / (machine->hbm_gb_per_s * share) * 1e-3;
+  return most(bytes / (machine->hbm_gb_per_s * share), bytes * readers / machine->l2_gb_per_s) * 1e-3;
+}
+
+static void name_bound(smla_cost *cost) {
+  const struct {
+    double us;
+    const char *name;
+  } parts[] = {{cost->hbm_us, "memory"},
+               {cost->tensor_us, "tensor"},
+               {cost->shared_us, "shared memory"},
+               {cost->special_us, "exponentials"},
+               {cost->fixed_us + cost->combine_us, "fixed costs"}};
+  double highest = -1;
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+    if (parts[i].us > highest) {
+      highest = parts[i].us;
+      cost->bound = parts[i].name;
+    }
+}
+
+void smla_cost_estimate(const smla_machine *machine, const smla_work *work, const smla_candidate *candidate,
+                        smla_cost *out) {
+  shape s = shape_of(machine, work, candidate);
+  tile_cost tile = cost_of_tile(machine, &s, candidate);
+  double cluster = smla_candidate_number(candidate, "cluster", 1);
+  double tiles = work->batch * ceil(work->context / s.tokens), units = least(s.units, ceil(tiles / MIN_SHARE_TILES));
+  double share = tiles > 0 ? ceil(tiles / most(1, units)) : 0; /* of the busiest unit */
+  double waves = ceil(s.groups * s.units / machine->sms);      /* more row groups than multiprocessors take turns */
+  double rows = work->heads * work->q_len;
+  smla_cost cost = {0};
+  cost.bytes = tiles * tile.bytes + work->batch * rows * (4 * work->latent + 2 * work->rope + 4);
+  /* The busiest unit's share is read at its part of the bandwidth. */
+  cost.hbm_us = read_us(machine, &s, share * most(1, units) * tile.bytes, cluster);
+  if (units < s.units) cost.hbm_us *= most(1, s.units / units / 4); /* a quarter of the units still draws it all */
+  cost.tensor_us = share * waves * tile.tensor / machine->clock_mhz;
+  cost.shared_us = share * waves * tile.shared / machine->clock_mhz;
+  cost.special_us = share * waves * tile.special / machine->clock_mhz;
+  /* A unit begins and ends in the midst of a request: about a piece more than there are requests, or units, to cut. Partial
+   * results are written and read again soon: they stay in L2. */
+  double pieces = least(units + least(work->batch, units), tiles);
+  cost.splits = work->batch > 0 ? most(1, pieces / work->batch) : 0;
+  if (pieces > work->batch) {
+    double bytes = 2 * pieces * s.groups * s.rows * s.latent * smla_candidate_number(candidate, "partial_bytes", 4);
+    cost.combine_us = bytes / most(machine->hbm_gb_per_s, machine->l2_gb_per_s) * 1e-3;
+  }
+  cost.fixed_us = machine->launch_us + 2 * machine->dependent_us + machine->ramp_us;
+  double busiest = most(most(cost.tensor_us, cost.shared_us), cost.special_us);
+  /* With no image in flight while one is computed on, reading and computing take turns. */
+  double overlapped =
+      s.stages <= HELD_STAGES && machine->l2_gb_per_s > 0 ? cost.hbm_us + busiest : most(cost.hbm_us, busiest);
+  cost.total_us = overlapped + cost.combine_us + cost.fixed_us;
+  name_bound(&cost);
+  *out = cost;
+}

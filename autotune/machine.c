@@ -1,0 +1,93 @@
+#include "machine.h"
+
+#include <math.h>
+#include <string.h>
+
+/* H100: measured, SXM 80 GB HBM3: reads of 41,216-byte pieces; wgmma at n = 16, 32 and 64, n = 8 taken as half of
+ * n = 16; a cold read of 84 MB in 31.6 us, of which the bytes are 27.2: start, ramp and drain are 4.4. H200: measured; its
+ * two-stage read is 3930 of 4530; a cold read of 84 MB takes 30.6 us, of which the bytes are 18.6. That run flushed L2 by
+ * writing, and the write-back shares its time, so that the ramp is taken from the H100. emulator: emulator/model.c. Reads
+ * that hit L2: published microbenchmarks put them near 5.5 TB/s with 114 multiprocessors, here scaled to 132. */
+static const smla_machine machines[] = {
+    {"emulator",
+     "the emulator's model",
+     132,
+     1755,
+     4530,
+     {1, 1, 1},
+     0,
+     1898,
+     949,
+     {{8, 0.232, 0.333}, {16, 0.463, 0.666}, {32, 0.700, 0.830}, {64, 0.937, 0.994}},
+     16,
+     128,
+     6.6,
+     6.6,
+     0},
+    {"h100",
+     "measured on an H100 80GB HBM3",
+     132,
+     1755,
+     3088,
+     {0.964, 0.995, 1},
+     6400,
+     1890,
+     983,
+     {{8, 0.209, 0.320}, {16, 0.417, 0.640}, {32, 0.697, 0.988}, {64, 0.989, 1}},
+     16,
+     128,
+     3.3,
+     0.8,
+     4.4},
+    {"h200",
+     "measured on an H200",
+     132,
+     1755,
+     4530,
+     {0.79, 0.868, 1},
+     6400,
+     1680,
+     848,
+     {{8, 0.233, 0.335}, {16, 0.466, 0.670}, {32, 0.705, 0.835}, {64, 0.943, 1}},
+     16,
+     128,
+     3.0,
+     0.6,
+     4.4},
+};
+
+const smla_machine *smla_machines(size_t *count) {
+  *count = sizeof machines / sizeof *machines;
+  return machines;
+}
+
+const smla_machine *smla_machine_find(const char *name) {
+  for (size_t i = 0; i < sizeof machines / sizeof *machines; i++)
+    if (!strcmp(machines[i].name, name)) return &machines[i];
+  return NULL;
+}
+
+smla_machine smla_machine_of(const smla_device_facts *facts) {
+  static const double read_share = 0.921;
+  if (facts->is_emulator) {
+    smla_machine emulated = *smla_machine_find("emulator");
+    if (facts->multiprocessors > 0) {
+      emulated.e4m3_tflops *= facts->multiprocessors / emulated.sms;
+      emulated.bf16_tflops *= facts->multiprocessors / emulated.sms;
+      emulated.sms = facts->multiprocessors;
+    }
+    return emulated;
+  }
+  double peak = 2.0 * facts->bus_bits / 8 * facts->memory_clock_mhz * 1e-3; /* GB/s */
+  const smla_machine *h100 = smla_machine_find("h100"), *h200 = smla_machine_find("h200");
+  double bandwidth = peak > 0 ? peak * read_share : h100->hbm_gb_per_s;
+  smla_machine machine = fabs(bandwidth - h200->hbm_gb_per_s) < fabs(bandwidth - h100->hbm_gb_per_s) ? *h200 : *h100;
+  machine.hbm_gb_per_s = bandwidth;
+  if (facts->multiprocessors > 0) {
+    double scale = facts->multiprocessors / machine.sms;
+    machine.e4m3_tflops *= scale;
+    machine.bf16_tflops *= scale;
+    machine.sms = facts->multiprocessors;
+  }
+  return machine;
+}

@@ -1,0 +1,157 @@
+/* snapmla bench: how long a plan takes to make, in fresh processes with an empty and with a warm store, and again in one. */
+#include <errno.h>
+#include <ftw.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "commands.h"
+#include "console.h"
+#include "json_output.h"
+#include "library.h"
+#include "planning.h"
+#include "problem.h"
+#include "session.h"
+
+extern char **environ;
+
+enum { MOST_WORDS = 510 };
+
+typedef struct bench_times {
+  double context, first, again; /* seconds: opening the device, the first plan, the same plan once more */
+} bench_times;
+
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static snapmla_status measure(const smla_settings *settings, bench_times *times) {
+  snapmla_context *context = NULL;
+  snapmla_plan *plan = NULL;
+  snapmla_device_info info;
+  snapmla_problem problem;
+  char *variant = NULL;
+  snapmla_status status = smla_planning_problem(settings, &problem);
+  if (!status) status = smla_problem_variant(settings, &variant);
+  double start = now();
+  if (!status) status = smla_device_open(settings, &context, &info);
+  times->context = now() - start;
+  const snapmla_plan_options options = smla_planning_options(settings, SNAPMLA_EFFORT_ESTIMATE, variant);
+  for (int i = 0; i < 2 && !status; ++i) {
+    start = now();
+    status = smla_library_status(snapmla_plan_create(context, &problem, &options, &plan));
+    *(i ? &times->again : &times->first) = now() - start;
+    snapmla_plan_destroy(plan);
+    plan = NULL;
+  }
+  free(variant);
+  snapmla_context_destroy(context);
+  return status;
+}
+
+/* The environment with another store; pointers into `setting` and the environment; owned by the caller. */
+static char **environment_with(char *setting) {
+  size_t count = 0, kept = 0, name = strcspn(setting, "=") + 1;
+  while (environ[count]) count++;
+  char **copy = calloc(count + 2, sizeof *copy);
+  for (size_t i = 0; copy && i < count; ++i)
+    if (strncmp(environ[i], setting, name)) copy[kept++] = environ[i];
+  if (copy) copy[kept] = setting;
+  return copy;
+}
+
+/* This program again with the words of its own command line and --once; what it prints goes to `out`. */
+static snapmla_status run_child(const char *cache, char *out, size_t room) {
+  static char once[] = "--once";
+  char words[1 << 16], setting[300];
+  char *argv[MOST_WORDS + 2];
+  int ends[2], count = 0, how = 0;
+  size_t used = 0;
+  ssize_t got;
+  pid_t pid;
+  FILE *self = fopen("/proc/self/cmdline", "rb");
+  size_t length = self ? fread(words, 1, sizeof words - 1, self) : 0;
+  if (self) fclose(self);
+  words[length] = 0;
+  for (char *word = words; word < words + length && count < MOST_WORDS; word += strlen(word) + 1) argv[count++] = word;
+  argv[count] = once;
+  argv[count + 1] = NULL;
+  snprintf(setting, sizeof setting, "SNAPMLA_CACHE_DIR=%s", cache);
+  char **environment = environment_with(setting);
+  if (!environment || !count || pipe(ends)) {
+    free(environment);
+    return smla_console_fail(SNAPMLA_IO, "cannot start a process to measure in: %s", strerror(errno));
+  }
+  posix_spawn_file_actions_t actions;
+  int error = posix_spawn_file_actions_init(&actions);
+  if (!error) error = posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+  if (!error) error = posix_spawn_file_actions_addclose(&actions, ends[0]);
+  if (!error) error = posix_spawn(&pid, "/proc/self/exe", &actions, NULL, argv, environment);
+  posix_spawn_file_actions_destroy(&actions);
+  free(environment);
+  close(ends[1]);
+  while (!error && used + 1 < room && (got = read(ends[0], out + used, room - 1 - used)) > 0) used += (size_t)got;
+  out[used] = 0;
+  close(ends[0]);
+  if (!error) waitpid(pid, &how, 0);
+  if (error || !WIFEXITED(how) || WEXITSTATUS(how))
+    return smla_console_fail(SNAPMLA_IO, "the process to measure in failed; its reason stands above");
+  return SNAPMLA_OK;
+}
+
+static snapmla_status measure_child(const char *cache, bench_times *times) {
+  char text[256];
+  snapmla_status status = run_child(cache, text, sizeof text);
+  if (!status && sscanf(text, "%lf %lf %lf", &times->context, &times->first, &times->again) != 3)
+    status = smla_console_fail(SNAPMLA_BAD_FORMAT, "the process to measure in printed no times");
+  return status;
+}
+
+static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *where) {
+  (void)info, (void)kind, (void)where;
+  return remove(path);
+}
+
+static void report(const smla_settings *settings, const bench_times *cold, const bench_times *warm) {
+  const struct {
+    const char *name;
+    double seconds;
+  } rows[] = {{"open_device", warm->context},
+              {"plan_cold_store", cold->first},
+              {"plan_warm_store", warm->first},
+              {"plan_in_memory", warm->again}};
+  json_t *root = settings->json ? json_object() : NULL;
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i) {
+    if (root)
+      smla_json_set(root, rows[i].name, smla_json_real(rows[i].seconds));
+    else
+      printf("%-16s %10.2f ms\n", rows[i].name, 1e3 * rows[i].seconds);
+  }
+  if (root) smla_json_print(root);
+}
+
+smla_exit smla_command_bench(const smla_settings *settings) {
+  bench_times cold, warm;
+  char folder[] = "/tmp/snapmla-bench-XXXXXX", cache[64];
+  snapmla_status status = SNAPMLA_OK;
+  if (settings->once) {
+    status = measure(settings, &cold);
+    if (!status) printf("%.9f %.9f %.9f\n", cold.context, cold.first, cold.again);
+  } else if (!mkdtemp(folder)) {
+    status = smla_console_fail(SNAPMLA_IO, "cannot make a directory like %s: %s", folder, strerror(errno));
+  } else {
+    snprintf(cache, sizeof cache, "%s/cache", folder);
+    status = measure_child(cache, &cold);
+    if (!status) status = measure_child(cache, &warm);
+    if (!status) report(settings, &cold, &warm);
+    (void)nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+  }
+  if (status) smla_console_error();
+  return smla_console_exit_code(status);
+}

@@ -1,0 +1,131 @@
+/* snapmla tune: finds the fastest variants of a problem and remembers them. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "commands.h"
+#include "console.h"
+#include "json_output.h"
+#include "library.h"
+#include "planning.h"
+#include "problem.h"
+#include "session.h"
+
+snapmla_status smla_planning_problem(const smla_settings *settings, snapmla_problem *out) {
+  smla_lengths lengths = {0};
+  snapmla_status status = settings->context ? smla_lengths_read(settings, settings->context, &lengths) : SNAPMLA_OK;
+  if (!status) status = smla_problem_read(settings, settings->context ? &lengths : NULL, out);
+  if (!status) status = smla_problem_verify(out);
+  smla_lengths_free(&lengths);
+  return status;
+}
+
+snapmla_plan_options smla_planning_options(const smla_settings *settings, snapmla_effort effort, const char *variant) {
+  snapmla_plan_options o = {.size = sizeof o, .variant = variant};
+  o.effort = settings->effort >= 0 ? (snapmla_effort)settings->effort : effort;
+  if (settings->no_write) o.flags |= SNAPMLA_PLAN_NO_WRITE;
+  if (settings->wisdom_only) o.flags |= SNAPMLA_PLAN_WISDOM_ONLY;
+  if (settings->allow_nearest) o.flags |= SNAPMLA_PLAN_ALLOW_NEAREST;
+  if (settings->deterministic) o.flags |= SNAPMLA_PLAN_DETERMINISTIC;
+  o.deadline_seconds = settings->deadline;
+  o.candidate_seconds = settings->candidate_seconds;
+  o.memory_limit_bytes = (size_t)settings->memory_limit << 20;
+  o.workers = settings->workers;
+  return o;
+}
+
+void smla_planning_report_json(json_t *object, const snapmla_plan_report *r) {
+  smla_json_set(object, "provenance", json_string(snapmla_provenance_name(r->provenance)));
+  smla_json_set(object, "time_kind", json_string(snapmla_time_kind_name(r->time_kind)));
+  smla_json_set(object, "time_us", r->microseconds > 0 ? smla_json_real(r->microseconds) : json_null());
+  smla_json_set(object, "effort", json_string(snapmla_effort_name(r->effort)));
+  smla_json_set(object, "device_class", json_string(r->device_class));
+  smla_json_set(object, "problem", json_string(r->problem_key));
+  smla_json_set(object, "templates", json_string(r->templates));
+  smla_json_set(object, "difference", json_string(r->difference));
+  smla_json_set(object, "candidates", json_integer(r->candidates));
+  smla_json_set(object, "tried", json_integer(r->tried));
+  smla_json_set(object, "failed", json_integer(r->failed));
+  smla_json_set(object, "quarantined", json_integer(r->quarantined));
+  smla_json_set(object, "timed", json_integer(r->timed));
+  smla_json_set(object, "tied", json_integer(r->tied));
+  smla_json_set(object, "noise", smla_json_real(r->noise));
+  smla_json_set(object, "deadline_passed", json_boolean(r->deadline_passed));
+  smla_json_set(object, "cancelled", json_boolean(r->cancelled));
+  smla_json_set(object, "timed_batch", json_integer(r->timed_batch));
+  smla_json_set(object, "timed_tokens", json_integer(r->timed_tokens));
+  smla_json_set(object, "seconds", smla_json_real(r->seconds));
+}
+
+void smla_planning_report_print(const snapmla_plan_report *r) {
+  printf("problem     %s\ndevice      %s\n", r->problem_key, r->device_class);
+  printf("provenance  %s%s%s\n", snapmla_provenance_name(r->provenance), *r->difference ? ": " : "", r->difference);
+  if (r->microseconds > 0)
+    printf("time        %.2f us a decode call (%s%s%s)\n", r->microseconds, snapmla_time_kind_name(r->time_kind),
+           r->time_kind == SNAPMLA_TIME_ESTIMATED ? "" : ", effort ",
+           r->time_kind == SNAPMLA_TIME_ESTIMATED ? "" : snapmla_effort_name(r->effort));
+  if (r->timed_batch)
+    printf("timed       %d requests of %lld tokens in all\n", r->timed_batch, (long long)r->timed_tokens);
+  if (r->candidates)
+    printf(
+        "search      %d candidates, %d tried, %d failed, %d quarantined, %d timed, %d tied within %.1f %%, %.1f s%s\n",
+        r->candidates, r->tried, r->failed, r->quarantined, r->timed, r->tied, 100 * r->noise, r->seconds,
+        r->deadline_passed ? ", ended by the deadline" : "");
+}
+
+static int on_progress(void *user, const snapmla_tune_progress *p) {
+  (void)user;
+  if (p->best_us > 0)
+    smla_console_progress("%s %lld of %lld, best %.2f us  %s", p->phase, (long long)p->done, (long long)p->total,
+                          p->best_us, p->candidate);
+  else
+    smla_console_progress("%s %lld of %lld  %s", p->phase, (long long)p->done, (long long)p->total, p->candidate);
+  return 0;
+}
+
+static snapmla_status print(const smla_settings *settings, const snapmla_plan *plan,
+                            const snapmla_plan_report *report) {
+  smla_console_progress_end();
+  if (!settings->json) {
+    const char *const *families = snapmla_family_names();
+    smla_planning_report_print(report);
+    for (size_t i = 0; families[i]; ++i)
+      if (snapmla_plan_variant(plan, families[i])) printf("variant     %s\n", snapmla_plan_variant(plan, families[i]));
+    printf("fingerprint %s\n", report->fingerprint);
+    return SNAPMLA_OK;
+  }
+  json_t *root = json_object(), *variants = json_array();
+  const char *const *families = snapmla_family_names();
+  smla_json_set(root, "ok", json_true());
+  for (size_t i = 0; families[i]; ++i)
+    if (snapmla_plan_variant(plan, families[i]))
+      json_array_append_new(variants, json_string(snapmla_plan_variant(plan, families[i])));
+  smla_json_set(root, "variants", variants);
+  smla_planning_report_json(root, report);
+  smla_json_set(root, "fingerprint", json_string(report->fingerprint));
+  return smla_json_print(root);
+}
+
+smla_exit smla_command_tune(const smla_settings *settings) {
+  snapmla_context *context = NULL;
+  snapmla_plan *plan = NULL;
+  snapmla_device_info info;
+  snapmla_problem problem;
+  snapmla_plan_report report = {.size = sizeof report};
+  snapmla_status status = SNAPMLA_OK;
+  if (settings->variants.count)
+    status = smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "--variant leaves tune nothing to search: leave it out");
+  if (!status) status = smla_planning_problem(settings, &problem);
+  if (!status) status = smla_device_open(settings, &context, &info);
+  snapmla_plan_options options = smla_planning_options(settings, SNAPMLA_EFFORT_MEASURE, NULL);
+  if (!settings->in_process) options.flags |= SNAPMLA_PLAN_ISOLATED;
+  options.progress = on_progress;
+  if (!status) status = smla_library_status(snapmla_plan_create(context, &problem, &options, &plan));
+  if (!status) status = smla_library_status(snapmla_plan_report_get(plan, &report));
+  if (!status) status = print(settings, plan, &report);
+  if (status && settings->json) smla_json_print_failure(status);
+  if (status) smla_console_error();
+  snapmla_plan_destroy(plan);
+  snapmla_context_destroy(context);
+  return smla_console_exit_code(status);
+}

@@ -1,0 +1,66 @@
+#include "tuning_key.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "compiler.h"
+#include "generator.h"
+#include "status.h"
+
+snapmla_status smla_tuning_key(const snapmla_context *context, const snapmla_problem *problem, smla_wisdom_query *out,
+                               smla_device_facts *facts) {
+  smla_device_facts known;
+  smla_wisdom_query key = {0};
+  context->device->ops->facts(context->device, &known);
+  smla_device_class(&known, key.device);
+  key.problem = (smla_problem_key){.heads = problem->heads,
+                                   .q_len = problem->q_len,
+                                   .latent_rank = problem->latent_rank,
+                                   .rope_dim = problem->rope_dim,
+                                   .page_tokens = problem->page_tokens,
+                                   .batch = problem->max_batch,
+                                   .context = problem->max_context,
+                                   .indices = problem->max_indices,
+                                   .flags = problem->flags};
+  snprintf(key.problem.format, sizeof key.problem.format, "%s", snapmla_kv_format_name(problem->kv_format));
+  snprintf(key.problem.accuracy, sizeof key.problem.accuracy, "%s", snapmla_accuracy_name(problem->accuracy));
+  if (problem->max_indices) key.problem.context = 1; /* of no use there */
+  smla_problem_key_bucket(&key.problem);
+  snprintf(key.target, sizeof key.target, "%s", smla_compiler_of(context->device->target)->name);
+  snapmla_status status = smla_generator_digest(context->generator, key.templates);
+  if (status) return status;
+  *out = key;
+  if (facts) *facts = known;
+  return SNAPMLA_OK;
+}
+
+void smla_tuning_soft_facts(const snapmla_context *context, char out[SMLA_SOFT_FACTS_MAX]) {
+  snapmla_device_info info = {.size = sizeof info};
+  context->device->ops->info(context->device, &info);
+  snprintf(out, SMLA_SOFT_FACTS_MAX, "driver %d, %.120s", info.driver_version, info.product);
+  for (char *c = out; *c; c++)
+    if ((unsigned char)*c < ' ' || (unsigned char)*c >= 127) *c = '?';
+}
+
+/* The part of an override that is the decode kernel's, which is what a mark is of; the whole where there is none. */
+static void marked_variant(const char *override_text, char out[SMLA_VARIANT_MAX + 1]) {
+  static const char family[] = "mla_decode:";
+  const char *part = strstr(override_text, family);
+  size_t length = part ? strcspn(part, ";") : strlen(override_text);
+  snprintf(out, SMLA_VARIANT_MAX + 1, "%.*s", (int)length, part ? part : override_text);
+}
+
+snapmla_status smla_tuning_mark(const smla_wisdom_query *key, const char *override_text, smla_mark *mark) {
+  char variant[SMLA_VARIANT_MAX + 1], hex[SMLA_HASH_HEX];
+  marked_variant(override_text, variant);
+  smla_mark_key(variant, key->target, key->templates, key->device, hex);
+  return smla_mark_read(SMLA_MARK_QUARANTINE, hex, mark) ? SNAPMLA_NOT_FOUND : SNAPMLA_OK;
+}
+
+snapmla_status smla_tuning_quarantine(const smla_wisdom_query *key, const char *override_text, const char *fate,
+                                      const char *reason) {
+  char variant[SMLA_VARIANT_MAX + 1], hex[SMLA_HASH_HEX];
+  marked_variant(override_text, variant);
+  smla_mark_key(variant, key->target, key->templates, key->device, hex);
+  return smla_mark_write(SMLA_MARK_QUARANTINE, hex, variant, key->device, fate, reason);
+}

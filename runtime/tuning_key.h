@@ -1,0 +1,26 @@
+/* What names a tuning: device class, problem bucket, target, templates. */
+#ifndef SMLA_RUNTIME_TUNING_KEY_H
+#define SMLA_RUNTIME_TUNING_KEY_H
+
+#include <snapmla/problem.h>
+#include <snapmla/status.h>
+
+#include "context_object.h"
+#include "device_class.h"
+#include "tune_mark.h"
+#include "wisdom.h"
+
+/* Of a checked problem on the context's device. *facts may be NULL. */
+snapmla_status smla_tuning_key(const snapmla_context *context, const snapmla_problem *problem, smla_wisdom_query *out,
+                               smla_device_facts *facts);
+
+/* "driver 13000, NVIDIA H100 80GB HBM3": recorded with a measurement; a change calls for a recheck. */
+void smla_tuning_soft_facts(const snapmla_context *context, char out[SMLA_SOFT_FACTS_MAX]);
+
+/* The quarantine's mark of an override's decode variant here: OK and *mark (to be cleared), or NOT_FOUND. */
+snapmla_status smla_tuning_mark(const smla_wisdom_query *key, const char *override_text, smla_mark *mark);
+/* Quarantines it. Errors are the store's. */
+snapmla_status smla_tuning_quarantine(const smla_wisdom_query *key, const char *override_text, const char *fate,
+                                      const char *reason);
+
+#endif

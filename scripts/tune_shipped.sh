@@ -1,0 +1,32 @@
+#!/bin/sh
+# Tunes the problems that wisdom is shipped for, on the machine at hand, and writes it: sh scripts/tune_shipped.sh FILE [DEVICE]
+# FILE belongs into autotune/wisdom/. SNAPMLA names the program (build/release/bin/snapmla), EFFORT the effort (patient).
+set -eu
+cd "$(dirname "$0")/.."
+. scripts/lib.sh
+
+[ $# -ge 1 ] || die "name the file to write: sh scripts/tune_shipped.sh FILE [DEVICE]"
+file=$1
+device=${2:-}
+program=${SNAPMLA:-build/release/bin/snapmla}
+[ -x "$program" ] || die "no program at $program: build it, or name it in SNAPMLA"
+cache=$(mktemp -d)
+trap 'rm -rf "$cache"' EXIT
+for heads in 16 64 128; do
+  for shape in "1 131072" "32 16384" "128 8192"; do
+    # shellcheck disable=SC2086 # two words
+    set -- $shape
+    say "tuning $heads heads, batch $1, context $2"
+    SNAPMLA_CACHE_DIR=$cache "$program" tune --effort "${EFFORT:-patient}" --heads "$heads" --batch "$1" \
+      --max-context "$2" ${device:+--device "$device"}
+  done
+done
+# Winners alone: the library reads what it carries for every plan.
+SNAPMLA_CACHE_DIR=$cache "$program" wisdom -o "$cache/all.json"
+python3 -c 'import json, sys
+wisdom = json.load(open(sys.argv[1], encoding="utf-8"))
+wisdom["measurements"] = [m for m in wisdom["measurements"] if m["won"]]
+with open(sys.argv[2], "w", encoding="utf-8") as file:
+    json.dump(wisdom, file, indent=1, sort_keys=True)
+    file.write("\n")' "$cache/all.json" "$file"
+say "wrote $file"

@@ -1,0 +1,122 @@
+/* The cost model against what was measured and against its own limits; its calibration; statistics. */
+#include <math.h>
+#include <string.h>
+
+#include "cmocka_all.h"
+
+#include "calibration.h"
+#include "cost_model.h"
+#include "statistics.h"
+
+/* fp8_token, latent 512, RoPE 64: the numbers that mla_decode's space derives. */
+static smla_cost cost(const char *machine, double batch, double heads, double context, double rows, double stages) {
+  smla_number numbers[] = {{"image_bytes", 41216}, {"images_per_tile", 1}, {"latent", 512},    {"rope", 64},
+                           {"rows", rows},         {"stages", stages},     {"tile_tokens", 64}};
+  const smla_candidate candidate = {.text = "x", .numbers = numbers, .number_count = 7};
+  const smla_work work = {batch, context, heads, 1, 512, 64};
+  smla_cost c;
+  smla_cost_estimate(smla_machine_find(machine), &work, &candidate, &c);
+  return c;
+}
+
+static void long_few_heads_read_at_the_bandwidth(void **state) {
+  (void)state;
+  smla_cost c = cost("h100", 128, 16, 8192, 16, 6);
+  assert_string_equal(c.bound, "memory");
+  double floor_us = 128 * 8192 * 644.0 / 3088e3;
+  assert_true(c.hbm_us > floor_us * 0.99 && c.hbm_us < floor_us * 1.1);
+  assert_true(c.total_us < floor_us * 1.15);
+}
+
+static void many_rows_are_bound_by_compute(void **state) {
+  (void)state;
+  smla_cost c = cost("h200", 128, 128, 8192, 64, 4);
+  /* 2176 FLOP a row and token, RoPE at the bf16 rate: 184 us is the tensor floor of the targets' table. */
+  assert_true(c.tensor_us > 150 && c.tensor_us < 230);
+  assert_true(c.shared_us > c.tensor_us);                    /* 1500 cycles of the port to 1152 of the tensor pipe */
+  assert_true(c.total_us > c.shared_us && c.total_us < 255); /* below the target of the kernel */
+}
+
+static void one_short_request_is_bound_by_fixed_costs(void **state) {
+  (void)state;
+  smla_cost c = cost("h100", 1, 16, 256, 16, 6);
+  assert_string_equal(c.bound, "fixed costs");
+  assert_true(c.total_us < 15);
+  assert_true(cost("h100", 1, 16, 131072, 16, 6).total_us > 31.6); /* no less than the cold read of the same bytes */
+}
+
+static void more_stages_are_never_slower_and_padding_rows_never_faster(void **state) {
+  (void)state;
+  double last = INFINITY;
+  for (int stages = 2; stages <= 6; stages++) {
+    double us = cost("h100", 16, 64, 8192, 64, stages).total_us;
+    assert_true(us <= last);
+    last = us;
+  }
+  assert_true(cost("h100", 16, 64, 8192, 64, 2).total_us > last);
+  assert_true(cost("h100", 128, 16, 8192, 64, 4).total_us >= cost("h100", 128, 16, 8192, 16, 4).total_us);
+}
+
+static void every_rate_speeds_things_up(void **state) {
+  (void)state;
+  size_t count;
+  const smla_machine *machines = smla_machines(&count);
+  assert_true(count >= 3);
+  for (size_t i = 0; i < count; i++) {
+    assert_true(machines[i].hbm_gb_per_s > 0 && machines[i].rates[3].n == 64 && *machines[i].origin);
+    assert_ptr_equal(smla_machine_find(machines[i].name), &machines[i]);
+  }
+  assert_null(smla_machine_find("abacus"));
+}
+
+static void facts_choose_and_scale_a_machine(void **state) {
+  (void)state;
+  smla_device_facts facts = {.compute_major = 9, .multiprocessors = 132, .bus_bits = 5120, .memory_clock_mhz = 2619};
+  smla_machine m = smla_machine_of(&facts);
+  assert_string_equal(m.name, "h100");
+  assert_true(fabs(m.hbm_gb_per_s / 3088 - 1) < 0.01);
+  facts = (smla_device_facts){.compute_major = 9, .multiprocessors = 132, .bus_bits = 6144, .memory_clock_mhz = 3201};
+  m = smla_machine_of(&facts);
+  assert_string_equal(m.name, "h200");
+  assert_true(fabs(m.hbm_gb_per_s / 4530 - 1) < 0.01);
+  facts = (smla_device_facts){.compute_major = 9, .multiprocessors = 66, .bus_bits = 5120, .memory_clock_mhz = 2619};
+  assert_true(fabs(smla_machine_of(&facts).e4m3_tflops / 945 - 1) < 0.01);
+}
+
+static void measurements_correct_the_model(void **state) {
+  (void)state;
+  const smla_calibration_sample samples[] = {{10, 20, 16}, {20, 40, 16}, {30, 60, 16}, {10, 15, 64},
+                                             {20, 30, 64}, {30, 45, 64}, {10, 0, 64},  {NAN, 5, 8}};
+  smla_calibration c;
+  smla_calibration_fit(NULL, 0, &c);
+  assert_true(smla_calibration_apply(&c, 16, 10) == 10);
+  smla_calibration_fit(samples, 8, &c);
+  assert_int_equal(c.samples, 6);
+  double narrow = smla_calibration_apply(&c, 16, 10), wide = smla_calibration_apply(&c, 64, 10);
+  double unknown = smla_calibration_apply(&c, 32, 10);
+  assert_true(narrow > unknown && unknown > wide && narrow <= 20 && wide >= 15);
+  assert_true(c.spread > 0 && c.spread < 0.2);
+}
+
+static void medians_and_spreads(void **state) {
+  (void)state;
+  double odd[] = {3, 1, 2}, even[] = {4, 1, 3, 2}, wide[] = {90, 100, 110, 100, 100};
+  assert_true(smla_median(odd, 3) == 2 && smla_median(even, 4) == 2.5 && isnan(smla_median(odd, 0)));
+  assert_true(smla_spread(wide, 5) == 0);
+  double two[] = {90, 110};
+  assert_true(fabs(smla_spread(two, 2) - 0.14826) < 1e-9);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(long_few_heads_read_at_the_bandwidth),
+      cmocka_unit_test(many_rows_are_bound_by_compute),
+      cmocka_unit_test(one_short_request_is_bound_by_fixed_costs),
+      cmocka_unit_test(more_stages_are_never_slower_and_padding_rows_never_faster),
+      cmocka_unit_test(every_rate_speeds_things_up),
+      cmocka_unit_test(facts_choose_and_scale_a_machine),
+      cmocka_unit_test(measurements_correct_the_model),
+      cmocka_unit_test(medians_and_spreads),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,81 @@
+/* Enumerating a space: what is legal, in which order, and what an axis that is named does. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmocka_all.h"
+
+#include "buffer.h"
+#include "enumerate.h"
+#include "inline_family.h"
+#include "status.h"
+
+static const char space[] =
+    "return { family = 'f', entry = 'f', about = 'x', axes = {\n"
+    "  { name = 'rows', values = { 8, 16 }, default = 8, about = 'r' },\n"
+    "  { name = 'stages', values = { 2, 3, 4 }, default = 3, about = 's' } },\n"
+    "  rules = { { name = 'even', reason = 'sixteen rows take even stages',\n"
+    "    legal = function(v) return v.rows == 8 or v.stages % 2 == 0 end } },\n"
+    "  derived = function(v) return { threads = 32 * v.stages, smem_bytes = v.rows } end }\n";
+
+static smla_generator *make_family(void) {
+  const smla_template_file files[] = {TEXT_FILE("f/space.lua", space), TEXT_FILE("f/f.cu.tmpl", "x\n")};
+  return make(files, 2);
+}
+
+static snapmla_status visit(void *user, const char *variant, const smla_quantity *quantities, size_t count) {
+  long long threads = 0;
+  for (size_t i = 0; i < count; i++)
+    if (!strcmp(quantities[i].name, "threads")) threads = quantities[i].value;
+  return smla_buffer_printf(user, "%s %lld\n", variant, threads);
+}
+
+static snapmla_status refuse(void *user, const char *variant, const char *reason) {
+  assert_non_null(strstr(reason, "sixteen rows take even stages"));
+  return smla_buffer_printf(user, "%s refused\n", variant);
+}
+
+static void enumerates(const smla_setting *settings, size_t count, const char *text, const char *expected) {
+  smla_generator *generator = make_family();
+  smla_buffer out = {0};
+  assert_int_equal(smla_generator_enumerate(generator, "f", settings, count, text, visit, refuse, &out), SNAPMLA_OK);
+  assert_string_equal(out.data, expected);
+  smla_buffer_free(&out);
+  smla_generator_destroy(generator);
+}
+
+static void visits_every_point(void **state) {
+  (void)state;
+  enumerates(NULL, 0, NULL,
+             "f:rows=8,stages=2 64\nf:rows=8,stages=3 96\nf:rows=8,stages=4 128\nf:rows=16,stages=2 64\n"
+             "f:rows=16,stages=3 refused\nf:rows=16,stages=4 128\n");
+}
+
+static void a_named_axis_has_one_value(void **state) {
+  (void)state;
+  const smla_setting settings[] = {{"rows", "16"}, {"unknown", "1"}};
+  enumerates(settings, 2, NULL, "f:rows=16,stages=2 64\nf:rows=16,stages=3 refused\nf:rows=16,stages=4 128\n");
+  enumerates(NULL, 0, "f:stages=4", "f:rows=8,stages=4 128\nf:rows=16,stages=4 128\n");
+}
+
+static snapmla_status stop(void *user, const char *variant, const smla_quantity *quantities, size_t count) {
+  (void)variant, (void)quantities, (void)count;
+  ++*(int *)user;
+  return smla_fail(SNAPMLA_CANCELLED, "enough");
+}
+
+static void a_visit_ends_it(void **state) {
+  (void)state;
+  smla_generator *generator = make_family();
+  int visits = 0;
+  assert_int_equal(smla_generator_enumerate(generator, "f", NULL, 0, NULL, stop, NULL, &visits), SNAPMLA_CANCELLED);
+  assert_int_equal(visits, 1);
+  assert_int_equal(smla_generator_enumerate(generator, "g", NULL, 0, NULL, stop, NULL, &visits),
+                   SNAPMLA_INVALID_ARGUMENT);
+  smla_generator_destroy(generator);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(visits_every_point), cmocka_unit_test(a_named_axis_has_one_value),
+                                     cmocka_unit_test(a_visit_ends_it)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
