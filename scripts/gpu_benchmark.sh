@@ -27,4 +27,15 @@ timeout -k 5 120 "$programs/snapmla-bench-decode" "$@" </dev/null || {
   say "FAILED: snapmla-bench-decode"
   failed=1
 }
+# The baseline that the FP8 gain is held against, and what engines' FP8 caches hold.
+for format in bf16 fp8_tensor; do
+  say
+  say "== decode, $format"
+  set -- --device "$device" $small --format "$format" --flush read --csv "$out/decode-$format.csv"
+  [ "$failed" = 1 ] || set -- "$@" --ceilings "$out/ceilings.csv"
+  timeout -k 5 60 "$programs/snapmla-bench-decode" "$@" </dev/null || {
+    say "FAILED: snapmla-bench-decode --format $format"
+    failed=1
+  }
+done
 exit $failed

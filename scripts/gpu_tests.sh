@@ -4,7 +4,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 
 failed=0
-for name in templates_decode templates_sparse runtime_plan runtime_threads; do
+for name in templates_decode templates_sparse templates_formats runtime_plan runtime_threads; do
   echo "== $name"
   timeout 100 "$1/bin/tests/test_$name" || {
     echo "FAILED: $name"

@@ -51,6 +51,9 @@ typedef struct decode_result {
 /* A case of 16 heads, latent 512, one decode token, page 64, sigma 1. */
 decode_case decode_case_default(void);
 
+/* How many random orders to try of `orders`: a GPU has but its own, and is asked once. */
+uint64_t decode_case_orders(uint64_t orders);
+
 /* Makes the data, appends it in uneven chunks, schedules, decodes and compares; fails the running test on any error.
  * The caller frees the result. */
 decode_result decode_case_run(const decode_case *c);
