@@ -1247,16 +1247,20 @@ DEVICE void finish_alone(const Params &p, Place at, const Work &w, Sum (&o)[m_ti
                            [&](i32 j) { finish_rows<0, m_tiles, false>(o, j, factor, shared_at<float4>(kv_at)); });
 }
 
-// Both streams had tiles; stream `Stream` finishes its half. `kept` and `others` are the stages of the streams' last tiles.
+// Both streams had tiles: stream `Stream` hands the other's half over in the stage of its own last tile, `kept`. The streams meet
+// between this and finish_half.
+template <u32 Stream> DEVICE void hand_half(const Sum (&o)[m_tiles], u32 kept) {
+  constexpr i32 half = m_tiles / 2;
+  hand_over<(Stream ^ 1) * half, half>(o, shared_at<float4>(kv_at + kept * tile_bytes) + (i32)(thread_index() & 127));
+}
+
+// It finishes its half. `others` is the stage of the other's last tile.
 template <u32 Stream>
 DEVICE void finish_half(const Params &p, Place at, const Work &w, Sum (&o)[m_tiles], u32 buffer, const LaneRow &row,
-                        u32 first_channel, u32 kept, u32 others) {
+                        u32 first_channel, u32 others) {
   constexpr i32 half = m_tiles / 2;
   const i32 thread = (i32)(thread_index() & 127);
-  sync_stream(Stream);  // all of its warps have read the kept stage
-  hand_over<(Stream ^ 1) * half, half>(o, shared_at<float4>(kv_at + kept * tile_bytes) + thread);
   const i32 slot = partial_slot(p, at, w);
-  barrier_sync(streams_barrier, 256);
   const Merge factor = merge_sums<true>(p, at, w, slot, buffer, Stream, row);
   const smem<float4> from = shared_at<float4>(kv_at + others * tile_bytes) + thread;
 #pragma unroll
@@ -1405,10 +1409,16 @@ DEVICE void attend(const Params &p, Place at, u32 index) {
     }
     // The last two tiles lie side by side; `tile` is past the end by one where the last is this stream's.
     const u32 others = tile == w.end_tile ? (kept + 1) % stages : (kept + stages - 1) % stages;
+    sync_stream(index);  // all of its warps have read the kept stage
     if (index == 0)
-      finish_half<0>(p, at, w, o, buffer, stream.row, first_channel, kept, others);
+      hand_half<0>(o, kept);
     else
-      finish_half<1>(p, at, w, o, buffer, stream.row, first_channel, kept, others);
+      hand_half<1>(o, kept);
+    barrier_sync(streams_barrier, 256);
+    if (index == 0)
+      finish_half<0>(p, at, w, o, buffer, stream.row, first_channel, others);
+    else
+      finish_half<1>(p, at, w, o, buffer, stream.row, first_channel, others);
     buffer ^= 1;
   }
 }

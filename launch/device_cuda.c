@@ -311,13 +311,15 @@ static snapmla_status tensor_map(smla_device *device, const smla_device_tensor *
   cuda_device *d = cuda(device);
   const uint32_t box[3] = {tensor->box[0], tensor->box[1], 1}, steps[3] = {1, 1, 1};
   int borrowed;
-  snapmla_status status = enter_current(d, &borrowed); /* nothing is launched, but the driver wants a context all the same */
+  snapmla_status status =
+      enter_current(d, &borrowed); /* nothing is launched, but the driver wants a context all the same */
   if (status) return status;
-  status = check(d,
-                 d->driver->tensor_map(
-                     out, CU_TENSOR_UINT8, 3, (void *)(uintptr_t)tensor->base, tensor->extents, tensor->strides, box,
-                     steps, 0, tensor->swizzled ? CU_TENSOR_SWIZZLE_128B : CU_TENSOR_SWIZZLE_NONE, CU_TENSOR_L2_256B, 0),
-                 "cuTensorMapEncodeTiled", "describe the cache to the GPU's tensor copies");
+  status =
+      check(d,
+            d->driver->tensor_map(
+                out, CU_TENSOR_UINT8, 3, (void *)(uintptr_t)tensor->base, tensor->extents, tensor->strides, box, steps,
+                0, tensor->swizzled ? CU_TENSOR_SWIZZLE_128B : CU_TENSOR_SWIZZLE_NONE, CU_TENSOR_L2_256B, 0),
+            "cuTensorMapEncodeTiled", "describe the cache to the GPU's tensor copies");
   if (borrowed) leave(d);
   return status;
 }

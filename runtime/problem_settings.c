@@ -116,10 +116,11 @@ snapmla_status smla_problem_texts_get(const smla_generator *generator, const sna
                  {"latent", problem->latent_rank},
                  {"rope", problem->rope_dim},
                  {"page", problem->page_tokens}};
-  const smla_setting words[] = {{"format", snapmla_kv_format_name(problem->kv_format)},
-                                {"accuracy", snapmla_accuracy_name(problem->accuracy)},
-                                {"scale", problem->flags & SNAPMLA_PROBLEM_POWER_OF_TWO_SCALES ? "power_of_two" : "fp32"},
-                                {"tokens", problem->max_indices ? "indexed" : "paged"}};
+  const smla_setting words[] = {
+      {"format", snapmla_kv_format_name(problem->kv_format)},
+      {"accuracy", snapmla_accuracy_name(problem->accuracy)},
+      {"scale", problem->flags & SNAPMLA_PROBLEM_POWER_OF_TWO_SCALES ? "power_of_two" : "fp32"},
+      {"tokens", problem->max_indices ? "indexed" : "paged"}};
   const char *const *families = smla_generator_families(generator);
   size_t count = 0;
   while (families[count]) count++;
