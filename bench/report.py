@@ -1,0 +1,180 @@
+#!/usr/bin/env python3
+"""Writes docs/performance.md from the raw figures beside it.
+
+usage: report.py [--check] [ROOT]
+
+For each folder docs/performance/DEVICE/ with ceilings.csv, decode.csv and, where measured, decode-FORMAT.csv and parts.tsv (all as
+`sh scripts/gpu.sh OUTDIR` leaves them): the tables of that device. docs/performance/limits.md, written by hand, ends the page.
+With --check nothing is written: exit status 1 where the page is not what the figures say. The plots are bench/decode/plot.py's.
+"""
+import csv
+import pathlib
+import sys
+
+
+def read(path):
+    """The comment lines' contents and the rows."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    notes = [line[2:] for line in lines if line.startswith("# ")]
+    return notes, list(csv.DictReader(line for line in lines if not line.startswith("#")))
+
+
+def shape(row):
+    return tuple(int(row[name]) for name in ("batch", "heads", "tokens", "top"))
+
+
+def pick(rows, part, flush="read", kind="target"):
+    """By shape, replayed graphs."""
+    return {shape(r): r for r in rows
+            if r["part"] == part and r["mode"] == "graph" and r["flush"] == flush and r["set"] == kind}
+
+
+def best(ceilings, group, text):
+    return max(float(r["median"]) for r in ceilings if r["group"] == group and text in r["variant"] and r["median"])
+
+
+def floor_of(row, cold_us, target):
+    """What the shape takes at the device's own ceilings: memory or tensor cores. One request of 128K tokens cannot be read faster
+    from cold than `cold_us`; a shorter one is all start and end, for which the target's floor stands."""
+    at_ceilings = float(row["median_us"]) * max(float(row["percent_memory"]), float(row["percent_tensor"])) / 100
+    if row["batch"] != "1":
+        return at_ceilings
+    return max(at_ceilings, cold_us if row["tokens"] == "131072" else float(target["floor_us"]))
+
+
+def tokens_text(tokens, top):
+    text = f"{tokens // 1024}K" if tokens % 1024 == 0 else str(tokens)
+    return f"top {top} of {text}" if top else text
+
+
+def table(header, rows):
+    yield "| " + " | ".join(header) + " |"
+    yield "|" + "---|" * len(header)
+    for row in rows:
+        yield "| " + " | ".join(row) + " |"
+
+
+def microseconds(value):
+    return f"{value:.1f}" if value < 1000 else f"{value:.0f}"
+
+
+def target_rows(decode, others, targets, cold_us):
+    step, call = pick(decode, "decode+combine"), pick(decode, "call")
+    for key, row in step.items():
+        target = targets.get(key)
+        floor, time = floor_of(row, cold_us, target), float(row["median_us"])
+        gate = float(target["target_us"]) * floor / float(target["floor_us"])
+        goal = float(target["stretch_us"]) * floor / float(target["floor_us"])
+        word = "**goal**" if time <= goal else "met" if time <= gate else f"missed by {100 * (time / gate - 1):.1f} %"
+        cells = [str(key[0]), str(key[1]), tokens_text(key[2], key[3]), microseconds(time), microseconds(floor),
+                 f"{100 * floor / time:.0f} %", microseconds(gate), word, microseconds(float(call[key]["median_us"]))]
+        for rows in others:
+            cells.append(microseconds(float(rows[key]["median_us"])) if key in rows else "–")
+        bf16 = others[0].get(key) if others else None
+        cells.append(f"{float(bf16['median_us']) / time:.2f}" if bf16 else "–")
+        cells += [target["flashmla_bf16_us"] or "–", target["vllm_fp8_us"] or "–"]
+        yield cells
+
+
+def matrix_rows(decode):
+    rows = pick(decode, "decode+combine", kind="matrix")
+    batches = sorted({key[0] for key in rows})
+    for heads, tokens in ((128, 640), (64, 8192), (64, 33280)):
+        yield [f"{heads} × {tokens}"] + [microseconds(float(rows[b, heads, tokens, 0]["median_us"])) for b in batches]
+
+
+def device_section(folder, targets):
+    notes, ceilings = read(folder / "ceilings.csv")
+    decode_notes, decode = read(folder / "decode.csv")
+    facts = dict(note.split(": ", 1) for note in decode_notes if ": " in note)
+    cold_us = min(float(r["time_us"]) for r in ceilings if r["group"] == "cold")
+    formats = sorted(p.stem.removeprefix("decode-") for p in folder.glob("decode-*.csv"))
+    others = [pick(read(folder / f"decode-{name}.csv")[1], "decode+combine") for name in formats]
+    yield f"## {facts['device'].split(', ')[1]}"
+    yield ""
+    for name in ("date", "device", "nominal clocks", "driver release", "compiler", "command"):
+        yield f"- {name}: `{facts[name].strip()}`"
+    yield ""
+    yield "Ceilings (`" + dict(n.split(": ", 1) for n in notes if ": " in n)["command"] + "`), the denominators below:"
+    yield ""
+    yield from table(["what", "figure"], [
+        ["memory, bulk copies of page images", f"{best(ceilings, 'read', ''):.0f} GB/s"],
+        ["84 MB read once from cold", f"{cold_us:.1f} µs"],
+        ["wgmma e4m3, A shared / in registers, N = 64",
+         f"{best(ceilings, 'wgmma', 'kind=e4m3,a=shared,n=64,'):.0f} / "
+         f"{best(ceilings, 'wgmma', 'kind=e4m3,a=registers,n=64,'):.0f} TFLOP/s"],
+        ["wgmma e4m3, the same, N = 16",
+         f"{best(ceilings, 'wgmma', 'kind=e4m3,a=shared,n=16,'):.0f} / "
+         f"{best(ceilings, 'wgmma', 'kind=e4m3,a=registers,n=16,'):.0f} TFLOP/s"],
+        ["wgmma bf16, N = 64", f"{best(ceilings, 'wgmma', 'kind=bf16,a=shared,n=64,'):.0f} TFLOP/s"]])
+    yield ""
+    yield "### Against the targets"
+    yield ""
+    yield "`fp8_token`, level `fast`; decode and combine together, µs. The last two columns are other engines on an **H200**."
+    yield ""
+    header = ["batch", "heads", "tokens", "time", "floor", "of floor", "target", "", "whole call"]
+    header += formats + ["bf16 / fp8_token", "FlashMLA bf16", "vLLM fp8"]
+    yield from table(header, target_rows(decode, others, targets, cold_us))
+    yield ""
+    yield "### 24 shapes"
+    yield ""
+    yield "Heads × tokens, by batch; decode and combine, µs."
+    yield ""
+    yield from table(["", "1", "2", "4", "8", "16", "32", "64", "128"], matrix_rows(decode))
+    yield ""
+    yield f"![latency over context](performance/{folder.name}/latency.svg)"
+    yield ""
+    yield f"![roofline](performance/{folder.name}/roofline.svg)"
+    if (folder / "parts.tsv").exists():
+        yield ""
+        yield "### Correctness on this device"
+        yield ""
+        parts = [line.split("\t") for line in (folder / "parts.tsv").read_text(encoding="utf-8").splitlines()]
+        yield from table(["part of `scripts/gpu.sh`", "result", "seconds"], parts)
+
+
+HEAD = """<!-- Written by bench/report.py from docs/performance/: change that, not this. -->
+# Performance
+
+How: L2 emptied by reading before every run, block tables that take pages from all over the cache, replayed graphs, median of 21
+runs after 3 unseen; the query is quantised before (the whole call includes it). `bench/README.md` says more. To measure a
+GPU and renew this page, from a `portable` build:
+
+    sh scripts/gpu.sh OUTDIR
+    cp OUTDIR/*.csv OUTDIR/parts.tsv docs/performance/DEVICE/
+    python3 bench/decode/plot.py docs/performance/DEVICE/decode.csv docs/performance/DEVICE/ceilings.csv docs/performance/DEVICE
+    python3 bench/report.py
+
+*Floor* is the larger of the times that memory and tensor cores need at the device's own ceilings; for one request of 128K tokens at
+least the cold read, for a shorter one, all start and end, the targets' own. Targets were set on an H200 (`bench/decode/targets.csv`); on another device they are the same multiples of that
+device's floors. *goal* is their stretch column.
+"""
+
+
+def page(root):
+    folder = root / "docs" / "performance"
+    _, rows = read(root / "bench" / "decode" / "targets.csv")
+    targets = {shape(r): r for r in rows}
+    lines = [HEAD]
+    for device in sorted(p for p in folder.iterdir() if p.is_dir()):
+        lines += list(device_section(device, targets)) + [""]
+    lines.append((folder / "limits.md").read_text(encoding="utf-8").rstrip())
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    arguments = sys.argv[1:]
+    check = "--check" in arguments
+    rest = [a for a in arguments if a != "--check"]
+    if len(rest) > 1 or any(a.startswith("-") for a in rest):
+        sys.exit(__doc__)
+    root = pathlib.Path(rest[0]) if rest else pathlib.Path(__file__).resolve().parent.parent
+    text, target = page(root), root / "docs" / "performance.md"
+    if not check:
+        target.write_text(text, encoding="utf-8")
+    elif not target.exists() or target.read_text(encoding="utf-8") != text:
+        sys.exit(f"{target} is not what the figures beside it say: run python3 bench/report.py")
+
+
+if __name__ == "__main__":
+    main()
