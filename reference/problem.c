@@ -77,11 +77,11 @@ static snapmla_status check_field(const snapmla_problem *problem, const field_ru
 typedef struct name_table {
   const char *what;
   int count;
-  const char *names[2];
+  const char *names[3];
 } name_table;
 
 static const name_table kv_formats = {"KV format", 1, {"fp8_token"}};
-static const name_table accuracies = {"accuracy", 1, {"fast"}};
+static const name_table accuracies = {"accuracy", 3, {"fast", "balanced", "max"}};
 
 static const char *name_of(const name_table *table, int value) {
   return value >= 0 && value < table->count ? table->names[value] : NULL;
@@ -143,7 +143,7 @@ snapmla_status snapmla_kv_format_parse(const char *name, snapmla_kv_format *out)
 }
 
 snapmla_status snapmla_accuracy_parse(const char *name, snapmla_accuracy *out) {
-  int value;
+  int value = 0;
   snapmla_status status = parse_name(&accuracies, name, &value);
   if (!status) *out = (snapmla_accuracy)value;
   return status;

@@ -96,21 +96,20 @@ static snapmla_status resolve(const smla_generator *generator, const smla_settin
   return status;
 }
 
-/* How many query rows a block of the decode kernel takes: the kernels around it lay the rows out alike. */
-static snapmla_status decode_rows(const smla_generator *generator, const smla_setting *settings, size_t count,
-                                  const char *override_text, int32_t *rows) {
+/* The decode kernel's: how many query rows a block takes and in how many terms it wants them, which the kernels around it
+ * follow. */
+static snapmla_status decode_geometry(const smla_generator *generator, const smla_setting *settings, size_t count,
+                                      const char *override_text, smla_geometry *geometry) {
   smla_buffer variant = {0};
-  smla_geometry geometry;
   snapmla_status status = resolve(generator, settings, count, decode_family, override_text, &variant);
-  if (!status) status = smla_geometry_get(generator, variant.data, &geometry);
-  if (!status) *rows = geometry.rows;
+  if (!status) status = smla_geometry_get(generator, variant.data, geometry);
   smla_buffer_free(&variant);
   return status;
 }
 
 snapmla_status smla_problem_resolve(const smla_generator *generator, const snapmla_problem *problem, const char *family,
                                     const char *override_text, smla_buffer *out) {
-  char heads[16], q_len[16], latent[16], rope[16], page[16], rows[16];
+  char heads[16], q_len[16], latent[16], rope[16], page[16], rows[16], query_terms[16];
   snprintf(heads, sizeof heads, "%d", problem->heads);
   snprintf(q_len, sizeof q_len, "%d", problem->q_len);
   snprintf(latent, sizeof latent, "%d", problem->latent_rank);
@@ -124,19 +123,21 @@ snapmla_status smla_problem_resolve(const smla_generator *generator, const snapm
       {"page", page},
       {"format", snapmla_kv_format_name(problem->kv_format)},
       {"accuracy", snapmla_accuracy_name(problem->accuracy)},
-      {"rows", rows}, /* the last: of the kernels around the decode kernel only */
+      {"rows", rows}, /* the last two: of the kernels around the decode kernel only */
+      {"query_terms", query_terms},
   };
   const char *const *families = smla_generator_families(generator);
   size_t count = 0;
   while (families[count]) count++;
-  size_t setting_count = sizeof settings / sizeof *settings - 1;
-  int32_t group_rows = 0;
+  size_t setting_count = sizeof settings / sizeof *settings - 2;
+  smla_geometry decode = {0};
   smla_buffer variant = {0};
   snapmla_status status = smla_override_check(override_text, families, count);
   if (!status && strcmp(family, decode_family)) {
-    status = decode_rows(generator, settings, setting_count, override_text, &group_rows);
-    snprintf(rows, sizeof rows, "%d", group_rows);
-    setting_count++;
+    status = decode_geometry(generator, settings, setting_count, override_text, &decode);
+    snprintf(rows, sizeof rows, "%d", decode.rows);
+    snprintf(query_terms, sizeof query_terms, "%d", decode.query_terms);
+    setting_count += 2;
   }
   if (!status) status = resolve(generator, settings, setting_count, family, override_text, &variant);
   if (!status) status = smla_buffer_append(out, variant.data, variant.length);

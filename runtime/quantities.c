@@ -5,7 +5,7 @@
 
 #include "status.h"
 
-enum { MOST_THREADS = 1024, MOST_SHARED_BYTES = 232448, MOST_CLUSTER = 16, MOST_ROWS = 1024 };
+enum { MOST_THREADS = 1024, MOST_SHARED_BYTES = 232448, MOST_CLUSTER = 16, MOST_ROWS = 1024, MOST_TERMS = 2 };
 
 /* `fallback` < 0: the quantity must be there. */
 static snapmla_status pick(const smla_quantity *quantities, size_t count, const char *variant, const char *name,
@@ -36,6 +36,7 @@ snapmla_status smla_geometry_get(const smla_generator *generator, const char *va
   if (!status) status = pick(quantities, count, variant, "smem_bytes", 0, MOST_SHARED_BYTES, -1, &out->smem_bytes);
   if (!status) status = pick(quantities, count, variant, "cluster", 1, MOST_CLUSTER, 1, &out->cluster);
   if (!status) status = pick(quantities, count, variant, "rows", 0, MOST_ROWS, 0, &out->rows);
+  if (!status) status = pick(quantities, count, variant, "query_terms", 1, MOST_TERMS, 1, &out->query_terms);
   free(quantities);
   return status;
 }

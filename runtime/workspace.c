@@ -16,7 +16,7 @@ static snapmla_status reserve(size_t *end, const size_t counts[4], size_t bytes,
 }
 
 snapmla_status smla_workspace_plan(const snapmla_problem *problem, int32_t multiprocessors, int32_t group_rows,
-                                   smla_workspace *out) {
+                                   int32_t query_terms, smla_workspace *out) {
   smla_workspace w = {0};
   w.rows = problem->heads * problem->q_len;
   w.group_rows = group_rows;
@@ -25,7 +25,7 @@ snapmla_status smla_workspace_plan(const snapmla_problem *problem, int32_t multi
 
   size_t batch = (size_t)problem->max_batch, groups = (size_t)w.groups, units = (size_t)w.unit_count;
   size_t latent = (size_t)problem->latent_rank, rows = (size_t)group_rows;
-  size_t subtiles = latent / SUBTILE_CHANNELS + 1; /* and one of RoPE */
+  size_t subtiles = latent / SUBTILE_CHANNELS * (size_t)query_terms + 1; /* and one of RoPE */
   size_t end = 0;
   const struct {
     size_t *offset, counts[4], bytes;

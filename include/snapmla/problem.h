@@ -19,7 +19,9 @@ typedef enum snapmla_kv_format {
 
 /* How exact the arithmetic is; the limits are in docs/accuracy.md. */
 typedef enum snapmla_accuracy {
-  SNAPMLA_ACCURACY_FAST = 0 /* one e4m3 P per tile with a power-of-two scale, promoted accumulators */
+  SNAPMLA_ACCURACY_FAST = 0,     /* one e4m3 P per tile with a power-of-two scale, promoted accumulators */
+  SNAPMLA_ACCURACY_BALANCED = 1, /* P in two e4m3 terms, its high and low part */
+  SNAPMLA_ACCURACY_MAX = 2       /* the query in two terms too, and shorter sums of scores */
 } snapmla_accuracy;
 
 /* A decode problem. Zero-initialise, set size = sizeof(snapmla_problem), fill the fields. */
@@ -45,7 +47,7 @@ SNAPMLA_API void snapmla_problem_init(snapmla_problem *problem);
  * Errors: INVALID_ARGUMENT, UNSUPPORTED. Thread-safe. */
 SNAPMLA_API snapmla_status snapmla_problem_check(const snapmla_problem *problem);
 
-/* Names as the program prints and reads them ("fp8_token", "fast"); NULL for an unknown value. */
+/* Names as the program prints and reads them ("fp8_token", "balanced"); NULL for an unknown value. */
 SNAPMLA_API const char *snapmla_kv_format_name(snapmla_kv_format format);
 SNAPMLA_API const char *snapmla_accuracy_name(snapmla_accuracy accuracy);
 /* The inverse. Error: INVALID_ARGUMENT, with the list of names. */

@@ -39,8 +39,9 @@ SNAPMLA_API snapmla_status snapmla_page_read(const snapmla_problem *problem, con
 
 /* What the oracle rounds. */
 typedef enum snapmla_reference_mode {
-  SNAPMLA_REFERENCE_QUANTIZED = 0, /* the same quantised query and cache, exact arithmetic */
-  /* P rounded to e4m3 as a kernel rounds it that does not split the request, from the scores that the tensor cores give
+  SNAPMLA_REFERENCE_QUANTIZED =
+      0, /* the query as the problem's level quantises it, the cache as it is, exact arithmetic */
+  /* Level fast alone (UNSUPPORTED elsewhere): P rounded to e4m3 as a kernel rounds it that does not split the request, from the scores that the tensor cores give
    * it (14 bits), so that the same P is rounded; exact from there on, and no yardstick of the scores. */
   SNAPMLA_REFERENCE_ROUNDED_P = 1,
   SNAPMLA_REFERENCE_EXACT_QUERY = 2 /* the quantised cache, the query as given */

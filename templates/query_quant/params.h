@@ -7,8 +7,9 @@ struct query_quant_params {
   const unsigned short *q_rope; /* [batch, q_len, heads, rope] bf16 */
   long long nope_stride_batch, nope_stride_token, nope_stride_head;
   long long rope_stride_batch, rope_stride_token, rope_stride_head;
-  unsigned char *image; /* [batch, groups, image_bytes]: per group of rows latent/128 subtiles and one of RoPE,
-                           each row 128 bytes with the 128-byte swizzle */
+  unsigned char *image; /* [batch, groups, image_bytes]: per group of rows latent/128 subtiles, one of
+                           RoPE and, with two terms, latent/128 of the second, each row 128 bytes with the 128-byte
+                           swizzle */
   float *scale;         /* [batch, groups, rows] */
   int heads, q_len, groups;
 };

@@ -39,6 +39,7 @@ typedef struct decode_result {
   uint32_t status_word;
   /* Against the oracle of the same quantised data, the worst request of those that are not meant to be NaN: */
   double rel_l2, rel_l2_rounded, lse_excess; /* lse_excess: largest |error| / (1e-3 + 5e-4 max |logit|) */
+  double rel_l2_beyond; /* rel_l2 without what rounding the oracle's output to bf16 costs, in squares */
   snapmla_plan_counters counters;
 } decode_result;
 
