@@ -2,7 +2,7 @@
 
 local max_smem = 232448 -- the most dynamic shared memory a block may have on Hopper
 
--- What each accuracy level is made of (docs/accuracy.md): the defaults of its axes, and the least that keeps its limits.
+-- What an accuracy level is made of (docs/accuracy.md): the defaults of its axes, and the least that keeps its limits.
 local levels = {
   fast = { query_terms = 1, p_terms = 1, score_parts = 2 },
   balanced = { query_terms = 1, p_terms = 2, score_parts = 2 },
