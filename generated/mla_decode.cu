@@ -1,6 +1,6 @@
 // Generated from templates/mla_decode/mla_decode.cu.tmpl: do not edit.
-//   variant: mla_decode:rows=64,latent=512,rope=64,page=64,format=fp8_token,accuracy=fast,stages=4
-//   command: snapmla gen --variant 'mla_decode:rows=64,latent=512,rope=64,page=64,format=fp8_token,accuracy=fast,stages=4' --target sm90a
+//   variant: mla_decode:rows=64,latent=512,rope=64,page=64,format=fp8_token,accuracy=fast,query_terms=1,p_terms=1,score_parts=2,promotion=64,sums=rounded,limits=kept,stages=4
+//   command: snapmla gen --variant 'mla_decode:rows=64,latent=512,rope=64,page=64,format=fp8_token,accuracy=fast,query_terms=1,p_terms=1,score_parts=2,promotion=64,sums=rounded,limits=kept,stages=4' --target sm90a
 // Decodes 64 query rows of a request against a run of its KV tiles (64 tokens each), unit by unit of the schedule.
 //
 // Four warpgroups, each with a role, meet only at transaction barriers, so that the copies, the scores, the softmax and the
@@ -831,7 +831,7 @@ DEVICE void store_row_lse(const Params &p, Place at, const Work &w, i32 slot, u3
   else if (whole_row < (u32)(p.heads * p.q_len))
     store_lse(output_row(p, w.request, whole_row), lse);
 }
-// S = Q K^T in two parts that are added in fp32: Hopper's FP8 accumulation keeps 13 fraction bits, and the error of a score
+// S = Q K^T in 2 parts that are added in fp32: Hopper's FP8 accumulation keeps 13 fraction bits, and the error of a score
 // grows faster than the number of steps that it runs through. The first part is the lower half of the content in e4m3, then RoPE in
 // bf16 (stored divided by the scale, so it adds to the same accumulators; last, so that its outliers cost the content no
 // bits). The second part is the upper half of the content. score_steps.inc writes the steps.
@@ -866,8 +866,11 @@ DEVICE void load_values(a_frag (&a)[2], u32 values, i32 m, u32 even, u32 odd) {
   }
 }
 
-// Rows 8j + 2q and 8j + 2q + 1 of this thread's columns of O^T, multiplied.
-DEVICE void scale_rows(float (&o)[rows / 2], i32 j, float2 by) {
+// This thread's columns of an m-tile of O^T.
+typedef float Columns[rows / 2];
+
+// Rows 8j + 2q and 8j + 2q + 1 of some columns of O^T, multiplied.
+template <class Sums> DEVICE void scale_rows(Sums &o, i32 j, float2 by) {
   o[4 * j] *= by.x;
   o[4 * j + 1] *= by.y;
   o[4 * j + 2] *= by.x;
@@ -990,7 +993,7 @@ DEVICE void score_second_part(frag<32> &s, u64 q, u64 k) {
 }
 
 // Waits for both parts and adds them.
-DEVICE void finish_scores(frag<32> &s, frag<32> &first_part) {
+DEVICE void finish_scores(frag<32> &s, frag<32> &first_part, u64, u64) {
   wgmma_wait<0>(s, first_part);
 #pragma unroll
   for (i32 i = 0; i < 32; ++i) s[i] += first_part[i];
@@ -1079,7 +1082,7 @@ DEVICE void score_tile(const Params &p, Place at, ScoreState &state, const Work 
     wait_for_keys(ahead);
     const u64 q = query_descriptor(), k = key_descriptor(ahead.stage);
     softmax<true>(p, at, state, w, s, next, q, k, tile);
-    finish_scores(s, next);
+    finish_scores(s, next, q, k);
   } else {
     warp_sync();
     if (lane_index() == 0) mbarrier_arrive(query_empty());
@@ -1117,7 +1120,7 @@ DEVICE void score(const Params &p, Place at) {
     score_first_part<2>(next, q, k);
     score_first_part<3>(next, q, k);
     score_second_part(s, q, k);
-    finish_scores(s, next);
+    finish_scores(s, next, q, k);
 #pragma unroll 1
     for (i32 tile = w.first_tile; tile < w.end_tile; ++tile) score_tile(p, at, state, w, s, next, tile);
     mbarrier_wait(sums_empty(), parity ^ 1);
@@ -1133,7 +1136,7 @@ DEVICE void score(const Params &p, Place at) {
 constexpr i32 m_tiles = latent / 128;
 
 // O *= by, row by row.
-DEVICE void rescale_output(float (&o)[32], smem<float2> by) {
+DEVICE void rescale_output(Columns &o, smem<float2> by) {
 #pragma unroll
   for (i32 j = 0; j < 8; ++j) scale_rows(o, j, by.load(4 * j));
 }
@@ -1145,7 +1148,7 @@ DEVICE void accumulate(const Params &p, Place at, u32 half) {
   const u32 first_channel = half * (latent / 2) + warp * 16 + 2 * g;
   Ring ring;
   u32 buffer = 0, p_parity = 0, parity = 0;
-  float o[m_tiles][32];
+  Columns o[m_tiles];
   Work w;
   for (i32 request = first_request(p, at); next_work(p, at, request, w);) {
 #pragma unroll

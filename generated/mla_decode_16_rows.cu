@@ -1,6 +1,6 @@
 // Generated from templates/mla_decode/mla_decode.cu.tmpl: do not edit.
-//   variant: mla_decode:rows=16,latent=512,rope=64,page=64,format=fp8_token,accuracy=fast,stages=4
-//   command: snapmla gen --variant 'mla_decode:rows=16,latent=512,rope=64,page=64,format=fp8_token,accuracy=fast,stages=4' --target sm90a
+//   variant: mla_decode:rows=16,latent=512,rope=64,page=64,format=fp8_token,accuracy=fast,query_terms=1,p_terms=1,score_parts=2,promotion=64,sums=rounded,limits=kept,stages=4
+//   command: snapmla gen --variant 'mla_decode:rows=16,latent=512,rope=64,page=64,format=fp8_token,accuracy=fast,query_terms=1,p_terms=1,score_parts=2,promotion=64,sums=rounded,limits=kept,stages=4' --target sm90a
 // Decodes 16 query rows of a request against a run of its KV tiles (64 tokens each), unit by unit of the schedule.
 //
 // Both products are swapped, so that N is the rows: S^T = K Q^T, O^T = V^T P^T. The two consumer warpgroups are independent
@@ -815,7 +815,7 @@ DEVICE void store_row_lse(const Params &p, Place at, const Work &w, i32 slot, u3
   else if (whole_row < (u32)(p.heads * p.q_len))
     store_lse(output_row(p, w.request, whole_row), lse);
 }
-// S = Q K^T in two parts that are added in fp32: Hopper's FP8 accumulation keeps 13 fraction bits, and the error of a score
+// S = Q K^T in 2 parts that are added in fp32: Hopper's FP8 accumulation keeps 13 fraction bits, and the error of a score
 // grows faster than the number of steps that it runs through. The first part is the lower half of the content in e4m3, then RoPE in
 // bf16 (stored divided by the scale, so it adds to the same accumulators; last, so that its outliers cost the content no
 // bits). The second part is the upper half of the content. score_steps.inc writes the steps.
@@ -850,8 +850,11 @@ DEVICE void load_values(a_frag (&a)[2], u32 values, i32 m, u32 even, u32 odd) {
   }
 }
 
-// Rows 8j + 2q and 8j + 2q + 1 of this thread's columns of O^T, multiplied.
-DEVICE void scale_rows(float (&o)[rows / 2], i32 j, float2 by) {
+// This thread's columns of an m-tile of O^T.
+typedef float Columns[rows / 2];
+
+// Rows 8j + 2q and 8j + 2q + 1 of some columns of O^T, multiplied.
+template <class Sums> DEVICE void scale_rows(Sums &o, i32 j, float2 by) {
   o[4 * j] *= by.x;
   o[4 * j + 1] *= by.y;
   o[4 * j + 2] *= by.x;
@@ -861,6 +864,7 @@ DEVICE void scale_rows(float (&o)[rows / 2], i32 j, float2 by) {
 // q = lane % 4) holds tokens 16w + g and 16w + g + 8, rows 8j + 2q and 8j + 2q + 1. What there is once per row, its factor and
 // its reference, lane r of each warp keeps for row r: the warps see the same largest scores and so agree.
 constexpr i32 row_blocks = rows / 8;  // a thread has two rows of each
+constexpr i32 p_blocks = row_blocks;
 
 // Who meets at a named barrier; each has as many arrivals as there are threads in it.
 enum : u32 {
@@ -946,7 +950,7 @@ DEVICE float load_top(smem<float> tops) {
 
 // y to P, four bytes for each j: row 8j + 2q's two tokens, then row 8j + 2q + 1's; adds them to the rows' sums. `low` and `high`
 // are the inverse scales of the tokens.
-DEVICE void exponentials(u32 (&packed)[row_blocks], const frag<rows / 2> &s, float reference, float low, float high, u32 pair,
+DEVICE void exponentials(u32 (&packed)[p_blocks], const frag<rows / 2> &s, float reference, float low, float high, u32 pair,
                          ThreadRows &exact, ThreadRows &rounded) {
 #pragma unroll
   for (i32 j = 0; j < row_blocks; ++j) {
@@ -971,10 +975,12 @@ DEVICE void exponentials(u32 (&packed)[row_blocks], const frag<rows / 2> &s, flo
 // P is [row][stream 0's 64 bytes, stream 1's], 128-byte swizzle. A 16-bit cell holds tokens g and g + 8, so that the transposing
 // store makes the token order 0, 8, 1, 9, … within a warp's chunk of 16. It takes four blocks of 8 rows: where there are fewer
 // they are stored again.
-DEVICE void store_probabilities(const u32 (&packed)[row_blocks], u32 stream) {
-  const u32 row = lane_index() % rows, chunk = stream * 4 + (warp_index() & 3);
-  stmatrix_x4_trans(shared_at<u8>(p_at).address() + row * 128 + ((chunk ^ (row & 7)) << 4), packed[0], packed[1 % row_blocks],
-                    packed[2 % row_blocks], packed[3 % row_blocks]);
+DEVICE void store_probabilities(const u32 (&packed)[p_blocks], u32 stream) {
+  const u32 row = lane_index() % (8 * p_blocks), chunk = stream * 4 + (warp_index() & 3);
+  const u32 to = shared_at<u8>(p_at).address() + row * 128 + ((chunk ^ (row & 7)) << 4);
+#pragma unroll
+  for (i32 i = 0; i < p_blocks; i += 4)
+    stmatrix_x4_trans(to + i * 1024, packed[i], packed[(i + 1) % p_blocks], packed[(i + 2) % p_blocks], packed[(i + 3) % p_blocks]);
 }
 // O^T += V^T P^T for all channels, by one stream, in m-tiles of 64 channels. The m-tiles go in rounds: while one is multiplied
 // and the one before it is added, V^T of the next is loaded.
@@ -991,39 +997,47 @@ template <i32 Round> DEVICE void load_round(Values &v, u32 values, u32 even, u32
   for (i32 i = 0; i < round_tiles; ++i) load_values(v.a[Round % 3][i], values, Round * round_tiles + i, even, odd);
 }
 
-template <i32 Round> DEVICE void multiply_round(frag<rows / 2> (&t)[round_tiles], const Values &v, u64 p_tile) {
+typedef frag<rows / 2> Products[2][round_tiles];  // T of two rounds
+
+template <i32 Round> DEVICE void multiply_round(Products &t, const Values &v, u64 p_tile) {
   wgmma_fence();
 #pragma unroll
-  for (i32 i = 0; i < round_tiles; ++i) wgmma_e4m3<rows, false>(t[i], v.a[Round % 3][i][0], p_tile);
+  for (i32 i = 0; i < round_tiles; ++i) wgmma_e4m3<rows, false>(t[Round % 2][i], v.a[Round % 3][i][0], p_tile);
 #pragma unroll
-  for (i32 i = 0; i < round_tiles; ++i) wgmma_e4m3<rows, true>(t[i], v.a[Round % 3][i][1], descriptor_advance(p_tile, 32));
+  for (i32 i = 0; i < round_tiles; ++i) wgmma_e4m3<rows, true>(t[Round % 2][i], v.a[Round % 3][i][1], descriptor_advance(p_tile, 32));
   wgmma_commit();
 }
 
-template <i32 Pending> DEVICE void wait_round(frag<rows / 2> (&t)[round_tiles]) {
+template <i32 Round, i32 Pending> DEVICE void wait_round(Products &t) {
   if constexpr (round_tiles == 2)
-    wgmma_wait<Pending>(t[0], t[1]);
+    wgmma_wait<Pending>(t[Round % 2][0], t[Round % 2][1]);
   else
-    wgmma_wait<Pending>(t[0]);
+    wgmma_wait<Pending>(t[Round % 2][0]);
 }
 
 // Finishes `Round` and all after it; the first two have been loaded and the first is being multiplied. With `release`, the stage is
 // given back as soon as its last bytes are in registers.
 template <i32 Round>
-DEVICE void accumulate_rounds(float (&o)[m_tiles][rows / 2], Values &v, frag<rows / 2> (&t)[2][round_tiles], u32 values, u32 even,
-                              u32 odd, u64 p_tile, mbarrier empty, bool release) {
-  if constexpr (Round + 1 < rounds) multiply_round<Round + 1>(t[(Round + 1) % 2], v, p_tile);
+DEVICE void accumulate_rounds(Columns (&o)[m_tiles], Values &v, Products &t, u32 values, u32 even, u32 odd, u64 p_tile, mbarrier empty, bool release) {
+  if constexpr (Round + 1 < rounds) multiply_round<Round + 1>(t, v, p_tile);
   if constexpr (Round + 2 < rounds) load_round<Round + 2>(v, values, even, odd);
   if constexpr (Round == (rounds > 3 ? rounds - 3 : 0)) {
     warp_sync();
     if (release && lane_index() == 0) mbarrier_arrive(empty);
   }
-  wait_round<(Round + 1 < rounds)>(t[Round % 2]);
+  wait_round<Round, (Round + 1 < rounds)>(t);
 #pragma unroll
   for (i32 i = 0; i < round_tiles; ++i)
 #pragma unroll
     for (i32 k = 0; k < (i32)rows / 2; ++k) o[Round * round_tiles + i][k] += t[Round % 2][i][k];
   if constexpr (Round + 1 < rounds) accumulate_rounds<Round + 1>(o, v, t, values, even, odd, p_tile, empty, release);
+}
+
+// All of them.
+DEVICE void accumulate_tile(Columns (&o)[m_tiles], Values &v, u32 values, u32 even, u32 odd, u64 p_tile, mbarrier empty, bool release) {
+  Products t;
+  multiply_round<0>(t, v, p_tile);
+  accumulate_rounds<0>(o, v, t, values, even, odd, p_tile, empty, release);
 }
 // The end of a request's run: the streams' sums become results. When both streams had tiles, each finishes half of the channels:
 // it hands the other half to the other stream through the stage of its own last tile, which it has kept for that.
@@ -1154,7 +1168,7 @@ DEVICE void finish_half(const Params &p, Place at, const Work &w, float (&o)[m_t
 }
 // The attend role: one stream, all rows, every other tile.
 
-// Both parts of S^T, step by step in turn, so that a wgmma seldom waits for the one before it.
+// The parts of S^T, step by step in turn, so that a wgmma seldom waits for the one before it.
 DEVICE void score(frag<rows / 2> &first, frag<rows / 2> &second, u64 q, u64 k) {
   wgmma_fence();
     wgmma_e4m3<16, false>(first, descriptor_advance(k, 0 * subtile_bytes + 0), descriptor_advance(q, 0 * query_subtile_bytes + 0));
@@ -1183,10 +1197,11 @@ DEVICE void score(frag<rows / 2> &first, frag<rows / 2> &second, u64 q, u64 k) {
 
 struct Stream {
   u32 index;                  // 0 or 1
-  RingOf<stages / 2> ring;    // of its own stages: 2 * ring.stage + index
+  RingOf<stages / 2> ring;    // of its own stages: 2 * stage + index
   LaneRow row;
   ThreadRows exact, rounded;
   DEVICE u32 stage() const { return 2 * ring.stage + index; }
+  DEVICE u32 parity() const { return ring.parity; }
 };
 
 DEVICE u64 query_descriptor(u32 buffer) { return operand_descriptor(shared_at<u8>(query_at + buffer * query_bytes).address()); }
@@ -1199,11 +1214,11 @@ DEVICE void give_back(QueryRing &query) {
 }
 
 // One tile. With `keep`, its stage is not given back.
-DEVICE void attend_tile(const Params &p, Place at, const Work &w, Stream &stream, float (&o)[m_tiles][rows / 2],
+DEVICE void attend_tile(const Params &p, Place at, const Work &w, Stream &stream, Columns (&o)[m_tiles],
                         u32 query_buffer, i32 tile, bool keep) {
   const u32 lane = lane_index(), warp = warp_index() & 3, pair = lane & 3;
   const i32 token = (i32)(16 * warp + lane / 4);
-  const u32 stage = stream.stage(), parity = stream.ring.parity;
+  const u32 stage = stream.stage(), parity = stream.parity();
   const u32 values = shared_at<u8>(kv_at + stage * tile_bytes).address();
   const u32 even = m_tile_at(0), odd = m_tile_at(1);
   const bool tail = w.tokens < (tile + 1) * tile_tokens;  // is being cleared, then: nothing may read it before
@@ -1243,16 +1258,14 @@ DEVICE void attend_tile(const Params &p, Place at, const Work &w, Stream &stream
       for (i32 m = 0; m < m_tiles; ++m) scale_rows(o[m], j, by);
     }
   }
-  u32 packed[row_blocks];
+  u32 packed[p_blocks];
   exponentials(packed, s, stream.row.reference.value, inverse_low, inverse_high, pair, stream.exact, stream.rounded);
   store_probabilities(packed, stream.index);
   fence_async_proxy();  // wgmma reads P
   sync_stream(stream.index);
 
   const u64 p_tile = descriptor_advance(operand_descriptor(shared_at<u8>(p_at).address()), stream.index * 64);
-  frag<rows / 2> t[2][round_tiles];
-  multiply_round<0>(t[0], v, p_tile);
-  accumulate_rounds<0>(o, v, t, values, even, odd, p_tile, kv_empty(stage), !keep);
+  accumulate_tile(o, v, values, even, odd, p_tile, kv_empty(stage), !keep);
 }
 
 DEVICE void attend(const Params &p, Place at, u32 index) {
@@ -1263,7 +1276,7 @@ DEVICE void attend(const Params &p, Place at, u32 index) {
   QueryRing query;
   u32 turn = 0;    // the stream whose stage the run's first tile is in
   u32 buffer = 0;  // of the sums
-  float o[m_tiles][rows / 2];
+  Columns o[m_tiles];
   Work w;
   for (i32 request = first_request(p, at); next_work(p, at, request, w);) {
     const bool both = w.end_tile - w.first_tile > 1;

@@ -1,6 +1,6 @@
 // Generated from templates/query_quant/query_quant.cu.tmpl: do not edit.
-//   variant: query_quant:latent=512,rows=64,rope=64
-//   command: snapmla gen --variant 'query_quant:latent=512,rows=64,rope=64' --target sm90a
+//   variant: query_quant:latent=512,rows=64,rope=64,query_terms=1
+//   command: snapmla gen --variant 'query_quant:latent=512,rows=64,rope=64,query_terms=1' --target sm90a
 // Quantises query rows: scale = max(amax / 448, 2^-40), content = e4m3(q / scale), RoPE = bf16(q / scale).
 //
 // Row r of a request is token r / heads, head r % heads; groups of 64 rows become one image each, laid out and swizzled as
@@ -365,8 +365,9 @@ struct query_quant_params {
   const unsigned short *q_rope; /* [batch, q_len, heads, rope] bf16 */
   long long nope_stride_batch, nope_stride_token, nope_stride_head;
   long long rope_stride_batch, rope_stride_token, rope_stride_head;
-  unsigned char *image; /* [batch, groups, image_bytes]: per group of rows latent/128 subtiles and one of RoPE,
-                           each row 128 bytes with the 128-byte swizzle */
+  unsigned char *image; /* [batch, groups, image_bytes]: per group of rows latent/128 subtiles, one of
+                           RoPE and, with two terms, latent/128 of the second, each row 128 bytes with the 128-byte
+                           swizzle */
   float *scale;         /* [batch, groups, rows] */
   int heads, q_len, groups;
 };

@@ -64,7 +64,9 @@ static void every_field_is_checked(void **state) {
       {AT(page_tokens), 0, SNAPMLA_INVALID_ARGUMENT, {"page_tokens is 0", "16, 32, 64 or 128"}},
       {AT(kv_format), 7, SNAPMLA_UNSUPPORTED, {"kv_format is 7", "fp8_token"}},
       {AT(kv_format), -1, SNAPMLA_UNSUPPORTED, {"kv_format is -1", "fp8_token"}},
-      {AT(accuracy), 1, SNAPMLA_UNSUPPORTED, {"accuracy is 1", "fast"}},
+      {AT(accuracy), 1, SNAPMLA_OK, {0}},
+      {AT(accuracy), 2, SNAPMLA_OK, {0}},
+      {AT(accuracy), 3, SNAPMLA_UNSUPPORTED, {"accuracy is 3", "fast, balanced, max"}},
       {AT(max_batch), 4096, SNAPMLA_OK, {0}},
       {AT(max_batch), 0, SNAPMLA_INVALID_ARGUMENT, {"max_batch is 0", "1 to 4096"}},
       {AT(max_batch), 4097, SNAPMLA_INVALID_ARGUMENT, {"max_batch is 4097", "1 to 4096"}},
@@ -115,12 +117,16 @@ static void names_there_and_back(void **state) {
   assert_string_equal(snapmla_kv_format_name(SNAPMLA_KV_FP8_TOKEN), "fp8_token");
   assert_string_equal(snapmla_accuracy_name(SNAPMLA_ACCURACY_FAST), "fast");
   assert_null(snapmla_kv_format_name(format));
+  assert_string_equal(snapmla_accuracy_name(SNAPMLA_ACCURACY_BALANCED), "balanced");
+  assert_string_equal(snapmla_accuracy_name(SNAPMLA_ACCURACY_MAX), "max");
   assert_null(snapmla_accuracy_name(accuracy));
   assert_null(snapmla_kv_format_name((snapmla_kv_format)-1));
   assert_int_equal(snapmla_kv_format_parse("fp8_token", &format), SNAPMLA_OK);
   assert_int_equal(format, SNAPMLA_KV_FP8_TOKEN);
   assert_int_equal(snapmla_accuracy_parse("fast", &accuracy), SNAPMLA_OK);
   assert_int_equal(accuracy, SNAPMLA_ACCURACY_FAST);
+  assert_int_equal(snapmla_accuracy_parse("max", &accuracy), SNAPMLA_OK);
+  assert_int_equal(accuracy, SNAPMLA_ACCURACY_MAX);
   assert_int_equal(snapmla_kv_format_parse("FP8_TOKEN", &format), SNAPMLA_INVALID_ARGUMENT);
   assert_non_null(strstr(snapmla_error_message(), "\"FP8_TOKEN\" is not known: use one of: fp8_token"));
   assert_int_equal(snapmla_accuracy_parse("", &accuracy), SNAPMLA_INVALID_ARGUMENT);

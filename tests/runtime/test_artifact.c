@@ -212,7 +212,9 @@ static void resolves_a_problem(void **state) {
   assert_int_equal(
       snapmla_variant_resolve(NULL, &problem, "mla_decode", "mla_decode:stages=3;schedule:block=128", &text),
       SNAPMLA_OK);
-  assert_string_equal(text, "mla_decode:rows=64,latent=256,rope=64,page=128,format=fp8_token,accuracy=fast,stages=3");
+  assert_string_equal(text,
+                      "mla_decode:rows=64,latent=256,rope=64,page=128,format=fp8_token,accuracy=fast,"
+                      "query_terms=1,p_terms=1,score_parts=2,promotion=64,sums=rounded,limits=kept,stages=3");
   snapmla_text_free(text);
   static const struct {
     const char *text;

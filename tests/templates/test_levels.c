@@ -116,10 +116,20 @@ static void other_dimensions(void **state) {
     int32_t heads, q_len, latent, page;
     const char *variant;
   } cases[] = {
-      {8, 1, 512, 64, NULL},   {32, 1, 512, 64, NULL},  {64, 1, 512, 64, NULL},  {40, 2, 512, 64, NULL},
-      {16, 1, 384, 16, NULL},  {16, 2, 256, 128, NULL}, {33, 1, 384, 32, NULL},  {64, 1, 256, 16, NULL},
-      {5, 3, 128, 64, NULL},   {50, 1, 128, 128, NULL}, {32, 1, 256, 32, NULL},  {20, 1, 512, 64, "mla_decode:rows=8"},
-      {32, 1, 512, 16, "mla_decode:stages=2"},          {64, 1, 512, 32, "mla_decode:stages=2"},
+      {8, 1, 512, 64, NULL},
+      {32, 1, 512, 64, NULL},
+      {64, 1, 512, 64, NULL},
+      {40, 2, 512, 64, NULL},
+      {16, 1, 384, 16, NULL},
+      {16, 2, 256, 128, NULL},
+      {33, 1, 384, 32, NULL},
+      {64, 1, 256, 16, NULL},
+      {5, 3, 128, 64, NULL},
+      {50, 1, 128, 128, NULL},
+      {32, 1, 256, 32, NULL},
+      {20, 1, 512, 64, "mla_decode:rows=8"},
+      {32, 1, 512, 16, "mla_decode:stages=2"},
+      {64, 1, 512, 32, "mla_decode:stages=2"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     for (size_t k = 0; k < sizeof levels / sizeof *levels; k++) {
@@ -263,12 +273,9 @@ static void levels_refuse_worse_axes(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(normal_logits),
-      cmocka_unit_test(hard_data),
-      cmocka_unit_test(other_dimensions),
-      cmocka_unit_test(drift_needs_promotion),
-      cmocka_unit_test(completion_orders),
-      cmocka_unit_test(levels_refuse_worse_axes),
+      cmocka_unit_test(normal_logits),     cmocka_unit_test(hard_data),
+      cmocka_unit_test(other_dimensions),  cmocka_unit_test(drift_needs_promotion),
+      cmocka_unit_test(completion_orders), cmocka_unit_test(levels_refuse_worse_axes),
   };
   return cmocka_run_group_tests_name("levels", tests, NULL, NULL);
 }
