@@ -22,6 +22,14 @@ def main():
                      ("256", "64", ["--heads", heads, "--variant", "mla_decode:stages=6"]),
                      ("512", "64", ["--heads", heads, "--variant", "mla_decode:stages=2"])]
     problems += [("512", "64", ["--variant", f"mla_combine:lanes={n}"]) for n in (1, 2, 8)]
+    for level in ("balanced", "max"):
+        problems += [(latent, page, ["--accuracy", level, "--heads", heads]) for heads in ("8", "16", "32", "64")
+                     for latent, page in (("512", "64"), ("512", "16"), ("384", "128"), ("256", "32"), ("128", "64"))]
+        problems += [("512", "64", ["--accuracy", level, "--heads", heads, "--variant", "mla_decode:stages=2"])
+                     for heads in ("32", "64")]
+    for heads in ("16", "32", "64"):
+        problems += [("512", "64", ["--heads", heads, "--variant", f"mla_decode:limits=waived,{axes}"]) for axes in (
+            "promotion=0", "sums=exact", "score_parts=1", "score_parts=4", "p_terms=2,promotion=0", "p_terms=2,sums=exact")]
     seen, failures = set(), []
     for latent, page, extra in problems:
         built = subprocess.run([program, "build", "--json", "--target", "sm90a", "--latent", latent, "--page", page,
