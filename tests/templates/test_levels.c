@@ -204,7 +204,7 @@ static void completion_orders(void **state) {
       {40, SNAPMLA_ACCURACY_MAX, "mla_decode:stages=2"},
       {32, SNAPMLA_ACCURACY_MAX, "mla_decode:stages=2"},
       {16, SNAPMLA_ACCURACY_FAST, "mla_decode:promotion=0,sums=exact,score_parts=1,limits=waived"},
-      {40, SNAPMLA_ACCURACY_FAST, "mla_decode:promotion=0,sums=exact,score_parts=1,limits=waived"},
+      {40, SNAPMLA_ACCURACY_FAST, "mla_decode:promotion=0,score_parts=1,limits=waived"},
       {32, SNAPMLA_ACCURACY_BALANCED, "mla_decode:promotion=0,score_parts=4,limits=waived"},
       {64, SNAPMLA_ACCURACY_BALANCED, "mla_decode:promotion=0,score_parts=4,limits=waived"},
   };
@@ -249,6 +249,7 @@ static void levels_refuse_worse_axes(void **state) {
       {SNAPMLA_ACCURACY_MAX, "mla_decode:query_terms=1", "limits=waived"},
       {SNAPMLA_ACCURACY_MAX, "mla_decode:query_terms=1,limits=waived", NULL},
       {SNAPMLA_ACCURACY_MAX, "mla_decode:rows=64,latent=512,stages=4", "ring_fits"},
+      {SNAPMLA_ACCURACY_FAST, "mla_decode:rows=64,sums=exact,limits=waived", "roles_sum_rounded"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     decode_case c = decode_case_default();
