@@ -1,13 +1,15 @@
 // Generated from templates/mla_combine/mla_combine.cu.tmpl: do not edit.
-//   variant: mla_combine:latent=512,rows=64,lanes=4
-//   command: snapmla gen --variant 'mla_combine:latent=512,rows=64,lanes=4' --target sm90a
+//   variant: mla_combine:latent=512,rows=64,block=256
+//   command: snapmla gen --variant 'mla_combine:latent=512,rows=64,block=256' --target sm90a
 // Merges the pieces of a request: out = sum_i 2^(lse_i - m) out_i / sum_i 2^(lse_i - m), lse = ln 2 * (m + log2 of that sum).
 //
-// One block per row and request. Each of `lanes` groups of latent / 4 threads walks every lanes-th piece, eight at a
-// time, with a running maximum, four channels a thread; the groups merge through shared memory. A request of one piece was written by the decode
-// kernel itself; one without tokens gets zeros and -inf, one with a bad length NaN.
+// The schedule lists the requests to be merged and how many items of work each is; blocks take equal runs of the items of all, so
+// that the grid is fixed and costs nothing where little is to be done. An item is 1024 / n channels of a request, n (1 to 16) pieces
+// of it read side by side (common/merge.inc): thread t has four channels of every n-th piece, eight loads at a time, with a running
+// maximum; the n sums merge through shared memory. A request of one piece was written by the decode kernel itself; one
+// without tokens gets zeros and -inf, one with a bad length NaN.
 //
-// shared memory   lanes x latent floats: sums     lanes x {maximum, weight}
+// shared memory   each thread's sum     each thread's maximum and weight
 
 // The dialect on the GPU (docs/dialect.md): every Hopper primitive, each written once, as inline PTX.
 
@@ -379,6 +381,17 @@ struct smla_unit {
   int last_request, end_tile;    /* to before this tile of that one; last_request = -1: nothing to do */
 };
 
+/* A request whose result the combine kernel writes: one cut into pieces, an empty one, or one of a bad length. 16 bytes. */
+struct smla_merge {
+  int request, pieces, first_slot; /* as in its record */
+  int first_item;                  /* of the items of work that the combine kernel is to do for all requests before it */
+};
+
+/* What the combine kernel has to do. 8 bytes. */
+struct smla_merge_total {
+  int merges, items;
+};
+
 #endif
 // Rows of a request: row r is token r / heads, head r % heads.
 DEVICE float infinity() { return float_of(0x7f800000u); }
@@ -404,12 +417,26 @@ template <class P> DEVICE OutputRow output_row(const P &p, u32 batch, u32 row) {
 DEVICE void store_lse(const OutputRow &target, float lse_base2) {
   if (target.lse) global_store(target.lse, lse_base2 * ln_2);
 }
-/* Arguments of mla_combine. Grid: (rows = heads * q_len, batch). */
+// How merging is cut into items, for the schedule, which counts them, and for the combine kernel, which does them.
+
+// How many pieces a block reads side by side: a thread then reads few one after the other. A power of two up to 16.
+DEVICE i32 merge_lanes(i32 pieces) {
+  i32 lanes = 1;
+  while (lanes < 16 && pieces > 4 * lanes) lanes *= 2;
+  return lanes;
+}
+
+// Items of one request: `elements` of output (rows * latent), `block_elements` of them an item where pieces are read one by one.
+DEVICE i32 merge_items(i32 pieces, i32 elements, i32 block_elements) {
+  return (elements * merge_lanes(pieces) + block_elements - 1) / block_elements;
+}
+/* Arguments of mla_combine. Grid: any number of blocks, which share the items. */
 #ifndef SMLA_TEMPLATES_MLA_COMBINE_PARAMS_H
 #define SMLA_TEMPLATES_MLA_COMBINE_PARAMS_H
 
 struct mla_combine_params {
-  const struct smla_request *requests;
+  const struct smla_merge *merges; /* [merge_total->merges] */
+  const struct smla_merge_total *merge_total;
   const float *partial_out; /* [slots, groups, rows, latent] */
   const float *partial_lse; /* [slots, groups, rows], base 2 */
   unsigned short *out;      /* [batch, q_len, heads, latent] bf16 */
@@ -422,10 +449,9 @@ struct mla_combine_params {
 #endif
 typedef mla_combine_params Params;
 
-constexpr u32 latent = 512;
-constexpr u32 columns = 128;
-constexpr u32 lanes = 4;
-constexpr u32 group_rows = 64;
+constexpr i32 latent = 512;
+constexpr i32 threads = 256;
+constexpr i32 group_rows = 64;
 constexpr i32 in_flight = 8;  // pieces whose loads a thread issues together
 
 struct Merged {
@@ -448,8 +474,9 @@ DEVICE void merge(Merged &into, float4 sum, float maximum, float weight) {
   into.maximum = top;
 }
 
-// The pieces first, first + lanes, …, `in_flight` of them: all loads first, then one maximum, then the sums.
-DEVICE void merge_pieces(const Params &p, smla_request request, u32 row, u32 column, i32 first, Merged &merged) {
+// Four channels of a row, from `column`, and the pieces first, first + lanes, …, `in_flight` of them: all loads first, then one
+// maximum, then the sums.
+DEVICE void merge_pieces(const Params &p, const smla_merge &request, i32 row, i32 column, i32 first, i32 lanes, Merged &merged) {
   float lse[in_flight];
   float4 part[in_flight];
   Merged batch = {make_float4(0.0f, 0.0f, 0.0f, 0.0f), -infinity(), 0.0f};
@@ -461,7 +488,7 @@ DEVICE void merge_pieces(const Params &p, smla_request request, u32 row, u32 col
     if (piece >= request.pieces) continue;
     const i64 at = ((i64)(request.first_slot + piece) * p.groups + row / group_rows) * group_rows + row % group_rows;
     lse[i] = global_load(p.partial_lse + at);
-    part[i] = global_load((const float4 *)(p.partial_out + at * latent) + column);
+    part[i] = global_load((const float4 *)(p.partial_out + at * latent + column));
   }
 #pragma unroll
   for (i32 i = 0; i < in_flight; ++i) batch.maximum = max_f32(batch.maximum, lse[i]);
@@ -475,41 +502,77 @@ DEVICE void merge_pieces(const Params &p, smla_request request, u32 row, u32 col
   merge(merged, batch.sum, batch.weight == 0.0f ? -infinity() : batch.maximum, batch.weight);
 }
 
-KERNEL(snapmla_mla_combine, 512) {
+// One thread's four channels, merged.
+DEVICE void finish(const Params &p, const smla_merge &request, i32 row, i32 column, const Merged &merged) {
+  const OutputRow target = output_row(p, request.request, row);
+  const bool bad = request.pieces < 0;
+  const float inverse = merged.weight == 0.0f ? 0.0f : 1.0f / merged.weight;
+  float4 x = make_float4(merged.sum.x * inverse, merged.sum.y * inverse, merged.sum.z * inverse, merged.sum.w * inverse);
+  if (bad) x.x = x.y = x.z = x.w = not_a_number();
+  global_store((uint2 *)(target.out + column), make_uint2(pack_bf16(x.x, x.y), pack_bf16(x.z, x.w)));
+  if (column != 0) return;
+  const float lse = merged.weight == 0.0f ? -infinity() : merged.maximum + log2_approx(merged.weight);
+  store_lse(target, bad ? not_a_number() : lse);
+}
+
+// Item `item` of a request. The block agrees on the arguments.
+DEVICE void merge_item(const Params &p, const smla_merge &request, i32 item) {
+  const i32 lanes = merge_lanes(request.pieces), width = threads / lanes, t = (i32)thread_index();
+  const i32 lane = t / width, element = 4 * (item * width + t % width);
+  const i32 row = element / latent, column = element % latent;
+  const bool mine = row < p.heads * p.q_len;
+  Merged merged = {make_float4(0.0f, 0.0f, 0.0f, 0.0f), -infinity(), 0.0f};
+  if (mine)
+    for (i32 first = lane; first < request.pieces; first += lanes * in_flight)
+      merge_pieces(p, request, row, column, first, lanes, merged);
+  if (lanes > 1) {
+    const smem<float4> sums = shared_at<float4>(0);
+    const smem<float2> scales = shared_at<float2>(threads * 16);
+    sums.store(t, merged.sum);
+    scales.store(t, make_float2(merged.maximum, merged.weight));
+    block_sync();
+    if (lane == 0)
+      for (i32 other = t + width; other < threads; other += width) {
+        const float2 scale = scales.load(other);
+        merge(merged, sums.load(other), scale.x, scale.y);
+      }
+    block_sync();  // the next item writes there again
+  }
+  if (mine && lane == 0) finish(p, request, row, column, merged);
+}
+
+// How many lanes say yes.
+DEVICE i32 lanes_with(bool yes) {
+  i32 count = yes;
+  for (u32 mask = 16; mask > 0; mask /= 2) count += shuffle_xor(count, mask);
+  return count;
+}
+
+// The last of the listed requests whose items begin at or before `item`. A warp agrees on it.
+DEVICE i32 owner_of(const Params &p, i32 merges, i32 item) {
+  i32 low = 0;
+  for (i32 count = merges; count > 1;) {  // of which 32 are looked at, evenly spread
+    const i32 step = (count + 31) / 32, at = low + (i32)lane_index() * step;
+    const bool before = at < low + count && global_load(&p.merges[at].first_item) <= item;
+    const i32 last = lanes_with(before) - 1;
+    low += last * step;
+    count = step < count - last * step ? step : count - last * step;
+  }
+  return low;
+}
+
+KERNEL(snapmla_mla_combine, 256) {
   grid_dependency_wait();
   grid_dependency_launch();
-  const u32 row = block_index(), batch = block_index_y();
-  const smla_request request = global_load(p.requests + batch);
-  if (request.pieces == 1) return;
-  const u32 column = thread_index() % columns, lane = thread_index() / columns;
-  const OutputRow target = output_row(p, batch, row);
-
-  if (request.pieces < 1) {
-    const float fill = request.pieces == 0 ? 0.0f : not_a_number();
-    if (lane == 0) {
-      const u32 word = pack_bf16(fill, fill);
-      global_store((uint2 *)(target.out + 4 * column), make_uint2(word, word));
-      if (column == 0) store_lse(target, request.pieces == 0 ? -infinity() : not_a_number());
-    }
-    return;
+  const smla_merge_total total = global_load(p.merge_total);
+  const i32 blocks = (i32)block_count(), block = (i32)block_index();
+  const i32 share = total.items / blocks, more = total.items % blocks;
+  i32 item = block * share + (block < more ? block : more);
+  const i32 end = item + share + (block < more);
+  if (item >= end) return;
+  for (i32 at = owner_of(p, total.merges, item); item < end; ++at) {
+    const smla_merge request = global_load(p.merges + at);
+    const i32 after = at + 1 < total.merges ? global_load(&p.merges[at + 1].first_item) : total.items;
+    for (; item < (after < end ? after : end); ++item) merge_item(p, request, item - request.first_item);
   }
-
-  Merged merged = {make_float4(0.0f, 0.0f, 0.0f, 0.0f), -infinity(), 0.0f};
-  for (i32 first = lane; first < request.pieces; first += lanes * in_flight) merge_pieces(p, request, row, column, first, merged);
-
-  smem<float4> sums = shared_at<float4>(0);
-  smem<float2> scales = shared_at<float2>(lanes * latent * 4);
-  sums.store(lane * columns + column, merged.sum);
-  if (column == 0) scales.store(lane, make_float2(merged.maximum, merged.weight));
-  block_sync();
-  if (lane != 0) return;
-  for (u32 other = 1; other < lanes; ++other) {
-    const float2 scale = scales.load(other);
-    merge(merged, sums.load(other * columns + column), scale.x, scale.y);
-  }
-  const float inverse = merged.weight == 0.0f ? 0.0f : 1.0f / merged.weight;
-  global_store((uint2 *)(target.out + 4 * column),
-               make_uint2(pack_bf16(merged.sum.x * inverse, merged.sum.y * inverse),
-                          pack_bf16(merged.sum.z * inverse, merged.sum.w * inverse)));
-  if (column == 0) store_lse(target, merged.weight == 0.0f ? -infinity() : merged.maximum + log2_approx(merged.weight));
 }

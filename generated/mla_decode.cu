@@ -16,9 +16,9 @@
 //   p              16384     score             accumulate
 //   raw_scale      1024      fetch_pages       prepare_scales
 //   scale          2048      prepare_scales    score
-//   inv_scale      1024      prepare_scales    score
+//   inv_scale      1024      prepare_scales    score, accumulate
 //   rescale        1024      score             accumulate
-//   inv_sum        256       score             accumulate
+//   inv_sum        512       accumulate        accumulate: of this run and the one before
 //   bad_page       16        fetch_pages       prepare_scales
 //   changed        16        score             accumulate
 //
@@ -30,8 +30,6 @@
 //   p_empty      8         accumulate has read them                        score
 //   query_full   1         the query image has landed                      score
 //   query_empty  4         the last tile's scores are done                 fetch_query
-//   sums_full    4         the row sums are written                        accumulate
-//   sums_empty   8         accumulate has read them                        score
 
 // The dialect on the GPU (docs/dialect.md): every Hopper primitive, each written once, as inline PTX.
 
@@ -434,6 +432,17 @@ struct smla_unit {
   int last_request, end_tile;    /* to before this tile of that one; last_request = -1: nothing to do */
 };
 
+/* A request whose result the combine kernel writes: one cut into pieces, an empty one, or one of a bad length. 16 bytes. */
+struct smla_merge {
+  int request, pieces, first_slot; /* as in its record */
+  int first_item;                  /* of the items of work that the combine kernel is to do for all requests before it */
+};
+
+/* What the combine kernel has to do. 8 bytes. */
+struct smla_merge_total {
+  int merges, items;
+};
+
 #endif
 // Rows of a request: row r is token r / heads, head r % heads.
 DEVICE float infinity() { return float_of(0x7f800000u); }
@@ -513,18 +522,16 @@ constexpr u32 scale_at = 222208;
 constexpr u32 inv_scale_at = 224256;
 constexpr u32 rescale_at = 225280;
 constexpr u32 inv_sum_at = 226304;
-constexpr u32 bad_page_at = 226560;
-constexpr u32 changed_at = 226576;
-constexpr u32 kv_full_at = 226592;
-constexpr u32 kv_ready_at = 226624;
-constexpr u32 kv_empty_at = 226656;
-constexpr u32 p_full_at = 226688;
-constexpr u32 p_empty_at = 226720;
-constexpr u32 query_full_at = 226752;
-constexpr u32 query_empty_at = 226760;
-constexpr u32 sums_full_at = 226768;
-constexpr u32 sums_empty_at = 226776;
-static_assert(226784 == 226784, "the map and the space's shared memory differ");
+constexpr u32 bad_page_at = 226816;
+constexpr u32 changed_at = 226832;
+constexpr u32 kv_full_at = 226848;
+constexpr u32 kv_ready_at = 226880;
+constexpr u32 kv_empty_at = 226912;
+constexpr u32 p_full_at = 226944;
+constexpr u32 p_empty_at = 226976;
+constexpr u32 query_full_at = 227008;
+constexpr u32 query_empty_at = 227016;
+static_assert(227024 == 227024, "the map and the space's shared memory differ");
 static_assert(kv_full_at % 8 == 0, "barriers are 8 bytes");
 
 DEVICE mbarrier kv_full(u32 i) { return mbarrier_at(kv_full_at + 8 * i); }
@@ -534,8 +541,6 @@ DEVICE mbarrier p_full(u32 i) { return mbarrier_at(p_full_at + 8 * i); }
 DEVICE mbarrier p_empty(u32 i) { return mbarrier_at(p_empty_at + 8 * i); }
 DEVICE mbarrier query_full(u32 i = 0) { return mbarrier_at(query_full_at + 8 * i); }
 DEVICE mbarrier query_empty(u32 i = 0) { return mbarrier_at(query_empty_at + 8 * i); }
-DEVICE mbarrier sums_full(u32 i = 0) { return mbarrier_at(sums_full_at + 8 * i); }
-DEVICE mbarrier sums_empty(u32 i = 0) { return mbarrier_at(sums_empty_at + 8 * i); }
 
 DEVICE void init_barriers() {
   for (u32 i = 0; i < 4; ++i) mbarrier_init(kv_full(i), 1);
@@ -545,8 +550,6 @@ DEVICE void init_barriers() {
   for (u32 i = 0; i < 4; ++i) mbarrier_init(p_empty(i), 8);
   mbarrier_init(query_full(), 1);
   mbarrier_init(query_empty(), 4);
-  mbarrier_init(sums_full(), 4);
-  mbarrier_init(sums_empty(), 8);
   mbarrier_init_fence();
 }
 
@@ -562,19 +565,26 @@ struct Work {
   i32 tokens;  // the request's length, as the schedule saw it
 };
 
+// The share of this place. Shuffled, as all that the walk loads, so that the compiler knows that the warp agrees: loops over tiles,
+// positions in rings and descriptors then stay in uniform registers.
+DEVICE smla_unit unit_of(const Params &p, Place at) {
+  const smla_unit unit = global_load(p.units + at.unit);
+  return {shuffle(unit.first_request, 0), shuffle(unit.first_tile, 0), shuffle(unit.last_request, 0), shuffle(unit.end_tile, 0)};
+}
+
 // The unit's first request, or one past its last: the start of a walk with next_work.
 DEVICE i32 first_request(const Params &p, Place at) {
-  const smla_unit unit = global_load(p.units + at.unit);
+  const smla_unit unit = unit_of(p, at);
   return unit.last_request < 0 ? 0 : unit.first_request;
 }
 
 // The run of `request`, or of the first non-empty one after it; advances `request` past it. False: the share is done.
 // The records are read again each time rather than held: registers are scarce and a run is long.
 DEVICE bool next_work(const Params &p, Place at, i32 &request, Work &w) {
-  const smla_unit unit = global_load(p.units + at.unit);
+  const smla_unit unit = unit_of(p, at);
   while (request <= unit.last_request) {
     w.request = request++;
-    w.tokens = global_load(&p.requests[w.request].tokens);
+    w.tokens = shuffle(global_load(&p.requests[w.request].tokens), 0);
     if (w.tokens == 0) continue;
     w.first_tile = w.request == unit.first_request ? unit.first_tile : 0;
     w.end_tile = w.request == unit.last_request ? unit.end_tile : (w.tokens + tile_tokens - 1) / tile_tokens;
@@ -669,21 +679,27 @@ DEVICE void fetch_pages(const Params &p, Place at) {
   }
 }
 
-// One thread. A query is fetched as soon as the last scores with the one before it in its buffer are done.
+// One warp. A query is fetched as soon as the last scores with the one before it in its buffer are done.
 DEVICE void fetch_query(const Params &p, Place at) {
   QueryRing ring;
   Work w;
   for (i32 request = first_request(p, at); next_work(p, at, request, w);) {
-    const mbarrier full = query_full(ring.stage);
-    mbarrier_wait(query_empty(ring.stage), ring.parity ^ 1);
-    mbarrier_arrive_expect(full, query_bytes);
-    const i64 image = (i64)w.request * p.groups + at.group;
-    bulk_copy(shared_at<u8>(query_at + ring.stage * query_bytes).address(), p.q_image + image * query_bytes, query_bytes, full);
+    if (lane_index() == 0) {
+      const mbarrier full = query_full(ring.stage);
+      mbarrier_wait(query_empty(ring.stage), ring.parity ^ 1);
+      mbarrier_arrive_expect(full, query_bytes);
+      const i64 image = (i64)w.request * p.groups + at.group;
+      bulk_copy(shared_at<u8>(query_at + ring.stage * query_bytes).address(), p.q_image + image * query_bytes, query_bytes, full);
+    }
+    warp_sync();
     ring.advance();
   }
 }
 // One warp turns a tile's stored scales into what the softmax reads (the scale, its base-2 logarithm and its inverse) and
 // makes the tokens past the request's length harmless: scale 1, content zero, whatever the cache holds there.
+// Inverse scales lie as the tokens do in P's rows: 2q, 2q + 1, 2q + 8, 2q + 9 of every 16, q by q.
+DEVICE i32 inverse_place(i32 token) { return (token & ~14) | (token & 6) << 1 | (token & 8) >> 2; }
+
 DEVICE void prepare_scales(const Params &p, Place at) {
   const i32 lane = (i32)lane_index();
   Ring ring;
@@ -702,7 +718,7 @@ DEVICE void prepare_scales(const Params &p, Place at) {
         if (token >= valid) scale = 1.0f;
         if (bad) scale = not_a_number();
         shared_at<float2>(scale_at + 2 * at_stage).store(token, make_float2(scale, log2_approx(scale)));
-        shared_at<float>(inv_scale_at + at_stage).store(token, 1.0f / scale);
+        shared_at<float>(inv_scale_at + at_stage).store(inverse_place(token), reciprocal_approx(scale));
       }
       if (valid < tile_tokens) {
         // 16-byte chunks of a token's row, one a lane; what lane and chunk have in common stays in `row`.
@@ -730,6 +746,7 @@ DEVICE void prepare_scales(const Params &p, Place at) {
 constexpr float p_base = 8.0f;
 constexpr float raise_above = 0.8f;
 constexpr float lower_below = 10.0f;
+constexpr float headroom = 3.0f;
 constexpr float deepest = 56.0f;
 constexpr float no_reference = -1e30f;
 
@@ -754,17 +771,17 @@ DEVICE float move_reference(Reference &reference, float top) {
   const float old = reference.value;
   const bool raise = top > old + raise_above;
   const bool lower = top < old - lower_below && top > -infinity();
-  if (raise || lower) reference.value = max_f32(whole_above(top), reference.peak - deepest);
+  if (raise || lower) reference.value = max_f32(whole_above(top) + headroom, reference.peak - deepest);
   reference.peak = max_f32(reference.peak, reference.value);
   return exp2_approx(old - reference.value);
 }
 
 // What the row's sum of values is to be multiplied by; a row that saw no token is zero.
-DEVICE float normaliser(Sums sums) { return sums.exact == 0.0f ? 0.0f : reciprocal_approx(sums.rounded); }
+DEVICE float normaliser(float rounded_sum) { return rounded_sum == 0.0f ? 0.0f : reciprocal_approx(rounded_sum); }
 
 // Base 2.
-DEVICE float lse_of(float reference, Sums sums) {
-  return sums.exact == 0.0f ? -infinity() : reference - p_base + log2_approx(sums.exact);
+DEVICE float lse_of(float reference, float exact_sum) {
+  return exact_sum == 0.0f ? -infinity() : reference - p_base + log2_approx(exact_sum);
 }
 
 // How many of the request's tokens row `r` of the request may see: query i of q_len the first tokens - q_len + i + 1.
@@ -870,7 +887,7 @@ DEVICE void load_values(a_frag (&a)[2], u32 values, i32 m, u32 even, u32 odd) {
 typedef float Columns[rows / 2];
 
 // Rows 8j + 2q and 8j + 2q + 1 of some columns of O^T, multiplied.
-template <class Sums> DEVICE void scale_rows(Sums &o, i32 j, float2 by) {
+template <class Sum> DEVICE void scale_rows(Sum &o, i32 j, float2 by) {
   o[4 * j] *= by.x;
   o[4 * j + 1] *= by.y;
   o[4 * j + 2] *= by.x;
@@ -880,7 +897,7 @@ template <class Sums> DEVICE void scale_rows(Sums &o, i32 j, float2 by) {
 struct Row {
   float factor;
   Reference reference;
-  Sums sums;
+  float sum = 0.0f;  // of the unrounded P's e, for the lse, in units of 2^(reference - 8)
 };
 
 // The largest of a row over the four lanes that share it.
@@ -889,12 +906,24 @@ DEVICE float row_max(float x) {
   return max_f32(x, shuffle_xor(x, 2));
 }
 
-// acc -> y, in place. Column 8j + 2q of the tile is register 4j of the thread.
-DEVICE void scale_scores(frag<32> &s, const Row (&row)[2], u32 stage, u32 pair) {
-  const smem<float4> scale = shared_at<float4>(scale_at + stage * 2 * scale_bytes) + pair;
+// The scales of half a tile's tokens, those of this thread: two tokens each, {scale, log2 of it} twice.
+struct HalfScales {
+  float4 of[4];
+};
+
+template <i32 Half> DEVICE HalfScales load_scales(u32 stage) {
+  const smem<float4> scale = shared_at<float4>(scale_at + stage * 2 * scale_bytes) + (lane_index() & 3);
+  HalfScales scales;
 #pragma unroll
-  for (i32 j = 0; j < 8; ++j) {
-    const float4 t = scale.load(4 * j);  // two tokens, each {scale, log2 of it}
+  for (i32 j = 0; j < 4; ++j) scales.of[j] = scale.load(4 * (4 * Half + j));
+  return scales;
+}
+
+// acc -> y, in place, in half of the tile's columns. Column 8j + 2q of the tile is register 4j of the thread.
+template <i32 Half> DEVICE void scale_scores(frag<32> &s, const Row (&row)[2], const HalfScales &scales) {
+#pragma unroll
+  for (i32 j = 4 * Half; j < 4 * Half + 4; ++j) {
+    const float4 t = scales.of[j % 4];
 #pragma unroll
     for (i32 r = 0; r < 2; ++r) {
       s[4 * j + 2 * r] = fma_rn(s[4 * j + 2 * r] * t.x, row[r].factor, t.y);
@@ -916,36 +945,16 @@ DEVICE void mask_scores(frag<32> &s, const i32 (&valid)[2], u32 pair) {
   }
 }
 
-// The i-th quarter of a tile's y, 16 tokens of two rows, to P before rounding: [row][token 2q, 2q + 1, 2q + 8, 2q + 9].
-DEVICE void exponentials(float (&probability)[8], const frag<32> &s, const Row (&row)[2], i32 i) {
+// The i-th quarter of a tile's y, 16 tokens of two rows, to P: four bytes of each row, tokens 2q, 2q + 1, 2q + 8, 2q + 9 (the order
+// in which accumulate reads V^T). Adds them, unrounded, to the rows' sums; `weight` has their inverse scales.
+DEVICE void exponentials(u32 (&packed)[2], const frag<32> &s, Row (&row)[2], float4 weight, i32 i) {
 #pragma unroll
   for (i32 r = 0; r < 2; ++r) {
     const float shift = p_base - row[r].reference.value;
-    probability[4 * r] = exp2_approx(s[8 * i + 2 * r] + shift);
-    probability[4 * r + 1] = exp2_approx(s[8 * i + 2 * r + 1] + shift);
-    probability[4 * r + 2] = exp2_approx(s[8 * i + 4 + 2 * r] + shift);
-    probability[4 * r + 3] = exp2_approx(s[8 * i + 5 + 2 * r] + shift);
-  }
-}
-
-// Rounds them, stores them as bytes 4q .. 4q + 3 of the quarter's 16-byte chunk (the order in which accumulate reads V^T), and
-// adds them to the rows' sums.
-DEVICE void store_probabilities(const float (&probability)[8], Row (&row)[2], smem<float2> inverse, i32 i, smem<u32> p_row,
-                                u32 chunk) {
-  const float2 a = inverse.load(8 * i), b = inverse.load(8 * i + 4);
-  const float weight[4] = {a.x, a.y, b.x, b.y};
-#pragma unroll
-  for (i32 r = 0; r < 2; ++r) {
-    const float *p = probability + 4 * r;
-    const u32 packed = pack_e4m3(p[0], p[1], p[2], p[3]);
-    p_row.store(chunk * 4 + r * 256, packed);
-    const float2 low = unpack_e4m3x2((u16)packed), high = unpack_e4m3x2((u16)(packed >> 16));
-    const float rounded[4] = {low.x, low.y, high.x, high.y};
-#pragma unroll
-    for (i32 k = 0; k < 4; ++k) {
-      row[r].sums.exact = fma_rn(p[k], weight[k], row[r].sums.exact);
-      row[r].sums.rounded = fma_rn(rounded[k], weight[k], row[r].sums.rounded);
-    }
+    const float a = exp2_approx(s[8 * i + 2 * r] + shift), b = exp2_approx(s[8 * i + 2 * r + 1] + shift);
+    const float c = exp2_approx(s[8 * i + 4 + 2 * r] + shift), d = exp2_approx(s[8 * i + 5 + 2 * r] + shift);
+    packed[r] = pack_e4m3(a, b, c, d);
+    row[r].sum = fma_rn(d, weight.w, fma_rn(c, weight.z, fma_rn(b, weight.y, fma_rn(a, weight.x, row[r].sum))));
   }
 }
 // The score role: one warpgroup, 64 rows. Thread (warp w, g = lane / 4, q = lane % 4) holds rows 16w + g and 16w + g + 8,
@@ -1009,6 +1018,7 @@ DEVICE void wait_for_keys(Ring ring) {
 struct ScoreState {
   Row row[2];
   Ring ring;      // the tile whose scores are finished
+  HalfScales first_half;  // of that tile
   u32 p_buffer = 0, p_parity = 1;
 };
 
@@ -1019,8 +1029,10 @@ DEVICE void softmax(const Params &p, Place at, ScoreState &state, const Work &w,
                     u64 next_k, i32 tile) {
   const u32 lane = lane_index(), warp = warp_index() & 3, pair = lane & 3, g = lane >> 2;
   const u32 stage = state.ring.stage, buffer = state.p_buffer;
+  const HalfScales second_half = load_scales<1>(stage);
   if constexpr (Next) score_first_part<0>(next, q, next_k);
-  scale_scores(s, state.row, stage, pair);
+  scale_scores<0>(s, state.row, state.first_half);
+  scale_scores<1>(s, state.row, second_half);
   if (needs_mask(p, w, tile)) {
     const u32 r = at.group * rows + 16 * warp + g;
     const i32 valid[2] = {visible_tokens(p, w, r) - tile * tile_tokens, visible_tokens(p, w, r + 8) - tile * tile_tokens};
@@ -1037,8 +1049,7 @@ DEVICE void softmax(const Params &p, Place at, ScoreState &state, const Work &w,
     const float old = state.row[r].reference.value;
     beta[r] = move_reference(state.row[r].reference, row_max(top));
     moved = moved || state.row[r].reference.value != old;
-    state.row[r].sums.exact *= beta[r];
-    state.row[r].sums.rounded *= beta[r];
+    state.row[r].sum *= beta[r];
   }
   const bool changed = warp_any(moved);
   if constexpr (Next) score_first_part<1>(next, q, next_k);
@@ -1053,21 +1064,30 @@ DEVICE void softmax(const Params &p, Place at, ScoreState &state, const Work &w,
 
   // P: [row][two tiles of 64 bytes], two such buffers, 128-byte swizzle.
   const smem<u32> p_row = shared_at<u32>(p_at + buffer / 2 * 8192 + (16 * warp + g) * 128 + 4 * pair);
-  const smem<float2> inverse = shared_at<float2>(inv_scale_at + stage * scale_bytes) + pair;
+  const smem<float4> inverse = shared_at<float4>(inv_scale_at + stage * scale_bytes) + pair;
+  float4 weight = inverse.load();
 #pragma unroll
   for (i32 i = 0; i < 4; ++i) {
-    float probability[8];
-    exponentials(probability, s, state.row, i);
+    u32 packed[2];
+    const float4 next_weight = inverse.load(4 * (i < 3 ? i + 1 : i));  // on its way before it is needed
+    exponentials(packed, s, state.row, weight, i);
+    weight = next_weight;
     if constexpr (Next) {
       if (i == 1) score_first_part<2>(next, q, next_k);
       if (i == 2) score_first_part<3>(next, q, next_k);
       if (i == 3) score_second_part(s, q, next_k);  // s is empty now
     }
-    store_probabilities(probability, state.row, inverse, i, p_row, (buffer % 2 * 4 + i) ^ g);
+    const i32 chunk = (buffer % 2 * 4 + i) ^ g;
+    p_row.store(chunk * 4, packed[0]);
+    p_row.store(chunk * 4 + 256, packed[1]);
   }
   fence_async_proxy();  // wgmma reads P
+}
+
+// Hands the tile's P to accumulate. Some time after its fence, so that nobody waits for that.
+DEVICE void publish_probabilities(ScoreState &state) {
   warp_sync();
-  if (lane == 0) mbarrier_arrive(p_full(buffer));
+  if (lane_index() == 0) mbarrier_arrive(p_full(state.p_buffer));
   if (++state.p_buffer == 4) {
     state.p_buffer = 0;
     state.p_parity ^= 1;
@@ -1082,25 +1102,22 @@ DEVICE void score_tile(const Params &p, Place at, ScoreState &state, const Work 
     wait_for_keys(ahead);
     const u64 q = query_descriptor(), k = key_descriptor(ahead.stage);
     softmax<true>(p, at, state, w, s, next, q, k, tile);
+    state.first_half = load_scales<0>(ahead.stage);
     finish_scores(s, next, q, k);
   } else {
     warp_sync();
     if (lane_index() == 0) mbarrier_arrive(query_empty());
     softmax<false>(p, at, state, w, s, next, 0, 0, tile);
   }
+  publish_probabilities(state);
   state.ring = ahead;
 }
 
-// Hands the row's normaliser to accumulate and writes its lse.
 DEVICE void finish_row(const Params &p, Place at, const Work &w, i32 slot, Row row, u32 r) {
-  Sums sums = row.sums;
-  sums.exact += shuffle_xor(sums.exact, 1);
-  sums.exact += shuffle_xor(sums.exact, 2);
-  sums.rounded += shuffle_xor(sums.rounded, 1);
-  sums.rounded += shuffle_xor(sums.rounded, 2);
-  if ((lane_index() & 3) != 0) return;
-  shared_at<float>(inv_sum_at).store(r, normaliser(sums));
-  store_row_lse(p, at, w, slot, r, lse_of(row.reference.value, sums));
+  float sum = row.sum;
+  sum += shuffle_xor(sum, 1);
+  sum += shuffle_xor(sum, 2);
+  if ((lane_index() & 3) == 0) store_row_lse(p, at, w, slot, r, lse_of(row.reference.value, sum));
 }
 
 DEVICE void score(const Params &p, Place at) {
@@ -1120,26 +1137,54 @@ DEVICE void score(const Params &p, Place at) {
     score_first_part<2>(next, q, k);
     score_first_part<3>(next, q, k);
     score_second_part(s, q, k);
+    state.first_half = load_scales<0>(state.ring.stage);
     finish_scores(s, next, q, k);
 #pragma unroll 1
     for (i32 tile = w.first_tile; tile < w.end_tile; ++tile) score_tile(p, at, state, w, s, next, tile);
-    mbarrier_wait(sums_empty(), parity ^ 1);
     const i32 slot = partial_slot(p, at, w);
     finish_row(p, at, w, slot, state.row[0], r);
     finish_row(p, at, w, slot, state.row[1], r + 8);
-    warp_sync();
-    if (lane_index() == 0) mbarrier_arrive(sums_full());
     parity ^= 1;
   }
 }
 // The accumulate role: a warpgroup owns latent / 2 channels of O^T for all 64 rows, in m-tiles of 64 channels.
 constexpr i32 m_tiles = latent / 128;
+constexpr u32 accumulate_barrier = 1;  // where both groups meet, at a run's end
 
-// O *= by, row by row.
-DEVICE void rescale_output(Columns &o, smem<float2> by) {
+// O *= by in the rows whose factor is not 1: byte w of `changed` is set when one of the rows 16w .. 16w + 15 has another.
+DEVICE void rescale_output(Columns &o, u32 changed, smem<float2> by) {
 #pragma unroll
-  for (i32 j = 0; j < 8; ++j) scale_rows(o, j, by.load(4 * j));
+  for (i32 w = 0; w < 4; ++w) {
+    if ((changed & 0xffu << 8 * w) == 0) continue;
+    scale_rows(o, 2 * w, by.load(8 * w));
+    scale_rows(o, 2 * w + 1, by.load(8 * w + 4));
+  }
 }
+
+// The sums of the rounded P's e, which normalise, so that the weights sum to one: score has no time for them. A warp has 8 rows, lane l the
+// 16 tokens of chunk l / 8 of row l % 8; word w of those 16 is added beside m-tile w % m_tiles, under its product.
+struct RowSum {
+  float value = 0.0f;
+  u32 row;    // of the block's 64
+  u32 chunk;  // of P's row
+
+  DEVICE smem<u32> words(u32 buffer) const {
+    return shared_at<u32>(p_at + buffer / 2 * 8192 + row * 128 + (((buffer % 2 * 4 + chunk) ^ (row & 7)) << 4));
+  }
+  DEVICE void add(u32 packed, float4 weight) {
+    const float2 low = unpack_e4m3x2((u16)packed), high = unpack_e4m3x2((u16)(packed >> 16));
+    value = fma_rn(high.y, weight.w, fma_rn(high.x, weight.z, fma_rn(low.y, weight.y, fma_rn(low.x, weight.x, value))));
+  }
+  // Its normaliser, for all warps of both groups. `buffer` alternates from run to run, so that the next one's may be written while
+  // a slow warp reads this one's.
+  DEVICE void publish(u32 buffer) {
+    value += shuffle_xor(value, 8);
+    value += shuffle_xor(value, 16);
+    if (lane_index() < 8) shared_at<float>(inv_sum_at + buffer * rows * 4).store(row, normaliser(value));
+    barrier_sync(accumulate_barrier, 256);
+    value = 0.0f;
+  }
+};
 
 DEVICE void accumulate(const Params &p, Place at, u32 half) {
   const u32 lane = lane_index(), warp = warp_index() & 3, pair = lane & 3, g = lane >> 2;
@@ -1147,7 +1192,10 @@ DEVICE void accumulate(const Params &p, Place at, u32 half) {
   const u64 p_descriptor = wgmma_descriptor(shared_at<u8>(p_at).address(), 1024);
   const u32 first_channel = half * (latent / 2) + warp * 16 + 2 * g;
   Ring ring;
-  u32 buffer = 0, p_parity = 0, parity = 0;
+  RowSum sum;
+  sum.row = half * 32 + warp * 8 + lane % 8;
+  sum.chunk = lane / 8;
+  u32 buffer = 0, p_parity = 0, run = 0;
   Columns o[m_tiles];
   Work w;
   for (i32 request = first_request(p, at); next_work(p, at, request, w);) {
@@ -1164,15 +1212,22 @@ DEVICE void accumulate(const Params &p, Place at, u32 half) {
       mbarrier_wait(p_full(buffer), p_parity);
       load_values(a, values, 0, even, odd);
       const u64 p_tile = descriptor_advance(p_descriptor, buffer / 2 * 8192 + buffer % 2 * 64);
-      const bool changed = shuffle(shared_at<u32>(changed_at).load(buffer), 0) != 0;
+      const u32 changed = shuffle(shared_at<u32>(changed_at).load(buffer), 0);
       const smem<float2> beta = shared_at<float2>(rescale_at + buffer * 256) + pair;
+      const smem<u32> words = sum.words(buffer);
+      const smem<float4> weights = shared_at<float4>(inv_scale_at + ring.stage * scale_bytes) + sum.chunk * 4;
+      if (changed != 0) sum.value *= shared_at<float>(rescale_at + buffer * 256).load(sum.row);
 #pragma unroll
       for (i32 m = 0; m < m_tiles; ++m) {
         wgmma_fence();
         wgmma_e4m3<64, false>(t, a[0], p_tile);
         wgmma_e4m3<64, true>(t, a[1], descriptor_advance(p_tile, 32));
         wgmma_commit();
-        if (changed) rescale_output(o[m], beta);  // while the product runs
+        if (changed != 0) rescale_output(o[m], changed, beta);  // while the product runs
+#pragma unroll
+        for (i32 word = m; word < 4; word += m_tiles) {
+          sum.add(words.load(word), weights.load(word));
+        }
         wgmma_wait<0>(t);
         if (m + 1 < m_tiles) {
           load_values(a, values, m + 1, even, odd);
@@ -1192,17 +1247,15 @@ DEVICE void accumulate(const Params &p, Place at, u32 half) {
         p_parity ^= 1;
       }
     }
-    mbarrier_wait(sums_full(), parity);
+    sum.publish(run % 2);
     const i32 slot = partial_slot(p, at, w);
-    const smem<float2> inverse = shared_at<float2>(inv_sum_at) + pair;
+    const smem<float2> inverse = shared_at<float2>(inv_sum_at + run % 2 * rows * 4) + pair;
     store_output<0, m_tiles>(p, at, w, slot, o, first_channel, [&](i32 j) {
       const float2 by = inverse.load(4 * j);
 #pragma unroll
       for (i32 m = 0; m < m_tiles; ++m) scale_rows(o[m], j, by);
     });
-    warp_sync();
-    if (lane == 0) mbarrier_arrive(sums_empty());
-    parity ^= 1;
+    run ^= 1;
   }
 }
 
@@ -1227,7 +1280,7 @@ KERNEL(snapmla_mla_decode, 512) {
     registers_lower<24>();
     const u32 warp = warp_index();
     if (warp == 0) fetch_pages(p, at);
-    if (warp == 1 && lane_index() == 0) fetch_query(p, at);
+    if (warp == 1) fetch_query(p, at);
     if (warp == 2) prepare_scales(p, at);
   } else {
     consume(p, at, warpgroup - 1);

@@ -430,6 +430,17 @@ struct smla_unit {
   int last_request, end_tile;    /* to before this tile of that one; last_request = -1: nothing to do */
 };
 
+/* A request whose result the combine kernel writes: one cut into pieces, an empty one, or one of a bad length. 16 bytes. */
+struct smla_merge {
+  int request, pieces, first_slot; /* as in its record */
+  int first_item;                  /* of the items of work that the combine kernel is to do for all requests before it */
+};
+
+/* What the combine kernel has to do. 8 bytes. */
+struct smla_merge_total {
+  int merges, items;
+};
+
 #endif
 // Rows of a request: row r is token r / heads, head r % heads.
 DEVICE float infinity() { return float_of(0x7f800000u); }
@@ -546,19 +557,26 @@ struct Work {
   i32 tokens;  // the request's length, as the schedule saw it
 };
 
+// The share of this place. Shuffled, as all that the walk loads, so that the compiler knows that the warp agrees: loops over tiles,
+// positions in rings and descriptors then stay in uniform registers.
+DEVICE smla_unit unit_of(const Params &p, Place at) {
+  const smla_unit unit = global_load(p.units + at.unit);
+  return {shuffle(unit.first_request, 0), shuffle(unit.first_tile, 0), shuffle(unit.last_request, 0), shuffle(unit.end_tile, 0)};
+}
+
 // The unit's first request, or one past its last: the start of a walk with next_work.
 DEVICE i32 first_request(const Params &p, Place at) {
-  const smla_unit unit = global_load(p.units + at.unit);
+  const smla_unit unit = unit_of(p, at);
   return unit.last_request < 0 ? 0 : unit.first_request;
 }
 
 // The run of `request`, or of the first non-empty one after it; advances `request` past it. False: the share is done.
 // The records are read again each time rather than held: registers are scarce and a run is long.
 DEVICE bool next_work(const Params &p, Place at, i32 &request, Work &w) {
-  const smla_unit unit = global_load(p.units + at.unit);
+  const smla_unit unit = unit_of(p, at);
   while (request <= unit.last_request) {
     w.request = request++;
-    w.tokens = global_load(&p.requests[w.request].tokens);
+    w.tokens = shuffle(global_load(&p.requests[w.request].tokens), 0);
     if (w.tokens == 0) continue;
     w.first_tile = w.request == unit.first_request ? unit.first_tile : 0;
     w.end_tile = w.request == unit.last_request ? unit.end_tile : (w.tokens + tile_tokens - 1) / tile_tokens;
@@ -653,21 +671,26 @@ DEVICE void fetch_pages(const Params &p, Place at) {
   }
 }
 
-// One thread. A query is fetched as soon as the last scores with the one before it in its buffer are done.
+// One warp. A query is fetched as soon as the last scores with the one before it in its buffer are done.
 DEVICE void fetch_query(const Params &p, Place at) {
   QueryRing ring;
   Work w;
   for (i32 request = first_request(p, at); next_work(p, at, request, w);) {
-    const mbarrier full = query_full(ring.stage);
-    mbarrier_wait(query_empty(ring.stage), ring.parity ^ 1);
-    mbarrier_arrive_expect(full, query_bytes);
-    const i64 image = (i64)w.request * p.groups + at.group;
-    bulk_copy(shared_at<u8>(query_at + ring.stage * query_bytes).address(), p.q_image + image * query_bytes, query_bytes, full);
+    if (lane_index() == 0) {
+      const mbarrier full = query_full(ring.stage);
+      mbarrier_wait(query_empty(ring.stage), ring.parity ^ 1);
+      mbarrier_arrive_expect(full, query_bytes);
+      const i64 image = (i64)w.request * p.groups + at.group;
+      bulk_copy(shared_at<u8>(query_at + ring.stage * query_bytes).address(), p.q_image + image * query_bytes, query_bytes, full);
+    }
+    warp_sync();
     ring.advance();
   }
 }
 // One warp turns a tile's stored scales into what the softmax reads (the scale, its base-2 logarithm and its inverse) and
 // makes the tokens past the request's length harmless: scale 1, content zero, whatever the cache holds there.
+DEVICE i32 inverse_place(i32 token) { return token; }
+
 DEVICE void prepare_scales(const Params &p, Place at) {
   const i32 lane = (i32)lane_index();
   Ring ring;
@@ -686,7 +709,7 @@ DEVICE void prepare_scales(const Params &p, Place at) {
         if (token >= valid) scale = 1.0f;
         if (bad) scale = not_a_number();
         shared_at<float2>(scale_at + 2 * at_stage).store(token, make_float2(scale, log2_approx(scale)));
-        shared_at<float>(inv_scale_at + at_stage).store(token, 1.0f / scale);
+        shared_at<float>(inv_scale_at + at_stage).store(inverse_place(token), reciprocal_approx(scale));
       }
       if (valid < tile_tokens) {
         // 16-byte chunks of a token's row, one a lane; what lane and chunk have in common stays in `row`.
@@ -714,6 +737,7 @@ DEVICE void prepare_scales(const Params &p, Place at) {
 constexpr float p_base = 8.0f;
 constexpr float raise_above = 0.8f;
 constexpr float lower_below = 10.0f;
+constexpr float headroom = 3.0f;
 constexpr float deepest = 56.0f;
 constexpr float no_reference = -1e30f;
 
@@ -738,17 +762,17 @@ DEVICE float move_reference(Reference &reference, float top) {
   const float old = reference.value;
   const bool raise = top > old + raise_above;
   const bool lower = top < old - lower_below && top > -infinity();
-  if (raise || lower) reference.value = max_f32(whole_above(top), reference.peak - deepest);
+  if (raise || lower) reference.value = max_f32(whole_above(top) + headroom, reference.peak - deepest);
   reference.peak = max_f32(reference.peak, reference.value);
   return exp2_approx(old - reference.value);
 }
 
 // What the row's sum of values is to be multiplied by; a row that saw no token is zero.
-DEVICE float normaliser(Sums sums) { return sums.exact == 0.0f ? 0.0f : reciprocal_approx(sums.rounded); }
+DEVICE float normaliser(float rounded_sum) { return rounded_sum == 0.0f ? 0.0f : reciprocal_approx(rounded_sum); }
 
 // Base 2.
-DEVICE float lse_of(float reference, Sums sums) {
-  return sums.exact == 0.0f ? -infinity() : reference - p_base + log2_approx(sums.exact);
+DEVICE float lse_of(float reference, float exact_sum) {
+  return exact_sum == 0.0f ? -infinity() : reference - p_base + log2_approx(exact_sum);
 }
 
 // How many of the request's tokens row `r` of the request may see: query i of q_len the first tokens - q_len + i + 1.
@@ -854,7 +878,7 @@ DEVICE void load_values(a_frag (&a)[2], u32 values, i32 m, u32 even, u32 odd) {
 typedef float Columns[rows / 2];
 
 // Rows 8j + 2q and 8j + 2q + 1 of some columns of O^T, multiplied.
-template <class Sums> DEVICE void scale_rows(Sums &o, i32 j, float2 by) {
+template <class Sum> DEVICE void scale_rows(Sum &o, i32 j, float2 by) {
   o[4 * j] *= by.x;
   o[4 * j + 1] *= by.y;
   o[4 * j + 2] *= by.x;
@@ -1102,8 +1126,8 @@ DEVICE Merge merge_sums(const Params &p, Place at, const Work &w, i32 slot, u32 
     sums.rounded = fma_rn(sums.rounded, factor.own, others.rounded * factor.other);
   }
   if ((warp_index() & 3) == 0 && lane_index() < rows && (!Both || stream == 0))
-    store_row_lse(p, at, w, slot, lane_index(), lse_of(reference, sums));
-  const float inverse = normaliser(sums);
+    store_row_lse(p, at, w, slot, lane_index(), lse_of(reference, sums.exact));
+  const float inverse = normaliser(sums.rounded);
   return {factor.own * inverse, factor.other * inverse};
 }
 
@@ -1334,7 +1358,7 @@ KERNEL(snapmla_mla_decode, 384) {
     registers_lower<40>();
     const u32 warp = warp_index();
     if (warp == 0) fetch_pages(p, at);
-    if (warp == 1 && lane_index() == 0) fetch_query(p, at);
+    if (warp == 1) fetch_query(p, at);
     if (warp == 2) prepare_scales(p, at);
   } else {
     consume(p, at, warpgroup - 1);

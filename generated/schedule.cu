@@ -1,7 +1,8 @@
 // Generated from templates/schedule/schedule.cu.tmpl: do not edit.
 //   variant: schedule:block=256
 //   command: snapmla gen --variant 'schedule:block=256' --target sm90a
-// Cuts a decode step: writes for each request its length and where its partial results go, and for each unit its share.
+// Cuts a decode step: writes for each request its length and where its partial results go, for each unit its share, and which
+// requests the combine kernel has to write.
 //
 // The tiles of all requests form one sequence of `total` tiles. `busy` = min(units, total / min_share) units work; unit u
 // takes tiles [u * total / busy, (u + 1) * total / busy), so that shares differ by one tile at most. The unit of tile p is
@@ -381,7 +382,31 @@ struct smla_unit {
   int last_request, end_tile;    /* to before this tile of that one; last_request = -1: nothing to do */
 };
 
+/* A request whose result the combine kernel writes: one cut into pieces, an empty one, or one of a bad length. 16 bytes. */
+struct smla_merge {
+  int request, pieces, first_slot; /* as in its record */
+  int first_item;                  /* of the items of work that the combine kernel is to do for all requests before it */
+};
+
+/* What the combine kernel has to do. 8 bytes. */
+struct smla_merge_total {
+  int merges, items;
+};
+
 #endif
+// How merging is cut into items, for the schedule, which counts them, and for the combine kernel, which does them.
+
+// How many pieces a block reads side by side: a thread then reads few one after the other. A power of two up to 16.
+DEVICE i32 merge_lanes(i32 pieces) {
+  i32 lanes = 1;
+  while (lanes < 16 && pieces > 4 * lanes) lanes *= 2;
+  return lanes;
+}
+
+// Items of one request: `elements` of output (rows * latent), `block_elements` of them an item where pieces are read one by one.
+DEVICE i32 merge_items(i32 pieces, i32 elements, i32 block_elements) {
+  return (elements * merge_lanes(pieces) + block_elements - 1) / block_elements;
+}
 /* Arguments of the schedule kernel. One block. */
 #ifndef SMLA_TEMPLATES_SCHEDULE_PARAMS_H
 #define SMLA_TEMPLATES_SCHEDULE_PARAMS_H
@@ -390,11 +415,15 @@ struct schedule_params {
   const int *seqlens;            /* [batch] */
   struct smla_request *requests; /* [batch] out */
   struct smla_unit *units;       /* [unit_count] out */
+  struct smla_merge *merges;     /* [batch] out: the requests that the combine kernel writes */
+  struct smla_merge_total *merge_total;
   unsigned *status; /* the workspace's status word: cleared, then SNAPMLA_STATUS_BAD_LENGTH where it applies */
   int batch;
   int unit_count;
   int max_tokens; /* the longest legal length: what the block table and the plan can hold */
   int min_share;  /* tiles: a unit with work has at least this many, but for the last */
+  int elements;   /* of a request's output: rows * latent */
+  int block_elements; /* that a block of the combine kernel merges at a time: 4 a thread */
 };
 
 #endif
@@ -487,6 +516,7 @@ KERNEL(snapmla_schedule, threads) {
   block_sync();
 
   i32 slots_before = 0;
+  smla_merge_total merges = {0, 0};
   for (i32 base = 0; base < p.batch; base += threads) {
     const i32 tokens = length_of(p, base + t), tiles = tiles_of(tokens);
     smla_request record = {tokens < 0 ? 0 : tokens, 0, 0, tokens < 0 ? -1 : 0};
@@ -499,7 +529,16 @@ KERNEL(snapmla_schedule, threads) {
     record.first_slot = slots_before + block_scan(record.pieces > 1 ? record.pieces : 0, slots);
     if (base + t < p.batch) global_store(p.requests + base + t, record);
     slots_before += slots;
+
+    const bool merged = base + t < p.batch && record.pieces != 1;
+    i32 more_merges, more_items;
+    const i32 place = merges.merges + block_scan(merged, more_merges);
+    const i32 item = merges.items + block_scan(merged ? merge_items(record.pieces, p.elements, p.block_elements) : 0, more_items);
+    if (merged) global_store(p.merges + place, smla_merge{base + t, record.pieces, record.first_slot, item});
+    merges.merges += more_merges;
+    merges.items += more_items;
   }
+  if (t == 0) global_store(p.merge_total, merges);
 
   for (i32 u = t; u < p.unit_count; u += threads) {
     smla_unit unit = {0, 0, -1, 0};

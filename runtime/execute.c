@@ -16,6 +16,8 @@
 enum {
   WARP = 32,
   MIN_SHARE_TILES = 2,     /* a smaller share costs more to merge than it saves */
+  COMBINE_CHANNELS = 4,    /* that a thread of the combine kernel merges */
+  COMBINE_BLOCKS_PER_SM = 4,
   APPEND_BLOCKS_PER_SM = 8 /* enough to fill the GPU; more tokens are looped over */
 };
 
@@ -67,11 +69,15 @@ snapmla_status snapmla_plan_schedule(const snapmla_plan *plan, const snapmla_dec
       .seqlens = args->seqlens,
       .requests = (struct smla_request *)at(args, w->requests),
       .units = (struct smla_unit *)at(args, w->units),
+      .merges = (struct smla_merge *)at(args, w->merges),
+      .merge_total = (struct smla_merge_total *)at(args, w->merge_total),
       .status = (unsigned *)at(args, w->status),
       .batch = args->batch,
       .unit_count = w->unit_count,
       .max_tokens = (int)most,
       .min_share = MIN_SHARE_TILES,
+      .elements = w->rows * plan->problem.latent_rank,
+      .block_elements = COMBINE_CHANNELS * (int)plan->kernels[SMLA_MLA_COMBINE].geometry.threads,
   };
   return launch(plan, SMLA_SCHEDULE, 1, 1, 0, &params, args->stream, NULL);
 }
@@ -136,7 +142,8 @@ static snapmla_status combine(const snapmla_plan *plan, const snapmla_decode_arg
                               snapmla_plan_counters *counters) {
   const smla_workspace *w = &plan->workspace;
   const struct mla_combine_params params = {
-      .requests = (struct smla_request *)at(args, w->requests),
+      .merges = (struct smla_merge *)at(args, w->merges),
+      .merge_total = (struct smla_merge_total *)at(args, w->merge_total),
       .partial_out = (float *)at(args, w->partial_out),
       .partial_lse = (float *)at(args, w->partial_lse),
       .out = args->out,
@@ -151,7 +158,9 @@ static snapmla_status combine(const snapmla_plan *plan, const snapmla_decode_arg
       .q_len = plan->problem.q_len,
       .groups = w->groups,
   };
-  return launch(plan, SMLA_MLA_COMBINE, (uint32_t)w->rows, (uint32_t)args->batch, 1, &params, args->stream, counters);
+  /* Blocks share what there is to merge, which only the device knows; more than fit at once would bring nothing. */
+  int64_t blocks = (int64_t)COMBINE_BLOCKS_PER_SM * plan->multiprocessors;
+  return launch(plan, SMLA_MLA_COMBINE, (uint32_t)(blocks), 1, 1, &params, args->stream, counters);
 }
 
 snapmla_status smla_plan_decode_parts(const snapmla_plan *plan, const snapmla_decode_args *args, unsigned parts) {

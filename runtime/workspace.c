@@ -37,6 +37,8 @@ snapmla_status smla_workspace_plan(const snapmla_problem *problem, int32_t multi
       {&w.q_scale, {batch, groups, rows, 1}, sizeof(float)},
       {&w.partial_out, {2, units, groups, rows * latent}, sizeof(float)}, /* a unit begins and ends in a piece */
       {&w.partial_lse, {2, units, groups, rows}, sizeof(float)},
+      {&w.merges, {batch, 1, 1, 1}, sizeof(struct smla_merge)},
+      {&w.merge_total, {1, 1, 1, 1}, sizeof(struct smla_merge_total)},
   };
   snapmla_status status = SNAPMLA_OK;
   for (size_t i = 0; i < sizeof sections / sizeof *sections && !status; i++)

@@ -24,6 +24,8 @@ typedef struct smla_workspace {
   size_t q_scale;     /* [max_batch, groups, group_rows] f32 */
   size_t partial_out; /* [2 * unit_count, groups, group_rows, latent_rank] f32 */
   size_t partial_lse; /* [2 * unit_count, groups, group_rows] f32 */
+  size_t merges;      /* [max_batch] smla_merge */
+  size_t merge_total; /* smla_merge_total */
   size_t bytes;       /* of all */
 } smla_workspace;
 

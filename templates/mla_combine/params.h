@@ -1,9 +1,10 @@
-/* Arguments of mla_combine. Grid: (rows = heads * q_len, batch). */
+/* Arguments of mla_combine. Grid: any number of blocks, which share the items. */
 #ifndef SMLA_TEMPLATES_MLA_COMBINE_PARAMS_H
 #define SMLA_TEMPLATES_MLA_COMBINE_PARAMS_H
 
 struct mla_combine_params {
-  const struct smla_request *requests;
+  const struct smla_merge *merges; /* [merge_total->merges] */
+  const struct smla_merge_total *merge_total;
   const float *partial_out; /* [slots, groups, rows, latent] */
   const float *partial_lse; /* [slots, groups, rows], base 2 */
   unsigned short *out;      /* [batch, q_len, heads, latent] bf16 */

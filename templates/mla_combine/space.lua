@@ -7,18 +7,14 @@ return {
     { name = "latent", values = { 128, 256, 384, 512 }, default = 512,
       about = "latent rank: channels of an output row" },
     { name = "rows", values = { 8, 16, 32, 64 }, default = 64, about = "rows of a group: the decode kernel's" },
-    { name = "lanes", values = { 1, 2, 4, 8 }, default = 4, about = "splits read side by side by one block" },
+    { name = "block", values = { 128, 256, 512 }, default = 256, about = "threads of a block; each merges four channels" },
   },
-  rules = {
-    { name = "block_size", reason = "a block has at most 1024 threads: latent / 4 * lanes",
-      legal = function(_, d) return d.threads <= 1024 end },
-  },
+  rules = {},
   derived = function(v)
-    local columns = v.latent // 4
     return {
-      columns = columns,
-      threads = columns * v.lanes,
-      smem_bytes = v.lanes * v.latent * 4 + v.lanes * 8,
+      threads = v.block,
+      block_elements = 4 * v.block,
+      smem_bytes = v.block * (16 + 8), -- a sum, a maximum and a weight of each thread
     }
   end,
 }

@@ -29,7 +29,7 @@ end
 local function roles_memory(v, d)
   return d.p_buffers * v.p_terms * 4096 -- probabilities
     + d.p_buffers * 256  -- rescale factors
-    + 256                -- inverse row sums
+    + 2 * 256            -- inverse row sums
     + d.p_buffers * 4    -- changed flags
     + (v.stages % 2) * 4 -- barriers are 8-byte aligned
 end
@@ -46,7 +46,7 @@ local shapes = {
   roles = { name = "roles", threads = 512, memory = roles_memory,
     query_buffers = function() return 1 end,
     p_buffers = function(v) return v.p_terms == 2 and 2 or 4 end,
-    barriers = function(d) return 2 * d.p_buffers + 4 end },
+    barriers = function(d) return 2 * d.p_buffers + 2 end },
   streams = { name = "streams", threads = 384, memory = streams_memory,
     -- A second buffer of the longest query would cost half of the ring.
     query_buffers = function(v) return v.rows * v.query_terms > 32 and 1 or 2 end,
@@ -140,6 +140,9 @@ return {
       about = "page images in the shared-memory ring" },
   },
   rules = {
+    { name = "roles_sum_rounded",
+      reason = function() return "in the shape of 64 rows the sums are those of the rounded P: take sums=rounded" end,
+      legal = function(v) return v.rows < 64 or v.sums == "rounded" end },
     { name = "streams_own_stages",
       reason = "up to 32 rows, the two streams own the stages of even and odd number: take an even number of stages",
       legal = function(v) return v.rows == 64 or v.stages % 2 == 0 end },

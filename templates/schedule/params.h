@@ -6,11 +6,15 @@ struct schedule_params {
   const int *seqlens;            /* [batch] */
   struct smla_request *requests; /* [batch] out */
   struct smla_unit *units;       /* [unit_count] out */
+  struct smla_merge *merges;     /* [batch] out: the requests that the combine kernel writes */
+  struct smla_merge_total *merge_total;
   unsigned *status; /* the workspace's status word: cleared, then SNAPMLA_STATUS_BAD_LENGTH where it applies */
   int batch;
   int unit_count;
   int max_tokens; /* the longest legal length: what the block table and the plan can hold */
   int min_share;  /* tiles: a unit with work has at least this many, but for the last */
+  int elements;   /* of a request's output: rows * latent */
+  int block_elements; /* that a block of the combine kernel merges at a time: 4 a thread */
 };
 
 #endif

@@ -21,7 +21,7 @@ def main():
         problems += [("512", "64", ["--heads", heads]), ("512", "128", ["--heads", heads]),
                      ("256", "64", ["--heads", heads, "--variant", "mla_decode:stages=6"]),
                      ("512", "64", ["--heads", heads, "--variant", "mla_decode:stages=2"])]
-    problems += [("512", "64", ["--variant", f"mla_combine:lanes={n}"]) for n in (1, 2, 8)]
+    problems += [("512", "64", ["--variant", f"mla_combine:block={n}"]) for n in (128, 512)]
     for level in ("balanced", "max"):
         problems += [(latent, page, ["--accuracy", level, "--heads", heads]) for heads in ("8", "16", "32", "64")
                      for latent, page in (("512", "64"), ("512", "16"), ("384", "128"), ("256", "32"), ("128", "64"))]
