@@ -17,6 +17,8 @@ typedef long long i64;
 #define DEVICE __device__ __forceinline__
 #define KERNEL(name, threads) \
   extern "C" __global__ void __launch_bounds__(threads, 1) name(const __grid_constant__ Params p)
+#define KERNEL_RESIDENT(name, threads, blocks) \
+  extern "C" __global__ void __launch_bounds__(threads, blocks) name(const __grid_constant__ Params p)
 #define KERNEL_CLUSTER(name, threads, blocks) \
   extern "C" __global__ void __cluster_dims__(blocks, 1, 1) __launch_bounds__(threads, 1) \
       name(const __grid_constant__ Params p)

@@ -1,15 +1,15 @@
 // Generated from templates/mla_combine/mla_combine.cu.tmpl: do not edit.
-//   variant: mla_combine:latent=512,rows=64,block=256
-//   command: snapmla gen --variant 'mla_combine:latent=512,rows=64,block=256' --target sm90a
-// Merges the pieces of a request: out = sum_i 2^(lse_i - m) out_i / sum_i 2^(lse_i - m), lse = ln 2 * (m + log2 of that sum).
+//   variant: mla_combine:latent=512,rows=64,partial=bf16,block=256
+//   command: snapmla gen --variant 'mla_combine:latent=512,rows=64,partial=bf16,block=256' --target sm90a
+// Merges the pieces of a request: out = sum_i w_i out_i / sum_i w_i, w_i = 2^(lse_i - m), lse = ln 2 * (m + log2 sum_i w_i).
 //
 // The schedule lists the requests to be merged and how many items of work each is; blocks take equal runs of the items of all, so
 // that the grid is fixed and costs nothing where little is to be done. An item is 1024 / n channels of a request, n (1 to 16) pieces
-// of it read side by side (common/merge.inc): thread t has four channels of every n-th piece, eight loads at a time, with a running
-// maximum; the n sums merge through shared memory. A request of one piece was written by the decode kernel itself; one
-// without tokens gets zeros and -inf, one with a bad length NaN.
+// of it read side by side (common/merge.inc): thread t has four channels of every n-th piece. Its warp, which lies in one row, works
+// out the row's weights while the first of them are on their way. A request of one piece was written by the decode kernel
+// itself; one without tokens gets zeros and -inf, one with a bad length NaN.
 //
-// shared memory   each thread's sum     each thread's maximum and weight
+// shared memory   each thread's sum     each warp's weights
 
 // The dialect on the GPU (docs/dialect.md): every Hopper primitive, each written once, as inline PTX.
 
@@ -23,6 +23,8 @@ typedef long long i64;
 #define DEVICE __device__ __forceinline__
 #define KERNEL(name, threads) \
   extern "C" __global__ void __launch_bounds__(threads, 1) name(const __grid_constant__ Params p)
+#define KERNEL_RESIDENT(name, threads, blocks) \
+  extern "C" __global__ void __launch_bounds__(threads, blocks) name(const __grid_constant__ Params p)
 #define KERNEL_CLUSTER(name, threads, blocks) \
   extern "C" __global__ void __cluster_dims__(blocks, 1, 1) __launch_bounds__(threads, 1) \
       name(const __grid_constant__ Params p)
@@ -384,7 +386,7 @@ struct smla_unit {
 /* A request whose result the combine kernel writes: one cut into pieces, an empty one, or one of a bad length. 16 bytes. */
 struct smla_merge {
   int request, pieces, first_slot; /* as in its record */
-  int first_item;                  /* of the items of work that the combine kernel is to do for all requests before it */
+  int first_item; /* of the items of work that the combine kernel is to do for all requests before it */
 };
 
 /* What the combine kernel has to do. 8 bytes. */
@@ -419,10 +421,12 @@ DEVICE void store_lse(const OutputRow &target, float lse_base2) {
 }
 // How merging is cut into items, for the schedule, which counts them, and for the combine kernel, which does them.
 
-// How many pieces a block reads side by side: a thread then reads few one after the other. A power of two up to 16.
+constexpr i32 merge_in_flight = 12;  // pieces whose loads a thread issues together
+
+// How many pieces a block reads side by side: a thread then has few rounds of loads. A power of two up to 16.
 DEVICE i32 merge_lanes(i32 pieces) {
   i32 lanes = 1;
-  while (lanes < 16 && pieces > 4 * lanes) lanes *= 2;
+  while (lanes < 16 && pieces > merge_in_flight * lanes) lanes *= 2;
   return lanes;
 }
 
@@ -437,7 +441,7 @@ DEVICE i32 merge_items(i32 pieces, i32 elements, i32 block_elements) {
 struct mla_combine_params {
   const struct smla_merge *merges; /* [merge_total->merges] */
   const struct smla_merge_total *merge_total;
-  const float *partial_out; /* [slots, groups, rows, latent] */
+  const void *partial_out;  /* [slots, groups, rows, latent], f32 or bf16 as the variant says */
   const float *partial_lse; /* [slots, groups, rows], base 2 */
   unsigned short *out;      /* [batch, q_len, heads, latent] bf16 */
   long long out_stride_batch, out_stride_token, out_stride_head;
@@ -452,67 +456,67 @@ typedef mla_combine_params Params;
 constexpr i32 latent = 512;
 constexpr i32 threads = 256;
 constexpr i32 group_rows = 64;
-constexpr i32 in_flight = 8;  // pieces whose loads a thread issues together
+constexpr i32 in_flight = merge_in_flight;
+constexpr i32 max_pieces = 1024;
 
-struct Merged {
-  float4 sum;
-  float maximum, weight;
-};
+// Four channels of a piece, as stored.
+typedef uint2 Stored;
+DEVICE float4 widen(Stored x) {
+  const float2 low = unpack_bf16(x.x), high = unpack_bf16(x.y);
+  return make_float4(low.x, low.y, high.x, high.y);
+}
+DEVICE const Stored *stored_at(const Params &p, i64 element) { return (const Stored *)p.partial_out + element / 4; }
 
-DEVICE float4 scaled_sum(float4 a, float wa, float4 b, float wb) {
-  return make_float4(fma_rn(a.x, wa, b.x * wb), fma_rn(a.y, wa, b.y * wb), fma_rn(a.z, wa, b.z * wb),
-                     fma_rn(a.w, wa, b.w * wb));
+// What a row of a piece has in front of it, in rows.
+DEVICE i64 row_place(const Params &p, const smla_merge &request, i32 piece, i32 row) {
+  return ((i64)(request.first_slot + piece) * p.groups + row / group_rows) * group_rows + row % group_rows;
 }
 
-// Adds a sum of base-2 maximum `maximum` and weight `weight`; an empty one has maximum -inf, a NaN one weight NaN.
-DEVICE void merge(Merged &into, float4 sum, float maximum, float weight) {
-  if (maximum == -infinity()) return;
-  const float top = max_f32(into.maximum, maximum);
-  const float keep = exp2_approx(into.maximum - top), add = exp2_approx(maximum - top);
-  into.sum = scaled_sum(into.sum, keep, sum, add);
-  into.weight = fma_rn(into.weight, keep, weight * add);
-  into.maximum = top;
+// A row's normalised weights go to `weights`, [pieces]; returns its lse (base 2). One warp. Pieces without tokens have -inf; a NaN
+// is everyone's.
+DEVICE float weigh(const Params &p, const smla_merge &request, i32 row, smem<float> weights) {
+  const i32 lane = (i32)lane_index();
+  float top = -infinity(), sum = 0.0f;
+  for (i32 piece = lane; piece < request.pieces; piece += 32) {
+    const float lse = global_load(p.partial_lse + row_place(p, request, piece, row));
+    weights.store(piece, lse);
+    top = max_f32(top, lse);
+  }
+  for (u32 mask = 16; mask > 0; mask /= 2) top = max_f32(top, shuffle_xor(top, mask));
+  const float from = top == -infinity() ? 0.0f : top;  // every weight is then zero, or NaN
+  for (i32 piece = lane; piece < request.pieces; piece += 32) {
+    const float weight = exp2_approx(weights.load(piece) - from);
+    weights.store(piece, weight);
+    sum += weight;
+  }
+  for (u32 mask = 16; mask > 0; mask /= 2) sum += shuffle_xor(sum, mask);
+  const float inverse = sum == 0.0f ? 0.0f : 1.0f / sum;
+  for (i32 piece = lane; piece < request.pieces; piece += 32) weights.store(piece, weights.load(piece) * inverse);
+  warp_sync();
+  return sum == 0.0f ? -infinity() : from + log2_approx(sum);
 }
 
-// Four channels of a row, from `column`, and the pieces first, first + lanes, …, `in_flight` of them: all loads first, then one
-// maximum, then the sums.
-DEVICE void merge_pieces(const Params &p, const smla_merge &request, i32 row, i32 column, i32 first, i32 lanes, Merged &merged) {
-  float lse[in_flight];
-  float4 part[in_flight];
-  Merged batch = {make_float4(0.0f, 0.0f, 0.0f, 0.0f), -infinity(), 0.0f};
+// Loads of the pieces first, first + lanes, …, `in_flight` of them.
+DEVICE void load_pieces(const Params &p, const smla_merge &request, i32 row, i32 column, i32 first, i32 lanes,
+                        Stored (&parts)[in_flight]) {
 #pragma unroll
   for (i32 i = 0; i < in_flight; ++i) {
     const i32 piece = first + i * lanes;
-    lse[i] = -infinity();
-    part[i] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-    if (piece >= request.pieces) continue;
-    const i64 at = ((i64)(request.first_slot + piece) * p.groups + row / group_rows) * group_rows + row % group_rows;
-    lse[i] = global_load(p.partial_lse + at);
-    part[i] = global_load((const float4 *)(p.partial_out + at * latent + column));
+    if (piece < request.pieces) parts[i] = global_load(stored_at(p, row_place(p, request, piece, row) * latent + column));
   }
-#pragma unroll
-  for (i32 i = 0; i < in_flight; ++i) batch.maximum = max_f32(batch.maximum, lse[i]);
-  if (batch.maximum == -infinity()) batch.maximum = 0.0f;  // every weight is then zero, or NaN
-#pragma unroll
-  for (i32 i = 0; i < in_flight; ++i) {
-    const float weight = exp2_approx(lse[i] - batch.maximum);
-    batch.sum = scaled_sum(batch.sum, 1.0f, part[i], weight);
-    batch.weight += weight;
-  }
-  merge(merged, batch.sum, batch.weight == 0.0f ? -infinity() : batch.maximum, batch.weight);
 }
 
-// One thread's four channels, merged.
-DEVICE void finish(const Params &p, const smla_merge &request, i32 row, i32 column, const Merged &merged) {
-  const OutputRow target = output_row(p, request.request, row);
-  const bool bad = request.pieces < 0;
-  const float inverse = merged.weight == 0.0f ? 0.0f : 1.0f / merged.weight;
-  float4 x = make_float4(merged.sum.x * inverse, merged.sum.y * inverse, merged.sum.z * inverse, merged.sum.w * inverse);
-  if (bad) x.x = x.y = x.z = x.w = not_a_number();
-  global_store((uint2 *)(target.out + column), make_uint2(pack_bf16(x.x, x.y), pack_bf16(x.z, x.w)));
-  if (column != 0) return;
-  const float lse = merged.weight == 0.0f ? -infinity() : merged.maximum + log2_approx(merged.weight);
-  store_lse(target, bad ? not_a_number() : lse);
+DEVICE void add_pieces(const smla_merge &request, i32 first, i32 lanes, const Stored (&parts)[in_flight], smem<float> weights,
+                       float4 &sum) {
+#pragma unroll
+  for (i32 i = 0; i < in_flight; ++i) {
+    const i32 piece = first + i * lanes;
+    if (piece >= request.pieces) continue;
+    const float weight = weights.load(piece);
+    const float4 x = widen(parts[i]);
+    sum = make_float4(fma_rn(x.x, weight, sum.x), fma_rn(x.y, weight, sum.y), fma_rn(x.z, weight, sum.z),
+                      fma_rn(x.w, weight, sum.w));
+  }
 }
 
 // Item `item` of a request. The block agrees on the arguments.
@@ -520,25 +524,37 @@ DEVICE void merge_item(const Params &p, const smla_merge &request, i32 item) {
   const i32 lanes = merge_lanes(request.pieces), width = threads / lanes, t = (i32)thread_index();
   const i32 lane = t / width, element = 4 * (item * width + t % width);
   const i32 row = element / latent, column = element % latent;
-  const bool mine = row < p.heads * p.q_len;
-  Merged merged = {make_float4(0.0f, 0.0f, 0.0f, 0.0f), -infinity(), 0.0f};
-  if (mine)
-    for (i32 first = lane; first < request.pieces; first += lanes * in_flight)
-      merge_pieces(p, request, row, column, first, lanes, merged);
+  const bool mine = row < p.heads * p.q_len;  // a warp agrees: a row is a multiple of what a warp has of it
+  const smem<float4> sums = shared_at<float4>(0);
+  const smem<float> weights = shared_at<float>(threads * 16 + warp_index() * max_pieces * 4);
+  float4 sum = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+  float lse = 0.0f;
+  if (mine) {
+    Stored parts[in_flight];
+    load_pieces(p, request, row, column, lane, lanes, parts);
+    lse = weigh(p, request, row, weights);
+    add_pieces(request, lane, lanes, parts, weights, sum);
+    for (i32 first = lane + lanes * in_flight; first < request.pieces; first += lanes * in_flight) {
+      load_pieces(p, request, row, column, first, lanes, parts);
+      add_pieces(request, first, lanes, parts, weights, sum);
+    }
+    warp_sync();  // the next item's weights go there
+  }
   if (lanes > 1) {
-    const smem<float4> sums = shared_at<float4>(0);
-    const smem<float2> scales = shared_at<float2>(threads * 16);
-    sums.store(t, merged.sum);
-    scales.store(t, make_float2(merged.maximum, merged.weight));
+    sums.store(t, sum);
     block_sync();
     if (lane == 0)
       for (i32 other = t + width; other < threads; other += width) {
-        const float2 scale = scales.load(other);
-        merge(merged, sums.load(other), scale.x, scale.y);
+        const float4 x = sums.load(other);
+        sum = make_float4(sum.x + x.x, sum.y + x.y, sum.z + x.z, sum.w + x.w);
       }
     block_sync();  // the next item writes there again
   }
-  if (mine && lane == 0) finish(p, request, row, column, merged);
+  if (!mine || lane != 0) return;
+  const OutputRow target = output_row(p, request.request, row);
+  if (request.pieces < 0) sum.x = sum.y = sum.z = sum.w = lse = not_a_number();
+  global_store((uint2 *)(target.out + column), make_uint2(pack_bf16(sum.x, sum.y), pack_bf16(sum.z, sum.w)));
+  if (column == 0) store_lse(target, lse);
 }
 
 // How many lanes say yes.
@@ -561,18 +577,21 @@ DEVICE i32 owner_of(const Params &p, i32 merges, i32 item) {
   return low;
 }
 
-KERNEL(snapmla_mla_combine, 256) {
-  grid_dependency_wait();
-  grid_dependency_launch();
+KERNEL_RESIDENT(snapmla_mla_combine, 256, 4) {
+  // The schedule was complete before the decode kernel let this one start: what there is to do can be read before the wait for it.
   const smla_merge_total total = global_load(p.merge_total);
   const i32 blocks = (i32)block_count(), block = (i32)block_index();
   const i32 share = total.items / blocks, more = total.items % blocks;
   i32 item = block * share + (block < more ? block : more);
   const i32 end = item + share + (block < more);
-  if (item >= end) return;
-  for (i32 at = owner_of(p, total.merges, item); item < end; ++at) {
-    const smla_merge request = global_load(p.merges + at);
+  i32 at = item < end ? owner_of(p, total.merges, item) : 0;
+  smla_merge request = {0, 0, 0, 0};
+  if (item < end) request = global_load(p.merges + at);
+  grid_dependency_wait();
+  grid_dependency_launch();
+  while (item < end) {
     const i32 after = at + 1 < total.merges ? global_load(&p.merges[at + 1].first_item) : total.items;
     for (; item < (after < end ? after : end); ++item) merge_item(p, request, item - request.first_item);
+    if (item < end) request = global_load(p.merges + ++at);
   }
 }

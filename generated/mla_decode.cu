@@ -1,6 +1,6 @@
 // Generated from templates/mla_decode/mla_decode.cu.tmpl: do not edit.
-//   variant: mla_decode:rows=64,latent=512,rope=64,page=64,format=fp8_token,accuracy=fast,query_terms=1,p_terms=1,score_parts=2,promotion=64,sums=rounded,limits=kept,stages=4
-//   command: snapmla gen --variant 'mla_decode:rows=64,latent=512,rope=64,page=64,format=fp8_token,accuracy=fast,query_terms=1,p_terms=1,score_parts=2,promotion=64,sums=rounded,limits=kept,stages=4' --target sm90a
+//   variant: mla_decode:rows=64,latent=512,rope=64,page=64,format=fp8_token,accuracy=fast,query_terms=1,p_terms=1,score_parts=2,promotion=64,sums=rounded,limits=kept,partial=bf16,stages=4
+//   command: snapmla gen --variant 'mla_decode:rows=64,latent=512,rope=64,page=64,format=fp8_token,accuracy=fast,query_terms=1,p_terms=1,score_parts=2,promotion=64,sums=rounded,limits=kept,partial=bf16,stages=4' --target sm90a
 // Decodes 64 query rows of a request against a run of its KV tiles (64 tokens each), unit by unit of the schedule.
 //
 // Four warpgroups, each with a role, meet only at transaction barriers, so that the copies, the scores, the softmax and the
@@ -43,6 +43,8 @@ typedef long long i64;
 #define DEVICE __device__ __forceinline__
 #define KERNEL(name, threads) \
   extern "C" __global__ void __launch_bounds__(threads, 1) name(const __grid_constant__ Params p)
+#define KERNEL_RESIDENT(name, threads, blocks) \
+  extern "C" __global__ void __launch_bounds__(threads, blocks) name(const __grid_constant__ Params p)
 #define KERNEL_CLUSTER(name, threads, blocks) \
   extern "C" __global__ void __cluster_dims__(blocks, 1, 1) __launch_bounds__(threads, 1) \
       name(const __grid_constant__ Params p)
@@ -435,7 +437,7 @@ struct smla_unit {
 /* A request whose result the combine kernel writes: one cut into pieces, an empty one, or one of a bad length. 16 bytes. */
 struct smla_merge {
   int request, pieces, first_slot; /* as in its record */
-  int first_item;                  /* of the items of work that the combine kernel is to do for all requests before it */
+  int first_item; /* of the items of work that the combine kernel is to do for all requests before it */
 };
 
 /* What the combine kernel has to do. 8 bytes. */
@@ -486,7 +488,7 @@ struct mla_decode_params {
   long long out_stride_batch, out_stride_token, out_stride_head;
   float *lse; /* [batch, heads, q_len], or NULL */
   long long lse_stride_batch, lse_stride_head, lse_stride_token;
-  float *partial_out; /* [slots, groups, rows, latent] */
+  void *partial_out;  /* [slots, groups, rows, latent], f32 or bf16 as the variant says */
   float *partial_lse; /* [slots, groups, rows], base 2 */
   unsigned *status;
   float scale_log2e; /* softmax_scale * log2(e) */
@@ -551,6 +553,14 @@ DEVICE void init_barriers() {
   mbarrier_init(query_full(), 1);
   mbarrier_init(query_empty(), 4);
   mbarrier_init_fence();
+}
+
+// The kernel before this one, which makes the query images, had itself waited for all kernels before it when it let this one start. So
+// the schedule and the cache may be read at once, and pages are on their way while queries are still quantised; query images and
+// their scales only after this, and nothing may be written before it.
+DEVICE void wait_for_query() {
+  grid_dependency_wait();
+  grid_dependency_launch();
 }
 
 // The unit's share of the schedule, walked alike by every role.
@@ -808,9 +818,10 @@ DEVICE void store_row(const Params &p, Place at, const Work &w, i32 slot, u32 r,
   const u32 whole_row = at.group * rows + r;
   if (whole_row >= (u32)(p.heads * p.q_len)) return;
   if (slot >= 0) {
-    float *target = p.partial_out + (((i64)slot * p.groups + at.group) * rows + r) * latent + first_channel;
+    const i64 target = (((i64)slot * p.groups + at.group) * rows + r) * latent + first_channel;
 #pragma unroll
-    for (i32 m = 0; m < Count; ++m) global_store((float2 *)(target + 64 * m), make_float2(even[m], odd[m]));
+    for (i32 m = 0; m < Count; ++m)
+      global_store((u32 *)((u16 *)p.partial_out + target + 64 * m), pack_bf16(even[m], odd[m]));
   } else {
     u16 *target = output_row(p, w.request, whole_row).out + first_channel;
 #pragma unroll
@@ -1260,6 +1271,7 @@ DEVICE void accumulate(const Params &p, Place at, u32 half) {
 }
 
 DEVICE void consume(const Params &p, Place at, u32 consumer) {
+  wait_for_query();
   if (consumer == 0) {
     registers_lower<120>();
     score(p, at);
@@ -1272,15 +1284,16 @@ DEVICE void consume(const Params &p, Place at, u32 consumer) {
 KERNEL(snapmla_mla_decode, 512) {
   if (thread_index() == 0) init_barriers();
   block_sync();
-  grid_dependency_wait();  // the query image and the schedule are the work of earlier kernels
-  grid_dependency_launch();
   const Place at = {block_index() / (u32)p.groups, block_index() % (u32)p.groups};
   const u32 warpgroup = warpgroup_index();
   if (warpgroup == 0) {
     registers_lower<24>();
     const u32 warp = warp_index();
     if (warp == 0) fetch_pages(p, at);
-    if (warp == 1) fetch_query(p, at);
+    if (warp == 1) {
+      wait_for_query();
+      fetch_query(p, at);
+    }
     if (warp == 2) prepare_scales(p, at);
   } else {
     consume(p, at, warpgroup - 1);

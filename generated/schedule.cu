@@ -4,13 +4,12 @@
 // Cuts a decode step: writes for each request its length and where its partial results go, for each unit its share, and which
 // requests the combine kernel has to write.
 //
-// The tiles of all requests form one sequence of `total` tiles. `busy` = min(units, total / min_share) units work; unit u
-// takes tiles [u * total / busy, (u + 1) * total / busy), so that shares differ by one tile at most. The unit of tile p is
-// ((p + 1) * busy - 1) / total; everything else follows from prefix sums and a search in them.
+// The tiles of all requests form one sequence; unit u takes a run of it, from cut u to cut u + 1 (cuts.inc says where they lie). What
+// the requests' pieces and slots are follows from the cuts, prefix sums and a search.
 //
 // One block; a thread takes every 256th request, and then every 256th unit.
 //
-// shared memory   8 sums of the warps     4096 first tiles of the requests
+// shared memory   8 sums of the warps     4097 first tiles of the requests     1025 cuts
 
 // The dialect on the GPU (docs/dialect.md): every Hopper primitive, each written once, as inline PTX.
 
@@ -24,6 +23,8 @@ typedef long long i64;
 #define DEVICE __device__ __forceinline__
 #define KERNEL(name, threads) \
   extern "C" __global__ void __launch_bounds__(threads, 1) name(const __grid_constant__ Params p)
+#define KERNEL_RESIDENT(name, threads, blocks) \
+  extern "C" __global__ void __launch_bounds__(threads, blocks) name(const __grid_constant__ Params p)
 #define KERNEL_CLUSTER(name, threads, blocks) \
   extern "C" __global__ void __cluster_dims__(blocks, 1, 1) __launch_bounds__(threads, 1) \
       name(const __grid_constant__ Params p)
@@ -385,7 +386,7 @@ struct smla_unit {
 /* A request whose result the combine kernel writes: one cut into pieces, an empty one, or one of a bad length. 16 bytes. */
 struct smla_merge {
   int request, pieces, first_slot; /* as in its record */
-  int first_item;                  /* of the items of work that the combine kernel is to do for all requests before it */
+  int first_item; /* of the items of work that the combine kernel is to do for all requests before it */
 };
 
 /* What the combine kernel has to do. 8 bytes. */
@@ -396,10 +397,12 @@ struct smla_merge_total {
 #endif
 // How merging is cut into items, for the schedule, which counts them, and for the combine kernel, which does them.
 
-// How many pieces a block reads side by side: a thread then reads few one after the other. A power of two up to 16.
+constexpr i32 merge_in_flight = 12;  // pieces whose loads a thread issues together
+
+// How many pieces a block reads side by side: a thread then has few rounds of loads. A power of two up to 16.
 DEVICE i32 merge_lanes(i32 pieces) {
   i32 lanes = 1;
-  while (lanes < 16 && pieces > 4 * lanes) lanes *= 2;
+  while (lanes < 16 && pieces > merge_in_flight * lanes) lanes *= 2;
   return lanes;
 }
 
@@ -420,9 +423,11 @@ struct schedule_params {
   unsigned *status; /* the workspace's status word: cleared, then SNAPMLA_STATUS_BAD_LENGTH where it applies */
   int batch;
   int unit_count;
-  int max_tokens; /* the longest legal length: what the block table and the plan can hold */
-  int min_share;  /* tiles: a unit with work has at least this many, but for the last */
-  int elements;   /* of a request's output: rows * latent */
+  int max_tokens;     /* the longest legal length: what the block table and the plan can hold */
+  int min_share;      /* tiles: the shortest run that a unit is meant to have */
+  int merge_cost;     /* what merging one more piece costs all units, in 1/1024 of a tile's time */
+  int slack;          /* tiles by which a run may differ from the others to spare a request a cut */
+  int elements;       /* of a request's output: rows * latent */
   int block_elements; /* that a block of the combine kernel merges at a time: 4 a thread */
 };
 
@@ -432,7 +437,9 @@ typedef schedule_params Params;
 constexpr i32 threads = 256;
 constexpr u32 warps = 8;
 constexpr i32 tile_tokens = 64;
-constexpr u32 first_tiles_at = 128;
+constexpr u32 first_tiles_at = 132;
+constexpr u32 cuts_at = 16520;
+constexpr u32 busy_at = 128;
 constexpr u32 status_bad_length = 2;  // SNAPMLA_STATUS_BAD_LENGTH
 
 // Prefix sums over the block. Shared memory: the sums of the warps.
@@ -471,22 +478,78 @@ DEVICE i32 length_of(const Params &p, i32 request) {
 }
 DEVICE i32 tiles_of(i32 tokens) { return tokens < 0 ? 0 : (tokens + tile_tokens - 1) / tile_tokens; }
 
-// How the sequence is shared out. 32 bits hold it: 4096 requests of 2^20 tokens are 2^26 tiles.
-struct Shares {
-  i32 total, busy;
-  // floor(unit * total / busy), without the product.
-  DEVICE i32 begin(i32 unit) const { return unit * (total / busy) + unit * (total % busy) / busy; }
-  DEVICE i32 unit_of(i32 tile) const { return (i32)((((i64)tile + 1) * busy - 1) / total); }
-};
+// Where the sequence of all tiles is cut into the units' runs. Equal runs would be the quickest if cutting a request cost nothing. But
+// each piece of a cut request is written, read and merged, which takes all units together as long as `merge_cost` / 1024 tiles
+// take one. So:
+// - no run is shorter than pays: n runs of total / n tiles cost total / n + n * merge_cost / 1024, least at runs of
+//   sqrt(total * merge_cost / 1024);
+// - a run is longer or shorter than the others by up to `slack` tiles if that spares a request a cut;
+// - a request that is cut all the same, from its first tile on, is cut into equal pieces where that leaves no unit without work.
+// 32 bits hold all of it: 4096 requests of 2^20 tokens are 2^26 tiles.
 
-// The request that tile `tile` of the sequence belongs to: the last one that begins at or before it (the ones before that begin at the
-// same tile are empty).
-DEVICE i32 owner_of(i32 tile, i32 batch) {
-  const smem<i32> first_tile = shared_at<i32>(first_tiles_at);
-  i32 low = 0, high = batch - 1;
+// The shortest run that pays; at least the one that gives every unit work.
+DEVICE i32 shortest_run(const Params &p, i32 total) {
+  const i32 even = (total + p.unit_count - 1) / p.unit_count;
+  i32 run = even > p.min_share ? even : p.min_share;
+  while (1024 * (i64)run * run < (i64)total * p.merge_cost) ++run;
+  return run;
+}
+
+// Cuts into runs of `run` tiles, more or less. Returns their number, or more than there are units where they do not suffice.
+DEVICE i32 cut_runs(const Params &p, i32 total, i32 run, i32 slack) {
+  const smem<i32> first_tile = shared_at<i32>(first_tiles_at), cuts = shared_at<i32>(cuts_at);
+  i32 units = 0, request = 0;
+  i32 begin = 0, after = first_tile.load(1);  // of that request
+  i32 piece = 0, more = 0;                    // of a request in equal pieces: their tiles, how many follow
+  cuts.store(0, 0);
+  for (i32 at = 0; at < total;) {
+    if (units == p.unit_count) return units + 1;
+    i32 end = at + run;
+    if (more > 0) {
+      end = --more > 0 ? at + piece : after;
+    } else if (end + slack >= total) {
+      end = total;
+    } else {
+      while (after <= end) {
+        ++request;
+        begin = after;
+        after = first_tile.load(request + 1);
+      }
+      if (after - end <= slack) {
+        end = after;
+      } else if (end - begin <= slack && begin > at) {
+        end = begin;
+      } else if (begin == at) {
+        const i32 tiles = after - begin, pieces = (tiles - slack + run - 1) / run;
+        if (pieces * run - tiles <= slack) {
+          piece = (tiles + pieces - 1) / pieces;
+          more = (tiles + piece - 1) / piece - 1;
+          end = at + piece;
+        }
+      }
+    }
+    cuts.store(++units, end);
+    at = end;
+  }
+  return units;
+}
+
+// One thread. Returns the number of runs, 0 where there are no tiles.
+DEVICE i32 cut_sequence(const Params &p, i32 total) {
+  if (total == 0) return 0;
+  for (i32 run = shortest_run(p, total);; run += 1 + run / 64) {
+    const i32 some = (run + 15) / 16;
+    const i32 units = cut_runs(p, total, run, some < p.slack ? some : p.slack);
+    if (units <= p.unit_count) return units;
+  }
+}
+
+// The last of the ascending `count` values that is at most `x`.
+DEVICE i32 find_last(smem<i32> values, i32 count, i32 x) {
+  i32 low = 0, high = count - 1;
   while (low < high) {
     const i32 middle = (low + high + 1) / 2;
-    if (first_tile.load(middle) <= tile)
+    if (values.load(middle) <= x)
       low = middle;
     else
       high = middle - 1;
@@ -502,18 +565,21 @@ KERNEL(snapmla_schedule, threads) {
   if (t == 0) global_store(p.status, 0u);
   block_sync();
 
-  Shares shares = {0, 0};
+  i32 total = 0;
   for (i32 base = 0; base < p.batch; base += threads) {
     const i32 tokens = length_of(p, base + t);
     if (tokens < 0) global_atomic_or(p.status, status_bad_length);
     i32 tiles;
-    const i32 begin = shares.total + block_scan(tiles_of(tokens), tiles);
+    const i32 begin = total + block_scan(tiles_of(tokens), tiles);
     if (base + t < p.batch) first_tile.store(base + t, begin);
-    shares.total += tiles;
+    total += tiles;
   }
-  const i32 most = shares.total / p.min_share;
-  shares.busy = most < 1 ? 1 : most < p.unit_count ? most : p.unit_count;
+  if (t == 0) first_tile.store(p.batch, total);
   block_sync();
+  if (t == 0) shared_at<i32>(busy_at).store(0, cut_sequence(p, total));
+  block_sync();
+  const smem<i32> cuts = shared_at<i32>(cuts_at);
+  const i32 busy = shared_at<i32>(busy_at).load();
 
   i32 slots_before = 0;
   smla_merge_total merges = {0, 0};
@@ -522,8 +588,8 @@ KERNEL(snapmla_schedule, threads) {
     smla_request record = {tokens < 0 ? 0 : tokens, 0, 0, tokens < 0 ? -1 : 0};
     if (tiles > 0) {
       const i32 begin = first_tile.load(base + t);
-      record.first_unit = shares.unit_of(begin);
-      record.pieces = shares.unit_of(begin + tiles - 1) - record.first_unit + 1;
+      record.first_unit = find_last(cuts, busy, begin);
+      record.pieces = find_last(cuts, busy, begin + tiles - 1) - record.first_unit + 1;
     }
     i32 slots;
     record.first_slot = slots_before + block_scan(record.pieces > 1 ? record.pieces : 0, slots);
@@ -542,10 +608,10 @@ KERNEL(snapmla_schedule, threads) {
 
   for (i32 u = t; u < p.unit_count; u += threads) {
     smla_unit unit = {0, 0, -1, 0};
-    if (shares.total > 0 && u < shares.busy) {
-      const i32 first = shares.begin(u), last = shares.begin(u + 1) - 1;
-      unit.first_request = owner_of(first, p.batch);
-      unit.last_request = owner_of(last, p.batch);
+    if (u < busy) {
+      const i32 first = cuts.load(u), last = cuts.load(u + 1) - 1;
+      unit.first_request = find_last(first_tile, p.batch, first);
+      unit.last_request = find_last(first_tile, p.batch, last);
       unit.first_tile = first - first_tile.load(unit.first_request);
       unit.end_tile = last + 1 - first_tile.load(unit.last_request);
     }

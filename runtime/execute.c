@@ -15,9 +15,14 @@
 
 enum {
   WARP = 32,
-  MIN_SHARE_TILES = 2,     /* a smaller share costs more to merge than it saves */
-  COMBINE_CHANNELS = 4,    /* that a thread of the combine kernel merges */
-  COMBINE_BLOCKS_PER_SM = 4,
+  MIN_SHARE_TILES = 2, /* a smaller share costs more to merge than it saves */
+  /* A piece of 64 rows is 128 KiB written and read again, which at some 2.5 TB/s takes a twelfth of what a tile takes. */
+  MERGE_COST_PER_ROW = 1024 / 64 / 12,
+  /* How much longer a unit may run to spare a cut: what writing and merging a piece takes of one unit, by the rows of a block. */
+  SLACK_TILES = 2,
+  SLACK_ROWS = 8,
+  COMBINE_CHANNELS = 4, /* that a thread of the combine kernel merges */
+  COMBINE_THREADS_PER_SM = 1024,
   APPEND_BLOCKS_PER_SM = 8 /* enough to fill the GPU; more tokens are looped over */
 };
 
@@ -76,6 +81,8 @@ snapmla_status snapmla_plan_schedule(const snapmla_plan *plan, const snapmla_dec
       .unit_count = w->unit_count,
       .max_tokens = (int)most,
       .min_share = MIN_SHARE_TILES,
+      .merge_cost = MERGE_COST_PER_ROW * w->groups * w->group_rows,
+      .slack = SLACK_TILES + w->group_rows / SLACK_ROWS,
       .elements = w->rows * plan->problem.latent_rank,
       .block_elements = COMBINE_CHANNELS * (int)plan->kernels[SMLA_MLA_COMBINE].geometry.threads,
   };
@@ -159,7 +166,8 @@ static snapmla_status combine(const snapmla_plan *plan, const snapmla_decode_arg
       .groups = w->groups,
   };
   /* Blocks share what there is to merge, which only the device knows; more than fit at once would bring nothing. */
-  int64_t blocks = (int64_t)COMBINE_BLOCKS_PER_SM * plan->multiprocessors;
+  int64_t blocks =
+      (int64_t)COMBINE_THREADS_PER_SM / plan->kernels[SMLA_MLA_COMBINE].geometry.threads * plan->multiprocessors;
   return launch(plan, SMLA_MLA_COMBINE, (uint32_t)(blocks), 1, 1, &params, args->stream, counters);
 }
 

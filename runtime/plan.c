@@ -34,7 +34,7 @@ static snapmla_status resolve(snapmla_plan *plan, const char *override_text) {
   if (decode->geometry.rows < 1)
     return smla_fail(SNAPMLA_TEMPLATE, "%s: its space derives no \"rows\"; that of mla_decode must", decode->variant);
   status = smla_workspace_plan(&plan->problem, plan->multiprocessors, decode->geometry.rows,
-                               decode->geometry.query_terms, &plan->workspace);
+                               decode->geometry.query_terms, decode->geometry.partial_bytes, &plan->workspace);
   if (status) return status;
   int32_t blocks = plan->workspace.unit_count * plan->workspace.groups;
   if (blocks % decode->geometry.cluster)

@@ -96,8 +96,8 @@ static snapmla_status resolve(const smla_generator *generator, const smla_settin
   return status;
 }
 
-/* The decode kernel's: how many query rows a block takes and in how many terms it wants them, which the kernels around it
- * follow. */
+/* The decode kernel's: how many query rows a block takes and in how many terms it wants them, and its partial results: the
+ * kernels around it lay them out alike. */
 static snapmla_status decode_geometry(const smla_generator *generator, const smla_setting *settings, size_t count,
                                       const char *override_text, smla_geometry *geometry) {
   smla_buffer variant = {0};
@@ -115,7 +115,7 @@ snapmla_status smla_problem_resolve(const smla_generator *generator, const snapm
   snprintf(latent, sizeof latent, "%d", problem->latent_rank);
   snprintf(rope, sizeof rope, "%d", problem->rope_dim);
   snprintf(page, sizeof page, "%d", problem->page_tokens);
-  const smla_setting settings[] = {
+  smla_setting settings[] = {
       {"heads", heads},
       {"q_len", q_len},
       {"latent", latent},
@@ -123,13 +123,14 @@ snapmla_status smla_problem_resolve(const smla_generator *generator, const snapm
       {"page", page},
       {"format", snapmla_kv_format_name(problem->kv_format)},
       {"accuracy", snapmla_accuracy_name(problem->accuracy)},
-      {"rows", rows}, /* the last two: of the kernels around the decode kernel only */
+      {"rows", rows}, /* from here on of the kernels around the decode kernel only */
       {"query_terms", query_terms},
+      {"partial", NULL},
   };
   const char *const *families = smla_generator_families(generator);
   size_t count = 0;
   while (families[count]) count++;
-  size_t setting_count = sizeof settings / sizeof *settings - 2;
+  size_t setting_count = sizeof settings / sizeof *settings - 3;
   smla_geometry decode = {0};
   smla_buffer variant = {0};
   snapmla_status status = smla_override_check(override_text, families, count);
@@ -137,7 +138,8 @@ snapmla_status smla_problem_resolve(const smla_generator *generator, const snapm
     status = decode_geometry(generator, settings, setting_count, override_text, &decode);
     snprintf(rows, sizeof rows, "%d", decode.rows);
     snprintf(query_terms, sizeof query_terms, "%d", decode.query_terms);
-    setting_count += 2;
+    settings[setting_count + 2].value = decode.partial_bytes == 2 ? "bf16" : "f32";
+    setting_count += 3;
   }
   if (!status) status = resolve(generator, settings, setting_count, family, override_text, &variant);
   if (!status) status = smla_buffer_append(out, variant.data, variant.length);

@@ -35,6 +35,7 @@ snapmla_status smla_geometry_get(const smla_generator *generator, const char *va
                        out->threads);
   if (!status) status = pick(quantities, count, variant, "smem_bytes", 0, MOST_SHARED_BYTES, -1, &out->smem_bytes);
   if (!status) status = pick(quantities, count, variant, "cluster", 1, MOST_CLUSTER, 1, &out->cluster);
+  if (!status) status = pick(quantities, count, variant, "partial_bytes", 2, 4, 4, &out->partial_bytes);
   if (!status) status = pick(quantities, count, variant, "rows", 0, MOST_ROWS, 0, &out->rows);
   if (!status) status = pick(quantities, count, variant, "query_terms", 1, MOST_TERMS, 1, &out->query_terms);
   free(quantities);

@@ -3,7 +3,12 @@
 #include "common/records.h"
 #include "size.h"
 
-enum { STATUS_BYTES = 256, SUBTILE_CHANNELS = 128, SUBTILE_ROW_BYTES = 128 };
+enum {
+  MAX_UNITS = 1024 /* as in the schedule's space */,
+  STATUS_BYTES = 256,
+  SUBTILE_CHANNELS = 128,
+  SUBTILE_ROW_BYTES = 128
+};
 
 _Static_assert(sizeof(struct smla_request) == 16 && sizeof(struct smla_unit) == 16, "records.h says 16 bytes each");
 
@@ -16,12 +21,13 @@ static snapmla_status reserve(size_t *end, const size_t counts[4], size_t bytes,
 }
 
 snapmla_status smla_workspace_plan(const snapmla_problem *problem, int32_t multiprocessors, int32_t group_rows,
-                                   int32_t query_terms, smla_workspace *out) {
+                                   int32_t query_terms, int32_t partial_bytes, smla_workspace *out) {
   smla_workspace w = {0};
   w.rows = problem->heads * problem->q_len;
   w.group_rows = group_rows;
   w.groups = (w.rows + group_rows - 1) / group_rows;
   w.unit_count = multiprocessors / w.groups > 1 ? multiprocessors / w.groups : 1;
+  if (w.unit_count > MAX_UNITS) w.unit_count = MAX_UNITS;
 
   size_t batch = (size_t)problem->max_batch, groups = (size_t)w.groups, units = (size_t)w.unit_count;
   size_t latent = (size_t)problem->latent_rank, rows = (size_t)group_rows;
@@ -35,7 +41,9 @@ snapmla_status smla_workspace_plan(const snapmla_problem *problem, int32_t multi
       {&w.units, {units, 1, 1, 1}, sizeof(struct smla_unit)},
       {&w.q_image, {batch, groups, subtiles, rows}, SUBTILE_ROW_BYTES},
       {&w.q_scale, {batch, groups, rows, 1}, sizeof(float)},
-      {&w.partial_out, {2, units, groups, rows * latent}, sizeof(float)}, /* a unit begins and ends in a piece */
+      {&w.partial_out,
+       {2, units, groups, rows * latent},
+       (size_t)partial_bytes}, /* a unit begins and ends in a piece */
       {&w.partial_lse, {2, units, groups, rows}, sizeof(float)},
       {&w.merges, {batch, 1, 1, 1}, sizeof(struct smla_merge)},
       {&w.merge_total, {1, 1, 1, 1}, sizeof(struct smla_merge_total)},

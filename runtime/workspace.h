@@ -22,7 +22,7 @@ typedef struct smla_workspace {
   size_t units;       /* [unit_count] smla_unit */
   size_t q_image;     /* [max_batch, groups, (query_terms * latent_rank / 128 + 1) * group_rows * 128] bytes */
   size_t q_scale;     /* [max_batch, groups, group_rows] f32 */
-  size_t partial_out; /* [2 * unit_count, groups, group_rows, latent_rank] f32 */
+  size_t partial_out; /* [2 * unit_count, groups, group_rows, latent_rank] of partial_bytes each */
   size_t partial_lse; /* [2 * unit_count, groups, group_rows] f32 */
   size_t merges;      /* [max_batch] smla_merge */
   size_t merge_total; /* smla_merge_total */
@@ -30,8 +30,9 @@ typedef struct smla_workspace {
 } smla_workspace;
 
 /* Lays out the workspace of a checked problem on a device of `multiprocessors`, for a decode kernel of `group_rows` rows a
- * block that wants the query in `query_terms` terms. Error: INVALID_ARGUMENT (too large). Pure. */
+ * block that wants the query in `query_terms` terms and whose partial results have elements of `partial_bytes`. Error:
+ * INVALID_ARGUMENT (too large). Pure. */
 snapmla_status smla_workspace_plan(const snapmla_problem *problem, int32_t multiprocessors, int32_t group_rows,
-                                   int32_t query_terms, smla_workspace *out);
+                                   int32_t query_terms, int32_t partial_bytes, smla_workspace *out);
 
 #endif

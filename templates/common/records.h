@@ -22,7 +22,7 @@ struct smla_unit {
 /* A request whose result the combine kernel writes: one cut into pieces, an empty one, or one of a bad length. 16 bytes. */
 struct smla_merge {
   int request, pieces, first_slot; /* as in its record */
-  int first_item;                  /* of the items of work that the combine kernel is to do for all requests before it */
+  int first_item; /* of the items of work that the combine kernel is to do for all requests before it */
 };
 
 /* What the combine kernel has to do. 8 bytes. */

@@ -5,7 +5,7 @@
 struct mla_combine_params {
   const struct smla_merge *merges; /* [merge_total->merges] */
   const struct smla_merge_total *merge_total;
-  const float *partial_out; /* [slots, groups, rows, latent] */
+  const void *partial_out;  /* [slots, groups, rows, latent], f32 or bf16 as the variant says */
   const float *partial_lse; /* [slots, groups, rows], base 2 */
   unsigned short *out;      /* [batch, q_len, heads, latent] bf16 */
   long long out_stride_batch, out_stride_token, out_stride_head;

@@ -7,14 +7,18 @@ return {
     { name = "latent", values = { 128, 256, 384, 512 }, default = 512,
       about = "latent rank: channels of an output row" },
     { name = "rows", values = { 8, 16, 32, 64 }, default = 64, about = "rows of a group: the decode kernel's" },
+    { name = "partial", values = { "bf16", "f32" }, default = "bf16", about = "type of the partial results: the decode kernel's" },
     { name = "block", values = { 128, 256, 512 }, default = 256, about = "threads of a block; each merges four channels" },
   },
   rules = {},
   derived = function(v)
+    local max_pieces = 1024 -- a piece is a unit's, of which there are no more (schedule)
     return {
       threads = v.block,
       block_elements = 4 * v.block,
-      smem_bytes = v.block * (16 + 8), -- a sum, a maximum and a weight of each thread
+      resident = 1024 // v.block, -- blocks a multiprocessor, which is what the runtime launches
+      max_pieces = max_pieces,
+      smem_bytes = v.block * 16 + v.block // 32 * max_pieces * 4, -- each thread's sum, each warp's weights
     }
   end,
 }

@@ -16,7 +16,7 @@ struct mla_decode_params {
   long long out_stride_batch, out_stride_token, out_stride_head;
   float *lse; /* [batch, heads, q_len], or NULL */
   long long lse_stride_batch, lse_stride_head, lse_stride_token;
-  float *partial_out; /* [slots, groups, rows, latent] */
+  void *partial_out;  /* [slots, groups, rows, latent], f32 or bf16 as the variant says */
   float *partial_lse; /* [slots, groups, rows], base 2 */
   unsigned *status;
   float scale_log2e; /* softmax_scale * log2(e) */

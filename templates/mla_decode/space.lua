@@ -25,6 +25,9 @@ local function rows_for(settings)
   return 64
 end
 
+-- Rounding partial results costs the level's error little and halves what is written and read to merge them.
+local function partial_for(settings) return (settings.accuracy or "fast") == "fast" and "bf16" or "f32" end
+
 -- Shared memory beyond the ring, the query and the barriers.
 local function roles_memory(v, d)
   return d.p_buffers * v.p_terms * 4096 -- probabilities
@@ -77,6 +80,7 @@ local function derive(v)
     query_buffers = shape.query_buffers(v),
     query_bytes = (subtiles * v.query_terms + 1) * v.rows * 128,
     p_buffers = shape.p_buffers(v),
+    partial_bytes = v.partial == "bf16" and 2 or 4,
   }
   d.smem_bytes = d.query_buffers * d.query_bytes
     + v.stages * tile_bytes          -- ring of page images
@@ -136,6 +140,7 @@ return {
       about = "whether a row is normalised by the sum of P as rounded, or before rounding" },
     { name = "limits", values = { "kept", "waived" }, default = "kept",
       about = "waived: take any arithmetic, to measure what it costs and buys" },
+    { name = "partial", values = { "bf16", "f32" }, default = partial_for, about = "type of the partial results of a cut request" },
     { name = "stages", values = { 2, 3, 4, 5, 6, 7, 8 }, default = stages_for,
       about = "page images in the shared-memory ring" },
   },

@@ -11,9 +11,11 @@ struct schedule_params {
   unsigned *status; /* the workspace's status word: cleared, then SNAPMLA_STATUS_BAD_LENGTH where it applies */
   int batch;
   int unit_count;
-  int max_tokens; /* the longest legal length: what the block table and the plan can hold */
-  int min_share;  /* tiles: a unit with work has at least this many, but for the last */
-  int elements;   /* of a request's output: rows * latent */
+  int max_tokens;     /* the longest legal length: what the block table and the plan can hold */
+  int min_share;      /* tiles: the shortest run that a unit is meant to have */
+  int merge_cost;     /* what merging one more piece costs all units, in 1/1024 of a tile's time */
+  int slack;          /* tiles by which a run may differ from the others to spare a request a cut */
+  int elements;       /* of a request's output: rows * latent */
   int block_elements; /* that a block of the combine kernel merges at a time: 4 a thread */
 };
 

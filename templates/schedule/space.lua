@@ -11,15 +11,21 @@ return {
   derived = function(v)
     local warps = v.block // 32
     local max_requests = 4096 -- the largest max_batch of a problem
-    local first_tiles_at = 128 -- behind the sums of up to 32 warps
+    local max_units = 1024     -- no GPU has more multiprocessors
+    local busy_at = 128        -- behind the sums of up to 32 warps
+    local first_tiles_at = 132
+    local cuts_at = first_tiles_at + 4 * (max_requests + 1)
     return {
       threads = v.block,
       rows = v.block,
       tile_tokens = 64,
       warps = warps,
       max_requests = max_requests,
+      max_units = max_units,
+      busy_at = busy_at,
       first_tiles_at = first_tiles_at,
-      smem_bytes = first_tiles_at + 4 * max_requests,
+      cuts_at = cuts_at,
+      smem_bytes = cuts_at + 4 * (max_units + 1),
     }
   end,
 }

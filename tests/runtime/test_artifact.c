@@ -214,7 +214,7 @@ static void resolves_a_problem(void **state) {
       SNAPMLA_OK);
   assert_string_equal(text,
                       "mla_decode:rows=64,latent=256,rope=64,page=128,format=fp8_token,accuracy=fast,"
-                      "query_terms=1,p_terms=1,score_parts=2,promotion=64,sums=rounded,limits=kept,stages=3");
+                      "query_terms=1,p_terms=1,score_parts=2,promotion=64,sums=rounded,limits=kept,partial=bf16,stages=3");
   snapmla_text_free(text);
   static const struct {
     const char *text;

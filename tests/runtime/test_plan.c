@@ -216,7 +216,7 @@ static void takes_overrides(void **state) {
   if (snapmla_plan_create(context, &problem, &options, &plan)) fail_msg("%s", snapmla_error_message());
   assert_string_equal(snapmla_plan_variant(plan, "mla_decode"),
                       "mla_decode:rows=64,latent=256,rope=64,page=64,format=fp8_token,accuracy=fast,"
-                      "query_terms=1,p_terms=1,score_parts=2,promotion=64,sums=rounded,limits=kept,stages=2");
+                      "query_terms=1,p_terms=1,score_parts=2,promotion=64,sums=rounded,limits=kept,partial=bf16,stages=2");
   assert_string_equal(snapmla_plan_variant(plan, "schedule"), "schedule:block=128");
   assert_non_null(snapmla_plan_variant(plan, "kv_append"));
   assert_null(snapmla_plan_variant(plan, "mla_encode"));

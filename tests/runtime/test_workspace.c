@@ -22,7 +22,7 @@ static void counts_groups_and_units(void **state) {
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     snapmla_problem p = problem_of(cases[i].heads, cases[i].q_len, 512, 3);
     smla_workspace w;
-    assert_int_equal(smla_workspace_plan(&p, cases[i].sms, cases[i].group_rows, 1, &w), SNAPMLA_OK);
+    assert_int_equal(smla_workspace_plan(&p, cases[i].sms, cases[i].group_rows, 1, 4, &w), SNAPMLA_OK);
     assert_int_equal(w.rows, cases[i].heads * cases[i].q_len);
     assert_int_equal(w.group_rows, cases[i].group_rows);
     assert_int_equal(w.groups, cases[i].groups);
@@ -35,7 +35,7 @@ static void lays_out_sections(void **state) {
   (void)state;
   snapmla_problem p = problem_of(128, 1, 512, 3);
   smla_workspace w;
-  assert_int_equal(smla_workspace_plan(&p, 132, 64, 1, &w), SNAPMLA_OK);
+  assert_int_equal(smla_workspace_plan(&p, 132, 64, 1, 4, &w), SNAPMLA_OK);
   assert_int_equal(w.status, 0);
   assert_int_equal(w.requests, 256);
   assert_int_equal(w.units, 512);          /* 3 * 16 = 48 bytes of requests */
@@ -43,7 +43,9 @@ static void lays_out_sections(void **state) {
   assert_int_equal(w.q_scale, 1792 + 3 * 2 * 5 * 8192);
   assert_int_equal(w.partial_out, 247552 + 3 * 2 * 64 * 4);
   assert_int_equal(w.partial_lse, 249088 + 132 * 2 * 64 * 512 * 4);
-  assert_int_equal(w.bytes, 34852096 + 132 * 2 * 64 * 4);
+  assert_int_equal(w.merges, 34852096 + 132 * 2 * 64 * 4);
+  assert_int_equal(w.merge_total, 34919680 + 256); /* 3 * 16 = 48 bytes of merges */
+  assert_int_equal(w.bytes, 34919936 + 256);
 }
 
 /* 16 heads, latent 512, batch 3, 132 multiprocessors, 16 rows a block: 1 group, 132 units. */
@@ -51,12 +53,14 @@ static void lays_out_sections_of_few_rows(void **state) {
   (void)state;
   snapmla_problem p = problem_of(16, 1, 512, 3);
   smla_workspace w;
-  assert_int_equal(smla_workspace_plan(&p, 132, 16, 1, &w), SNAPMLA_OK);
+  assert_int_equal(smla_workspace_plan(&p, 132, 16, 1, 4, &w), SNAPMLA_OK);
   assert_int_equal(w.q_image, 512 + 2304); /* 132 * 16 = 2112 bytes of units */
   assert_int_equal(w.q_scale, 2816 + 3 * 5 * 16 * 128);
   assert_int_equal(w.partial_out, 33536 + 256); /* 3 * 16 * 4 = 192 bytes of scales */
   assert_int_equal(w.partial_lse, 33792 + 264 * 16 * 512 * 4);
-  assert_int_equal(w.bytes, 8684544 + 264 * 16 * 4);
+  assert_int_equal(w.merges, 8684544 + 264 * 16 * 4);
+  assert_int_equal(w.merge_total, w.merges + 256);
+  assert_int_equal(w.bytes, w.merge_total + 256);
 }
 
 static void sections_are_aligned_and_apart(void **state) {
@@ -65,9 +69,9 @@ static void sections_are_aligned_and_apart(void **state) {
     for (int32_t batch = 1; batch <= 4096; batch += 819) {
       snapmla_problem p = problem_of(heads, 3, 256, batch);
       smla_workspace w;
-      assert_int_equal(smla_workspace_plan(&p, 78, rows, 1, &w), SNAPMLA_OK);
-      const size_t starts[] = {w.status,  w.requests,    w.units,       w.q_image,
-                               w.q_scale, w.partial_out, w.partial_lse, w.bytes};
+      assert_int_equal(smla_workspace_plan(&p, 78, rows, 1, 4, &w), SNAPMLA_OK);
+      const size_t starts[] = {w.status,      w.requests,    w.units,  w.q_image,     w.q_scale,
+                               w.partial_out, w.partial_lse, w.merges, w.merge_total, w.bytes};
       for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
         assert_int_equal(starts[i] % SMLA_WORKSPACE_ALIGNMENT, 0);
         assert_true(!i || starts[i] > starts[i - 1]);

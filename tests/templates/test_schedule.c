@@ -1,4 +1,5 @@
-/* The schedule kernel on the emulator against its rule, stated here anew: shares of floor(u * total / busy) tiles. */
+/* The schedule kernel on the emulator: its runs cover all tiles once, in order, none much longer than an equal share; requests are cut
+ * only where that pays; slots and merges are those of the requests that are cut, empty or bad. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -23,6 +24,8 @@ typedef struct rig {
   snapmla_plan *plan;
   snapmla_buffer *workspace, *seqlens;
   int32_t units;
+  int64_t longest_run; /* of the last schedule, in tiles */
+  int32_t cut;         /* its requests of more than one piece */
 } rig;
 
 static rig open_rig(int32_t sms) {
@@ -82,20 +85,18 @@ static uint32_t check(rig *r, const int32_t *lengths, int32_t batch, int32_t tab
   }
   begin[batch] = total;
 
-  int64_t busy = total / 2 < r->units ? total / 2 : r->units;
-  if (busy < 1) busy = 1;
   int32_t *pieces = calloc((size_t)batch + 1, sizeof *pieces);
-  int64_t covered = 0;
+  int64_t covered = 0, longest_run = 0;
   for (int32_t u = 0; u < r->units; ++u) {
-    if (u >= busy || !total) {
-      assert_int_equal(units[u].last_request, -1);
+    if (units[u].last_request < 0) {
+      assert_int_equal(covered, total); /* units without work come last */
       continue;
     }
     int64_t first = begin[units[u].first_request] + units[u].first_tile,
             end = begin[units[u].last_request] + units[u].end_tile;
-    assert_int_equal(first, u * total / busy);
-    assert_int_equal(end, (u + 1) * total / busy);
     assert_int_equal(first, covered);
+    assert_true(end > first);
+    if (end - first > longest_run) longest_run = end - first;
     assert_true(units[u].first_tile < tiles_of(requests[units[u].first_request].tokens));
     assert_true(units[u].end_tile > 0 && units[u].end_tile <= tiles_of(requests[units[u].last_request].tokens));
     covered = end;
@@ -106,6 +107,8 @@ static uint32_t check(rig *r, const int32_t *lengths, int32_t batch, int32_t tab
         ++pieces[b];
       }
   }
+  r->longest_run = longest_run;
+  r->cut = 0;
   assert_int_equal(covered, total);
   int32_t slots = 0;
   for (int32_t b = 0; b < batch; ++b) {
@@ -113,6 +116,7 @@ static uint32_t check(rig *r, const int32_t *lengths, int32_t batch, int32_t tab
     if (requests[b].pieces > 1) {
       assert_int_equal(requests[b].first_slot, slots);
       slots += requests[b].pieces;
+      ++r->cut;
     }
   }
   assert_true(slots <= 2 * r->units);
@@ -138,6 +142,66 @@ static void shares(void **state) {
   }
 }
 
+/* Equal requests, more than there are units: none is cut where whole ones make runs within the slack of equal ones. */
+static void whole_requests(void **state) {
+  (void)state;
+  rig r = open_rig(66);
+  int32_t lengths[128];
+  for (int i = 0; i < 128; ++i) lengths[i] = 4096;
+  assert_int_equal(check(&r, lengths, 128, 64), 0);
+  assert_int_equal(r.longest_run, 128); /* two each, where equal runs were 124.1 */
+  assert_int_equal(r.cut, 0);
+  assert_int_equal(check(&r, lengths, 100, 64), 0); /* 97 tiles each: two requests would be 128 */
+  assert_true(r.cut > 0 && r.longest_run <= 97 + 4);
+  close_rig(&r);
+}
+
+/* A few long requests: pieces of equal size, which leave no unit idle but those that cannot be used evenly. */
+static void equal_pieces(void **state) {
+  (void)state;
+  rig r = open_rig(132);
+  int32_t lengths[32];
+  for (int i = 0; i < 32; ++i) lengths[i] = 4096;
+  assert_int_equal(check(&r, lengths, 32, 64), 0);
+  assert_int_equal(r.longest_run, 16); /* four pieces of each, where equal runs were 15.5 */
+  assert_int_equal(r.cut, 32);
+  close_rig(&r);
+}
+
+/* What is short is cut less often than there are units: merging costs more than the shorter runs save. */
+static void few_tiles(void **state) {
+  (void)state;
+  rig r = open_rig(132);
+  const int32_t one[] = {1024};
+  assert_int_equal(check(&r, one, 1, 64), 0);
+  assert_true(r.longest_run >= 2);
+  close_rig(&r);
+}
+
+/* Any mix of lengths: no run is much longer than an equal share or the shortest that pays. */
+static void no_run_is_much_longer(void **state) {
+  (void)state;
+  uint32_t random = 12345;
+  const int32_t sms[] = {1, 3, 66, 132};
+  for (int i = 0; i < 4; ++i) {
+    rig r = open_rig(sms[i]);
+    for (int round = 0; round < 24; ++round) {
+      int32_t lengths[256], batch = 1 + (int32_t)(random >> 20) % 256;
+      int64_t total = 0;
+      for (int32_t b = 0; b < batch; ++b) {
+        random = random * 1664525 + 1013904223;
+        lengths[b] = random >> 29 ? (int32_t)((random >> 8) % (random >> 30 ? 4097 : 300)) : 0;
+        total += tiles_of(lengths[b]);
+      }
+      assert_int_equal(check(&r, lengths, batch, 64), 0);
+      int64_t share = total / sms[i] + 2;
+      if (share < 8) share = 8;
+      assert_true(r.longest_run <= share + share / 4 + 2);
+    }
+    close_rig(&r);
+  }
+}
+
 static void bad_lengths(void **state) {
   (void)state;
   rig r = open_rig(16);
@@ -151,6 +215,8 @@ static void bad_lengths(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(shares), cmocka_unit_test(bad_lengths)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(shares),    cmocka_unit_test(whole_requests),        cmocka_unit_test(equal_pieces),
+      cmocka_unit_test(few_tiles), cmocka_unit_test(no_run_is_much_longer), cmocka_unit_test(bad_lengths)};
   return cmocka_run_group_tests_name("schedule", tests, NULL, NULL);
 }
