@@ -40,7 +40,8 @@ local names = {
   "wgmma_e4m3_shared", "wgmma_e4m3_registers", "wgmma_bf16_shared", "wgmma_bf16_registers", "ldmatrix",
   "ldmatrix_trans",
   "stmatrix", "stmatrix_trans", "pack_e4m3", "unpack_e4m3", "pack_bf16", "byte_permute", "shuffle", "vote", "fma_rn",
-  "divide", "minmax", "bulk_copy", "bulk_store", "thread_copy", "named_barrier", "exp2_approx", "log2_approx", "reciprocal_approx",
+  "divide", "minmax", "bulk_copy", "bulk_store", "thread_copy", "named_barrier",
+  "exp2_approx", "log2_approx", "reciprocal_approx",
 }
 
 return {
