@@ -1,0 +1,106 @@
+"""The shared library: found, its calls declared, its failures raised."""
+
+import ctypes as c
+import os
+
+from . import _structs as s
+
+
+class Error(RuntimeError):
+    """A call of the library failed. `status` is its code; the text names the thing, the rule and the remedy."""
+
+    def __init__(self, status, message):
+        super().__init__(message)
+        self.status = status
+
+
+class ArgumentError(Error, ValueError):
+    """An argument does not fit: INVALID_ARGUMENT, UNSUPPORTED or ILLEGAL_VARIANT."""
+
+
+_ARGUMENT_STATUSES = (1, 2, 3)
+
+
+def _open():
+    # SNAPMLA_LIBRARY: another build of the library, for tests in the source tree.
+    path = os.environ.get("SNAPMLA_LIBRARY") or os.path.join(os.path.dirname(os.path.abspath(__file__)), "libsnapmla.so")
+    try:
+        return c.CDLL(path)
+    except OSError as error:
+        raise ImportError(
+            f"snapmla: {path} cannot be loaded ({error}); install the wheel, and liblua5.4-0, libjansson4, libsodium23 and "
+            "libzstd1, which it uses"
+        ) from None
+
+
+_lib = _open()
+_p, _pp = c.c_void_p, c.POINTER(c.c_void_p)
+_CALLS = {  # name: (what it returns, what it takes); a returned c_int is a status
+    "snapmla_version": (c.c_char_p, []),
+    "snapmla_error_message": (c.c_char_p, []),
+    "snapmla_context_create": (c.c_int, [c.POINTER(s.ContextOptions), _pp]),
+    "snapmla_context_destroy": (None, [_p]),
+    "snapmla_context_info": (c.c_int, [_p, c.POINTER(s.DeviceInfo)]),
+    "snapmla_buffer_create": (c.c_int, [_p, c.c_size_t, _pp]),
+    "snapmla_buffer_destroy": (None, [_p]),
+    "snapmla_buffer_pointer": (_p, [_p]),
+    "snapmla_problem_init": (None, [c.POINTER(s.Problem)]),
+    "snapmla_problem_check": (c.c_int, [c.POINTER(s.Problem)]),
+    "snapmla_kv_format_name": (c.c_char_p, [c.c_int]),
+    "snapmla_kv_format_parse": (c.c_int, [c.c_char_p, c.POINTER(c.c_int)]),
+    "snapmla_page_layout_get": (c.c_int, [c.POINTER(s.Problem), c.POINTER(s.PageLayout)]),
+    "snapmla_plan_create": (c.c_int, [_p, c.POINTER(s.Problem), c.POINTER(s.PlanOptions), _pp]),
+    "snapmla_plan_destroy": (None, [_p]),
+    "snapmla_plan_variant": (c.c_char_p, [_p, c.c_char_p]),
+    "snapmla_plan_workspace_bytes": (c.c_size_t, [_p]),
+    "snapmla_plan_schedule": (c.c_int, [_p, c.POINTER(s.DecodeArgs)]),
+    "snapmla_plan_decode": (c.c_int, [_p, c.POINTER(s.DecodeArgs)]),
+    "snapmla_plan_append": (c.c_int, [_p, c.POINTER(s.AppendArgs)]),
+    "snapmla_cache_read": (c.c_int, [c.POINTER(s.Problem), c.POINTER(s.Cache), c.c_int64, _p, _p]),
+    "snapmla_cache_convert": (
+        c.c_int,
+        [c.POINTER(s.Problem), c.POINTER(s.Cache), _p, c.POINTER(s.Problem), c.POINTER(s.Cache), _p, c.c_int64],
+    ),
+}
+for _name, (_result, _arguments) in _CALLS.items():
+    _function = getattr(_lib, _name)
+    _function.restype, _function.argtypes = _result, _arguments
+
+
+def function(name):
+    """A call as C has it."""
+    return getattr(_lib, "snapmla_" + name)
+
+
+def call(name, *arguments):
+    """A call that returns a status: raises where it is not OK."""
+    status = function(name)(*arguments)
+    if status:
+        message = function("error_message")().decode()
+        raise (ArgumentError if status in _ARGUMENT_STATUSES else Error)(status, message)
+
+
+def fail(message):
+    """Raises what a bad argument raises that the package itself finds."""
+    raise ArgumentError(_ARGUMENT_STATUSES[0], message)
+
+
+def version():
+    return function("version")().decode()
+
+
+def kv_formats():
+    """The names of the formats that this build of the library knows, in its own order."""
+    names = []
+    while True:
+        name = function("kv_format_name")(len(names))
+        if name is None:
+            return tuple(names)
+        names.append(name.decode())
+
+
+def kv_format(name):
+    """The number of a format. The error lists those there are."""
+    out = c.c_int()
+    call("kv_format_parse", str(name).encode(), c.byref(out))
+    return out.value

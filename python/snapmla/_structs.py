@@ -1,0 +1,162 @@
+"""The C structs that the package passes. tests/python/test_structs.py holds sizes and offsets against the headers."""
+
+import ctypes as c
+
+
+class _Sized(c.Structure):
+    """A struct that begins with its size, which is filled in when it is made."""
+
+    def __init__(self, **fields):
+        super().__init__(size=c.sizeof(type(self)), **fields)
+
+
+class ContextOptions(_Sized):
+    C_NAME = "snapmla_context_options"
+    _fields_ = [
+        ("size", c.c_size_t),
+        ("device", c.c_char_p),
+        ("templates", c.c_char_p),
+        ("emulator_order", c.c_int),
+        ("emulator_seed", c.c_uint64),
+        ("emulator_sms", c.c_int32),
+        ("emulator_threads", c.c_int32),
+        ("progress", c.c_void_p),
+        ("progress_user", c.c_void_p),
+    ]
+
+
+class DeviceInfo(_Sized):
+    C_NAME = "snapmla_device_info"
+    _fields_ = [
+        ("size", c.c_size_t),
+        ("name", c.c_char * 128),
+        ("product", c.c_char * 128),
+        ("is_emulator", c.c_int32),
+        ("compute_major", c.c_int32),
+        ("compute_minor", c.c_int32),
+        ("multiprocessors", c.c_int32),
+        ("shared_memory_bytes", c.c_int32),
+        ("l2_bytes", c.c_int64),
+        ("driver_version", c.c_int32),
+    ]
+
+
+class Problem(_Sized):
+    C_NAME = "snapmla_problem"
+    _fields_ = [
+        ("size", c.c_size_t),
+        ("heads", c.c_int32),
+        ("q_len", c.c_int32),
+        ("latent_rank", c.c_int32),
+        ("rope_dim", c.c_int32),
+        ("page_tokens", c.c_int32),
+        ("kv_format", c.c_int),
+        ("accuracy", c.c_int),
+        ("max_batch", c.c_int32),
+        ("max_context", c.c_int32),
+        ("flags", c.c_uint32),
+        ("max_indices", c.c_int32),
+    ]
+
+
+class PlanOptions(_Sized):
+    C_NAME = "snapmla_plan_options"
+    _fields_ = [
+        ("size", c.c_size_t),
+        ("variant", c.c_char_p),
+        ("effort", c.c_int),
+        ("flags", c.c_uint32),
+        ("deadline_seconds", c.c_double),
+        ("memory_limit_bytes", c.c_size_t),
+        ("workers", c.c_int32),
+        ("candidate_seconds", c.c_double),
+        ("progress", c.c_void_p),
+        ("progress_user", c.c_void_p),
+    ]
+
+
+class DecodeArgs(_Sized):
+    C_NAME = "snapmla_decode_args"
+    _fields_ = [
+        ("size", c.c_size_t),
+        ("batch", c.c_int32),
+        ("q_nope", c.c_void_p),
+        ("q_nope_stride_batch", c.c_int64),
+        ("q_nope_stride_token", c.c_int64),
+        ("q_nope_stride_head", c.c_int64),
+        ("q_rope", c.c_void_p),
+        ("q_rope_stride_batch", c.c_int64),
+        ("q_rope_stride_token", c.c_int64),
+        ("q_rope_stride_head", c.c_int64),
+        ("kv", c.c_void_p),
+        ("page_stride", c.c_int64),
+        ("num_pages", c.c_int64),
+        ("block_table", c.c_void_p),
+        ("block_table_stride", c.c_int64),
+        ("seqlens", c.c_void_p),
+        ("out", c.c_void_p),
+        ("out_stride_batch", c.c_int64),
+        ("out_stride_token", c.c_int64),
+        ("out_stride_head", c.c_int64),
+        ("lse", c.c_void_p),
+        ("lse_stride_batch", c.c_int64),
+        ("lse_stride_head", c.c_int64),
+        ("lse_stride_token", c.c_int64),
+        ("softmax_scale", c.c_float),
+        ("cp_world", c.c_int32),
+        ("cp_rank", c.c_int32),
+        ("workspace", c.c_void_p),
+        ("workspace_bytes", c.c_size_t),
+        ("stream", c.c_void_p),
+        ("indices", c.c_void_p),
+        ("indices_stride_batch", c.c_int64),
+        ("indices_stride_token", c.c_int64),
+        ("index_counts", c.c_void_p),
+        ("kv_scale", c.c_float),
+        ("kv_scale_pointer", c.c_void_p),
+    ]
+
+
+class AppendArgs(_Sized):
+    C_NAME = "snapmla_append_args"
+    _fields_ = [
+        ("size", c.c_size_t),
+        ("tokens", c.c_int64),
+        ("latent", c.c_void_p),
+        ("latent_stride", c.c_int64),
+        ("rope", c.c_void_p),
+        ("rope_stride", c.c_int64),
+        ("slot_mapping", c.c_void_p),
+        ("kv", c.c_void_p),
+        ("page_stride", c.c_int64),
+        ("num_pages", c.c_int64),
+        ("stream", c.c_void_p),
+        ("kv_scale", c.c_float),
+        ("kv_scale_pointer", c.c_void_p),
+    ]
+
+
+class PageLayout(_Sized):
+    C_NAME = "snapmla_page_layout"
+    _fields_ = [
+        ("size", c.c_size_t),
+        ("page_bytes", c.c_int64),
+        ("image_bytes", c.c_int64),
+        ("image_tokens", c.c_int32),
+        ("bytes_per_token", c.c_double),
+        ("fingerprint", c.c_char * 65),
+    ]
+
+
+class Cache(_Sized):
+    C_NAME = "snapmla_cache"
+    _fields_ = [
+        ("size", c.c_size_t),
+        ("kv", c.c_void_p),
+        ("page_stride", c.c_int64),
+        ("num_pages", c.c_int64),
+        ("kv_scale", c.c_float),
+    ]
+
+
+ALL = (ContextOptions, DeviceInfo, Problem, PlanOptions, DecodeArgs, AppendArgs, PageLayout, Cache)

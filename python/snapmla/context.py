@@ -1,0 +1,121 @@
+"""A device, and arrays in memory that its kernels may touch."""
+
+import ctypes as c
+import weakref
+
+import numpy as np
+
+from . import _structs as s
+from ._library import call, fail, function
+
+
+def to_bf16(array):
+    """float32 to bf16 as numpy has it: uint16 bits, to nearest even."""
+    bits = np.ascontiguousarray(array, np.float32).view(np.uint32)
+    rounded = ((bits + (((bits >> 16) & 1) + np.uint32(0x7FFF))) >> 16).astype(np.uint16)
+    return np.where(np.isnan(bits.view(np.float32)), np.uint16(0x7FC0), rounded)
+
+
+def from_bf16(bits):
+    """bf16 bits (uint16) to float32: exact."""
+    return (np.ascontiguousarray(bits, np.uint16).astype(np.uint32) << 16).view(np.float32)
+
+
+class _Handle:
+    """Owns a C object until close(), the end of a `with`, or the last reference."""
+
+    def _own(self, handle, destroy):
+        self._finalizer = weakref.finalize(self, destroy, handle)
+        self._finalizer.atexit = False  # the end of the process frees all, in no order that the driver must bear
+        self._raw = handle
+
+    @property
+    def handle(self):
+        if not self._finalizer.alive:
+            fail(f"{type(self).__name__} is closed; make another")
+        return self._raw
+
+    def close(self):
+        """Frees it now. A second call does nothing."""
+        self._finalizer()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+class _Context(_Handle):
+    """The C context. What is made from it holds a reference, so that it goes last."""
+
+    def __init__(self, options):
+        out = c.c_void_p()
+        call("context_create", c.byref(options), c.byref(out))
+        self._own(out.value, function("context_destroy"))
+
+
+class Context:
+    """Opens a device: "emulator", "cuda:N", or None for cuda:0 where it works, else the emulator. Thread-safe.
+
+    close() marks it closed; the device goes with the last plan and array that were made from it."""
+
+    def __init__(self, device=None, emulator_sms=0, emulator_threads=0):
+        options = s.ContextOptions(
+            device=device.encode() if device else None, emulator_sms=emulator_sms, emulator_threads=emulator_threads
+        )
+        self._owner = _Context(options)
+        info = s.DeviceInfo()
+        call("context_info", self._owner.handle, c.byref(info))
+        self.name, self.product = info.name.decode(), info.product.decode()
+        self.is_emulator, self.multiprocessors = bool(info.is_emulator), info.multiprocessors
+
+    @property
+    def owner(self):
+        if self._owner is None:
+            fail("Context is closed; make another")
+        return self._owner
+
+    def close(self):
+        self._owner = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def empty(self, shape, dtype):
+        """An array of the emulator's memory, every byte 0xff: a read of what was not written shows as NaN.
+
+        numpy views keep it alive. Arrays made elsewhere are copied in and out by every call; these are not."""
+        if not self.is_emulator:
+            fail(f"Context.empty: {self.name} has no memory that numpy can hold; open Context('emulator')")
+        array = np.empty(shape, dtype)  # for its checks of shape and dtype
+        if not array.size:
+            return array
+        out = c.c_void_p()
+        owner = self.owner
+        call("buffer_create", owner.handle, array.nbytes, c.byref(out))
+        memory = (c.c_char * array.nbytes).from_address(function("buffer_pointer")(out.value))
+        weakref.finalize(memory, _release, out.value, owner).atexit = False
+        memory.snapmla_owner = owner
+        return np.frombuffer(memory, dtype=array.dtype).reshape(array.shape)
+
+    def zeros(self, shape, dtype):
+        array = self.empty(shape, dtype)
+        array[...] = 0
+        return array
+
+    def holds(self, array):
+        """Whether the array's bytes lie in memory of this context."""
+        base = array
+        while isinstance(base, np.ndarray):
+            base = base.base
+        if isinstance(base, memoryview):  # what np.frombuffer holds on to
+            base = base.obj
+        return getattr(base, "snapmla_owner", None) is self._owner and self._owner is not None
+
+
+def _release(buffer, _owner):
+    function("buffer_destroy")(buffer)

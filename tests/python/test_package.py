@@ -1,0 +1,242 @@
+"""The package on the emulator, against softmax attention in double precision over the dequantised cache."""
+
+import gc
+import math
+import threading
+import unittest
+
+import numpy as np
+import snapmla
+
+RANK, ROPE, HEADS, PAGE = 128, 64, 8, 16
+# Relative L2, against the query as given: FP8 quantises it, which docs/accuracy.md's limits of the arithmetic leave out.
+LIMITS = {"fp8_token": 5e-2, "fp8_tensor": 5e-2, "bf16": 1e-2}
+try:
+    import torch
+except ImportError:
+    torch = None
+
+
+def bf16(rng, *shape):
+    return snapmla.to_bf16(rng.standard_normal(shape))
+
+
+def attention(q, latent, rope, scale):
+    """out [heads, rank], lse [heads] of one query token: q [heads, rank + rope]."""
+    keys = np.concatenate([latent, rope], axis=1).astype(np.float64)
+    logits = snapmla.from_bf16(q).astype(np.float64) @ keys.T * scale
+    top = logits.max(axis=1, keepdims=True)
+    weights = np.exp(logits - top)
+    total = weights.sum(axis=1, keepdims=True)
+    return weights / total @ latent.astype(np.float64), (top + np.log(total))[:, 0]
+
+
+def fields(**more):
+    return dict(heads=HEADS, latent_rank=RANK, page_tokens=PAGE, max_batch=4, max_context=64) | more
+
+
+class Flash(unittest.TestCase):
+    """flash_mla_with_kvcache: three requests, of 37, 0 and 5 tokens."""
+
+    lengths, table = [37, 0, 5], [[5, 1, 3, 0], [0, 0, 0, 0], [4, 0, 0, 0]]
+
+    def setUp(self):
+        self.rng = np.random.default_rng(7)
+        self.q = bf16(self.rng, 3, 1, HEADS, RANK + ROPE)
+
+    def cache(self, name):
+        """A cache with its tokens, appended by the package, and everything else poisoned (0xff)."""
+        of = snapmla.problem(name, **fields())
+        with snapmla.Context("emulator") as context, snapmla.Plan(context, of) as plan:
+            cache = snapmla.new_cache(context, of, 6)
+            slots = [self.table[b][t // PAGE] * PAGE + t % PAGE for b, n in enumerate(self.lengths) for t in range(n)]
+            scale = 1 / 64 if name == "fp8_tensor" else 0.0
+            latent, rope = bf16(self.rng, len(slots), RANK), bf16(self.rng, len(slots), ROPE)
+            plan.append(cache, latent, rope, np.array(slots, np.int64), kv_scale=scale)
+            back = snapmla.read_tokens(of, cache, slots, scale)
+            self.assertLess(np.abs(back[0] - snapmla.from_bf16(latent)).max(), 0.15)
+            return np.array(cache), back, scale
+
+    def run_format(self, name):
+        cache, (latent, rope), scale = self.cache(name)
+        shaped = {"fp8_token": cache, "fp8_tensor": cache.reshape(6, PAGE, 1, -1)}.get(name)
+        if shaped is None:
+            shaped = cache.view(np.uint16).reshape(6, PAGE, 1, RANK + ROPE)
+        metadata, splits = snapmla.get_mla_metadata(np.array(self.lengths, np.int32), HEADS, 1)
+        out, lse = snapmla.flash_mla_with_kvcache(
+            self.q, shaped, np.array(self.table, np.int32), np.array(self.lengths, np.int32), RANK, metadata, splits,
+            kv_format=name, descale_k=scale or None,
+        )  # fmt: skip
+        self.assertEqual((out.shape, lse.shape), ((3, 1, HEADS, RANK), (3, HEADS, 1)))
+        first = 0
+        for b, n in enumerate(self.lengths):
+            got = snapmla.from_bf16(out[b, 0])
+            if not n:
+                self.assertTrue((got == 0).all() and (lse[b] == math.inf).all())
+                continue
+            rows = slice(first, first + n)
+            first += n
+            want, want_lse = attention(self.q[b, 0], latent[rows], rope[rows], (RANK + ROPE) ** -0.5)
+            self.assertLess(np.linalg.norm(got - want) / np.linalg.norm(want), LIMITS[name], (name, b))
+            self.assertLess(np.abs(lse[b, :, 0] - want_lse).max(), 5e-2, (name, b))
+
+    def test_fp8_token(self):
+        self.run_format("fp8_token")
+
+    def test_bf16(self):
+        self.run_format("bf16")
+
+    def test_fp8_tensor(self):
+        self.run_format("fp8_tensor")
+
+    def test_what_does_not_fit_is_refused_by_name(self):
+        table, lengths = np.zeros((3, 1), np.int32), np.ones(3, np.int32)
+        cache = np.zeros((1, PAGE, 1, RANK + ROPE), np.uint16)
+        good = dict(q=self.q, k_cache=cache, block_table=table, cache_seqlens=lengths, head_dim_v=RANK,
+                    tile_scheduler_metadata=snapmla.get_mla_metadata()[0])  # fmt: skip
+        for name, bad in [
+            ("q", self.q.astype(np.float32)),
+            ("q", self.q[..., :-1]),
+            ("q", np.asfortranarray(self.q)),
+            ("q", [1]),
+            ("k_cache", cache.view(np.uint8)),
+            ("k_cache", cache[..., :-1]),
+            ("block_table", table.astype(np.int64)),
+            ("block_table", table[:2]),
+            ("cache_seqlens", lengths[:2]),
+            ("tile_scheduler_metadata", None),
+            ("indices", table),
+            ("descale_q", 1.0),
+            ("kv_format", "fp4"),
+        ]:
+            with self.subTest(name=name, bad=type(bad)), self.assertRaisesRegex(snapmla.ArgumentError, name):
+                snapmla.flash_mla_with_kvcache(**(good | {name: bad}))
+        with self.assertRaisesRegex(snapmla.ArgumentError, "fp8_token, bf16, fp8_tensor"):
+            snapmla.flash_mla_with_kvcache(**(good | {"kv_format": "fp4"}))
+        with self.assertRaisesRegex(ValueError, "causal"):
+            snapmla.flash_mla_with_kvcache(**(good | {"q": np.zeros((3, 2, HEADS, RANK + ROPE), np.uint16)}))
+
+    @unittest.skipIf(torch is None, "torch is not installed: its tensors are not tested")
+    def test_torch_tensors_give_the_same_bits(self):
+        cache = self.cache("bf16")[0].view(np.uint16).reshape(6, PAGE, 1, -1)
+        arguments = np.array(self.table, np.int32), np.array(self.lengths, np.int32), RANK
+        want, _ = snapmla.flash_mla_with_kvcache(self.q, cache, *arguments, snapmla.get_mla_metadata()[0])
+        q, kv = (torch.from_numpy(a.view(np.int16)).view(torch.bfloat16) for a in (self.q, cache))
+        tensors = [torch.from_numpy(a) for a in arguments[:2]]
+        got, _ = snapmla.flash_mla_with_kvcache(q, kv, *tensors, RANK, snapmla.get_mla_metadata()[0])
+        self.assertTrue((got.view(torch.int16).numpy().view(np.uint16) == want).all())
+
+
+class Handles(unittest.TestCase):
+    def setUp(self):
+        self.context = snapmla.Context("emulator")
+        self.of = snapmla.problem(**fields())
+
+    def test_a_closed_handle_is_refused(self):
+        plan = snapmla.Plan(self.context, self.of)
+        plan.close()
+        plan.close()
+        with self.assertRaisesRegex(snapmla.ArgumentError, "Plan is closed"):
+            plan.variant("mla_decode")
+        self.context.close()
+        with self.assertRaisesRegex(snapmla.ArgumentError, "Context is closed"):
+            self.context.empty((4,), np.uint8)
+
+    def test_an_array_and_a_plan_outlive_their_closed_context(self):
+        array, plan = self.context.zeros((1000,), np.uint8), snapmla.Plan(self.context, self.of)
+        self.context.close()
+        del self.context
+        gc.collect()
+        array[:] = 3
+        self.assertEqual(int(array[10:20].sum()), 30)
+        self.assertIn("mla_decode", plan.variant("mla_decode"))
+
+    def test_a_problem_and_a_format_are_refused_by_name(self):
+        with self.assertRaisesRegex(snapmla.ArgumentError, "heads"):
+            snapmla.problem(heads=0)
+        with self.assertRaisesRegex(snapmla.ArgumentError, "no such field"):
+            snapmla.problem(hands=1)
+        with self.assertRaisesRegex(snapmla.ArgumentError, "fp8_token"):
+            snapmla.problem("fp4")
+
+    def test_the_fingerprint_is_the_documented_one(self):
+        layout = snapmla.Layout(snapmla.problem())
+        self.assertEqual(layout.fingerprint, "af8fc3931a7afd38bbf0f40a6137a83107cb70c002729897c92ca3b2a677a141")
+
+    def test_append_skips_negative_slots_and_writes_through_foreign_arrays(self):
+        with snapmla.Plan(self.context, self.of) as plan:
+            cache = np.zeros((2, snapmla.Layout(self.of).page_bytes), np.uint8)  # not the context's: copied in and out
+            rows = snapmla.to_bf16(np.ones((2, RANK)))
+            plan.append(cache, rows, snapmla.to_bf16(np.ones((2, ROPE))), np.array([17, -1]))
+            latent, _ = snapmla.read_tokens(self.of, cache, [17, 0])
+            self.assertTrue((latent[0] == 1).all() and (latent[1] == 0).all())
+            self.assertTrue((cache[0] == 0).all())
+
+    def test_tokens_are_copied_between_slots_and_into_bf16(self):
+        rng, to = np.random.default_rng(5), snapmla.problem("bf16", **fields())
+        with snapmla.Plan(self.context, self.of) as plan:
+            cache = snapmla.new_cache(self.context, self.of, 2)
+            rows = np.zeros((1, snapmla.Layout(to).page_bytes), np.uint8)
+            plan.append(cache, bf16(rng, 3, RANK), bf16(rng, 3, ROPE), np.arange(3))
+            snapmla.convert_tokens(self.of, cache, [0, 2], self.of, cache, [20, 21])
+            snapmla.convert_tokens(self.of, cache, [2], to, rows, [7])
+            latent, rope = snapmla.read_tokens(self.of, cache, [0, 2])
+            moved, moved_rope = snapmla.read_tokens(self.of, cache, [20, 21])
+            self.assertLess(np.abs(moved - latent).max(), 0.02)
+            self.assertLess(np.abs(moved_rope - rope).max(), 0.02)
+            plain, _ = snapmla.read_tokens(to, rows, [7])
+            self.assertTrue((snapmla.to_bf16(latent[1]) == snapmla.to_bf16(plain[0])).all())
+        with self.assertRaisesRegex(snapmla.ArgumentError, "to_slots"):
+            snapmla.convert_tokens(self.of, cache, [0, 2], self.of, cache, [1])
+        with self.assertRaisesRegex(snapmla.ArgumentError, "slot"):
+            snapmla.read_tokens(self.of, cache, [99])
+
+    def test_threads_with_workspaces_of_their_own(self):
+        rng = np.random.default_rng(3)
+        with snapmla.Plan(self.context, self.of) as plan:
+            cache = snapmla.new_cache(self.context, self.of, 1)
+            plan.append(cache, bf16(rng, 9, RANK), bf16(rng, 9, ROPE), np.arange(9))
+            q, results = bf16(rng, 1, 1, HEADS, RANK + ROPE), []
+            table, lengths = np.zeros((1, 1), np.int32), np.array([9], np.int32)
+
+            def work():
+                for _ in range(5):
+                    workspace, out = plan.workspace(), np.zeros((1, 1, HEADS, RANK), np.uint16)
+                    plan.schedule(workspace, table, lengths)
+                    plan.decode(workspace, q[..., :RANK], q[..., RANK:], cache, table, lengths, 0.1, out)
+                    results.append(out.tobytes())
+
+            threads = [threading.Thread(target=work) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            self.assertEqual((len(results), len(set(results))), (20, 1))
+            self.assertNotEqual(set(results[0]), {0})
+
+
+class Leaks(unittest.TestCase):
+    def resident(self):
+        gc.collect()
+        with open("/proc/self/status", encoding="ascii") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith("VmRSS:"))
+
+    def test_ten_thousand_calls_leave_memory_as_it_was(self):
+        of = snapmla.problem(**fields())
+        with snapmla.Context("emulator", emulator_sms=1, emulator_threads=1) as context, snapmla.Plan(context, of) as plan:
+            cache = np.zeros((1, snapmla.Layout(of).page_bytes), np.uint8)
+            rows, rope, slots = np.zeros((1, RANK), np.uint16), np.zeros((1, ROPE), np.uint16), np.zeros(1, np.int64)
+
+            def calls(count):
+                for _ in range(count):
+                    plan.append(cache, rows, rope, slots)
+
+            calls(1000)
+            before = self.resident()
+            calls(10000)
+            # A leak of 256 bytes a call would be 2500 KiB.
+            self.assertLess(self.resident() - before, 2000)
+
+
+if __name__ == "__main__":
+    unittest.main()
