@@ -8,6 +8,7 @@ set(smla_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/snapmla)
 install(DIRECTORY include/snapmla DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 install(FILES LICENSE THIRD_PARTY.md README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs FILES_MATCHING PATTERN "*.md")
+install(FILES docs/snapmla.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 
 # The program is exported too: snapmla_add_kernels runs it.
 set_target_properties(snapmla_cli PROPERTIES EXPORT_NAME program)
