@@ -123,12 +123,12 @@ static snapmla_status quantize_query(const snapmla_plan *plan, const snapmla_dec
                 args->stream, counters);
 }
 
-/* Pages of rows are fetched by tensor copies: boxes of 128 bytes of up to 64 tokens. */
+/* Pages of rows are fetched by tensor copies: boxes of 128 bytes of up to 64 tokens, and of their scales where rows have some. */
 static snapmla_status describe_cache(const snapmla_plan *plan, const snapmla_decode_args *args,
-                                     struct smla_tensor_map *out) {
+                                     struct mla_decode_rows_params *out) {
   smla_page_geometry geometry = smla_page_geometry_of(&plan->problem);
   if (!geometry.row_bytes) return SNAPMLA_OK;
-  const smla_device_tensor tensor = {
+  smla_device_tensor tensor = {
       .base = args->kv,
       .extents = {(uint64_t)geometry.row_bytes, (uint64_t)geometry.page_tokens, (uint64_t)args->num_pages},
       .strides = {(uint64_t)geometry.row_bytes, (uint64_t)args->page_stride},
@@ -136,7 +136,11 @@ static snapmla_status describe_cache(const snapmla_plan *plan, const snapmla_dec
       .swizzled = 1,
   };
   smla_device *device = plan->context->device;
-  return device->ops->tensor_map(device, &tensor, out);
+  snapmla_status status = device->ops->tensor_map(device, &tensor, &out->kv_map);
+  tensor.box[0] = (uint32_t)smla_kv_scales(geometry.facts, geometry.latent_rank) * (uint32_t)sizeof(float);
+  tensor.swizzled = 0;
+  if (status || !tensor.box[0]) return status;
+  return device->ops->tensor_map(device, &tensor, &out->scale_map);
 }
 
 static snapmla_status attend(const snapmla_plan *plan, const snapmla_decode_args *args,
@@ -179,7 +183,7 @@ static snapmla_status attend(const snapmla_plan *plan, const snapmla_decode_args
               .lists = w->records,
           },
       .rows = {.kv_scale = args->kv_scale == 0.0f ? 1.0f : args->kv_scale, .kv_scale_pointer = args->kv_scale_pointer}};
-  snapmla_status status = describe_cache(plan, args, &params.rows.kv_map);
+  snapmla_status status = describe_cache(plan, args, &params.rows);
   if (status) return status;
   return launch(plan, SMLA_MLA_DECODE, (uint32_t)(w->unit_count * w->groups), 1, 1, &params, args->stream, counters);
 }

@@ -38,4 +38,10 @@ static inline int32_t smla_kv_scales(const smla_kv_facts *facts, int32_t latent_
                                                 : 0;
 }
 
+/* What a kernel multiplies P and values as: numbers of the content's type, or bf16 where scales differ from channel to channel, so
+ * that they cannot be a factor of P. */
+static inline smla_number smla_kv_values(const smla_kv_facts *facts) {
+  return facts->scaling == SMLA_SCALING_GROUP ? SMLA_NUMBER_BF16 : facts->content;
+}
+
 #endif

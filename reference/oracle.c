@@ -106,6 +106,7 @@ snapmla_status snapmla_reference_decode(const snapmla_problem *problem, const sn
     return smla_fail(SNAPMLA_INVALID_ARGUMENT, "reference: mode %d is not known: use a snapmla_reference_mode",
                      (int)mode);
   smla_oracle_source source = smla_oracle_source_of(problem, args, NULL, NULL, NULL);
+  source.as_kernel = mode == SNAPMLA_REFERENCE_ROUNDED_P;
   job j = {.problem = problem,
            .args = args,
            .source = &source,

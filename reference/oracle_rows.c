@@ -127,7 +127,7 @@ static void raise_reference(smla_oracle_rows *rows, int32_t r, const double *log
 }
 
 static double round_p(const smla_kv_facts *facts, double f, int tile_exponent) {
-  return facts->content == SMLA_NUMBER_E4M3 ? smla_round_p(f, tile_exponent) : smla_round_p16(f);
+  return smla_kv_values(facts) == SMLA_NUMBER_E4M3 ? smla_round_p(f, tile_exponent) : smla_round_p16(f);
 }
 
 /* Turns row r's logits into the weights of the values; sums them and the exponentials. */
@@ -153,11 +153,12 @@ static void weigh(smla_oracle_rows *rows, int32_t r, double *scores, const smla_
 static void score_as_kernel(smla_oracle_rows *rows, const smla_oracle_tile *tile) {
   smla_tensor_operand keys = {tile->keys, rows->key_exponents,
                               find_exponents(rows, SMLA_TILE_TOKENS, tile->keys, rows->key_exponents)};
+  const double *groups = rows->facts->scaling == SMLA_SCALING_GROUP ? tile->group_scale[0] : NULL;
   for (int32_t r = 0; r < rows->count; r++) {
     size_t at = (size_t)r * (size_t)rows->channels;
     smla_tensor_operand query = {rows->query + at, rows->query_exponents + at, rows->query_special[r]};
     smla_tensor_scores(e4m3_channels(rows), rows->latent_rank, rows->channels - rows->latent_rank, &query, &keys,
-                       rows->scores + r * SMLA_TILE_TOKENS);
+                       groups, rows->scores + r * SMLA_TILE_TOKENS);
   }
 }
 

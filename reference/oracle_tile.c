@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "decode_args.h"
+#include "narrow_float.h"
 #include "token_store.h"
 
 enum { MOST_ROPE = 64 };
@@ -63,14 +64,27 @@ int32_t smla_oracle_query_tokens(const smla_oracle_source *source, int32_t b, in
   return source->problem->max_indices ? args->index_counts[b * q_len + token] : args->seqlens[b] - q_len + token + 1;
 }
 
+/* The scales of token t's groups, and its values as a kernel has them in registers. */
+static void take_groups(const smla_page_geometry *geometry, const double *groups, int32_t t, double *values,
+                        smla_oracle_tile *tile) {
+  for (int32_t i = 0; i < smla_kv_scales(geometry->facts, geometry->latent_rank); i++)
+    tile->group_scale[i][t] = groups[i];
+  for (int32_t c = 0; c < geometry->latent_rank; c++)
+    values[c] = smla_bf16_to_float(smla_bf16_from_float((float)(values[c] * groups[c / SMLA_GROUP_CHANNELS])));
+}
+
 static void load_cached(const smla_oracle_source *source, int64_t slot, int32_t t, smla_oracle_tile *tile) {
   const smla_page_geometry *geometry = &source->geometry;
   const unsigned char *page =
       (const unsigned char *)source->args->kv + slot / geometry->page_tokens * source->args->page_stride;
   int32_t token = (int32_t)(slot % geometry->page_tokens);
   double *latent = tile->values + t * geometry->latent_rank, rope[MOST_ROPE];
-  smla_token_load(geometry, source->kv_scale, page, token, latent, rope, &tile->scale[t]);
+  double groups[SMLA_TILE_GROUPS] = {0};
+  smla_token_load(geometry, source->kv_scale, page, token, latent, rope, &tile->scale[t],
+                  source->as_kernel ? groups : NULL);
   for (int32_t c = 0; c < geometry->latent_rank; c++) tile->keys[c * SMLA_TILE_TOKENS + t] = latent[c];
+  if (source->as_kernel && geometry->facts->scaling == SMLA_SCALING_GROUP)
+    take_groups(geometry, groups, t, latent, tile);
   for (int32_t c = 0; c < geometry->rope_dim; c++)
     tile->keys[(geometry->latent_rank + c) * SMLA_TILE_TOKENS + t] = rope[c];
 }
@@ -91,6 +105,7 @@ static void clear(const smla_oracle_source *source, smla_oracle_tile *tile) {
   memset(tile->keys, 0, channels * SMLA_TILE_TOKENS * sizeof *tile->keys);
   memset(tile->values, 0, SMLA_TILE_TOKENS * latent_rank * sizeof *tile->values);
   memset(tile->scale, 0, sizeof tile->scale);
+  memset(tile->group_scale, 0, sizeof tile->group_scale);
 }
 
 void smla_oracle_tile_load(const smla_oracle_source *source, int32_t b, int32_t token, int32_t first, int32_t count,

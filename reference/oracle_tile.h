@@ -7,13 +7,16 @@
 
 #include "page_layout.h"
 
-enum { SMLA_TILE_TOKENS = 64 };
+enum { SMLA_TILE_TOKENS = 64, SMLA_TILE_GROUPS = 4 };
 
 /* A token's key is scale * keys[.][t], its value scale * values[t][.]: both in the units of the format. */
 typedef struct smla_oracle_tile {
   double *keys;   /* [latent_rank + rope_dim][64] */
   double *values; /* [64][latent_rank] */
   double scale[SMLA_TILE_TOKENS];
+  /* [group of 128 channels][64], of formats whose scales are those: what else the keys' content is multiplied by, where the source is
+   * as a kernel has it. */
+  double group_scale[SMLA_TILE_GROUPS][SMLA_TILE_TOKENS];
   double common_scale; /* of the whole cache, a factor of every scale: kernels apply it after P is rounded; else 1 */
   int32_t count;       /* tokens present; the columns, rows and scales of the others are zero */
   unsigned char unseen[SMLA_TILE_TOKENS]; /* nonzero: an index of -1 among them, zeros with a scale of 1 */
@@ -27,6 +30,7 @@ typedef struct smla_oracle_source {
   const float *latent, *rope; /* dense rows [row][latent_rank], [row][rope_dim]; NULL: the paged cache of args */
   const int64_t *row_of;      /* [batch]: the row of a request's first token */
   float kv_scale;             /* of the whole cache, where the format has one */
+  int as_kernel; /* scales of groups of channels stay apart from the keys, and values are rounded with theirs to bf16 */
 } smla_oracle_source;
 
 /* `latent`, `rope` and `row_of` are NULL for the paged cache. */

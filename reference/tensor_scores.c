@@ -127,21 +127,36 @@ static void add_group(group_rule rule, const double *query, const int16_t *query
 
 /* The channels of a score in the order in which they are added: `first` to before `end` of each run, and what follows a run
  * with `last` nonzero starts from zero again: lower half of the latent, RoPE | upper half. RoPE in e4m3 is halved too: it is
- * added with as many steps' errors as the content. */
+ * added with as many steps' errors as the content. With scales of groups: RoPE | a group | a group …; `group` is that whose scales
+ * multiply the sum, or -1. */
 typedef struct channel_run {
   int32_t first, end;
-  int last;
+  int last, group;
 } channel_run;
 
-enum { RUNS = 4 };
+enum { MOST_RUNS = 5, GROUP_CHANNELS = 128 };
 
-static void channel_runs(int32_t e4m3_channels, int32_t latent_rank, int32_t rope_dim, channel_run runs[RUNS]) {
+/* Returns how many runs there are. */
+static int channel_runs(int32_t e4m3_channels, int32_t latent_rank, int32_t rope_dim, int grouped,
+                        channel_run runs[MOST_RUNS]) {
   int32_t channels = latent_rank + rope_dim;
   int32_t first_rope = e4m3_channels == channels ? latent_rank + rope_dim / 2 : channels;
-  runs[0] = (channel_run){0, latent_rank / 2, 0};
-  runs[1] = (channel_run){latent_rank, first_rope, 1};
-  runs[2] = (channel_run){latent_rank / 2, latent_rank, 0};
-  runs[3] = (channel_run){first_rope, channels, 1};
+  if (grouped) {
+    runs[0] = (channel_run){latent_rank, channels, 1, -1};
+    for (int i = 0; i < latent_rank / GROUP_CHANNELS; i++)
+      runs[i + 1] = (channel_run){i * GROUP_CHANNELS, (i + 1) * GROUP_CHANNELS, 1, i};
+    return 1 + latent_rank / GROUP_CHANNELS;
+  }
+  runs[0] = (channel_run){0, latent_rank / 2, 0, -1};
+  runs[1] = (channel_run){latent_rank, first_rope, 1, -1};
+  runs[2] = (channel_run){latent_rank / 2, latent_rank, 0, -1};
+  runs[3] = (channel_run){first_rope, channels, 1, -1};
+  return 4;
+}
+
+/* The score of token j with a run's sum added. */
+static float add_part(const channel_run *run, const double *groups, int j, float score, float part) {
+  return run->group < 0 ? score + part : fmaf(part, (float)groups[run->group * TOKENS + j], score);
 }
 
 /* One more group of one token, with NaN and infinities among the operands, by the plain statement. */
@@ -162,30 +177,31 @@ static float plain_group(float accumulator, int is_e4m3, const double *query, co
   return smla_dot_bf16(accumulator, rope[0], rope[1]);
 }
 
-static double plain_score(const channel_run runs[RUNS], int32_t e4m3_channels, const double *query,
-                          const double *keys) {
+static double plain_score(const channel_run *runs, int count, int32_t e4m3_channels, const double *groups, int j,
+                          const double *query, const double *keys) {
   float total = 0, part = 0;
-  for (int i = 0; i < RUNS; i++) {
+  for (int i = 0; i < count; i++) {
     for (int32_t c = runs[i].first; c < runs[i].end; c += c < e4m3_channels ? SMLA_E4M3_K : SMLA_BF16_K)
-      part = plain_group(part, c < e4m3_channels, query + c, keys + (size_t)c * TOKENS);
+      part = plain_group(part, c < e4m3_channels, query + c, keys + j + (size_t)c * TOKENS);
     if (!runs[i].last) continue;
-    total += part;
+    total = add_part(&runs[i], groups, j, total, part);
     part = 0;
   }
   return total;
 }
 
 void smla_tensor_scores(int32_t e4m3_channels, int32_t latent_rank, int32_t rope_dim, const smla_tensor_operand *query,
-                        const smla_tensor_operand *keys, double scores[SMLA_SCORE_TOKENS]) {
-  channel_run runs[RUNS];
-  channel_runs(e4m3_channels, latent_rank, rope_dim, runs);
+                        const smla_tensor_operand *keys, const double *groups, double scores[SMLA_SCORE_TOKENS]) {
+  channel_run runs[MOST_RUNS];
+  int count = channel_runs(e4m3_channels, latent_rank, rope_dim, groups != NULL, runs);
   if (query->special || keys->special) {
-    for (int j = 0; j < TOKENS; j++) scores[j] = plain_score(runs, e4m3_channels, query->values, keys->values + j);
+    for (int j = 0; j < TOKENS; j++)
+      scores[j] = plain_score(runs, count, e4m3_channels, groups, j, query->values, keys->values);
     return;
   }
   double part[TOKENS] = {0};
   for (int j = 0; j < TOKENS; j++) scores[j] = 0.0;
-  for (int i = 0; i < RUNS; i++) {
+  for (int i = 0; i < count; i++) {
     for (int32_t c = runs[i].first; c < runs[i].end;) {
       group_rule rule = c < e4m3_channels ? E4M3 : BF16;
       size_t row = (size_t)c * TOKENS;
@@ -193,7 +209,7 @@ void smla_tensor_scores(int32_t e4m3_channels, int32_t latent_rank, int32_t rope
       c += rule.k;
     }
     for (int j = 0; j < TOKENS && runs[i].last; j++) {
-      scores[j] = (float)scores[j] + (float)part[j];
+      scores[j] = add_part(&runs[i], groups, j, (float)scores[j], (float)part[j]);
       part[j] = 0.0;
     }
   }

@@ -21,8 +21,11 @@ typedef struct smla_tensor_operand {
 int smla_tensor_exponents(int32_t e4m3_channels, int32_t channels, int32_t width, const double *values,
                           int16_t *exponents);
 
-/* `e4m3_channels` is 0, latent_rank or latent_rank + rope_dim. latent_rank is a multiple of 64, rope_dim of 32. Some 1 KiB of stack. Every score is a float. */
+/* `e4m3_channels` is 0, latent_rank or latent_rank + rope_dim. latent_rank is a multiple of 64, rope_dim of 32. Some 1 KiB of stack. Every score is a float.
+ *
+ * `groups`, where it is not NULL, are scales of the keys' content, [latent_rank / 128][64], at most 512 channels: RoPE is summed first
+ * then, and after it, each from zero, the groups' 128 channels; sum by sum score = fma(sum, scale, score) in fp32. */
 void smla_tensor_scores(int32_t e4m3_channels, int32_t latent_rank, int32_t rope_dim, const smla_tensor_operand *query,
-                        const smla_tensor_operand *keys, double scores[SMLA_SCORE_TOKENS]);
+                        const smla_tensor_operand *keys, const double *groups, double scores[SMLA_SCORE_TOKENS]);
 
 #endif

@@ -98,14 +98,16 @@ void smla_token_read(const smla_page_geometry *geometry, float kv_scale, const u
 }
 
 void smla_token_load(const smla_page_geometry *geometry, float kv_scale, const unsigned char *page, int32_t token,
-                     double *latent, double *rope, double *scale) {
+                     double *latent, double *rope, double *scale, double *groups) {
   const smla_kv_facts *facts = geometry->facts;
   token_scales scales = stored_scales(geometry, kv_scale, page, token);
-  int grouped = facts->scaling == SMLA_SCALING_GROUP;
+  int grouped = facts->scaling == SMLA_SCALING_GROUP, multiplied = grouped && !groups;
+  for (int32_t i = 0; grouped && groups && i < smla_kv_scales(facts, geometry->latent_rank); i++)
+    groups[i] = (double)scales.content[i];
   *scale = grouped ? 1.0 : (double)scales.rope;
   for (int32_t c = 0; c < geometry->latent_rank; c++)
     latent[c] = (double)load_number(facts->content, page + smla_page_latent_offset(geometry, token, c)) *
-                (grouped ? (double)scale_of_channel(&scales, c) : 1.0);
+                (multiplied ? (double)scale_of_channel(&scales, c) : 1.0);
   for (int32_t c = 0; c < geometry->rope_dim; c++)
     rope[c] = load_number(facts->rope, page + smla_page_rope_offset(geometry, token, c));
 }

@@ -15,9 +15,10 @@ void smla_token_write(const smla_page_geometry *geometry, float kv_scale, unsign
 void smla_token_read(const smla_page_geometry *geometry, float kv_scale, const unsigned char *page, int32_t token,
                      float *latent, float *rope);
 
-/* The same exactly: the token is `*scale` times what latent and rope get. With scales for groups of channels, latent is multiplied by
- * them and *scale is 1. */
+/* The same exactly: the token is `*scale` times what latent and rope get. Where groups of channels have scales, *scale is 1, and
+ * latent is multiplied by them, or they are put into `groups`, [latent_rank / 128], unless that is NULL. Other formats pass it
+ * over. */
 void smla_token_load(const smla_page_geometry *geometry, float kv_scale, const unsigned char *page, int32_t token,
-                     double *latent, double *rope, double *scale);
+                     double *latent, double *rope, double *scale, double *groups);
 
 #endif

@@ -1,12 +1,15 @@
 -- How the KV cache may be stored: a row for each format; what a row cannot say is formats/<name>.inc. docs/format.md is
 -- the whole truth about the bytes, and reference/kv_format.c has the same facts for the host.
 --   content, rope   bytes of a channel's number, which is multiplied as it is stored: 1 e4m3, 2 bf16
---   scaling         what multiplies the numbers: nothing; an fp32 of the token; one of the call, for the whole cache
+--   scaling         what multiplies the numbers: nothing; an fp32 of the token; one of the call, for the whole cache; an fp32 of the
+--                   token for each group of 128 content channels, and nothing RoPE
 --   layout          "image": pages are swizzled shared-memory images; "rows": tokens one after another
+--   only_latent     the one latent rank that there is; nil: any
 local rows = {
   { name = "fp8_token", content = 1, rope = 2, scaling = "token", layout = "image" },
   { name = "bf16", content = 2, rope = 2, scaling = "none", layout = "rows" },
   { name = "fp8_tensor", content = 1, rope = 1, scaling = "call", layout = "rows" },
+  { name = "fp8_tile", content = 1, rope = 2, scaling = "group", layout = "rows", only_latent = 512 },
 }
 
 local names, by_name = {}, {}
@@ -21,10 +24,12 @@ local types = { "e4m3", "bf16" }
 local function quantities(format, latent, rope)
   local f = by_name[format]
   local content_bytes, rope_bytes = latent * f.content, rope * f.rope
-  local scales = f.scaling == "token" and 1 or 0
+  local scales = f.scaling == "token" and 1 or f.scaling == "group" and latent // 128 or 0
   return {
     content_type = types[f.content],
     rope_type = types[f.rope],
+    -- What P and values are multiplied as: scales that differ from channel to channel cannot be a factor of P.
+    value_type = f.scaling == "group" and "bf16" or types[f.content],
     scaling = f.scaling,
     layout = f.layout,
     content_bytes = content_bytes,
@@ -35,4 +40,17 @@ local function quantities(format, latent, rope)
   }
 end
 
-return { names = names, quantities = quantities }
+-- For every space with the axes format and latent.
+local rank_rule = {
+  name = "format_rank",
+  reason = function(v)
+    local f = by_name[v.format]
+    return ("%s is defined for latent=%d alone: take that, or another format"):format(f.name, f.only_latent)
+  end,
+  legal = function(v)
+    local f = by_name[v.format]
+    return not f.only_latent or f.only_latent == v.latent
+  end,
+}
+
+return { names = names, quantities = quantities, rank_rule = rank_rule }

@@ -14,6 +14,7 @@ return {
     { name = "scale", values = { "fp32", "power_of_two" }, default = "fp32", about = "what a scale may be" },
   },
   rules = {
+    formats.rank_rule,
     { name = "scales_to_round", reason = "this format stores no scales: take scale=fp32",
       legal = function(v, d) return v.scale == "fp32" or d.scales > 0 end },
   },

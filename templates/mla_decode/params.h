@@ -31,7 +31,8 @@ struct mla_decode_params {
 struct mla_decode_rows_params {
   float kv_scale; /* of the whole cache, in formats that have one; a pointer wins */
   const float *kv_scale_pointer;
-  struct smla_tensor_map kv_map;
+  struct smla_tensor_map kv_map;    /* boxes of 128 bytes of a page image's tokens, swizzled */
+  struct smla_tensor_map scale_map; /* boxes of the scales of so many tokens, where rows have scales */
 };
 
 #endif

@@ -64,6 +64,7 @@ return {
       about = "tiles in the shared-memory ring" },
   },
   rules = {
+    formats.rank_rule,
     { name = "lists_of_images",
       reason = "index lists are gathered from page images of fp8_token: take that format, or tokens=paged",
       legal = function(v) return v.tokens == "paged" or v.format == "fp8_token" end },
@@ -98,7 +99,7 @@ return {
     d.images_per_tile = images_per_tile
     d.image_bytes = (tile_bytes + raw_scale_bytes) // images_per_tile -- of which a tile is made: without padding
     d.raw_scale_bytes = raw_scale_bytes
-    d.value_bytes = d.content_type == "e4m3" and 1 or 2 -- of a number of P and of the values
+    d.value_bytes = d.value_type == "e4m3" and 1 or 2 -- of a number of P and of the values
     -- Tiles of P on their way to the values' product, of the shape for 64 rows: bf16's are large, and so are its pages.
     d.p_buffers = shape == shapes.roles and (d.value_bytes == 1 and 4 or d.subtiles > 6 and 1 or 2) or 0
     d.query_buffers = query_buffers

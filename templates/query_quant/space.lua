@@ -14,7 +14,7 @@ return {
     { name = "tokens", values = { "paged", "indexed" }, default = "paged",
       about = "whether a record is a request, or one of its query tokens: the decode kernel's" },
   },
-  rules = {},
+  rules = { formats.rank_rule },
   derived = function(v)
     local d = formats.quantities(v.format, v.latent, v.rope)
     d.threads = 256

@@ -87,7 +87,7 @@ static void compare(operands *o, int latent, tally *seen) {
   smla_tensor_operand query = {o->query, o->query_exponents, 0}, keys = {o->keys, o->key_exponents, 0};
   query.special = smla_tensor_exponents(latent, latent + ROPE, 1, o->query, o->query_exponents);
   keys.special = smla_tensor_exponents(latent, latent + ROPE, TOKENS, o->keys, o->key_exponents);
-  smla_tensor_scores(latent, latent, ROPE, &query, &keys, scores);
+  smla_tensor_scores(latent, latent, ROPE, &query, &keys, NULL, scores);
   seen->special += query.special || keys.special;
   for (int t = 0; t < TOKENS; t++) {
     float expected = chain(o, latent, t);
