@@ -9,6 +9,7 @@
 #include "commands.h"
 #include "console.h"
 #include "json_output.h"
+#include "lapack.h"
 
 static const double usual_budget = 0.05;
 
@@ -135,8 +136,12 @@ smla_exit smla_command_analyze(const smla_settings *settings) {
   smla_layer_files files;
   json_t *layers = json_array();
   double budget = isnan(settings->budget) ? usual_budget : settings->budget;
-  int without = 0;
+  int without = 0, missing = 0;
   snapmla_status status = smla_layer_files_open(settings, &files);
+  if (!status) {
+    status = smla_lapack_open();
+    missing = status != SNAPMLA_OK;
+  }
   for (size_t i = 0; !status && i < files.layer_count; ++i) {
     smla_layer layer;
     smla_analysis analysis = {0};
@@ -160,7 +165,7 @@ smla_exit smla_command_analyze(const smla_settings *settings) {
   if (status) {
     if (settings->json) smla_json_print_failure(status);
     smla_console_error();
-    return smla_console_exit_code(status);
+    return missing ? SMLA_EXIT_MISSING : smla_console_exit_code(status);
   }
   return without ? SMLA_EXIT_FAILED : SMLA_EXIT_OK;
 }

@@ -90,7 +90,7 @@ typedef struct smla_analysis {
   int format_count;
 } smla_analysis;
 
-/* Errors: NOT_FOUND (no LAPACK), UNSUPPORTED (a shape that no format takes), OUT_OF_MEMORY. */
+/* Opens LAPACK. Errors: NOT_FOUND (there is none), UNSUPPORTED (a shape that no format takes), OUT_OF_MEMORY. */
 snapmla_status smla_layer_analyze(const smla_settings *settings, const smla_layer *layer, smla_analysis *out);
 void smla_analysis_free(smla_analysis *analysis);
 /* Of one format: the layer's rows written and read back, [tokens, rank] and [tokens, rope] fp32, and with them the cache's bytes; the caller

@@ -198,11 +198,25 @@ static void other_forms_of_the_weights_are_the_same(void **state) {
   json_decref(roots[0]);
 }
 
+/* Files that are no libraries stand before the system's. */
+static void without_lapack_it_says_what_to_install(void **state) {
+  char path[4200];
+  write_layer(in(state, "a.safetensors"));
+  program_write_file(in(state, "libopenblas.so.0"), "none", 4);
+  program_write_file(in(state, "liblapack.so.3"), "none", 4);
+  snprintf(path, sizeof path, "LD_LIBRARY_PATH=%s", (const char *)*state);
+  assert_program(PROGRAM, 3, "install it (Debian: libopenblas0)", path, "analyze", in(state, "a.safetensors"));
+}
+
 static void what_does_not_fit_is_refused(void **state) {
   const char *path = in(state, "a.safetensors"), *latents = in(state, "latents.safetensors");
   write_layer(path);
   smla_tensor rows = tensor("layers.3.latent", SMLA_DTYPE_BF16, 2, (int64_t[]){TOKENS, RANK}, latent);
   write_file(latents, &rows, 1);
+  program_result result = program_run(PROGRAM, "analyze", path, "--heads", "2", "--content", "32", NULL);
+  int missing = without_lapack(&result);
+  program_free(&result);
+  if (missing) skip();
   assert_program(PROGRAM, 2, "analyze needs files", "analyze");
   assert_program(PROGRAM, 2, "layer 3 has latents and no up-projection", "analyze", latents);
   assert_program(PROGRAM, 2, "layer 3 has two tensors for latent", "analyze", path, latents);
@@ -224,6 +238,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(the_smallest_format_within_the_budget_is_recommended, temporary_setup,
                                       temporary_teardown),
       cmocka_unit_test_setup_teardown(other_forms_of_the_weights_are_the_same, temporary_setup, temporary_teardown),
+      cmocka_unit_test_setup_teardown(without_lapack_it_says_what_to_install, temporary_setup, temporary_teardown),
       cmocka_unit_test_setup_teardown(what_does_not_fit_is_refused, temporary_setup, temporary_teardown),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
