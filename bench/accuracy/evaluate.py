@@ -26,6 +26,7 @@ from model import make_outliers
 
 SCENARIOS = {"plain": (0.0, 0), "sink": (12.0, 0), "outliers": (0.0, 6), "severe": (0.0, 12)}  # name: (sink in nats, exponent)
 BASE = "bf16"
+LEVELS_OF = "fp8_token"  # the format that finer levels are evaluated with
 
 
 def options_of():
@@ -40,6 +41,7 @@ def options_of():
     parser.add_argument("--needles", type=int, default=32, help="in a sequence, at even depths")
     parser.add_argument("--seconds", type=float, default=200, help="no sequence is begun later; a third of it is for needles")
     parser.add_argument("--formats", nargs="+")
+    parser.add_argument("--levels", nargs="*", default=["max"], choices=["balanced", "max"], help="finer levels, where the build has them")
     parser.add_argument("--scenarios", nargs="+", default=list(SCENARIOS), choices=list(SCENARIOS))
     parser.add_argument("--batch", type=int, default=512)
     parser.add_argument("--block", type=int, default=1024)
@@ -61,7 +63,8 @@ class Evaluation:
         for name in o.formats or snapmla.kv_formats():
             self.add(name, name, 0)
             for level, word in ((1, "balanced"), (2, "max")):
-                self.add(f"{name}/{word}", name, level)
+                if word in o.levels and name == LEVELS_OF:
+                    self.add(f"{name}/{word}", name, level)
         if BASE not in self.ways:
             sys.exit(f"evaluate.py: {BASE} is the baseline and must be among the formats")
         self.ways = {BASE: self.ways.pop(BASE), **self.ways}

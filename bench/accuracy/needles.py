@@ -6,6 +6,7 @@ import torch
 NEEDLE, IS, FIRST_WORD = 1, 2, 4
 KEY, VALUE = 2, 4
 LENGTH = 2 + KEY + VALUE
+ANSWER_WEIGHT = 3.0
 
 
 def make(count, vocab, generator):
@@ -17,7 +18,7 @@ def make(count, vocab, generator):
 
 def strew(tokens, count, vocab, generator):
     """Overwrites places of tokens [batch, length] with `count` needles a row, each twice. Returns the weights of the targets
-    [batch, length]: 0 where a needle comes first (it cannot be foretold), 1 elsewhere."""
+    [batch, length]: 0 where a needle comes first (it cannot be foretold), ANSWER_WEIGHT for values that can be looked up, 1 elsewhere."""
     batch, length = tokens.shape
     slots = (length - 1) // LENGTH
     chosen = torch.rand(batch, slots, generator=generator, device=tokens.device).argsort(1)[:, : 2 * count]
@@ -28,7 +29,8 @@ def strew(tokens, count, vocab, generator):
     weights = torch.ones(tokens.shape, device=tokens.device)
     weights.scatter_(1, at[:, :, 0].reshape(batch, -1), 0.0)
     asked = at[:, :, 1, : 2 + KEY]  # the question's own key is random as well
-    return weights.scatter_(1, asked.reshape(batch, -1), 0.0)
+    weights.scatter_(1, asked.reshape(batch, -1), 0.0)
+    return weights.scatter_(1, at[:, :, 1, 2 + KEY :].reshape(batch, -1), ANSWER_WEIGHT)
 
 
 def haystack(text, count, vocab, generator):

@@ -52,7 +52,7 @@ if [ -n "$dry" ]; then
     --needle-lengths 128 --needle-sequences 1 --needles 4 --batch 32 --block 16
 else
   phase check 60 check.py
-  [ -e "$out/model.pt" ] || phase train 240 train.py "$carried/tokens.npz" "$out" --seconds "${TRAIN_SECONDS:-205}"
-  phase evaluate 240 evaluate.py "$out/model.pt" "$carried/tokens.npz" "$out" --seconds "${EVALUATE_SECONDS:-160}"
+  [ -e "$out/model.pt" ] || phase train 240 train.py "$carried/tokens.npz" "$out" --seconds "${TRAIN_SECONDS:-200}"
+  phase evaluate 240 evaluate.py "$out/model.pt" "$carried/tokens.npz" "$out" --seconds "${EVALUATE_SECONDS:-170}"
 fi
 exit $failed

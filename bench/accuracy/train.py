@@ -46,7 +46,7 @@ def batch_of(tokens, length, count, vocab, generator):
     chosen = torch.rand(count, generator=generator, device=device) < 0.5
     some = rows[chosen]
     if len(some):
-        weights[chosen] = needles.strew(some, max(1, length // 128), vocab, generator)
+        weights[chosen] = needles.strew(some, max(1, length // 64), vocab, generator)
         rows[chosen] = some
     nats = torch.rand(count, generator=generator, device=device) * 2 * MOST_SINK - MOST_SINK
     return rows, weights[:, 1:], nats.clamp(min=0)
