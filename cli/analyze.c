@@ -91,7 +91,7 @@ static json_t *layer_json(const smla_settings *settings, const smla_layer *layer
 
 static void print_row(const char *who, const smla_errors *e, const smla_format_errors *f, double attention,
                       const char *level) {
-  printf("  %-11s %-9s %-9s %9.2e %9.2e %9.2e %9.2e %9.2e %9.2e %10.2e\n", who,
+  printf("  %-11s %-11s %-9s %9.2e %9.2e %9.2e %9.2e %9.2e %9.2e %10.2e\n", who,
          snapmla_kv_format_name(f->problem.kv_format), level, e->latent, e->bound, e->bound_data, e->key, e->value,
          e->seen, attention);
 }
@@ -103,7 +103,7 @@ static void print_layer(const smla_settings *settings, const smla_layer *layer, 
          layer->queries_given ? "queries of the file" : "probes for queries");
   printf("  up-projection: singular values %.4g to %.4g, rank %" PRId32 " of %" PRId32 ", condition %.4g\n",
          a->layer.largest, a->layer.least, a->layer.matrix_rank, layer->rank, a->layer.cond);
-  printf("  %-11s %-9s %-9s %9s %9s %9s %9s %9s %9s %10s\n", "", "format", "level", "latent", "bound", "of data",
+  printf("  %-11s %-11s %-9s %9s %9s %9s %9s %9s %9s %10s\n", "", "format", "level", "latent", "bound", "of data",
          "keys", "values", "both", "attention");
   for (int i = 0; i < a->format_count; ++i) {
     const smla_format_errors *f = &a->formats[i];

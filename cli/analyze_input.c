@@ -11,7 +11,15 @@
 
 static const char *const endings[SMLA_LAYER_TENSORS] = {
     "latent", "rope", "kv_b_proj.weight", "kv_b_proj.weight_scale_inv", "w_uk", "w_uv", "q_nope", "q_rope"};
-enum { SCALE_BLOCK = 128, ROPE = 64, MOST_TOKENS = 1 << 20, USUAL_CONTENT = 128, USUAL_PROBES = 8, MOST_QUERIES = 64 };
+enum {
+  SCALE_BLOCK = 128,
+  ROPE = 64,
+  MOST_TOKENS = 1 << 20,
+  MOST_ROWS = 1 << 24,
+  USUAL_CONTENT = 128,
+  USUAL_PROBES = 8,
+  MOST_QUERIES = 64
+};
 
 /* The layer that a name belongs to. */
 static int32_t number_of(const char *name) {
@@ -147,6 +155,11 @@ static uint16_t *narrowed(const double *values, size_t count) {
   return out;
 }
 
+static snapmla_status misfit(int32_t number, const char *what, int64_t got, const char *rule, int64_t want) {
+  return smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "layer %" PRId32 ": %s is %" PRId64 ", %s %" PRId64, number, what,
+                           got, rule, want);
+}
+
 /* Finds, widens and returns the shape; *out stays NULL where an optional tensor is missing. */
 static snapmla_status take(smla_layer_files *files, int32_t number, smla_layer_tensor which, int rank,
                            const char *shape, double **out, int64_t *dimensions) {
@@ -155,14 +168,11 @@ static snapmla_status take(smla_layer_files *files, int32_t number, smla_layer_t
   *out = NULL;
   snapmla_status status = find(files, number, which, &file, &t);
   if (status || !t) return status;
+  for (int d = 0; d < t->rank; ++d)
+    if (t->shape[d] > MOST_ROWS) return misfit(number, t->name, t->shape[d], "and no dimension may exceed", MOST_ROWS);
   status = widen(file, t, rank, shape, out);
   for (int d = 0; !status && d < rank; ++d) dimensions[d] = t->shape[d];
   return status;
-}
-
-static snapmla_status misfit(int32_t number, const char *what, int64_t got, const char *rule, int64_t want) {
-  return smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "layer %" PRId32 ": %s is %" PRId64 ", %s %" PRId64, number, what,
-                           got, rule, want);
 }
 
 static snapmla_status read_rows(smla_layer_files *files, smla_layer *l) {
