@@ -236,13 +236,13 @@ class Scaled:
 
 def table_of(summary):
     lines = [f"{summary['device']}, torch {summary['torch']}; contexts to {summary['length']} tokens", "",
-             f"{'scenario':10}{'way':22}{'perplexity':>11}  {'change against our bf16, 95 %':34}{'a token, rms':>13}{'tokens':>9}"]  # fmt: skip
+             f"{'scenario':10}{'way':22}{'perplexity':>11}  {'change against our bf16, 95 %':34}{'a token, rms':>13}{'tokens':>9}  +0.1 %"]  # fmt: skip
     for e in summary["perplexity"]:
         d = e.get(f"against_{BASE}")
         change = (f"{d['perplexity_percent']:+.4f} % ({d['perplexity_percent_low']:+.4f} to "
                   f"{d['perplexity_percent_high']:+.4f})") if d else ""  # fmt: skip
         lines.append(f"{e['scenario']:10}{e['way']:22}{e['perplexity']:11.4f}  {change:34}"
-                     + (f"{d['token_rms']:13.5f}{d['tokens']:9}" if d else ""))  # fmt: skip
+                     + (f"{d['token_rms']:13.5f}{d['tokens']:9}  {d['gate']}" if d else ""))  # fmt: skip
     lines += ["", f"{'needles in':>10}  {'way':22}{'right':>8}{'asked':>7}  {'first, middle, last third':27}{'changed':>8}{'nats against bf16':>24}"]
     for e in summary["needles"]:
         thirds = "  ".join("-" if t is None else f"{t:6.3f}" for t in e["right_by_depth"])

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 
+GATE = math.log1p(0.001)  # nats: a format may cost 0.1 % of perplexity; open: the interval holds the gate
 QUANTILE = [12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13, 2.12, 2.11, 2.10, 2.09,
             2.09, 2.08, 2.07, 2.07, 2.06, 2.06, 2.06, 2.05, 2.05, 2.05]  # fmt: skip
 
@@ -34,6 +35,7 @@ def compare(losses, baseline, block):
         "perplexity_percent": 100 * math.expm1(mean),
         "perplexity_percent_low": 100 * math.expm1(mean - half),
         "perplexity_percent_high": 100 * math.expm1(mean + half),
+        "gate": "met" if mean + half <= GATE else "missed" if mean - half > GATE else "open",
         "token_rms": float(np.sqrt((difference**2).mean())),
         "tokens": int(difference.size),
         "blocks": len(means),

@@ -37,7 +37,10 @@ class Paired(unittest.TestCase):
         self.assertAlmostEqual(got["nats"], 0.02)
         self.assertAlmostEqual(got["nats_half_width"], 3.18 * np.std([0.01, 0.03, 0.02, 0.02], ddof=1) / 2)
         self.assertAlmostEqual(got["perplexity_percent"], 100 * (math.exp(0.02) - 1))
-        self.assertEqual(got["blocks"], 4)
+        self.assertEqual((got["blocks"], got["gate"]), (4, "missed"))
+        for cost, spread, gate in ((0.0005, 0.0001, "met"), (0.0009, 0.002, "open"), (-0.1, 0.001, "met")):
+            shift = cost + spread * np.array([[-1], [1], [-1], [1]])
+            self.assertEqual(paired.compare(base[:1] + shift, base[:1] + 0 * shift, 9)["gate"], gate)
 
 
 class Text(unittest.TestCase):
