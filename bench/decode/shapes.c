@@ -110,13 +110,15 @@ double shape_bytes(const shape *s) {
   return s->batch * images + rows * (LATENT + ROPE) * 2 + rows * LATENT * 2;
 }
 
-/* Content is multiplied twice, RoPE once, each in the number type that the format stores. */
+/* Content is multiplied twice, RoPE once, each in the number type that the format stores, but that values with several scales are
+ * multiplied in bf16. */
 static double content_flop(const shape *s) { return 4.0 * LATENT * s->batch * s->heads * shape_seen(s); }
 static double rope_flop(const shape *s) { return 2.0 * ROPE * s->batch * s->heads * shape_seen(s); }
 
 double shape_fp8_flop(const shape *s) {
   return s->format == SNAPMLA_KV_BF16         ? 0.0
          : s->format == SNAPMLA_KV_FP8_TENSOR ? content_flop(s) + rope_flop(s)
+         : s->format == SNAPMLA_KV_FP8_TILE   ? content_flop(s) / 2
                                               : content_flop(s);
 }
 

@@ -47,7 +47,9 @@ static void sizes(void **state) {
   } cases[] = {{SNAPMLA_KV_BF16, 512, 64, 73728, 1152},
                {SNAPMLA_KV_BF16, 128, 16, 6144, 384},
                {SNAPMLA_KV_FP8_TENSOR, 512, 64, 36864, 576},
-               {SNAPMLA_KV_FP8_TENSOR, 384, 128, 57344, 448}};
+               {SNAPMLA_KV_FP8_TENSOR, 384, 128, 57344, 448},
+               {SNAPMLA_KV_FP8_TILE, 512, 64, 41984, 656},
+               {SNAPMLA_KV_FP8_TILE, 512, 16, 10496, 656}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     snapmla_problem problem = problem_of(cases[i].format);
     problem.latent_rank = cases[i].latent_rank;
@@ -90,13 +92,45 @@ static void fp8_tensor_rows(void **state) {
   assert_non_null(strstr(snapmla_error_message(), "kv_scale is -1"));
 }
 
+/* latent[c] = (c - 200) / 16: the groups of 128 channels reach 200/16, 72/16, 183/16 and, as bf16, 312/16. */
+static void fp8_tile_rows(void **state) {
+  (void)state;
+  static const float amax[] = {12.5f, 4.5f, 11.4375f, 19.5f};
+  snapmla_problem problem = problem_of(SNAPMLA_KV_FP8_TILE);
+  snapmla_cache cache = cache_of(&problem, memory[0], 0.0f);
+  unsigned char *row = memory[0] + 41984 + 9 * 656;
+  float read[LATENT], read_rope[ROPE], scales[4];
+  assert_int_equal(snapmla_cache_write(&problem, &cache, 64 + 9, latent, rope), SNAPMLA_OK);
+  memcpy(scales, row + 512, sizeof scales);
+  for (int i = 0; i < 4; i++) assert_true(scales[i] == amax[i] / 448.0f);
+  assert_int_equal(row[0], 0xfe);   /* -12.5, the largest of its group: -448 */
+  assert_int_equal(row[511], 0x7e); /* 448 */
+  assert_memory_equal(row + 528, rope, sizeof rope);
+  for (size_t i = 0; i < sizeof memory[0]; i++)
+    if (i < 41984 + 9 * 656 || i >= 41984 + 10 * 656) assert_int_equal(memory[0][i], 0xff);
+  assert_int_equal(snapmla_cache_read(&problem, &cache, 64 + 9, read, read_rope), SNAPMLA_OK);
+  for (int c = 0; c < LATENT; c++) {
+    float value = smla_bf16_to_float(latent[c]);
+    assert_true(fabsf(read[c] - value) <= fmaxf(fabsf(value) / 16, 0x1p-10f * scales[c / 128]));
+  }
+  for (int c = 0; c < ROPE; c++) assert_int_equal(smla_bf16_from_float(read_rope[c]), rope[c]);
+  problem.flags = SNAPMLA_PROBLEM_POWER_OF_TWO_SCALES;
+  assert_int_equal(snapmla_cache_write(&problem, &cache, 64 + 9, latent, rope), SNAPMLA_OK);
+  memcpy(scales, row + 512, sizeof scales);
+  assert_true(scales[0] == 0x1p-5f && scales[1] == 0x1p-6f && scales[2] == 0x1p-5f && scales[3] == 0x1p-4f);
+  problem.latent_rank = 256;
+  assert_int_equal(snapmla_problem_check(&problem), SNAPMLA_UNSUPPORTED);
+  assert_non_null(strstr(snapmla_error_message(), "fp8_tile is defined for 512 alone"));
+}
+
 /* From each format to each: what comes out is what the first one kept, quantised again. */
 static void conversions(void **state) {
   (void)state;
-  static const snapmla_kv_format formats[] = {SNAPMLA_KV_FP8_TOKEN, SNAPMLA_KV_BF16, SNAPMLA_KV_FP8_TENSOR};
+  static const snapmla_kv_format formats[] = {SNAPMLA_KV_FP8_TOKEN, SNAPMLA_KV_BF16, SNAPMLA_KV_FP8_TENSOR,
+                                              SNAPMLA_KV_FP8_TILE};
   const int64_t from_slots[] = {70}, to_slots[] = {5};
-  for (int i = 0; i < 3; i++) {
-    for (int k = 0; k < 3; k++) {
+  for (int i = 0; i < 4; i++) {
+    for (int k = 0; k < 4; k++) {
       snapmla_problem from = problem_of(formats[i]), to = problem_of(formats[k]);
       snapmla_cache a = cache_of(&from, memory[0], 0.125f), b = cache_of(&to, memory[1], 0.125f);
       float kept[LATENT], kept_rope[ROPE], got[LATENT], got_rope[ROPE];
@@ -140,6 +174,7 @@ static void powers_of_two(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test_setup(sizes, setup), cmocka_unit_test_setup(bf16_rows, setup),
                                      cmocka_unit_test_setup(fp8_tensor_rows, setup),
+                                     cmocka_unit_test_setup(fp8_tile_rows, setup),
                                      cmocka_unit_test_setup(conversions, setup),
                                      cmocka_unit_test_setup(powers_of_two, setup)};
   return cmocka_run_group_tests_name("formats", tests, NULL, NULL);

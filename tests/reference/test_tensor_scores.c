@@ -77,20 +77,35 @@ static float chain(const operands *o, int latent, int token) {
   return lower + upper;
 }
 
+/* RoPE, then each group of 128 channels from zero, multiplied as it is added. */
+static float grouped_chain(const operands *o, const double *groups, int latent, int token) {
+  float total = 0;
+  for (int c = 0; c < ROPE; c += SMLA_BF16_K) total = smla_dot_bf16(total, o->rope[0] + c, o->rope[1 + token] + c);
+  total += 0.0f; /* as a sum of the total and a part */
+  for (int group = 0; group < latent / 128; group++) {
+    float part = 0;
+    for (int c = group * 128; c < (group + 1) * 128; c += SMLA_E4M3_K)
+      part = smla_dot_e4m3(part, o->content[0] + c, o->content[1 + token] + c);
+    total = fmaf(part, (float)groups[group * TOKENS + token], total);
+  }
+  return total;
+}
+
 typedef struct tally {
   int zero, subnormal, infinite, nan, special;
 } tally;
 
-static void compare(operands *o, int latent, tally *seen) {
+/* `groups`: scales of groups of channels, or NULL. */
+static void compare(operands *o, int latent, const double *groups, tally *seen) {
   double scores[TOKENS];
   widen(o, latent);
   smla_tensor_operand query = {o->query, o->query_exponents, 0}, keys = {o->keys, o->key_exponents, 0};
   query.special = smla_tensor_exponents(latent, latent + ROPE, 1, o->query, o->query_exponents);
   keys.special = smla_tensor_exponents(latent, latent + ROPE, TOKENS, o->keys, o->key_exponents);
-  smla_tensor_scores(latent, latent, ROPE, &query, &keys, NULL, scores);
+  smla_tensor_scores(latent, latent, ROPE, &query, &keys, groups, scores);
   seen->special += query.special || keys.special;
   for (int t = 0; t < TOKENS; t++) {
-    float expected = chain(o, latent, t);
+    float expected = groups ? grouped_chain(o, groups, latent, t) : chain(o, latent, t);
     if (isnan(expected))
       assert_true(isnan(scores[t]));
     else
@@ -116,12 +131,28 @@ static void is_the_chain(void **state) {
   for (int kind = 0; kind < KINDS; kind++) {
     for (int i = 0; i < 12; i++) {
       fill(o, (enum kind)kind);
-      compare(o, i % 2 ? 512 : 256, &seen[kind]);
+      compare(o, i % 2 ? 512 : 256, NULL, &seen[kind]);
     }
     assert_int_equal(seen[kind].special, 0);
   }
   assert_true(seen[HUGE_ROPE].infinite > 50); /* finite operands can overflow */
   assert_true(seen[CANCELLING].zero > 50);
+  free(o);
+}
+
+static void scales_of_groups(void **state) {
+  (void)state;
+  operands *o = create();
+  tally seen = {0};
+  double groups[4 * TOKENS];
+  for (int kind = 0; kind < KINDS; kind++) {
+    for (int i = 0; i < 4 * TOKENS; i++) groups[i] = (float)(random_bits() % 1000) / 3000.0f;
+    for (int i = 0; i < 4; i++) {
+      fill(o, (enum kind)kind);
+      compare(o, i % 2 ? 512 : 256, groups, &seen);
+    }
+  }
+  assert_int_equal(seen.special, 0);
   free(o);
 }
 
@@ -134,7 +165,7 @@ static void subnormal_scores(void **state) {
     fill(o, TINY);
     for (int r = 0; r < ROWS; r++)
       for (int c = 0; c < MOST_LATENT; c++) o->content[r][c] = r % 2 ? 0x80 : 0;
-    compare(o, 256, &seen);
+    compare(o, 256, NULL, &seen);
   }
   assert_true(seen.subnormal > 20);
   free(o);
@@ -145,13 +176,15 @@ static void special_numbers(void **state) {
   static const uint16_t specials[] = {0x7f80, 0xff80, 0x7fc0};
   operands *o = create();
   tally seen = {0};
+  double groups[4 * TOKENS];
+  for (int i = 0; i < 4 * TOKENS; i++) groups[i] = (float)(1 + i) / 97.0f;
   for (int i = 0; i < 8; i++) {
     fill(o, i % 2 ? SPARSE : NARROW);
     for (int n = 0; n < 20; n++) o->rope[1 + random_bits() % TOKENS][random_bits() % ROPE] = specials[n % 3];
     if (i % 4 == 3) o->content[1 + random_bits() % TOKENS][5] = 0xff;
     if (i == 6) o->rope[0][random_bits() % ROPE] = specials[0];
     if (i == 7) o->content[0][0] = 0x7f;
-    compare(o, 256, &seen);
+    compare(o, 256, i % 2 ? NULL : groups, &seen);
   }
   assert_int_equal(seen.special, 8);
   assert_true(seen.infinite > 20 && seen.nan > 20);
@@ -161,6 +194,7 @@ static void special_numbers(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(is_the_chain),
+      cmocka_unit_test(scales_of_groups),
       cmocka_unit_test(subnormal_scores),
       cmocka_unit_test(special_numbers),
   };

@@ -25,7 +25,9 @@ def main():
     for kv_format in ("bf16", "fp8_tensor"):
         problems += [(latent, page, ["--format", kv_format, "--heads", heads]) for heads in ("8", "16", "32", "64")
                      for latent, page in (("512", "64"), ("512", "16"), ("128", "32"), ("256", "128"), ("384", "64"))]
-    problems += [("512", "64", ["--scales", "power_of_two"])]
+    problems += [("512", page, ["--format", "fp8_tile", "--heads", heads]) for heads in ("8", "16", "32", "64")
+                 for page in ("64", "16", "128")]
+    problems += [("512", "64", ["--scales", "power_of_two"]), ("512", "64", ["--format", "fp8_tile", "--scales", "power_of_two"])]
     sparse = ["--sparse", "2048"]
     problems += [("512", page, sparse) for page in ("16", "32", "64", "128")]
     problems += [("512", "64", [*sparse, "--heads", heads]) for heads in ("8", "16", "32")]

@@ -11,8 +11,8 @@
 
 #include "fixture.h"
 
-/* Limits of the relative L2 error: of values of mean zero, of mean one, of the oracle that rounds P alike. bf16 rounds P to 8 bits
- * where e4m3 keeps 4. */
+/* Limits of the relative L2 error: of values of mean zero, of mean one, of the oracle that rounds P alike. bf16 and fp8_tile round P to
+ * 8 bits where e4m3 keeps 4; fp8_tile its values as well, as they get their scales. */
 typedef struct format_case {
   const char *name;
   snapmla_kv_format format;
@@ -25,6 +25,8 @@ static const format_case formats[] = {
     {"bf16", SNAPMLA_KV_BF16, 0.0f, 0, 4e-3, 3e-3, 3e-3},
     {"fp8_tensor", SNAPMLA_KV_FP8_TENSOR, 0.03125f, 0, 3.5e-2, 3e-3, 8e-3},
     {"fp8_tensor, odd scale", SNAPMLA_KV_FP8_TENSOR, 0.0123f, 0, 3.5e-2, 3e-3, 8e-3},
+    {"fp8_tile", SNAPMLA_KV_FP8_TILE, 0.0f, 0, 5e-3, 3e-3, 3e-3},
+    {"fp8_tile, powers of 2", SNAPMLA_KV_FP8_TILE, 0.0f, SNAPMLA_PROBLEM_POWER_OF_TWO_SCALES, 5e-3, 3e-3, 3e-3},
     {"fp8_token, powers of 2", SNAPMLA_KV_FP8_TOKEN, 0.0f, SNAPMLA_PROBLEM_POWER_OF_TWO_SCALES, 3.5e-2, 3e-3, 8e-3},
 };
 enum { FORMATS = sizeof formats / sizeof *formats };
@@ -74,11 +76,12 @@ static void shapes(void **state) {
       c.problem.heads = cases[i].heads;
       c.problem.q_len = cases[i].q_len;
       c.problem.latent_rank = cases[i].latent;
+      if (formats[f].format == SNAPMLA_KV_FP8_TILE) c.problem.latent_rank = 512;
       c.problem.page_tokens = cases[i].page;
       c.seed = 7 + i;
       char what[64];
       snprintf(what, sizeof what, "%d x %d, latent %d, page %d", (int)cases[i].heads, (int)cases[i].q_len,
-               (int)cases[i].latent, (int)cases[i].page);
+               (int)c.problem.latent_rank, (int)cases[i].page);
       expect_accurate(&formats[f], what, c);
     }
   }
@@ -130,7 +133,7 @@ static void completion_orders(void **state) {
       c.batch = 3;
       c.lengths[0] = 500, c.lengths[1] = 64, c.lengths[2] = 129;
       c.problem.heads = cases[i].heads;
-      c.problem.latent_rank = cases[i].latent;
+      c.problem.latent_rank = formats[f].format == SNAPMLA_KV_FP8_TILE ? 512 : cases[i].latent;
       c.problem.page_tokens = cases[i].page;
       c.sms = cases[i].sms;
       c.variant = cases[i].variant;
