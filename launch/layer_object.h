@@ -1,0 +1,42 @@
+/* The inside of a layer plan. */
+#ifndef SMLA_LAUNCH_LAYER_OBJECT_H
+#define SMLA_LAUNCH_LAYER_OBJECT_H
+
+#include <snapmla/layer.h>
+
+#include "plan_object.h"
+
+/* The kernels of its own; two are of one family. */
+typedef enum smla_layer_kernel {
+  SMLA_LAYER_APPEND,
+  SMLA_LAYER_ABSORB,
+  SMLA_LAYER_PROJECT,
+  SMLA_LAYER_FETCH,
+  SMLA_LAYER_MOVE,
+  SMLA_LAYER_KERNEL_COUNT
+} smla_layer_kernel;
+
+/* What launching the skinny products needs of their variants beside the geometry. */
+typedef struct smla_layer_tiles {
+  int32_t columns;      /* tokens of a block */
+  int32_t absorb_rows;  /* query channels of a weight's box in query_absorb */
+  int32_t project_rows; /* value channels of a block, and of a weight's box, in value_project */
+  int32_t project_columns;
+} smla_layer_tiles;
+
+struct snapmla_layer_plan {
+  snapmla_layer_problem problem;
+  snapmla_plan *attention;
+  smla_plan_kernel kernels[SMLA_LAYER_KERNEL_COUNT];
+  smla_layer_tiles tiles;
+  size_t attended; /* offset in the workspace, behind the attention's: [max_batch * q_len, heads, latent_rank] bf16 */
+  size_t workspace_bytes;
+  smla_plan_tally *tally; /* of the last step */
+};
+
+extern const char *const smla_layer_families[SMLA_LAYER_KERNEL_COUNT];
+
+/* Lays out the workspace, once there is an attention plan. Error: INVALID_ARGUMENT (too large). */
+snapmla_status smla_layer_lay_out(snapmla_layer_plan *plan);
+
+#endif
