@@ -41,29 +41,53 @@ static void make_table(layer_device *d) {
   }
 }
 
-static void fill_args(layer_device *d) {
-  const layer_case *c = d->host;
+snapmla_buffer *layer_device_buffer(const layer_device *d, const void *pointer) {
+  for (int i = 0; i < d->buffer_count; i++)
+    if (snapmla_buffer_pointer(d->buffers[i]) == pointer) return d->buffers[i];
+  fail_msg("no buffer is at %p", pointer);
+  return NULL;
+}
+
+static void rewrite(layer_device *d, const void *pointer, const void *data, size_t bytes) {
+  must(snapmla_buffer_write(layer_device_buffer(d, pointer), 0, data, bytes));
+}
+
+void layer_device_set_lengths(layer_device *d, const int32_t *lengths) {
+  layer_case *c = d->host;
   const snapmla_problem *p = &c->problem.attention;
   size_t queries = (size_t)(c->batch * p->q_len), rank = (size_t)p->latent_rank, dim = (size_t)p->rope_dim;
   uint16_t *latent = array(queries * rank, 2), *rope = array(queries * dim, 2);
   int64_t *slots = array(queries, sizeof *slots);
+  for (int32_t b = 0; b < c->batch; b++) c->lengths[b] = lengths[b];
   for (size_t t = 0; t < queries; t++) {
     int32_t b = (int32_t)t / p->q_len, at = c->lengths[b] - p->q_len + (int32_t)t % p->q_len;
+    c->positions[t] = at < 0 ? 0 : at;
     slots[t] = at < 0 ? -1 : d->slots[c->row_of[b] + at];
     if (at < 0) continue;
     memcpy(latent + t * rank, c->latent + (size_t)(c->row_of[b] + at) * rank, rank * 2);
     memcpy(rope + t * dim, c->rope + (size_t)(c->row_of[b] + at) * dim, dim * 2);
   }
+  rewrite(d, d->args.latent, latent, queries * rank * 2);
+  rewrite(d, d->args.rope, rope, queries * dim * 2);
+  rewrite(d, d->args.slot_mapping, slots, queries * sizeof *slots);
+  rewrite(d, d->args.positions, c->positions, queries * sizeof *c->positions);
+  rewrite(d, d->args.decode.seqlens, c->lengths, (size_t)c->batch * sizeof *c->lengths);
+  free(latent), free(rope), free(slots);
+}
+
+static void fill_args(layer_device *d) {
+  layer_case *c = d->host;
+  const snapmla_problem *p = &c->problem.attention;
+  size_t queries = (size_t)(c->batch * p->q_len);
   snapmla_layer_args *a = &d->args;
   *a = c->args;
-  a->weights = &d->weights;
   a->q = layer_device_upload(d, c->q, c->q_count * 2);
-  a->positions = layer_device_upload(d, c->positions, queries * sizeof *c->positions);
-  a->latent = layer_device_upload(d, latent, queries * rank * 2);
+  a->positions = layer_device_upload(d, NULL, queries * sizeof *c->positions);
+  a->latent = layer_device_upload(d, NULL, queries * (size_t)p->latent_rank * 2);
   a->latent_stride = p->latent_rank;
-  a->rope = layer_device_upload(d, rope, queries * dim * 2);
+  a->rope = layer_device_upload(d, NULL, queries * (size_t)p->rope_dim * 2);
   a->rope_stride = p->rope_dim;
-  a->slot_mapping = layer_device_upload(d, slots, queries * sizeof *slots);
+  a->slot_mapping = layer_device_upload(d, NULL, queries * sizeof *a->slot_mapping);
   a->out_stride_head = c->problem.v_dim;
   a->out_stride_token = a->out_stride_head * p->heads;
   a->out = layer_device_upload(d, NULL, queries * (size_t)a->out_stride_token * 2);
@@ -73,10 +97,12 @@ static void fill_args(layer_device *d) {
   a->decode.num_pages = d->num_pages;
   a->decode.block_table = layer_device_upload(d, d->block_table, (size_t)d->num_pages * sizeof *d->block_table);
   a->decode.block_table_stride = d->pages_per_request;
-  a->decode.seqlens = layer_device_upload(d, c->lengths, (size_t)c->batch * sizeof *c->lengths);
+  a->decode.seqlens = layer_device_upload(d, NULL, (size_t)c->batch * sizeof *c->lengths);
   a->decode.workspace_bytes = snapmla_layer_plan_workspace_bytes(d->plan);
   a->decode.workspace = layer_device_upload(d, NULL, a->decode.workspace_bytes);
-  free(latent), free(rope), free(slots);
+  int32_t lengths[LAYER_CASE_REQUESTS];
+  memcpy(lengths, c->lengths, sizeof lengths);
+  layer_device_set_lengths(d, lengths);
 }
 
 layer_device layer_device_create(layer_case *host, snapmla_emulator_order order, uint64_t seed, const char *variant) {
@@ -146,8 +172,7 @@ uint16_t *layer_device_step(layer_device *d) {
   must(snapmla_layer_step(d->plan, &d->args));
   size_t bytes = (size_t)(c->batch * c->problem.attention.q_len * d->args.out_stride_token) * 2;
   uint16_t *out = array(bytes, 1);
-  for (int i = 0; i < d->buffer_count; i++)
-    if (snapmla_buffer_pointer(d->buffers[i]) == d->args.out) must(snapmla_buffer_read(d->buffers[i], 0, out, bytes));
+  must(snapmla_buffer_read(layer_device_buffer(d, d->args.out), 0, out, bytes));
   return out;
 }
 

@@ -41,6 +41,13 @@ void *layer_device_upload(layer_device *d, const void *data, size_t bytes);
 /* Appends tokens first .. first + count - 1 of the case. */
 void layer_device_append(layer_device *d, int64_t first, int64_t count);
 
+/* Changes the requests' lengths, each at most what the case was made with: the step's arguments are then for the last tokens of those.
+ * The case's own lengths and positions follow, for the oracle. */
+void layer_device_set_lengths(layer_device *d, const int32_t *lengths);
+
+/* The buffer of a device pointer that layer_device_upload gave. */
+snapmla_buffer *layer_device_buffer(const layer_device *d, const void *pointer);
+
 /* The step's arguments are for the last q_len tokens of each request, which it appends. Schedules and runs it; the bits of out. */
 uint16_t *layer_device_step(layer_device *d);
 
