@@ -10,6 +10,7 @@
 #include "console.h"
 #include "json_output.h"
 #include "layer_session.h"
+#include "session.h"
 
 /* Multiply-adds that the reference may spend per core of this machine, unless --check says how many requests. */
 static const double effort_per_core = 4e9;
@@ -148,10 +149,13 @@ static void print_text(const smla_layer_session *s, const outcome *o) {
 }
 
 smla_exit smla_command_layer(const smla_settings *settings) {
-  smla_layer_session s;
+  snapmla_context *context = NULL;
+  snapmla_device_info info = {.size = sizeof info};
+  smla_layer_session s = {0};
   outcome o = {.same_bits = 1};
   uint16_t *out = NULL;
-  snapmla_status status = smla_layer_session_open(settings, &s);
+  snapmla_status status = smla_device_open(settings, &context, &info);
+  if (!status) status = smla_layer_session_open(settings, context, &info, &s);
   o.limit = s.problem.attention.kv_format == SNAPMLA_KV_BF16 ? limit_bf16 : limit_fp8;
   if (!status && !(out = malloc(smla_layer_session_count(&s) * sizeof *out)))
     status = smla_console_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory for the result");
@@ -172,6 +176,7 @@ smla_exit smla_command_layer(const smla_settings *settings) {
   }
   free(out);
   smla_layer_session_close(&s);
+  snapmla_context_destroy(context);
   if (status) return smla_console_exit_code(status);
   return o.ok ? SMLA_EXIT_OK : SMLA_EXIT_FAILED;
 }

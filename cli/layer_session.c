@@ -8,7 +8,6 @@
 #include "data.h"
 #include "library.h"
 #include "narrow.h"
-#include "session.h"
 
 enum {
   CHUNK = 1024 /* tokens appended together */,
@@ -301,12 +300,12 @@ static snapmla_status make_step(smla_layer_session *s) {
   return SNAPMLA_OK;
 }
 
-snapmla_status smla_layer_session_open(const smla_settings *settings, smla_layer_session *s) {
+snapmla_status smla_layer_session_open(const smla_settings *settings, snapmla_context *context,
+                                       const snapmla_device_info *info, smla_layer_session *s) {
   char *variant = NULL;
-  *s = (smla_layer_session){.settings = settings};
+  *s = (smla_layer_session){.settings = settings, .context = context, .info = *info};
   snapmla_status status = read_problem(s);
   if (!status) status = smla_problem_variant(settings, &variant);
-  if (!status) status = smla_device_open(settings, &s->context, &s->info);
   const snapmla_plan_options options = {.size = sizeof options, .variant = variant};
   if (!status) status = smla_library_status(snapmla_layer_plan_create(s->context, &s->problem, &options, &s->plan));
   free(variant);
@@ -334,7 +333,6 @@ void smla_layer_session_close(smla_layer_session *s) {
   snapmla_event_destroy(s->stop);
   snapmla_stream_destroy(s->stream);
   snapmla_layer_plan_destroy(s->plan);
-  snapmla_context_destroy(s->context);
   smla_lengths_free(&s->lengths);
   free(s->layers), free(s->host_q), free(s->host_norm), free(s->host_kv_b), free(s->host_scale), free(s->host_table);
   free(s->host_positions), free(s->host_block_table);

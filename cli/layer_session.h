@@ -15,7 +15,7 @@ typedef struct smla_layer_memory {
 
 typedef struct smla_layer_session {
   const smla_settings *settings;
-  snapmla_context *context;
+  snapmla_context *context; /* not owned */
   snapmla_device_info info;
   snapmla_layer_problem problem;
   smla_lengths lengths; /* of the requests after the step, owned */
@@ -35,8 +35,9 @@ typedef struct smla_layer_session {
   size_t kv_b_bytes, scale_count;
 } smla_layer_session;
 
-/* Opens the device, makes the plan and all memory, and appends the prompts: all tokens but the step's. */
-snapmla_status smla_layer_session_open(const smla_settings *settings, smla_layer_session *s);
+/* Makes the plan and all memory on `context`, and appends the prompts: all tokens but the step's. On failure close is harmless. */
+snapmla_status smla_layer_session_open(const smla_settings *settings, snapmla_context *context,
+                                       const snapmla_device_info *info, smla_layer_session *s);
 void smla_layer_session_close(smla_layer_session *s);
 
 /* One step of all layers: schedule, then layer after layer; microseconds between two events. */

@@ -228,7 +228,7 @@ static snapmla_status check_step(const snapmla_layer_plan *plan, const snapmla_l
   return status;
 }
 
-snapmla_status snapmla_layer_step(const snapmla_layer_plan *plan, const snapmla_layer_args *args) {
+snapmla_status smla_layer_step_parts(const snapmla_layer_plan *plan, const snapmla_layer_args *args, unsigned parts) {
   snapmla_status status = check_plan(plan, args);
   if (status) return status;
   if (!args->decode.workspace && args->decode.batch > 0)
@@ -241,12 +241,14 @@ snapmla_status snapmla_layer_step(const snapmla_layer_plan *plan, const snapmla_
   if (status || args->decode.batch == 0) return status;
   int64_t tokens = appended.tokens;
   snapmla_plan_counters counters = {0}, attended = {.size = sizeof attended};
-  if (args->slot_mapping) status = append(plan, &appended, args->positions, args->weights);
-  if (!status) status = absorb(plan, args, tokens, &counters);
-  if (!status) status = smla_plan_decode_parts(plan->attention, &decode, SMLA_PART_ATTEND | SMLA_PART_COMBINE);
-  if (!status) status = project(plan, args, tokens, &counters);
+  if (args->slot_mapping && parts & SMLA_LAYER_PART_APPEND)
+    status = append(plan, &appended, args->positions, args->weights);
+  if (!status && parts & SMLA_LAYER_PART_ABSORB) status = absorb(plan, args, tokens, &counters);
+  if (!status && parts & SMLA_LAYER_PART_ATTEND)
+    status = smla_plan_decode_parts(plan->attention, &decode, SMLA_PART_ATTEND | SMLA_PART_COMBINE);
+  if (!status && parts & SMLA_LAYER_PART_PROJECT) status = project(plan, args, tokens, &counters);
   if (status || !plan->attention->context->device->is_emulator) return status;
-  status = snapmla_plan_last_counters(plan->attention, &attended);
+  if (parts & SMLA_LAYER_PART_ATTEND) status = snapmla_plan_last_counters(plan->attention, &attended);
   counters.modelled_us += attended.modelled_us;
   counters.global_bytes_read += attended.global_bytes_read;
   counters.global_bytes_written += attended.global_bytes_written;
@@ -257,6 +259,10 @@ snapmla_status snapmla_layer_step(const snapmla_layer_plan *plan, const snapmla_
   plan->tally->counters = counters;
   pthread_mutex_unlock(&plan->tally->lock);
   return status;
+}
+
+snapmla_status snapmla_layer_step(const snapmla_layer_plan *plan, const snapmla_layer_args *args) {
+  return smla_layer_step_parts(plan, args, SMLA_LAYER_PART_ALL);
 }
 
 snapmla_status snapmla_layer_fetch(const snapmla_layer_plan *plan, const snapmla_fetch_args *args) {

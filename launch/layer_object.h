@@ -36,6 +36,18 @@ struct snapmla_layer_plan {
 
 extern const char *const smla_layer_families[SMLA_LAYER_KERNEL_COUNT];
 
+/* The stages of a step. */
+enum {
+  SMLA_LAYER_PART_APPEND = 1,
+  SMLA_LAYER_PART_ABSORB = 2,
+  SMLA_LAYER_PART_ATTEND = 4,
+  SMLA_LAYER_PART_PROJECT = 8,
+  SMLA_LAYER_PART_ALL = 15
+};
+
+/* snapmla_layer_step with some of its stages alone, for measuring: as smla_plan_decode_parts. */
+snapmla_status smla_layer_step_parts(const snapmla_layer_plan *plan, const snapmla_layer_args *args, unsigned parts);
+
 /* Lays out the workspace, once there is an attention plan. Error: INVALID_ARGUMENT (too large). */
 snapmla_status smla_layer_lay_out(snapmla_layer_plan *plan);
 
