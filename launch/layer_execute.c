@@ -44,14 +44,14 @@ static snapmla_status launch(const snapmla_layer_plan *plan, smla_layer_kernel k
 
 /* A grid of a warp per token. */
 static snapmla_status launch_tokens(const snapmla_layer_plan *plan, smla_layer_kernel kernel, int64_t tokens,
-                                    const void *params, void *stream) {
+                                    int dependent, const void *params, void *stream) {
   int64_t warps = plan->kernels[kernel].geometry.threads / WARP;
   int64_t blocks = (tokens - 1) / warps + 1, most = (int64_t)BLOCKS_PER_SM * plan->attention->multiprocessors;
-  return launch(plan, kernel, (uint32_t)(blocks < most ? blocks : most), 1, 0, params, stream, NULL);
+  return launch(plan, kernel, (uint32_t)(blocks < most ? blocks : most), 1, dependent, params, stream, NULL);
 }
 
 static snapmla_status append(const snapmla_layer_plan *plan, const snapmla_append_args *args, const int32_t *positions,
-                             const snapmla_layer_weights *weights) {
+                             const snapmla_layer_weights *weights, int dependent) {
   /* A variant that neither normalises nor turns takes the first member alone. */
   const struct {
     struct kv_append_params append;
@@ -72,14 +72,14 @@ static snapmla_status append(const snapmla_layer_plan *plan, const snapmla_appen
                         .positions = positions,
                         .rope_table = weights->rope_table,
                         .rope_positions = weights->rope_positions}};
-  return launch_tokens(plan, SMLA_LAYER_APPEND, args->tokens, &params, args->stream);
+  return launch_tokens(plan, SMLA_LAYER_APPEND, args->tokens, dependent, &params, args->stream);
 }
 
 snapmla_status snapmla_layer_append(const snapmla_layer_plan *plan, const snapmla_layer_append_args *args) {
   snapmla_status status = check_plan(plan, args);
   if (!status) status = smla_layer_append_check(&plan->problem, args);
   if (status || args->append.tokens == 0) return status;
-  return append(plan, &args->append, args->positions, args->weights);
+  return append(plan, &args->append, args->positions, args->weights, 0);
 }
 
 /* The step's tokens as an append. */
@@ -242,7 +242,7 @@ snapmla_status smla_layer_step_parts(const snapmla_layer_plan *plan, const snapm
   int64_t tokens = appended.tokens;
   snapmla_plan_counters counters = {0}, attended = {.size = sizeof attended};
   if (args->slot_mapping && parts & SMLA_LAYER_PART_APPEND)
-    status = append(plan, &appended, args->positions, args->weights);
+    status = append(plan, &appended, args->positions, args->weights, 1);
   if (!status && parts & SMLA_LAYER_PART_ABSORB) status = absorb(plan, args, tokens, &counters);
   if (!status && parts & SMLA_LAYER_PART_ATTEND)
     status = smla_plan_decode_parts(plan->attention, &decode, SMLA_PART_ATTEND | SMLA_PART_COMBINE);
@@ -282,7 +282,7 @@ snapmla_status snapmla_layer_fetch(const snapmla_layer_plan *plan, const snapmla
       .kv_scale = args->kv_scale == 0.0f ? 1.0f : args->kv_scale,
       .kv_scale_pointer = args->kv_scale_pointer,
   };
-  return launch_tokens(plan, SMLA_LAYER_FETCH, args->tokens, &params, args->stream);
+  return launch_tokens(plan, SMLA_LAYER_FETCH, args->tokens, 0, &params, args->stream);
 }
 
 snapmla_status snapmla_layer_move(const snapmla_layer_plan *plan, const snapmla_move_args *args) {
@@ -299,7 +299,7 @@ snapmla_status snapmla_layer_move(const snapmla_layer_plan *plan, const snapmla_
       .target = args->kv,
       .to_slots = (const long long *)args->to,
   };
-  return launch_tokens(plan, SMLA_LAYER_MOVE, args->tokens, &params, args->stream);
+  return launch_tokens(plan, SMLA_LAYER_MOVE, args->tokens, 0, &params, args->stream);
 }
 
 snapmla_status snapmla_layer_last_counters(const snapmla_layer_plan *plan, snapmla_plan_counters *out) {

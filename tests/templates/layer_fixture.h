@@ -13,7 +13,7 @@
     if (must_status) fail_msg("%s: %s: %s", #call, snapmla_status_text(must_status), snapmla_error_message()); \
   } while (0)
 
-enum { LAYER_BUFFERS = 20 };
+enum { LAYER_BUFFERS = 24 };
 
 typedef struct layer_device {
   layer_case *host;

@@ -150,41 +150,73 @@ static void passes_over_what_is_done_already(void **state) {
   }
 }
 
+/* The lists of a step, where the problem has them: of each query token every other token of its request, from the first or second on. */
+static void make_lists(layer_device *d) {
+  const layer_case *c = d->host;
+  int32_t most = c->problem.attention.max_indices, queries = c->batch * c->problem.attention.q_len;
+  int32_t *entries = malloc((size_t)(queries * most) * sizeof *entries),
+          *counts = calloc((size_t)queries, sizeof *counts);
+  assert_true(entries && counts);
+  for (int32_t i = 0; i < queries * most; i++) entries[i] = -77777;
+  for (int32_t t = 0; t < queries; t++)
+    for (int32_t b = t / c->problem.attention.q_len, i = t % 2; i < c->lengths[b] && counts[t] < most; i += 2)
+      entries[t * most + counts[t]++] = (int32_t)d->slots[c->row_of[b] + i];
+  d->args.decode.indices = layer_device_upload(d, entries, (size_t)(queries * most) * sizeof *entries);
+  d->args.decode.index_counts = layer_device_upload(d, counts, (size_t)queries * sizeof *counts);
+  d->args.decode.indices_stride_token = most;
+  d->args.decode.indices_stride_batch = (int64_t)most * c->problem.attention.q_len;
+  free(entries), free(counts);
+}
+
+/* The plain decode call of a step whose absorbed query is its query. */
+static uint16_t *decode_alone(layer_device *d, size_t bytes) {
+  const snapmla_problem *p = &d->host->problem.attention;
+  snapmla_decode_args plain = d->args.decode;
+  plain.q_nope = d->args.q;
+  plain.q_rope = (const uint16_t *)d->args.q + p->latent_rank;
+  plain.q_nope_stride_head = plain.q_rope_stride_head = d->args.q_stride_head;
+  plain.q_nope_stride_token = plain.q_rope_stride_token = d->args.q_stride_token;
+  plain.q_nope_stride_batch = plain.q_rope_stride_batch = p->q_len * d->args.q_stride_token;
+  plain.out = layer_device_upload(d, NULL, bytes);
+  plain.out_stride_head = p->latent_rank;
+  plain.out_stride_token = plain.out_stride_head * p->heads;
+  plain.out_stride_batch = plain.out_stride_token * p->q_len;
+  must(snapmla_plan_decode(snapmla_layer_plan_attention(d->plan), &plain));
+  uint16_t *out = malloc(bytes);
+  assert_non_null(out);
+  must(snapmla_buffer_read(layer_device_buffer(d, plain.out), 0, out, bytes));
+  return out;
+}
+
 /* Up-projections that change nothing: the step is the attention's own decode call, bit for bit, so the query's image is what query_quant
- * makes, rows past the last included. */
+ * makes of it; in every format, and with index lists. */
 static void identity_weights_change_nothing(void **state) {
   (void)state;
-  enum { RANK = 128, HEADS = 3, ROWS = 2 * RANK };
-  for (int format = SNAPMLA_KV_FP8_TOKEN; format <= SNAPMLA_KV_FP8_TENSOR; format++) {
+  enum { RANK = 128, HEADS = 3, HEAD_ROWS = 2 * RANK };
+  for (int i = 0; i < 4; i++) {
+    int sparse = i == 3;
     layer_case c = small(RANK);
-    c.problem.attention.kv_format = (snapmla_kv_format)format;
+    c.problem.attention.kv_format = sparse ? SNAPMLA_KV_FP8_TOKEN : (snapmla_kv_format)i;
     c.problem.attention.q_len = 2;
+    c.problem.attention.max_indices = sparse ? 40 : 0;
     c.problem.flags = SNAPMLA_LAYER_NORMED | SNAPMLA_LAYER_ROTATED;
     layer_case_create(&c, 30);
     uint16_t *w = c.kv_b;
-    for (int row = 0; row < HEADS * ROWS; row++)
+    for (int row = 0; row < HEADS * HEAD_ROWS; row++)
       for (int k = 0; k < RANK; k++) w[row * RANK + k] = row % RANK == k ? 0x3f80 : 0;
     layer_device d = layer_device_create(&c, SNAPMLA_EMULATOR_RANDOM, 3, NULL);
+    if (sparse) make_lists(&d);
     append_prompts(&d);
     uint16_t *out = layer_device_step(&d);
-    size_t bytes = (size_t)(c.batch * 2) * (size_t)d.args.out_stride_token * 2;
-    snapmla_decode_args plain = d.args.decode;
-    plain.q_nope = d.args.q;
-    plain.q_rope = (const uint16_t *)d.args.q + RANK;
-    plain.q_nope_stride_head = plain.q_rope_stride_head = d.args.q_stride_head;
-    plain.q_nope_stride_token = plain.q_rope_stride_token = d.args.q_stride_token;
-    plain.q_nope_stride_batch = plain.q_rope_stride_batch = 2 * d.args.q_stride_token;
-    plain.out = layer_device_upload(&d, NULL, bytes);
-    plain.out_stride_head = RANK;
-    plain.out_stride_token = HEADS * RANK;
-    plain.out_stride_batch = 2 * HEADS * RANK;
-    must(snapmla_plan_decode(snapmla_layer_plan_attention(d.plan), &plain));
-    uint16_t *expected = malloc(bytes);
-    assert_non_null(expected);
-    must(snapmla_buffer_read(layer_device_buffer(&d, plain.out), 0, expected, bytes));
-    for (size_t i = 0; i < bytes / 2; i++) /* a product with zeros may lose the sign of zero */
-      if (out[i] != expected[i] && (out[i] | expected[i]) != 0x8000)
-        fail_msg("element %zu is %04x, the decode call's %04x", i, out[i], expected[i]);
+    size_t bytes = (size_t)(c.batch * 2) * (size_t)d.args.out_stride_token * 2, different = 0;
+    uint16_t *expected = decode_alone(&d, bytes);
+    for (size_t k = 0; k < bytes / 2; k++) {
+      if (out[k] != expected[k] &&
+          (out[k] | expected[k]) != 0x8000) /* a product with zeros may lose the sign of zero */
+        fail_msg("element %zu is %04x, the decode call's %04x", k, out[k], expected[k]);
+      different += (out[k] & 0x7fff) != 0;
+    }
+    assert_true(different > bytes / 4); /* two of three requests are not empty */
     free(out), free(expected);
     layer_device_destroy(&d);
     layer_case_destroy(&c);
