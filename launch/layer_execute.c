@@ -17,8 +17,15 @@
 
 enum { WARP = 32, BLOCKS_PER_SM = 8 /* fill the GPU; more tokens are looped over */, BOX_BYTES = 128, BF16_BYTES = 2 };
 
-const char *const smla_layer_families[SMLA_LAYER_KERNEL_COUNT] = {"kv_append", "query_absorb", "value_project",
-                                                                  "kv_fetch", "kv_fetch"};
+const char *const smla_layer_families[SMLA_LAYER_KERNEL_COUNT] = {
+    [SMLA_LAYER_APPEND] = "kv_append",
+    [SMLA_LAYER_ABSORB] = "query_absorb",
+    [SMLA_LAYER_ABSORB_FEW] = "query_absorb",
+    [SMLA_LAYER_PROJECT] = "value_project",
+    [SMLA_LAYER_PROJECT_FEW] = "value_project",
+    [SMLA_LAYER_FETCH] = "kv_fetch",
+    [SMLA_LAYER_MOVE] = "kv_fetch",
+};
 
 static snapmla_status check_plan(const snapmla_layer_plan *plan, const void *args) {
   if (!plan || !args) return smla_fail(SNAPMLA_INVALID_ARGUMENT, "plan and args are needed, and one is NULL");
@@ -149,6 +156,8 @@ static snapmla_status absorb(const snapmla_layer_plan *plan, const snapmla_layer
   const snapmla_layer_problem *p = &plan->problem;
   const smla_workspace *w = &plan->attention->workspace;
   const snapmla_layer_weights *weights = args->weights;
+  const smla_layer_kernel kernel = tokens > SMLA_LAYER_FEW_TOKENS ? SMLA_LAYER_ABSORB : SMLA_LAYER_ABSORB_FEW;
+  const smla_layer_tile *tile = &plan->tiles[kernel];
   char *workspace = args->decode.workspace;
   struct query_absorb_params params = {
       .q_rope = (const unsigned short *)args->q + p->nope_dim,
@@ -167,19 +176,21 @@ static snapmla_status absorb(const snapmla_layer_plan *plan, const snapmla_layer
       .tokens = (int)tokens,
       .head_rows = head_rows(plan),
   };
-  snapmla_status status = describe_weights(plan, weights, 0, p->nope_dim, plan->tiles.absorb_rows, &params.weights);
+  snapmla_status status = describe_weights(plan, weights, 0, p->nope_dim, tile->box_rows, &params.weights);
   if (!status)
     status = describe(plan, args->q, p->nope_dim * BF16_BYTES, tokens, args->q_stride_token * BF16_BYTES,
-                      args->q_stride_head * BF16_BYTES, plan->tiles.columns, &params.queries);
+                      args->q_stride_head * BF16_BYTES, tile->columns, &params.queries);
   if (status) return status;
-  return launch(plan, SMLA_LAYER_ABSORB, (uint32_t)p->attention.heads, tiles_of(tokens, plan->tiles.columns), 1,
-                &params, args->decode.stream, counters);
+  return launch(plan, kernel, (uint32_t)p->attention.heads, tiles_of(tokens, tile->columns), 1, &params,
+                args->decode.stream, counters);
 }
 
 static snapmla_status project(const snapmla_layer_plan *plan, const snapmla_layer_args *args, int64_t tokens,
                               snapmla_plan_counters *counters) {
   const snapmla_layer_problem *p = &plan->problem;
   const snapmla_layer_weights *weights = args->weights;
+  const smla_layer_kernel kernel = tokens > SMLA_LAYER_FEW_TOKENS ? SMLA_LAYER_PROJECT : SMLA_LAYER_PROJECT_FEW;
+  const smla_layer_tile *tile = &plan->tiles[kernel];
   int64_t row = (int64_t)p->attention.latent_rank * BF16_BYTES;
   struct value_project_params params = {
       .scales = weights->kv_b_scale,
@@ -191,15 +202,13 @@ static snapmla_status project(const snapmla_layer_plan *plan, const snapmla_laye
       .head_rows = head_rows(plan),
       .first_row = p->nope_dim,
   };
-  snapmla_status status =
-      describe_weights(plan, weights, p->nope_dim, p->v_dim, plan->tiles.project_rows, &params.weights);
+  snapmla_status status = describe_weights(plan, weights, p->nope_dim, p->v_dim, tile->box_rows, &params.weights);
   if (!status)
     status = describe(plan, (char *)args->decode.workspace + plan->attended, row, tokens, row * p->attention.heads, row,
-                      plan->tiles.project_columns, &params.latents);
+                      tile->columns, &params.latents);
   if (status) return status;
-  uint32_t blocks = (uint32_t)(p->attention.heads * (p->v_dim / plan->tiles.project_rows));
-  return launch(plan, SMLA_LAYER_PROJECT, blocks, tiles_of(tokens, plan->tiles.project_columns), 1, &params,
-                args->decode.stream, counters);
+  uint32_t blocks = (uint32_t)(p->attention.heads * (p->v_dim / tile->box_rows));
+  return launch(plan, kernel, blocks, tiles_of(tokens, tile->columns), 1, &params, args->decode.stream, counters);
 }
 
 static snapmla_status check_workspace(const snapmla_layer_plan *plan, const snapmla_decode_args *args) {

@@ -6,29 +6,32 @@
 
 #include "plan_object.h"
 
-/* The kernels of its own; two are of one family. */
+/* The kernels of its own, some of one family: the skinny products for a step of the plan's most tokens, and for one of few. */
 typedef enum smla_layer_kernel {
   SMLA_LAYER_APPEND,
   SMLA_LAYER_ABSORB,
+  SMLA_LAYER_ABSORB_FEW,
   SMLA_LAYER_PROJECT,
+  SMLA_LAYER_PROJECT_FEW,
   SMLA_LAYER_FETCH,
   SMLA_LAYER_MOVE,
   SMLA_LAYER_KERNEL_COUNT
 } smla_layer_kernel;
 
-/* What launching the skinny products needs of their variants beside the geometry. */
-typedef struct smla_layer_tiles {
-  int32_t columns;      /* tokens of a block */
-  int32_t absorb_rows;  /* query channels of a weight's box in query_absorb */
-  int32_t project_rows; /* value channels of a block, and of a weight's box, in value_project */
-  int32_t project_columns;
-} smla_layer_tiles;
+enum { SMLA_LAYER_FEW_TOKENS = 8 /* the fewest columns that tensor cores multiply */ };
+
+/* What launching a skinny product needs of its variant beside the geometry. */
+typedef struct smla_layer_tile {
+  int32_t columns; /* tokens of a block */
+  int32_t
+      box_rows; /* of the weights' tensor copies: query_absorb: query channels; value_project: a block's value channels */
+} smla_layer_tile;
 
 struct snapmla_layer_plan {
   snapmla_layer_problem problem;
   snapmla_plan *attention;
   smla_plan_kernel kernels[SMLA_LAYER_KERNEL_COUNT];
-  smla_layer_tiles tiles;
+  smla_layer_tile tiles[SMLA_LAYER_KERNEL_COUNT]; /* of the skinny products */
   size_t attended; /* offset in the workspace, behind the attention's: [max_batch * q_len, heads, latent_rank] bf16 */
   size_t workspace_bytes;
   smla_plan_tally *tally; /* of the last step */

@@ -45,7 +45,10 @@ static void read_settings(const snapmla_layer_problem *problem, smla_layer_kerne
                                                                          : "half";
   snprintf(out->nope, sizeof out->nope, "%d", problem->nope_dim);
   snprintf(out->v, sizeof out->v, "%d", problem->v_dim);
-  snprintf(out->step_tokens, sizeof out->step_tokens, "%d", problem->attention.max_batch * problem->attention.q_len);
+  int few = kernel == SMLA_LAYER_ABSORB_FEW || kernel == SMLA_LAYER_PROJECT_FEW;
+  int32_t most = problem->attention.max_batch * problem->attention.q_len;
+  snprintf(out->step_tokens, sizeof out->step_tokens, "%d",
+           few && most > SMLA_LAYER_FEW_TOKENS ? SMLA_LAYER_FEW_TOKENS : most);
   const smla_setting settings[] = {{"nope", out->nope},
                                    {"v", out->v},
                                    {"step_tokens", out->step_tokens},
@@ -90,12 +93,19 @@ static snapmla_status resolve(snapmla_layer_plan *plan, const char *layers_text)
     smla_buffer_free(&variant);
   }
   smla_buffer_free(&text);
-  const char *absorb = plan->kernels[SMLA_LAYER_ABSORB].variant, *project = plan->kernels[SMLA_LAYER_PROJECT].variant;
-  smla_layer_tiles *tiles = &plan->tiles;
-  if (!status) status = quantity(generator, absorb, "columns", &tiles->columns);
-  if (!status) status = quantity(generator, absorb, "chunk", &tiles->absorb_rows);
-  if (!status) status = quantity(generator, project, "columns", &tiles->project_columns);
-  if (!status) status = quantity(generator, project, "m", &tiles->project_rows);
+  static const struct {
+    smla_layer_kernel kernel;
+    const char *box_rows;
+  } products[] = {{SMLA_LAYER_ABSORB, "chunk"},
+                  {SMLA_LAYER_ABSORB_FEW, "chunk"},
+                  {SMLA_LAYER_PROJECT, "m"},
+                  {SMLA_LAYER_PROJECT_FEW, "m"}};
+  for (size_t i = 0; i < sizeof products / sizeof *products && !status; i++) {
+    smla_layer_tile *tile = &plan->tiles[products[i].kernel];
+    const char *variant = plan->kernels[products[i].kernel].variant;
+    status = quantity(generator, variant, "columns", &tile->columns);
+    if (!status) status = quantity(generator, variant, products[i].box_rows, &tile->box_rows);
+  }
   return status;
 }
 

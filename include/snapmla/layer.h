@@ -90,7 +90,8 @@ SNAPMLA_API void snapmla_layer_plan_destroy(snapmla_layer_plan *plan);
 /* The plan of its attention: owned by the layer plan, valid as long as it. */
 SNAPMLA_API const snapmla_plan *snapmla_layer_plan_attention(const snapmla_layer_plan *plan);
 
-/* The canonical variant of a kernel of the layer's own ("kv_append", "query_absorb", "value_project", "kv_fetch"); NULL for others. */
+/* The canonical variant of a kernel of the layer's own ("kv_append", "query_absorb", "value_project", "kv_fetch"), of the skinny
+ * products the one for the plan's most tokens; NULL for others. */
 SNAPMLA_API const char *snapmla_layer_plan_variant(const snapmla_layer_plan *plan, const char *family);
 
 /* Bytes of workspace that any step needs. Its first 4 bytes are the attention's status word. */

@@ -141,6 +141,25 @@ static void agrees_with_many_tokens(void **state) {
   run(&c, 15, "query_absorb:columns=8;value_project:columns=8,groups=1");
 }
 
+/* Column tiles of every width, filled in part; a plan for many tokens has kernels for few besides. */
+static void agrees_in_every_width(void **state) {
+  (void)state;
+  static const char *const widths[] = {"query_absorb:columns=16;value_project:columns=16",
+                                       "query_absorb:columns=32;value_project:columns=32,groups=2",
+                                       "query_absorb:columns=64,stages=3;value_project:columns=64", NULL};
+  for (int i = 0; i < 4; i++) {
+    layer_case c = small(i == 1 ? 512 : 256);
+    c.batch = i == 3 ? 3 : 4;
+    c.lengths[3] = 20;
+    c.problem.attention.heads = 2;
+    c.problem.attention.q_len = i == 3 ? 1 : 5;
+    c.problem.attention.max_batch = 16;
+    c.problem.attention.kv_format = SNAPMLA_KV_BF16;
+    c.problem.weight_type = i & 1 ? SNAPMLA_WEIGHT_FP8_BLOCK : SNAPMLA_WEIGHT_BF16;
+    run(&c, 20 + (uint64_t)i, widths[i]);
+  }
+}
+
 static void passes_over_what_is_done_already(void **state) {
   (void)state;
   for (uint32_t flags = 1; flags <= (SNAPMLA_LAYER_NORMED | SNAPMLA_LAYER_ROTATED); flags++) {
@@ -225,10 +244,10 @@ static void identity_weights_change_nothing(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(agrees_in_every_format),          cmocka_unit_test(agrees_with_deepseeks_shape),
-      cmocka_unit_test(agrees_with_fp8_weights),         cmocka_unit_test(agrees_with_other_head_dims),
-      cmocka_unit_test(agrees_with_many_tokens),         cmocka_unit_test(passes_over_what_is_done_already),
-      cmocka_unit_test(identity_weights_change_nothing),
+      cmocka_unit_test(agrees_in_every_format),           cmocka_unit_test(agrees_with_deepseeks_shape),
+      cmocka_unit_test(agrees_with_fp8_weights),          cmocka_unit_test(agrees_with_other_head_dims),
+      cmocka_unit_test(agrees_with_many_tokens),          cmocka_unit_test(agrees_in_every_width),
+      cmocka_unit_test(passes_over_what_is_done_already), cmocka_unit_test(identity_weights_change_nothing),
   };
   return cmocka_run_group_tests(tests, settings_setup, settings_teardown);
 }
