@@ -507,6 +507,12 @@ DEVICE float rounded_to_bf16(float x) { return unpack_bf16(pack_bf16(x, 0.0f)).x
 
 DEVICE void normalise(const Params &p, Row &x) {
   const u32 lane = lane_index();
+  float2 w[chunks][width / 2];
+#pragma unroll
+  for (i32 i = 0; i < chunks; ++i)
+#pragma unroll
+    for (i32 k = 0; k < width; k += 2)
+      w[i][k / 2] = unpack_bf16(global_load_constant((const u32 *)(p.norm + 32 * width * i + width * lane + k)));
   float sum = 0.0f;
 #pragma unroll
   for (i32 i = 0; i < chunks; ++i)
@@ -519,9 +525,8 @@ DEVICE void normalise(const Params &p, Row &x) {
   for (i32 i = 0; i < chunks; ++i)
 #pragma unroll
     for (i32 k = 0; k < width; k += 2) {
-      const float2 w = unpack_bf16(global_load_constant((const u32 *)(p.norm + 32 * width * i + width * lane + k)));
-      x.content[i][k] = rounded_to_bf16(x.content[i][k] * by * w.x);
-      x.content[i][k + 1] = rounded_to_bf16(x.content[i][k + 1] * by * w.y);
+      x.content[i][k] = rounded_to_bf16(x.content[i][k] * by * w[i][k / 2].x);
+      x.content[i][k + 1] = rounded_to_bf16(x.content[i][k + 1] * by * w[i][k / 2].y);
     }
 }
 // e4m3 content under a scale of the token's, RoPE in bf16 divided by it: subtiles and scales of a page image.
@@ -539,10 +544,11 @@ KERNEL(snapmla_kv_append, 256) {
   grid_dependency_launch();
   for (i64 i = (i64)block_index() * warps + warp_index(); i < p.tokens; i += (i64)block_count() * warps) {
     const i64 slot = global_load(p.slots + i);
+    const i32 position = global_load(p.positions + i);  // beside the slot: the angles are then under way with the row
     if (slot < 0 || slot >= p.num_pages * page_tokens) continue;
     Row x = load_row(p.latent + i * p.latent_stride, p.rope + i * p.rope_stride);
+    x.rope = rotate(x.rope, p.rope_table, position, p.rope_positions);
     normalise(p, x);
-    x.rope = rotate(x.rope, p.rope_table, global_load(p.positions + i), p.rope_positions);
     write_token(p, x, p.kv + slot / page_tokens * p.page_stride, (u32)(slot % page_tokens));
   }
 }

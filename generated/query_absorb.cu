@@ -669,8 +669,16 @@ DEVICE void fetch(const Params &p, i32 head, i32 first_token) {
       });
 }
 
+// This lane's two RoPE channels of a query.
+DEVICE float2 turned_rope(const Params &p, i32 token, i32 head) {
+  const i32 position = global_load(p.positions + token);
+  const u16 *rope = p.q_rope + token * p.q_stride_token + head * p.q_stride_head;
+  const float2 x = unpack_bf16(global_load((const u32 *)rope + lane_index()));
+  return rotate(x, p.rope_table, position, p.rope_positions);
+}
+
 // The row of token n of this block's, from where stage_sums left its content.
-DEVICE Row staged_query(const Params &p, u32 n, i32 token, i32 head) {
+DEVICE Row staged_query(u32 n, float2 rope) {
   const u32 lane = lane_index();
   const smem<u16> row = shared_at<u16>(staged_at + n * staged_row);
   Row x;
@@ -682,17 +690,16 @@ DEVICE Row staged_query(const Params &p, u32 n, i32 token, i32 head) {
       x.content[i][k] = pair.x;
       x.content[i][k + 1] = pair.y;
     }
-  const u16 *rope = p.q_rope + token * p.q_stride_token + head * p.q_stride_head;
-  x.rope = unpack_bf16(global_load((const u32 *)rope + lane));
-  x.rope = rotate(x.rope, p.rope_table, global_load(p.positions + token), p.rope_positions);
+  x.rope = rope;
   return x;
 }
 
-DEVICE void quantise(const Params &p, u32 warp, i32 first_token, i32 head) {
+// `rope`: of the warp's first token, if it has one.
+DEVICE void quantise(const Params &p, u32 warp, i32 first_token, i32 head, float2 rope) {
   for (u32 n = warp; n < columns && first_token + (i32)n < p.tokens; n += 4 * groups) {
     const i32 token = first_token + (i32)n, record = token / p.q_len, row = token % p.q_len * p.heads + head;
     store_query_row(p.image, p.scale, (i64)record * p.groups + row / (i32)image_rows, row % image_rows,
-                    staged_query(p, n, token, head), true);
+                    staged_query(n, n == warp ? rope : turned_rope(p, token, head)), true);
     if (head != 0 || token % p.q_len != 0) continue;
     // The rows past a record's last are its first row's work.
     const Row none = {};
@@ -712,7 +719,11 @@ KERNEL(snapmla_query_absorb, 640) {
     return;
   }
   registers_raise<112>();
-  const u32 group = warpgroup - 1;
+  const u32 group = warpgroup - 1, warp = warp_index() - 4;
+  // Nothing that the caller or an earlier kernel wrote is read before this, and nothing written. RoPE is turned while weights come.
+  grid_dependency_wait();
+  float2 rope = {};
+  if (warp < columns && first_token + (i32)warp < p.tokens) rope = turned_rope(p, first_token + (i32)warp, head);
   Sum sums[tiles];
   multiply(
       sums, nope / 64, [&](u32 t) { return tile_at(group * tiles + t); },
@@ -722,6 +733,5 @@ KERNEL(snapmla_query_absorb, 640) {
 #pragma unroll
   for (u32 t = 0; t < tiles; ++t) stage_sums(sums[t], (group * tiles + t) * 64, channel_of, channels_apart);
   barrier_sync(multipliers_barrier, 128 * groups);
-  grid_dependency_wait();  // before anything the caller or an earlier kernel wrote is read, and anything written
-  quantise(p, warp_index() - 4, first_token, head);
+  quantise(p, warp, first_token, head, rope);
 }
