@@ -1,6 +1,6 @@
 // Generated from templates/kv_append/kv_append.cu.tmpl: do not edit.
-//   variant: kv_append:latent=512,rope=64,page=64,format=fp8_token,scale=fp32
-//   command: snapmla gen --variant 'kv_append:latent=512,rope=64,page=64,format=fp8_token,scale=fp32' --target sm90a
+//   variant: kv_append:latent=512,rope=64,page=64,format=fp8_token,scale=fp32,norm=none,rotate=none
+//   command: snapmla gen --variant 'kv_append:latent=512,rope=64,page=64,format=fp8_token,scale=fp32,norm=none,rotate=none' --target sm90a
 // Appends tokens to the cache in the format fp8_token: quantised and written at their slots, as docs/format.md says. Any tokens, in
 // any order; two rows of one call must not name the same slot. One warp per token.
 
@@ -393,6 +393,15 @@ struct kv_append_params {
   const float *kv_scale_pointer;
 };
 
+/* What variants with norm or rotate take besides, behind it. */
+struct kv_append_layer_params {
+  const unsigned short *norm; /* [latent] bf16 */
+  float norm_epsilon;
+  const int *positions;    /* [tokens] */
+  const float *rope_table; /* [rope_positions, rope]: cosines, then sines */
+  int rope_positions;
+};
+
 #endif
 typedef kv_append_params Params;
 
@@ -441,16 +450,21 @@ DEVICE Row load_row(const u16 *content, const u16 *rope) {
   return x;
 }
 
-// max(amax / 448, 2^-40) over the content channels of the row.
+DEVICE float magnitude(float x) { return float_of(bits_of(x) & 0x7fffffffu); }
+
+// max(amax / 448, 2^-40).
+DEVICE float scale_of(float amax) { return max_f32(amax / e4m3_max, least_scale); }
+
+// That of all lanes' largest over the content channels of the row.
 DEVICE float row_scale(const Row &x) {
   float amax = 0.0f;
 #pragma unroll
   for (i32 i = 0; i < chunks; ++i)
 #pragma unroll
-    for (i32 k = 0; k < width; ++k) amax = max_f32(amax, float_of(bits_of(x.content[i][k]) & 0x7fffffffu));
+    for (i32 k = 0; k < width; ++k) amax = max_f32(amax, magnitude(x.content[i][k]));
 #pragma unroll
   for (u32 mask = 16; mask; mask /= 2) amax = max_f32(amax, shuffle_xor(amax, mask));
-  return max_f32(amax / e4m3_max, least_scale);
+  return scale_of(amax);
 }
 
 // Byte x of row `slot` of a subtile lies at 128 * slot + (x ^ 16 * (slot % 8)).
@@ -474,9 +488,12 @@ template <class Place> DEVICE void store_rope(const Row &x, float scale, Place p
   const u32 lane = lane_index();
   global_store((u32 *)place(4 * lane), pack_bf16(x.rope.x / scale, x.rope.y / scale));
 }
+
+// A scale as it is stored.
+DEVICE float stored_form(float scale) { return scale; }
 // e4m3 content under a scale of the token's, RoPE in bf16 divided by it: subtiles and scales of a page image.
 DEVICE void write_token(const Params &p, const Row &x, u8 *page, u32 token) {
-  const float scale = row_scale(x);
+  const float scale = stored_form(row_scale(x));
   u8 *image = page + token / image_tokens * image_bytes;
   const u32 row = token % image_tokens;
   store_content(x, scale, [&](u32 byte) { return image + byte / 128 * subtile_bytes + swizzled(row, byte % 128); });

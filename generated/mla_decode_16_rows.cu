@@ -530,7 +530,8 @@ struct mla_decode_params {
 struct mla_decode_rows_params {
   float kv_scale; /* of the whole cache, in formats that have one; a pointer wins */
   const float *kv_scale_pointer;
-  struct smla_tensor_map kv_map;
+  struct smla_tensor_map kv_map;    /* boxes of 128 bytes of a page image's tokens, swizzled */
+  struct smla_tensor_map scale_map; /* boxes of the scales of so many tokens, where rows have scales */
 };
 
 #endif
@@ -548,6 +549,7 @@ constexpr u32 subtile_bytes = 8192;
 constexpr u32 tile_bytes = 40960;
 constexpr u32 image_bytes = 41216;
 constexpr u32 scale_bytes = tile_tokens * 4;
+constexpr u32 raw_scale_bytes = 256;
 constexpr u32 query_buffers = 2;
 constexpr u32 query_subtile_bytes = rows * 128;
 constexpr u32 query_bytes = 10240;
@@ -818,7 +820,8 @@ DEVICE float whole_above(float x) {
 
 // Whether a tile whose largest y is `top` moves the row's reference.
 DEVICE bool moves(const Reference &reference, float top) {
-  return top > reference.value + raise_above || (top < reference.value - lower_below && top > -infinity());
+  const bool raise = top > reference.value + raise_above, lower = top < reference.value - lower_below, sees_some = top > -infinity();
+  return raise | (lower & sees_some);
 }
 
 // Moves the row's reference for a tile whose largest y is `top`; returns the factor for what has been summed so far.
@@ -1090,7 +1093,7 @@ constexpr i32 rounds = m_tiles / round_tiles;
 struct Values {
   u32 tile, even, odd;          // the stage's address; where its m-tiles 0 and 1 are
   a_frag a[3][round_tiles][2];  // of three rounds
-  DEVICE Values(u32 values) : tile(values), even(m_tile_at(0)), odd(m_tile_at(1)) {}
+  DEVICE Values(u32 stage) : tile(shared_at<u8>(kv_at + stage * tile_bytes).address()), even(m_tile_at(0)), odd(m_tile_at(1)) {}
 };
 
 template <i32 Round> DEVICE void load_round(Values &v) {
@@ -1326,11 +1329,10 @@ DEVICE void attend_tile(const Params &p, Place at, const Work &w, Stream &stream
   const u32 lane = lane_index(), warp = warp_index() & 3, pair = lane & 3;
   const i32 token = (i32)(16 * warp + lane / 4);
   const u32 stage = stream.stage(), parity = stream.ring.parity;
-  const u32 values = shared_at<u8>(kv_at + stage * tile_bytes).address();
   // Is being cleared, or fenced, then: nothing may read it before.
   const bool tail = is_gathered || w.tokens < (tile + 1) * tile_tokens;
   frag<rows / 2> s, first;
-  Values v(values);
+  Values v(stage);
   mbarrier_wait(kv_full(stage), parity);
   if (tail) mbarrier_wait(kv_ready(stage), parity);
   score(first, s, query_descriptor(query_buffer), key_descriptor(stage));

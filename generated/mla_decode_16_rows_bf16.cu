@@ -518,7 +518,8 @@ struct mla_decode_params {
 struct mla_decode_rows_params {
   float kv_scale; /* of the whole cache, in formats that have one; a pointer wins */
   const float *kv_scale_pointer;
-  struct smla_tensor_map kv_map;
+  struct smla_tensor_map kv_map;    /* boxes of 128 bytes of a page image's tokens, swizzled */
+  struct smla_tensor_map scale_map; /* boxes of the scales of so many tokens, where rows have scales */
 };
 
 #endif
@@ -809,7 +810,8 @@ DEVICE float whole_above(float x) {
 
 // Whether a tile whose largest y is `top` moves the row's reference.
 DEVICE bool moves(const Reference &reference, float top) {
-  return top > reference.value + raise_above || (top < reference.value - lower_below && top > -infinity());
+  const bool raise = top > reference.value + raise_above, lower = top < reference.value - lower_below, sees_some = top > -infinity();
+  return raise | (lower & sees_some);
 }
 
 // Moves the row's reference for a tile whose largest y is `top`; returns the factor for what has been summed so far.
@@ -874,6 +876,13 @@ DEVICE void load_values(a_frag (&a)[4], u32 values) {
 #pragma unroll
   for (i32 k = 0; k < 4; ++k) ldmatrix_x4_trans(a[k].r, values + k * 16 * 128);
 }
+
+// Where V^T of a stage is, from m-tile `first` on.
+struct ValueTiles {
+  u32 tiles;  // with this lane's place
+  DEVICE ValueTiles(u32 stage, i32 first) : tiles(shared_at<u8>(kv_at + stage * tile_bytes).address() + first_value_at() + first * subtile_bytes) {}
+  DEVICE void load(a_frag (&a)[4], i32 m) const { load_values(a, tiles + m * subtile_bytes); }
+};
 
 // Exchanges with the lane of the neighbouring channel, so that this thread has two channels side by side of both rows, as
 // with e4m3: an even g those of its lower channel, an odd one those of its upper.
@@ -1082,13 +1091,13 @@ DEVICE u64 p_descriptor(u32 stream) {
 constexpr i32 m_tiles = latent / 64;
 
 struct Values {
-  u32 tile;        // this lane's place in the first m-tile
+  ValueTiles tiles;
   a_frag a[3][4];  // of three m-tiles
-  DEVICE Values(u32 values) : tile(values + first_value_at()) {}
+  DEVICE Values(u32 stage) : tiles(stage, 0) {}
 };
 
 template <i32 M> DEVICE void load_m_tile(Values &v) {
-  if constexpr (M < m_tiles) load_values(v.a[M % 3], v.tile + M * subtile_bytes);
+  if constexpr (M < m_tiles) v.tiles.load(v.a[M % 3], M);
 }
 
 // What can be loaded before P is there.
@@ -1319,11 +1328,10 @@ DEVICE void attend_tile(const Params &p, Place at, const Work &w, Stream &stream
   const u32 lane = lane_index(), warp = warp_index() & 3, pair = lane & 3;
   const i32 token = (i32)(16 * warp + lane / 4);
   const u32 stage = stream.stage(), parity = stream.ring.parity;
-  const u32 values = shared_at<u8>(kv_at + stage * tile_bytes).address();
   // Is being cleared, or fenced, then: nothing may read it before.
   const bool tail = is_gathered || w.tokens < (tile + 1) * tile_tokens;
   frag<rows / 2> s, first;
-  Values v(values);
+  Values v(stage);
   mbarrier_wait(kv_full(stage), parity);
   if (tail) mbarrier_wait(kv_ready(stage), parity);
   score(first, s, query_descriptor(query_buffer), key_descriptor(stage));

@@ -532,7 +532,8 @@ struct mla_decode_params {
 struct mla_decode_rows_params {
   float kv_scale; /* of the whole cache, in formats that have one; a pointer wins */
   const float *kv_scale_pointer;
-  struct smla_tensor_map kv_map;
+  struct smla_tensor_map kv_map;    /* boxes of 128 bytes of a page image's tokens, swizzled */
+  struct smla_tensor_map scale_map; /* boxes of the scales of so many tokens, where rows have scales */
 };
 
 #endif
@@ -551,6 +552,7 @@ constexpr u32 subtile_bytes = 8192;
 constexpr u32 tile_bytes = 40960;
 constexpr u32 image_bytes = 41216;
 constexpr u32 scale_bytes = tile_tokens * 4;
+constexpr u32 raw_scale_bytes = 256;
 constexpr u32 query_buffers = 1;
 constexpr u32 query_subtile_bytes = rows * 128;
 constexpr u32 query_bytes = 40960;
@@ -837,7 +839,8 @@ DEVICE float whole_above(float x) {
 
 // Whether a tile whose largest y is `top` moves the row's reference.
 DEVICE bool moves(const Reference &reference, float top) {
-  return top > reference.value + raise_above || (top < reference.value - lower_below && top > -infinity());
+  const bool raise = top > reference.value + raise_above, lower = top < reference.value - lower_below, sees_some = top > -infinity();
+  return raise | (lower & sees_some);
 }
 
 // Moves the row's reference for a tile whose largest y is `top`; returns the factor for what has been summed so far.
@@ -1133,7 +1136,7 @@ DEVICE void softmax(const Params &p, Place at, ScoreState &state, const Work &w,
     for (i32 j = 1; j < 8; ++j) top[r] = max_f32(top[r], max_f32(s[4 * j + 2 * r], s[4 * j + 2 * r + 1]));
     top[r] = row_max(top[r]);
   }
-  bool changed = warp_any(moves(state.row[0].reference, top[0]) || moves(state.row[1].reference, top[1]));
+  bool changed = warp_any(moves(state.row[0].reference, top[0]) | moves(state.row[1].reference, top[1]));
   if constexpr (Next) score_first_part<1>(next, q, next_k);
 
   mbarrier_wait(p_empty(buffer), state.p_parity);

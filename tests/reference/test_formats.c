@@ -44,12 +44,9 @@ static void sizes(void **state) {
     int32_t latent_rank, page_tokens;
     int64_t page_bytes;
     double per_token;
-  } cases[] = {{SNAPMLA_KV_BF16, 512, 64, 73728, 1152},
-               {SNAPMLA_KV_BF16, 128, 16, 6144, 384},
-               {SNAPMLA_KV_FP8_TENSOR, 512, 64, 36864, 576},
-               {SNAPMLA_KV_FP8_TENSOR, 384, 128, 57344, 448},
-               {SNAPMLA_KV_FP8_TILE, 512, 64, 41984, 656},
-               {SNAPMLA_KV_FP8_TILE, 512, 16, 10496, 656}};
+  } cases[] = {{SNAPMLA_KV_BF16, 512, 64, 73728, 1152},      {SNAPMLA_KV_BF16, 128, 16, 6144, 384},
+               {SNAPMLA_KV_FP8_TENSOR, 512, 64, 36864, 576}, {SNAPMLA_KV_FP8_TENSOR, 384, 128, 57344, 448},
+               {SNAPMLA_KV_FP8_TILE, 512, 64, 41984, 656},   {SNAPMLA_KV_FP8_TILE, 512, 16, 10496, 656}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     snapmla_problem problem = problem_of(cases[i].format);
     problem.latent_rank = cases[i].latent_rank;
@@ -172,10 +169,9 @@ static void powers_of_two(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test_setup(sizes, setup), cmocka_unit_test_setup(bf16_rows, setup),
-                                     cmocka_unit_test_setup(fp8_tensor_rows, setup),
-                                     cmocka_unit_test_setup(fp8_tile_rows, setup),
-                                     cmocka_unit_test_setup(conversions, setup),
-                                     cmocka_unit_test_setup(powers_of_two, setup)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test_setup(sizes, setup),           cmocka_unit_test_setup(bf16_rows, setup),
+      cmocka_unit_test_setup(fp8_tensor_rows, setup), cmocka_unit_test_setup(fp8_tile_rows, setup),
+      cmocka_unit_test_setup(conversions, setup),     cmocka_unit_test_setup(powers_of_two, setup)};
   return cmocka_run_group_tests_name("formats", tests, NULL, NULL);
 }
