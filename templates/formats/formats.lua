@@ -1,8 +1,8 @@
 -- How the KV cache may be stored: a row for each format; what a row cannot say is formats/<name>.inc. docs/format.md is
 -- the whole truth about the bytes, and reference/kv_format.c has the same facts for the host.
 --   content, rope   bytes of a channel's number, which is multiplied as it is stored: 1 e4m3, 2 bf16
---   scaling         what multiplies the numbers: nothing; an fp32 of the token; one of the call, for the whole cache; or,
---                   content alone, an fp32 of the token for each group of 128 channels
+--   scaling         what multiplies the numbers: nothing; an fp32 of the token; one of the call, for the whole cache;
+--                   or, content alone, an fp32 of the token for each group of 128 channels
 --   layout          "image": pages are swizzled shared-memory images; "rows": tokens one after another
 --   only_latent     the one latent rank that there is; nil: any
 local rows = {

@@ -120,6 +120,60 @@ static void fp8_tile_rows(void **state) {
   assert_non_null(strstr(snapmla_error_message(), "fp8_tile is defined for 512 alone"));
 }
 
+/* The oracle over the cache is the oracle over what the cache holds; and rounding P and values as a kernel does moves it a little. */
+static void the_oracle_sees_scales_of_groups(void **state) {
+  (void)state;
+  enum { TOKENS = 20, HEADS = 2 };
+  static float rows[TOKENS][LATENT], ropes[TOKENS][ROPE];
+  static uint16_t q[HEADS][LATENT], q_rope[HEADS][ROPE];
+  static double out[4][HEADS * LATENT], lse[4][HEADS];
+  static const snapmla_reference_mode modes[] = {SNAPMLA_REFERENCE_EXACT_QUERY, SNAPMLA_REFERENCE_QUANTIZED,
+                                                 SNAPMLA_REFERENCE_ROUNDED_P};
+  const int32_t table[] = {1, 0}, lengths[] = {TOKENS};
+  const int64_t row_of[] = {0};
+  snapmla_problem problem = problem_of(SNAPMLA_KV_FP8_TILE);
+  problem.heads = HEADS;
+  problem.page_tokens = 16;
+  snapmla_cache cache = cache_of(&problem, memory[0], 0.0f);
+  for (int t = 0; t < TOKENS; t++) {
+    int64_t slot = table[t / 16] * 16 + t % 16;
+    for (int c = 0; c < LATENT; c++) /* groups of very different size */
+      latent[c] = smla_bf16_from_float(sinf((float)(t * t * 7 + c * 37)) * (float)(1 << c / 128 * 2) / 64.0f);
+    for (int c = 0; c < ROPE; c++) rope[c] = smla_bf16_from_float(cosf((float)(t * 17 + c * 5)));
+    assert_int_equal(snapmla_cache_write(&problem, &cache, slot, latent, rope), SNAPMLA_OK);
+    assert_int_equal(snapmla_cache_read(&problem, &cache, slot, rows[t], ropes[t]), SNAPMLA_OK);
+  }
+  for (int h = 0; h < HEADS; h++) {
+    for (int c = 0; c < LATENT; c++) q[h][c] = smla_bf16_from_float(cosf((float)(h * 7 + c * 3)));
+    for (int c = 0; c < ROPE; c++) q_rope[h][c] = smla_bf16_from_float(sinf((float)(h + c)));
+  }
+  const snapmla_decode_args args = {.size = sizeof args,
+                                    .batch = 1,
+                                    .q_nope = q,
+                                    .q_nope_stride_head = LATENT,
+                                    .q_rope = q_rope,
+                                    .q_rope_stride_head = ROPE,
+                                    .kv = memory[0],
+                                    .page_stride = cache.page_stride,
+                                    .num_pages = PAGES,
+                                    .block_table = table,
+                                    .block_table_stride = 2,
+                                    .seqlens = lengths,
+                                    .softmax_scale = 0.1f};
+  for (int i = 0; i < 3; i++)
+    assert_int_equal(snapmla_reference_decode(&problem, &args, modes[i], out[i], lse[i]), SNAPMLA_OK);
+  assert_int_equal(snapmla_reference_decode_dense(&problem, &args, rows[0], ropes[0], row_of, out[3], lse[3]),
+                   SNAPMLA_OK);
+  double of_cache = 0, of_rounding = 0, size = 0;
+  for (int i = 0; i < HEADS * LATENT; i++) {
+    of_cache += (out[0][i] - out[3][i]) * (out[0][i] - out[3][i]);
+    of_rounding += (out[2][i] - out[1][i]) * (out[2][i] - out[1][i]);
+    size += out[3][i] * out[3][i];
+  }
+  assert_true(sqrt(of_cache / size) < 1e-6 && fabs(lse[0][0] - lse[3][0]) < 1e-5);
+  assert_true(sqrt(of_rounding / size) < 5e-3 && sqrt(of_rounding / size) > 1e-4);
+}
+
 /* From each format to each: what comes out is what the first one kept, quantised again. */
 static void conversions(void **state) {
   (void)state;
@@ -169,9 +223,12 @@ static void powers_of_two(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup(sizes, setup),           cmocka_unit_test_setup(bf16_rows, setup),
-      cmocka_unit_test_setup(fp8_tensor_rows, setup), cmocka_unit_test_setup(fp8_tile_rows, setup),
-      cmocka_unit_test_setup(conversions, setup),     cmocka_unit_test_setup(powers_of_two, setup)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test_setup(sizes, setup),
+                                     cmocka_unit_test_setup(bf16_rows, setup),
+                                     cmocka_unit_test_setup(fp8_tensor_rows, setup),
+                                     cmocka_unit_test_setup(fp8_tile_rows, setup),
+                                     cmocka_unit_test_setup(the_oracle_sees_scales_of_groups, setup),
+                                     cmocka_unit_test_setup(conversions, setup),
+                                     cmocka_unit_test_setup(powers_of_two, setup)};
   return cmocka_run_group_tests_name("formats", tests, NULL, NULL);
 }
