@@ -108,7 +108,7 @@ verify q2-page128 --heads 64 --q-len 2 --page 128 --context 2,65,700,4096
 verify rank256 --heads 64 --latent 256 --context 1,65,700,4096
 verify rank384-page16 --heads 64 --latent 384 --page 16 --context 1,17,700,4096
 verify rank128-page32 --heads 64 --latent 128 --page 32 --context 1,33,700,4096
-for format in bf16 fp8_tensor; do
+for format in bf16 fp8_tensor fp8_tile; do
   verify "$format-h128" --format "$format" --heads 128 --context 0,1,63,64,65,700,4096
   verify "$format-h16-page16" --format "$format" --heads 16 --page 16 --context 0,1,17,700,4096
 done
