@@ -33,13 +33,11 @@ def main():
                  ("384", "128", [*sparse, "--variant", "mla_decode:stages=5"]), ("384", "32", [*sparse, "--heads", "32"])]
     for level in ("balanced", "max"):
         problems += [(latent, page, ["--accuracy", level, "--heads", heads]) for heads in ("8", "16", "32", "64")
-                     for latent, page in (("512", "64"), ("512", "16"), ("384", "128"), ("256", "32"), ("128", "64"))]
-        problems += [("512", "64", ["--accuracy", level, "--heads", heads, "--variant", "mla_decode:stages=2"])
-                     for heads in ("32", "64")]
-        problems += [("512", "64", ["--accuracy", level, "--heads", heads, "--format", "fp8_tensor"]) for heads in ("32", "64")]
-        problems += [("512", "64", ["--accuracy", level, "--heads", heads, *sparse]) for heads in ("32", "64")]
-    for heads in ("16", "32", "64"):
-        waived = ["promotion=none", "sums=exact", "score_parts=1", "score_parts=4", "p_terms=2,promotion=none", "p_terms=2,sums=exact"]
+                     for latent, page in (("512", "64"), ("384", "128"), ("128", "16"))]
+        problems += [("512", "64", ["--accuracy", level, "--heads", heads, *extra]) for heads in ("32", "64")
+                     for extra in (["--format", "fp8_tensor"], sparse)]
+    for heads in ("32", "64"):
+        waived = ["promotion=none", "sums=exact", "score_parts=1", "score_parts=4", "p_terms=2,promotion=none"]
         problems += [("512", "64", ["--heads", heads, "--variant", f"mla_decode:limits=waived,{axes}"]) for axes in waived]
         one_by_one = ["--heads", heads, "--variant", f"mla_decode:pipeline=off,stages={1 if heads == '64' else 2}"]
         problems += [("512", "64", one_by_one), ("512", "64", ["--format", "bf16", *one_by_one])]
