@@ -163,8 +163,15 @@ return {
     level_rule("score_parts"),
     level_rule("promotion"),
     level_rule("sums"),
+    { name = "level_partial",
+      reason = function(v)
+        return ("partial results of bf16 cost more than level %s allows: take partial=f32, or limits=waived")
+          :format(v.accuracy)
+      end,
+      legal = function(v) return v.accuracy == "fast" or v.partial == "f32" or v.limits == "waived" end },
     { name = "terms_of_e4m3",
-      reason = "numbers of bf16 have one term, and P is summed as rounded: take query_terms=1, p_terms=1 and sums=rounded",
+      reason = "numbers of bf16 have one term, and P is summed as rounded: "
+        .. "take query_terms=1, p_terms=1 and sums=rounded",
       legal = function(v, d)
         return d.value_bytes == 1 or v.query_terms == 1 and v.p_terms == 1 and v.sums == "rounded"
       end },

@@ -261,6 +261,9 @@ static void levels_refuse_worse_axes(void **state) {
       {SNAPMLA_ACCURACY_BALANCED, "mla_decode:p_terms=1", "level_p_terms"},
       {SNAPMLA_ACCURACY_MAX, "mla_decode:score_parts=2", "level_score_parts"},
       {SNAPMLA_ACCURACY_MAX, "mla_decode:query_terms=1", "limits=waived"},
+      {SNAPMLA_ACCURACY_MAX, "mla_decode:partial=bf16", "level_partial"},
+      {SNAPMLA_ACCURACY_FAST, "mla_decode:pipeline=off", "pipeline_stages"},
+      {SNAPMLA_ACCURACY_FAST, "mla_decode:rows=64,stages=1", "a_tile_ahead"},
       {SNAPMLA_ACCURACY_MAX, "mla_decode:query_terms=1,limits=waived", NULL},
       {SNAPMLA_ACCURACY_MAX, "mla_decode:rows=64,latent=512,stages=4", "ring_fits"},
   };
