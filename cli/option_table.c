@@ -32,7 +32,7 @@ const smla_option smla_options[] = {
      .field = FIELD(format), .commands = SMLA_FOR_PROBLEM},
     {"scales", 0, "NAME", "what scales an append finds: fp32 or power_of_two (fp32)", smla_parse_text,
      .field = FIELD(scales), .commands = SMLA_FOR_PROBLEM},
-    {"accuracy", 0, "NAME", "accuracy level (fast)", smla_parse_text, .field = FIELD(accuracy),
+    {"accuracy", 0, "NAME", "accuracy level: fast, balanced or max (fast)", smla_parse_text, .field = FIELD(accuracy),
      .commands = SMLA_FOR_PROBLEM},
     {"batch", 0, "N", "requests; with one length, each has it", COUNT(1, 1 << 24), .field = FIELD(batch),
      .commands = SMLA_FOR_PROBLEM},
