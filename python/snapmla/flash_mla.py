@@ -81,7 +81,7 @@ def flash_mla_with_kvcache(q, k_cache, block_table, cache_seqlens, head_dim_v, t
         fail("tile_scheduler_metadata: it must be what get_mla_metadata returned; call it once a step")
     if descale_q is not None:
         fail("descale_q: the query is bf16 and has no scale; leave it out")
-    number, pointer = scale_of(0.0 if descale_k is None else descale_k)
+    number, pointer = scale_of(0.0 if descale_k is None else descale_k, "descale_k")
     if indices is not None:
         block_table = cache_seqlens = None
     arrays = q, k_cache, block_table, cache_seqlens, indices, topk_length, pointer

@@ -202,13 +202,13 @@ DECODE_FIELDS = (
 )
 
 
-def scale_of(kv_scale):
+def scale_of(kv_scale, name="kv_scale"):
     """(number, array or None) of what a caller gives as a scale."""
     if isinstance(kv_scale, (int, float, np.generic)):
         return float(kv_scale), None
     if hasattr(kv_scale, "dtype") and hasattr(kv_scale, "shape"):
         return 0.0, kv_scale
-    fail(f"kv_scale: it is a {type(kv_scale).__name__}, it must be a number or an array of one fp32")
+    fail(f"{name}: it is a {type(kv_scale).__name__}, it must be a number or an array of one fp32")
 
 
 def _destroy(plan, _owner):
