@@ -5,6 +5,7 @@ numpy has no bf16 and no e4m3: they are uint16 and uint8 there. A CPU torch tens
 memory; a CUDA tensor goes to the library as it is."""
 
 import ctypes as c
+import operator
 import sys
 
 import numpy as np
@@ -53,7 +54,8 @@ def _signature(array):
 
 
 def checked(context, name, array, kinds, shape):
-    """(shape, strides in elements) of an array whose dtype, shape, device and strides fit. In `shape`, None is any."""
+    """(shape, strides in elements) of an array whose dtype, shape, device and strides fit. In `shape`, None is any; a `shape`
+    of None is any of any rank."""
     kinds = (kinds,) if isinstance(kinds, str) else kinds
     if torch_tensor(array):
         kind = str(array.dtype).replace("torch.", "")
@@ -75,9 +77,12 @@ def checked(context, name, array, kinds, shape):
     else:
         fail(f"{name}: it is a {type(array).__name__}, it must be a numpy array or a torch tensor")
     strides = strides_of(array)
+    shape = (None,) * len(got) if shape is None else shape
     if len(got) != len(shape) or any(want is not None and want != have for want, have in zip(shape, got)):
         text = ", ".join("any" if want is None else str(want) for want in shape)
         fail(f"{name}: its shape is {list(got)}, it must be [{text}]")
+    if 0 in got:  # no stride of it is used
+        return got, strides
     if got and got[-1] > 1 and strides[-1] != 1:
         fail(f"{name}: the stride of its last dimension is {strides[-1]}, it must be 1; make it contiguous")
     if any(stride < 0 for stride in strides):
@@ -110,6 +115,17 @@ def numpy_of(array):
     return array.view(torch.uint8).numpy() if array.dtype == torch.float8_e4m3fn else array.numpy()
 
 
+def whole(name, value, least=1):
+    """`value` as an int. Fails unless it is a whole number of at least `least`."""
+    try:
+        value = operator.index(value)
+    except TypeError:
+        fail(f"{name}: it is {value!r}, it must be a whole number")
+    if value < least:
+        fail(f"{name}: it is {value}, it must be at least {least}")
+    return value
+
+
 def _either(words):
     return " or ".join(str(word) for word in words)
 
@@ -127,7 +143,10 @@ class Call:
     def run(self, handle, arrays, numbers, stream):
         args = self.struct.from_buffer_copy(self.template)
         for field, value in numbers:
-            setattr(args, field, value)
+            try:
+                setattr(args, field, value)
+            except TypeError:
+                fail(f"{field}: it is {value!r}, it must be a number")
         if self.context.is_emulator:
             self._run_staged(handle, args, arrays)
             return

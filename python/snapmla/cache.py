@@ -5,7 +5,7 @@ import ctypes as c
 import numpy as np
 
 from . import _structs as s
-from ._arrays import imported_torch, torch_tensor
+from ._arrays import imported_torch, torch_tensor, whole
 from ._library import call, fail, function, kv_format, kv_format_name
 
 
@@ -30,6 +30,8 @@ class Layout:
     """Where things lie in a page of a problem's cache. Equal fingerprints: caches may be handed over page by page."""
 
     def __init__(self, of):
+        if not isinstance(of, s.Problem):
+            fail(f"of: it is a {type(of).__name__}, it must be what problem() returns")
         out = s.PageLayout()
         call("page_layout_get", c.byref(of), c.byref(out))
         self.kv_format, self.page_tokens, self.latent_rank, self.rope_dim = (
@@ -42,7 +44,7 @@ class Layout:
 def new_cache(context, of, num_pages, like=None):
     """An empty cache [num_pages, page_bytes] uint8, every byte 0xff: on the emulator an array in its memory (a torch tensor
     over it where `like` is one), on a GPU a torch tensor."""
-    shape = num_pages, Layout(of).page_bytes
+    shape = whole("num_pages", num_pages), Layout(of).page_bytes
     if not context.is_emulator:
         torch = imported_torch("new_cache")
         return torch.full(shape, 0xFF, dtype=torch.uint8, device=context.name)

@@ -1,13 +1,14 @@
 """Two calls with the arguments, shapes and conventions of FlashMLA's get_mla_metadata and flash_mla_with_kvcache."""
 
 import math
+import re
 import sys
 import threading
 
 import numpy as np
 
 from . import _structs as s
-from ._arrays import Call, Calls, checked, dense, signature, torch_tensor
+from ._arrays import Call, Calls, checked, dense, signature, torch_tensor, whole
 from ._library import ArgumentError, fail, kv_formats
 from .cache import Layout, problem
 from .context import Context
@@ -115,12 +116,16 @@ class _Shape:
             fail(f"kv_format: {kv_format} is not one of those that this call takes: {', '.join(known)}")
         if not no_scale and kv_format != "fp8_tensor":
             fail(f"descale_k: {kv_format} has no scale of the cache; leave it out")
+        head_dim_v = whole("head_dim_v", head_dim_v)
+        max_context = None if max_context is None else whole("max_context", max_context)
         context = context_for(q)
         (batch, q_len, heads, width), q_strides = checked(context, "q", q, "bf16", (None, None, None, head_dim_v + ROPE))
         if q_len > 1 and not causal and indices is None:
             fail(f"causal: {q_len} query tokens are causal among themselves; pass causal=True")
         kind, pages_of = _CACHES[kv_format]
-        shape, cache_strides = checked(context, "k_cache", k_cache, kind, (None,) * len(k_cache.shape))
+        shape, cache_strides = checked(context, "k_cache", k_cache, kind, None)
+        if 0 in shape:
+            fail(f"k_cache: its shape is {list(shape)}, it must have a page at least")
         tokens = pages_of(kv_format, k_cache, shape, cache_strides, head_dim_v)
         size = dict(heads=heads, q_len=q_len, latent_rank=head_dim_v, page_tokens=tokens, max_batch=_power_of_two(batch))
         fields = {}
@@ -132,6 +137,8 @@ class _Shape:
             dense("cache_seqlens", cache_seqlens)
             blocks = block_table.shape[1]
             fields["block_table_stride"] = table_strides[0] if batch > 1 else blocks
+            if batch and not blocks:
+                fail("block_table: it has no column; it must have one for each page of the longest request")
             size["max_context"] = _power_of_two(max_context or max(1, blocks * tokens))
         else:
             (_, _, topk), strides = checked(context, "indices", indices, "int32", (batch, q_len, None))
@@ -139,7 +146,7 @@ class _Shape:
             size["max_indices"], size["max_context"] = topk, 1
             if topk_length is not None:
                 checked(context, "topk_length", topk_length, "int32", (batch,))
-        self.plan = plan_for(context, problem(kv_format, **size))
+        self.plan = plan_for(context, _problem(kv_format, size))
         if kv_scale is not None:
             checked(context, "descale_k", kv_scale, "fp32", (1,) * len(kv_scale.shape))
         self.torch = sys.modules["torch"] if torch_tensor(q) else None
@@ -179,6 +186,19 @@ class _Shape:
         )
 
 
+# The argument that a problem's field comes from.
+_FIELD_OF = {"heads": "q", "q_len": "q", "max_batch": "q", "latent_rank": "head_dim_v", "page_tokens": "k_cache",
+             "max_context": "max_context", "max_indices": "indices"}  # fmt: skip
+
+
+def _problem(kv_format, size):
+    try:
+        return problem(kv_format, **size)
+    except ArgumentError as error:
+        named = re.match(r"problem: (\w+)", str(error))
+        fail(f"{_FIELD_OF.get(named[1], named[1]) if named else 'q'}: {error}")
+
+
 def _power_of_two(n):
     return 1 << max(0, n - 1).bit_length()
 
@@ -190,7 +210,7 @@ def _images(kv_format, k_cache, shape, strides, rank):
     if shape[0] > 1 and strides[0] < shape[1]:
         fail("k_cache: its pages overlap; make it contiguous")
     for tokens in (16, 32, 64, 128):
-        if Layout(problem(kv_format, latent_rank=rank, page_tokens=tokens)).page_bytes == shape[1]:
+        if Layout(_problem(kv_format, dict(latent_rank=rank, page_tokens=tokens))).page_bytes == shape[1]:
             return tokens
     fail(f"k_cache: pages of {shape[1]} bytes are not of {kv_format} with head_dim_v {rank}: see docs/format.md")
 
@@ -207,10 +227,7 @@ def _rows(kv_format, k_cache, shape, strides, rank):
 
 def _row_width(kv_format, rank):
     """Elements of a token's row, as the cache's dtype counts them."""
-    try:
-        row = Layout(problem(kv_format, latent_rank=rank, page_tokens=64)).bytes_per_token
-    except ArgumentError as error:
-        fail(f"head_dim_v: {error}")
+    row = Layout(_problem(kv_format, dict(latent_rank=rank, page_tokens=64))).bytes_per_token
     return int(row) // (2 if _CACHES[kv_format][0] == "bf16" else 1)
 
 

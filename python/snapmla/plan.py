@@ -10,7 +10,7 @@ from . import _structs as s
 from ._arrays import Call, Calls, checked, dense, imported_torch, signature, torch_tensor
 from ._library import call, fail, function
 from .cache import Layout
-from .context import _Handle
+from .context import Context, _Handle
 
 
 _numbers, _by_number = itertools.count(1), weakref.WeakValueDictionary()
@@ -35,11 +35,14 @@ class Plan(_Handle):
     array of one fp32, which the device reads."""
 
     def __init__(self, context, of, variant=None):
+        if not isinstance(context, Context):
+            fail(f"context: it is a {type(context).__name__}, it must be a Context")
+        self.layout = Layout(of)
         options = s.PlanOptions(variant=variant.encode() if variant else None)
         out = c.c_void_p()
         owner = context.owner
         call("plan_create", owner.handle, c.byref(of), c.byref(options), c.byref(out))
-        self.context, self.problem, self.layout = context, of, Layout(of)
+        self.context, self.problem = context, of
         self._raw = out.value
         self._finalizer = weakref.finalize(self, _destroy, out.value, owner)
         self._finalizer.atexit = False

@@ -131,6 +131,17 @@ class Flash(unittest.TestCase):
             ("descale_k", "1"),
             ("descale_q", 1.0),
             ("kv_format", "fp4"),
+            ("k_cache", None),
+            ("k_cache", cache[:0]),
+            ("k_cache", np.zeros((1, 15, 1, RANK + ROPE), np.uint16)),
+            ("block_table", table[:, :0]),
+            ("head_dim_v", "128"),
+            ("head_dim_v", None),
+            ("softmax_scale", "1"),
+            ("softmax_scale", math.nan),
+            ("max_context", 0),
+            ("max_context", "all"),
+            ("indices", np.zeros((3, 1, 4), np.int32)),  # of bf16
         ]:
             with self.subTest(name=name, bad=type(bad)), self.assertRaisesRegex(snapmla.ArgumentError, name):
                 snapmla.flash_mla_with_kvcache(**(good | {name: bad}))
@@ -181,6 +192,26 @@ class Handles(unittest.TestCase):
             snapmla.problem(hands=1)
         with self.assertRaisesRegex(snapmla.ArgumentError, "fp8_token"):
             snapmla.problem("fp4")
+
+    def test_what_is_no_problem_context_or_count_is_refused_by_name(self):
+        for name, call in [
+            ("of", lambda: snapmla.Plan(self.context, None)),
+            ("of", lambda: snapmla.Layout(3)),
+            ("context", lambda: snapmla.Plan(None, self.of)),
+            ("device", lambda: snapmla.Context(3)),
+            ("device", lambda: snapmla.Context("gpu")),
+            ("num_pages", lambda: snapmla.new_cache(self.context, self.of, -1)),
+            ("num_pages", lambda: snapmla.new_cache(self.context, self.of, "many")),
+            ("heads", lambda: snapmla.problem(heads=2.5)),
+        ]:
+            with self.subTest(name=name), self.assertRaisesRegex(snapmla.ArgumentError, name):
+                call()
+
+    def test_an_empty_batch_has_empty_results(self):
+        cache = np.zeros((1, PAGE, 1, RANK + ROPE), np.uint16)
+        out, lse = snapmla.flash_mla_with_kvcache(np.zeros((0, 1, HEADS, RANK + ROPE), np.uint16), cache, np.zeros((0, 1), np.int32),
+                                                  np.zeros(0, np.int32), RANK, snapmla.get_mla_metadata()[0])  # fmt: skip
+        self.assertEqual((out.shape, lse.shape), ((0, 1, HEADS, RANK), (0, HEADS, 1)))
 
     def test_the_fingerprint_is_the_documented_one(self):
         layout = snapmla.Layout(snapmla.problem())
