@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""man_page.py [--check] [PROGRAM]: renews docs/snapmla.1 from the program's --help and docs/environment.md; with --check only says
-whether it is current. PROGRAM: build/release/bin/snapmla unless given."""
+"""man_page.py [--check] [PROGRAM]: renews docs/snapmla.1 from the program's --help and docs/environment.md; with --check
+only says whether it is current. PROGRAM: build/release/bin/snapmla unless given."""
 
 import pathlib
 import re
@@ -88,7 +88,7 @@ def page(program):
     version = said(program, "version").split()[-1]
     helps = {name: said(program, name, "--help") for name, _ in commands}
     lines = [
-        '.\\" Written by scripts/man_page.py from the program\'s help.',
+        ".\\\" Written by scripts/man_page.py from the program's help.",
         f'.TH SNAPMLA 1 "" "snapmla {version}" "User Commands"',
         ".nh",
         ".SH NAME",

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""host_time.py [--device cuda:0] [--calls N] [--profile] [--json]: microseconds of host time that a call of the Python package takes.
+"""host_time.py [--device cuda:0] [--calls N] [--profile] [--json]: microseconds of host time a call of the Python package takes.
 
-With torch and a GPU the calls are whole: what Python, the library and the driver take until the kernels are queued. Without a GPU
-the library's calls are replaced by one that does nothing, so that what is left is Python's part, which is said: with torch that of
-a GPU's calls but for asking torch for its stream, with numpy that of the emulator, copies of results included. Run it with
-PYTHONPATH=python and SNAPMLA_LIBRARY naming the built library."""
+With torch and a GPU the calls are whole: what Python, the library and the driver take until the kernels are queued. Without a
+GPU the library's calls are replaced by one that does nothing, so that what is left is Python's part, which is said: with torch
+that of a GPU's calls but for asking torch for its stream, with numpy that of the emulator, copies of results included. Run it
+with PYTHONPATH=python and SNAPMLA_LIBRARY naming the built library."""
 
 import argparse
 import cProfile

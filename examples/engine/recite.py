@@ -5,7 +5,7 @@ of the last seven bytes, which in these texts stand nowhere twice with different
 stood and returns the byte that followed. Each step is also done in double precision on the latents before they were quantised,
 and must choose the same byte.
 
-    PYTHONPATH=python:examples/engine SNAPMLA_LIBRARY=build/release/lib/libsnapmla.so python3 examples/engine/recite.py [--device cuda:0] [--torch]
+    PYTHONPATH=python SNAPMLA_LIBRARY=build/release/lib/libsnapmla.so python3 examples/engine/recite.py [--device cuda:0]
 
 recites once over an FP8 cache and once over bf16, and says what each differs from double precision; on a GPU each step is a CUDA
 graph's replay."""
@@ -62,7 +62,9 @@ def recite(texts=TEXTS, start=12, count=None, kv_format="fp8_token", device="emu
             worst = max(worst, np.linalg.norm(out[request] - exact) / np.linalg.norm(exact))
             byte, exact_byte = (int(np.argmax(BYTE @ v[RANK // 2 :])) for v in (out[request], exact))
             if byte != exact_byte:
-                raise SystemExit(f"{kv_format} chose {byte:#x}, double precision {exact_byte:#x}, after {bytes(said[request])}")
+                raise SystemExit(
+                    f"{kv_format} chose {byte:#x}, double precision {exact_byte:#x}, after {bytes(said[request])}"
+                )
             said[request].append(byte)
     backend.close()
     return [bytes(text) for text in said], worst

@@ -1,4 +1,5 @@
-"""snapmla: FP8 decode attention for Multi-head Latent Attention. numpy arrays run on the emulator, CUDA tensors on their GPU."""
+"""snapmla: FP8 decode attention for Multi-head Latent Attention. numpy arrays run on the emulator, CUDA tensors on
+their GPU."""
 
 from ._library import ArgumentError, Error, kv_formats, version
 from .cache import Layout, convert_tokens, new_cache, problem, read_tokens

@@ -184,7 +184,9 @@ def call_on_gpu(context, name, handle, args, stream):
     """On `stream` or torch's current one, with the context's device the current one for the call."""
     torch = sys.modules["torch"]
     if stream is None:
-        raw = getattr(torch._C, "_cuda_getCurrentRawStream", None)  # what compiled torch code asks: no Stream object is made
+        raw = getattr(
+            torch._C, "_cuda_getCurrentRawStream", None
+        )  # what compiled torch code asks: no Stream object is made
         args.stream = raw(context.ordinal) if raw else torch.cuda.current_stream(context.ordinal).cuda_stream
     else:
         args.stream = int(getattr(stream, "cuda_stream", stream))

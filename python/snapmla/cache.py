@@ -68,7 +68,9 @@ def convert_tokens(of, cache, slots, to, to_cache, to_slots, kv_scale=0.0, to_kv
     (copy_tokens keeps the bits)."""
     slots, to_slots = np.ascontiguousarray(slots, np.int64), np.ascontiguousarray(to_slots, np.int64)
     if slots.ndim != 1 or slots.shape != to_slots.shape:
-        fail(f"to_slots: its shape is {list(to_slots.shape)}, it must be that of slots, {list(slots.shape)}, of one dimension")
+        fail(
+            f"to_slots: its shape is {list(to_slots.shape)}, it must be that of slots, {list(slots.shape)}, of one dimension"
+        )
     cache, to_cache = _host_cache(of, cache, kv_scale), _host_cache(to, to_cache, to_kv_scale)
     call("cache_convert", c.byref(of), c.byref(cache), slots.ctypes.data, c.byref(to), c.byref(to_cache),
          to_slots.ctypes.data, len(slots))  # fmt: skip

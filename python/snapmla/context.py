@@ -80,7 +80,7 @@ class Context:
 
     def __init__(self, device=None, emulator_sms=0, emulator_threads=0):
         if device is not None and not isinstance(device, str):
-            fail(f"device: it is {device!r}, it must be a text, as \"cuda:0\" or \"emulator\"")
+            fail(f'device: it is {device!r}, it must be a text, as "cuda:0" or "emulator"')
         options = s.ContextOptions(
             device=device.encode() if device else None, emulator_sms=emulator_sms, emulator_threads=emulator_threads
         )

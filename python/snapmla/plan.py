@@ -7,12 +7,20 @@ import weakref
 import numpy as np
 
 from . import _structs as s
-from ._arrays import Call, Calls, checked, dense, imported_torch, signature, torch_tensor
+from ._arrays import (
+    Call,
+    Calls,
+    checked,
+    dense,
+    imported_torch,
+    signature,
+    torch_tensor,
+)
 from ._library import call, fail, function
 from .cache import Layout
 from .context import Context, _Handle
 
-
+EFFORTS = ("estimate", "measure", "patient", "exhaustive")  # in the order of snapmla_effort
 _numbers, _by_number = itertools.count(1), weakref.WeakValueDictionary()
 
 
@@ -28,17 +36,23 @@ class Plan(_Handle):
     """A problem bound to its variants on a device. Slow to make: expands, compiles and loads kernels. Thread-safe as plan.h
     says: calls may run at once where each has a workspace of its own.
 
-    `variant`: an override, as "mla_decode:stages=3".
+    `variant`: an override, as "mla_decode:stages=3". `effort`: "estimate" takes what was tuned before, else the cost model;
+    "measure", "patient" and "exhaustive" tune where nothing so good is known, which takes seconds to minutes, and remember it;
+    `deadline_seconds` ends that with the best so far (0: none).
 
     What decides whether arguments fit (types, shapes, strides, devices) is looked at once for each combination and
     remembered; a call after that hands over pointers and numbers, which the library checks. A kv_scale is a number, or an
     array of one fp32, which the device reads."""
 
-    def __init__(self, context, of, variant=None):
+    def __init__(self, context, of, variant=None, effort="estimate", deadline_seconds=0.0):
         if not isinstance(context, Context):
             fail(f"context: it is a {type(context).__name__}, it must be a Context")
         self.layout = Layout(of)
-        options = s.PlanOptions(variant=variant.encode() if variant else None)
+        if effort not in EFFORTS:
+            fail(f"effort: it is {effort!r}, it must be one of {', '.join(EFFORTS)}")
+        options = s.PlanOptions(
+            variant=variant.encode() if variant else None, effort=EFFORTS.index(effort), deadline_seconds=deadline_seconds
+        )
         out = c.c_void_p()
         owner = context.owner
         call("plan_create", owner.handle, c.byref(of), c.byref(options), c.byref(out))
@@ -123,7 +137,9 @@ class Plan(_Handle):
             ("index_counts", (), False, 0),
         ))  # fmt: skip
 
-    def _decode_call(self, workspace, q_nope, q_rope, cache, block_table, seqlens, out, lse, indices, index_counts, kv_scale):
+    def _decode_call(
+        self, workspace, q_nope, q_rope, cache, block_table, seqlens, out, lse, indices, index_counts, kv_scale
+    ):
         of, context, fields = self.problem, self.context, {}
         if of.max_indices:
             batch = self._counts(block_table, seqlens, index_counts)
@@ -135,7 +151,11 @@ class Plan(_Handle):
             batch, fields["block_table_stride"] = self._lengths(block_table, seqlens, indices, index_counts)
         rows = (batch, of.q_len, of.heads)
         pages, page_stride = self._cache(cache)
-        for name, array, width in (("q_nope", q_nope, of.latent_rank), ("q_rope", q_rope, of.rope_dim), ("out", out, of.latent_rank)):
+        for name, array, width in (
+            ("q_nope", q_nope, of.latent_rank),
+            ("q_rope", q_rope, of.rope_dim),
+            ("out", out, of.latent_rank),
+        ):
             _, strides = checked(context, name, array, "bf16", rows + (width,))
             _put_strides(fields, name, strides, ("batch", "token", "head"))
         if lse is not None:
@@ -171,7 +191,9 @@ class Plan(_Handle):
 
     def _counts(self, block_table, seqlens, index_counts):
         if block_table is not None or seqlens is not None:
-            fail("block_table: the plan is for sparse decoding, which looks at indices alone; pass None for it and for seqlens")
+            fail(
+                "block_table: the plan is for sparse decoding, which looks at indices alone; pass None for it and for seqlens"
+            )
         (batch, _), _ = checked(self.context, "index_counts", index_counts, "int32", (None, self.problem.q_len))
         dense("index_counts", index_counts)
         return batch

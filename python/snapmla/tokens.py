@@ -1,4 +1,4 @@
-"""Tokens of a cache where it is: copied bit for bit between slots, and fetched dequantised, by indexing of torch or numpy alone.
+"""Tokens of a cache where it is: copied bit for bit between slots, and fetched dequantised, by indexing of torch or numpy.
 
 docs/format.md says where a token's bytes lie. Here that is one table for each layout: row t holds, for a token at place t of
 its page, the places of its 4-byte words, in one order for all places, pages and page sizes: latent, RoPE, scale."""
@@ -16,15 +16,17 @@ _AT_ONCE = 8192  # tokens: an index of 8 bytes for each word of them lies in mem
 
 
 def copy_tokens(of, cache, slots, to_slots, to_cache=None, to=None, check=True):
-    """Copies tokens bit for bit, row i from slots[i] of `cache` to to_slots[i] of `to_cache` (the same cache if None): where
-    prefixes are shared or a tree of drafts is cut. All are read before one is written, so that slots may be moved over each
-    other; a slot written twice holds either token. `to` is the problem of to_cache if its page size is another; it must have the
-    same format, rank and RoPE dim.
+    """Copies tokens bit for bit, row i from slots[i] of `cache` to to_slots[i] of `to_cache` (the same cache if None):
+    where prefixes are shared or a tree of drafts is cut. All are read before one is written, so that slots may be moved over
+    each other; a slot written twice holds either token. `to` is the problem of to_cache if its page size is another; it must
+    have the same format, rank and RoPE dim.
 
     cache [num_pages, page_bytes] uint8 and slots [n] int64, torch tensors on one device or numpy arrays. With `check` every
     slot must be one of the cache, which waits for a GPU; without, as a graph's capture needs it, they are taken as they are."""
     if to is not None and _kind(to) != _kind(of):
-        fail("to: its format, latent_rank and rope_dim must be those of the cache copied from; use convert_tokens, or fetch and append")
+        fail(
+            "to: its format, latent_rank and rope_dim must be those of the cache copied from; use convert_tokens, or fetch and append"
+        )
     words, pages, page_tokens, table = _words("cache", of, cache)
     slots = _slots("slots", cache, slots, pages * page_tokens, check)
     if to_cache is None:
@@ -68,7 +70,9 @@ def _words(name, of, cache):
         fail(f"{name}: it must be uint8 [num_pages, page_bytes]; view it so")
     strides = cache.stride() if on_torch else cache.strides
     if cache.shape[1] < page_bytes or strides[1] != 1 or strides[0] % _WORD:
-        fail(f"{name}: a page has {cache.shape[1]} bytes, it must have {page_bytes}, one after another, and begin at a multiple of {_WORD}")
+        fail(
+            f"{name}: a page has {cache.shape[1]} bytes, it must have {page_bytes}, one after another, and begin at a multiple of {_WORD}"
+        )
     words = cache[:, :page_bytes].view(torch.int32 if on_torch else np.int32)
     table = _table(bytes(of))
     return words, cache.shape[0], of.page_tokens, _on_device(bytes(of), str(cache.device)) if on_torch else table
@@ -162,7 +166,9 @@ _E4M3 = _e4m3_values()
 
 def _fetch_fp8_token(of, rows, _):
     data, rank = _bytes_of(rows), of.latent_rank
-    scale = rows[:, -1:].view(imported_torch("cache").float32) if torch_tensor(rows) else rows[:, -1:].copy().view(np.float32)
+    scale = (
+        rows[:, -1:].view(imported_torch("cache").float32) if torch_tensor(rows) else rows[:, -1:].copy().view(np.float32)
+    )
     return _e4m3(data[:, :rank]) * scale, _bf16(data[:, rank : rank + 2 * of.rope_dim]) * scale
 
 

@@ -7,9 +7,10 @@
     torch.ops.snapmla.flash_mla(q, k_cache, block_table, cache_seqlens, head_dim_v, softmax_scale, causal, kv_format,
                                 descale_k, indices, max_context) -> (out, lse)
 
-`plan` is Plan.number: an operator takes no Python object. The plan must live as long as what was compiled or captured with it.
-A scale is None or a tensor of one fp32. flash_mla changes nothing that is seen: each call schedules for itself, in a workspace from torch's
-allocator. Shapes are those of Plan and of flash_mla_with_kvcache; plans are made before a graph is captured or by a call before it."""
+`plan` is Plan.number: an operator takes no Python object. The plan must live as long as what was compiled or captured with
+it. A scale is None or a tensor of one fp32. flash_mla changes nothing that is seen: each call schedules for itself, in a
+workspace from torch's allocator. Shapes are those of Plan and of flash_mla_with_kvcache; make plans before a graph is captured,
+or a call of the shape."""
 
 from typing import Optional, Tuple
 

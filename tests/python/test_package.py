@@ -1,7 +1,9 @@
 """The package on the emulator, against softmax attention in double precision over the dequantised cache."""
 
 import gc
+import glob
 import math
+import os
 import threading
 import unittest
 
@@ -200,12 +202,22 @@ class Handles(unittest.TestCase):
             ("context", lambda: snapmla.Plan(None, self.of)),
             ("device", lambda: snapmla.Context(3)),
             ("device", lambda: snapmla.Context("gpu")),
+            ("effort", lambda: snapmla.Plan(self.context, self.of, effort="great")),
             ("num_pages", lambda: snapmla.new_cache(self.context, self.of, -1)),
             ("num_pages", lambda: snapmla.new_cache(self.context, self.of, "many")),
             ("heads", lambda: snapmla.problem(heads=2.5)),
         ]:
             with self.subTest(name=name), self.assertRaisesRegex(snapmla.ArgumentError, name):
                 call()
+
+    @unittest.skipUnless("SNAPMLA_CACHE_DIR" in os.environ, "SNAPMLA_CACHE_DIR is not set: nothing is tuned into a home")
+    def test_a_plan_is_tuned_and_what_was_found_is_remembered(self):
+        with snapmla.Context("emulator", emulator_sms=2) as context:
+            of = snapmla.problem(**fields(max_batch=1, latent_rank=256))
+            with snapmla.Plan(context, of, effort="measure", deadline_seconds=60) as tuned, snapmla.Plan(context, of) as after:
+                self.assertEqual(tuned.variant("mla_decode"), after.variant("mla_decode"))
+                found = os.path.join(os.environ["SNAPMLA_CACHE_DIR"], "*", "tune", "emulator-2sm*", "*", "*.json")
+                self.assertGreater(len(glob.glob(found)), 1)
 
     def test_an_empty_batch_has_empty_results(self):
         cache = np.zeros((1, PAGE, 1, RANK + ROPE), np.uint16)
@@ -327,7 +339,6 @@ class Leaks(unittest.TestCase):
                 grown.append(self.resident() - before)
             # An allocator takes memory in steps; a leak grows each time: of 64 bytes a call by 125 KiB, of 1 KiB a decode call by 50.
             self.assertLess(min(grown), 45, grown)
-
 
 
 if __name__ == "__main__":

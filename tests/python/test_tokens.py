@@ -28,7 +28,9 @@ class Tokens(unittest.TestCase):
         rows = np.zeros((1, snapmla.Layout(shape("bf16", of.latent_rank, 64)).page_bytes), np.uint8)
         rows.view(np.uint16)[...] = snapmla.to_bf16(self.rng.standard_normal((1, rows.shape[1] // 2)))
         slots = np.arange(pages * of.page_tokens)
-        snapmla.convert_tokens(shape("bf16", of.latent_rank, 64), rows, slots % 64, of, cache, slots, to_kv_scale=self.scale)
+        snapmla.convert_tokens(
+            shape("bf16", of.latent_rank, 64), rows, slots % 64, of, cache, slots, to_kv_scale=self.scale
+        )
         return cache
 
     def ways(self):
@@ -37,9 +39,12 @@ class Tokens(unittest.TestCase):
         if torch is not None:
             devices = ["cpu"] + ["cuda:0"] * torch.cuda.is_available()
             for device in devices:
-                yield device, lambda a, d=device: torch.from_numpy(a.copy()).to(d), (
-                    lambda a, d=device: torch.tensor(a, dtype=torch.int64, device=d)
-                ), lambda t: t.cpu().numpy()
+                yield (
+                    device,
+                    lambda a, d=device: torch.from_numpy(a.copy()).to(d),
+                    (lambda a, d=device: torch.tensor(a, dtype=torch.int64, device=d)),
+                    lambda t: t.cpu().numpy(),
+                )
 
     def layouts(self):
         for name in ("fp8_token", "bf16", "fp8_tensor"):
@@ -74,7 +79,10 @@ class Tokens(unittest.TestCase):
                     snapmla.copy_tokens(of, copy, put_slots(slots), put_slots(to_slots))
                     got = back(copy)
                     self.assertTrue((got.view(np.uint32) == want).all())
-                    for a, b in zip(snapmla.read_tokens(of, got, to_slots, self.scale), snapmla.read_tokens(of, cache, slots, self.scale)):
+                    for a, b in zip(
+                        snapmla.read_tokens(of, got, to_slots, self.scale),
+                        snapmla.read_tokens(of, cache, slots, self.scale),
+                    ):
                         self.assertTrue((a.view(np.uint32) == b.view(np.uint32)).all())
 
     def test_a_token_has_every_byte_of_its_layout_and_shares_none(self):
@@ -96,6 +104,33 @@ class Tokens(unittest.TestCase):
                 for a, b in zip(snapmla.read_tokens(to, back(target), to_slots), want):
                     self.assertEqual(a.tobytes(), b.tobytes())
 
+    def test_a_cache_handed_over_and_a_branch_of_it_decode_to_the_same_bits(self):
+        of = shape("fp8_token", 128, 16)
+        bf16 = lambda *shape: snapmla.to_bf16(self.rng.standard_normal(shape))  # noqa: E731
+        q, latent, rope = bf16(1, 1, 8, 192), bf16(30, 128), bf16(30, 64)
+
+        def decode(plan, cache, pages):
+            out, workspace = np.zeros((1, 1, 8, 128), np.uint16), plan.workspace()
+            step = np.array([pages], np.int32), np.array([30], np.int32)
+            plan.schedule(workspace, *step)
+            plan.decode(workspace, q[..., :128], q[..., 128:], cache, *step, 0.1, out)
+            return out.tobytes()
+
+        with snapmla.Context("emulator") as prefill, snapmla.Plan(prefill, of) as plan:
+            cache = snapmla.new_cache(prefill, of, 4)
+            plan.append(cache, latent, rope, np.r_[16:32, 48:62])  # pages 1 and 3
+            want, fingerprint, sent = decode(plan, cache, [1, 3]), plan.layout.fingerprint, [bytes(cache[1]), bytes(cache[3])]
+        with snapmla.Context("emulator") as context, snapmla.Plan(context, of) as plan:
+            self.assertEqual(plan.layout.fingerprint, fingerprint)
+            cache = snapmla.new_cache(context, of, 6)
+            for page, data in zip((5, 0), sent):
+                cache[page] = np.frombuffer(data, np.uint8)
+            self.assertEqual(decode(plan, cache, [5, 0]), want)
+            # A branch shares the whole page and has the tokens of the other for itself, to go on with its own.
+            snapmla.copy_tokens(of, cache, np.arange(14), np.arange(32, 46))
+            plan.append(cache, bf16(2, 128), bf16(2, 64), np.array([14, 15]))
+            self.assertEqual(decode(plan, cache, [5, 2]), want)
+
     def test_more_tokens_than_are_indexed_at_once(self):
         of = shape("fp8_tensor", 128, 128)
         cache = self.random_cache(of, 2)
@@ -104,7 +139,9 @@ class Tokens(unittest.TestCase):
         self.assertTrue((latent[19999] == snapmla.read_tokens(of, cache, [19999 % 250], self.scale)[0][0]).all())
         target = np.zeros((20000 // 128 + 1, cache.shape[1]), np.uint8)
         snapmla.copy_tokens(of, cache, slots, np.arange(20000), target)
-        self.assertEqual(*(snapmla.read_tokens(of, c, [s])[0].tobytes() for c, s in ((target, 19000), (cache, 19000 % 250))))
+        self.assertEqual(
+            *(snapmla.read_tokens(of, c, [s])[0].tobytes() for c, s in ((target, 19000), (cache, 19000 % 250)))
+        )
 
     def test_what_does_not_fit_is_refused_by_name(self):
         of = shape("fp8_token", 128, 16)

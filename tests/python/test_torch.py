@@ -179,7 +179,9 @@ class Sparse(Torch):
             q, lists = normal(len(LENGTHS), q_len, HEADS, WIDTH), self.lists(cache, q_len)
             self.check(cache, q, lists, *flash(cache, q, indices=lists))
             step = snapmla.get_mla_metadata()[0]
-            without = snapmla.flash_mla_with_kvcache(q, cache.pages, None, None, RANK, step, kv_format="fp8_token", indices=lists)
+            without = snapmla.flash_mla_with_kvcache(
+                q, cache.pages, None, None, RANK, step, kv_format="fp8_token", indices=lists
+            )
             self.same(without, flash(cache, q, indices=lists))
 
     def test_lists_of_several_lengths(self):
@@ -233,7 +235,10 @@ class Refusals(Torch):
         ]:
             with self.subTest(name, bad=str(bad.dtype)), self.assertRaisesRegex(snapmla.ArgumentError, name):
                 snapmla.flash_mla_with_kvcache(**(good | {name: bad}))
-        for name, bad in [("kv_format", dict(kv_format="fp8_token")), ("descale_k", dict(is_fp8_kvcache=True, descale_k="1"))]:
+        for name, bad in [
+            ("kv_format", dict(kv_format="fp8_token")),
+            ("descale_k", dict(is_fp8_kvcache=True, descale_k="1")),
+        ]:
             with self.subTest(name), self.assertRaises(snapmla.ArgumentError):
                 snapmla.flash_mla_with_kvcache(**(good | bad))
 
@@ -292,7 +297,9 @@ class Operators(Torch):
             torch.ops.snapmla.append(pages, latent, rope, slots, number)
             torch.ops.snapmla.schedule(workspace, table, seqlens, None, number)
             out, lse = torch.empty_like(q[..., :RANK]), q.new_empty((q.shape[0], HEADS, 1), dtype=torch.float32)
-            torch.ops.snapmla.decode(workspace, q[..., :RANK], q[..., RANK:], pages, table, seqlens, 0.1, out, lse, None, None, number)
+            torch.ops.snapmla.decode(
+                workspace, q[..., :RANK], q[..., RANK:], pages, table, seqlens, 0.1, out, lse, None, None, number
+            )
             return out * 2, lse
 
         q, latent, rope = normal(len(LENGTHS), 1, HEADS, WIDTH), normal(1, RANK), normal(1, ROPE)
