@@ -70,6 +70,12 @@ class Plan(_Handle):
         text = function("plan_variant")(self.handle, family.encode())
         return text.decode() if text else None
 
+    def fingerprint(self):
+        """Equal exactly where two plans compute alike: ranks that share a request compare theirs before the first step."""
+        out = c.create_string_buffer(65)
+        call("plan_fingerprint", self.handle, out)
+        return out.value.decode()
+
     def workspace(self, like=None):
         """Room for one step at a time, uint8: pass it to schedule() and to the decode() of every layer. On the emulator an
         array in its memory (a torch tensor over it where `like` is one), on a GPU a torch tensor."""
