@@ -49,12 +49,12 @@ static snapmla_status check_workspace(const snapmla_plan *plan, const snapmla_de
                    args->workspace_bytes, plan->workspace.bytes);
 }
 
-static snapmla_status launch(const snapmla_plan *plan, smla_family family, uint32_t grid_x, uint32_t grid_y,
-                             int dependent, const void *params, void *stream, snapmla_plan_counters *counters) {
+snapmla_status smla_plan_launch(const snapmla_plan *plan, const char *name, const smla_plan_kernel *kernel,
+                                uint32_t grid_x, uint32_t grid_y, int dependent, const void *params, void *stream,
+                                snapmla_plan_counters *counters) {
   smla_device *device = plan->context->device;
-  const smla_plan_kernel *kernel = &plan->kernels[family];
   const smla_device_launch l = {
-      .name = smla_family_names[family],
+      .name = name,
       .kernel = kernel->kernel,
       .grid_x = grid_x,
       .grid_y = grid_y,
@@ -66,6 +66,12 @@ static snapmla_status launch(const snapmla_plan *plan, smla_family family, uint3
       .stream = stream,
   };
   return device->ops->launch(device, &l, counters);
+}
+
+static snapmla_status launch(const snapmla_plan *plan, smla_family family, uint32_t grid_x, uint32_t grid_y,
+                             int dependent, const void *params, void *stream, snapmla_plan_counters *counters) {
+  return smla_plan_launch(plan, smla_family_names[family], &plan->kernels[family], grid_x, grid_y, dependent, params,
+                          stream, counters);
 }
 
 snapmla_status snapmla_plan_schedule(const snapmla_plan *plan, const snapmla_decode_args *args) {
