@@ -18,8 +18,9 @@
 enum {
   WARP = 32,
   MIN_SHARE_TILES = 2, /* a smaller share costs more to merge than it saves */
-  /* A piece of 64 rows is 128 KiB written and read again, which at some 2.5 TB/s takes a twelfth of what a tile takes. */
-  MERGE_COST_PER_ROW = 1024 / 64 / 12,
+  /* What merging a piece takes all units together, in 1024ths of a tile: a piece of 64 rows is 64 KiB in bf16, written and read
+   * again, which at some 2.5 TB/s takes a sixteenth or less of what a tile takes. Computed, not tuned; fp32's 128 KiB go by it too. */
+  MERGE_COST_PER_ROW = 1,
   /* How much longer a unit may run to spare a cut: what writing and merging a piece takes of one unit, by the rows of a block. */
   SLACK_TILES = 2,
   SLACK_ROWS = 8,
