@@ -1,6 +1,6 @@
 /* The silicon facts that decide which variant is fastest, and the text that names their class. Pure. */
-#ifndef SMLA_AUTOTUNE_DEVICE_CLASS_H
-#define SMLA_AUTOTUNE_DEVICE_CLASS_H
+#ifndef SMLA_UTIL_DEVICE_CLASS_H
+#define SMLA_UTIL_DEVICE_CLASS_H
 
 #include "device_facts.h"
 
@@ -16,5 +16,9 @@ double smla_device_class_distance(const char *a, const char *b);
 
 /* Nonzero for a text that smla_device_class could have written: also fit to be a folder's name. */
 int smla_device_class_is(const char *text);
+
+/* What a class tells of its devices, for work without one: sizes and clock as rounded, facts that are in no class 0. Nonzero
+ * where `text` is a class; else *facts is untouched. */
+int smla_device_class_facts(const char *text, smla_device_facts *facts);
 
 #endif

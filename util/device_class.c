@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { CLOCK_STEP = 100 }; /* MHz */
+
 void smla_device_class(const smla_device_facts *facts, char text[SMLA_DEVICE_CLASS_MAX]) {
   if (facts->is_emulator) {
     snprintf(text, SMLA_DEVICE_CLASS_MAX, "emulator-%dsm", facts->multiprocessors);
@@ -11,7 +13,8 @@ void smla_device_class(const smla_device_facts *facts, char text[SMLA_DEVICE_CLA
   }
   snprintf(text, SMLA_DEVICE_CLASS_MAX, "sm%d%d-%dsm-l2_%dm-smem%dk-bus%d-clk%d%s", facts->compute_major,
            facts->compute_minor, facts->multiprocessors, (int)(facts->l2_bytes >> 20), facts->shared_memory_bytes >> 10,
-           facts->bus_bits, (facts->clock_mhz + 50) / 100 * 100, facts->partitioned ? "-part" : "");
+           facts->bus_bits, (facts->clock_mhz + CLOCK_STEP / 2) / CLOCK_STEP * CLOCK_STEP,
+           facts->partitioned ? "-part" : "");
 }
 
 typedef struct class_parts {
@@ -31,6 +34,7 @@ static int read_class(const char *text, class_parts *out) {
              &out->bus, &out->clock, &end) != 6 ||
       !end)
     return 0;
+  if (out->clock % CLOCK_STEP) return 0;
   out->part = !strcmp(text + end, "-part");
   return (out->part || !text[end]) && out->capability > 0 && out->sms > 0;
 }
@@ -45,6 +49,21 @@ int smla_device_class_is(const char *text) {
     snprintf(again, sizeof again, "sm%d-%dsm-l2_%dm-smem%dk-bus%d-clk%d%s", parts.capability, parts.sms, parts.l2,
              parts.smem, parts.bus, parts.clock, parts.part ? "-part" : "");
   return !strcmp(text, again); /* no signs, no leading zeros, no blanks */
+}
+
+int smla_device_class_facts(const char *text, smla_device_facts *facts) {
+  class_parts parts;
+  if (!smla_device_class_is(text) || !read_class(text, &parts)) return 0;
+  *facts = (smla_device_facts){.is_emulator = parts.emulator,
+                               .compute_major = parts.emulator ? 9 : parts.capability / 10,
+                               .compute_minor = parts.emulator ? 0 : parts.capability % 10,
+                               .multiprocessors = parts.sms,
+                               .l2_bytes = (int64_t)parts.l2 << 20,
+                               .shared_memory_bytes = parts.smem << 10,
+                               .bus_bits = parts.bus,
+                               .clock_mhz = parts.clock,
+                               .partitioned = parts.part};
+  return 1;
 }
 
 static double octaves(int a, int b) { return a > 0 && b > 0 ? fabs(log2((double)a / b)) : 0; }
