@@ -145,3 +145,15 @@ int smla_measurement_outranks(const smla_measurement *a, const smla_measurement 
   if (a->effort != b->effort) return a->effort > b->effort;
   return a->samples > b->samples;
 }
+
+int smla_measurement_renew(smla_measurement *known, const smla_measurement *now) {
+  if (known->effort > now->effort) return 0;
+  char *variant = known->variant; /* of equal text, since the keys are */
+  const smla_measurement before = *known;
+  if (!smla_measurement_outranks(known, now)) *known = *now;
+  known->variant = variant;
+  known->won = now->won;
+  known->final = now->final;
+  memcpy(known->artifact, now->artifact, sizeof known->artifact);
+  return memcmp(&before, known, sizeof before) != 0;
+}

@@ -54,5 +54,8 @@ void smla_measurements_free(smla_measurements *list);
 int smla_measurement_same(const smla_measurement *a, const smla_measurement *b);
 /* Nonzero where `a` is to replace `b`, of the same thing: a greater effort, then more samples. */
 int smla_measurement_outranks(const smla_measurement *a, const smla_measurement *b);
+/* A search has just made `now`, of the same thing as `known`: `known` becomes what outranks the other, with the verdict (won,
+ * final) of `now` unless `known` is of greater effort. Returns nonzero if it changed. */
+int smla_measurement_renew(smla_measurement *known, const smla_measurement *now);
 
 #endif

@@ -82,13 +82,14 @@ snapmla_status smla_tune_store_write(const smla_measurement *measurement) {
   smla_measurement stored;
   smla_buffer text = {0};
   place_of(measurement, sub, name);
-  if (!read_one(sub, name, &stored)) {
-    int keep = smla_measurement_outranks(&stored, measurement);
+  const int known = !read_one(sub, name, &stored);
+  if (known && !smla_measurement_renew(&stored, measurement)) {
     smla_measurement_clear(&stored);
-    if (keep) return SNAPMLA_OK;
+    return SNAPMLA_OK;
   }
-  snapmla_status status = smla_measurement_print(measurement, &text);
+  snapmla_status status = smla_measurement_print(known ? &stored : measurement, &text);
   if (!status) status = smla_store_publish(sub, name, 0, text.data, text.length);
+  if (known) smla_measurement_clear(&stored);
   smla_buffer_free(&text);
   return status;
 }

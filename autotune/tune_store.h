@@ -13,7 +13,8 @@
  * user's own is skipped, and said. Errors: UNSUPPORTED, IO (the folders), OUT_OF_MEMORY; what was read before stays. */
 snapmla_status smla_tune_store_read(const smla_wisdom_selector *selector, smla_measurements *out);
 
-/* Publishes one, unless the stored one outranks it. Errors: as smla_store_publish. */
+/* Publishes what a search has just measured; where the store has it already, what smla_measurement_renew makes of the two.
+ * Errors: as smla_store_publish. */
 snapmla_status smla_tune_store_write(const smla_measurement *measurement);
 
 /* Publishes all or none: on a failure, what was new is removed again, and what was replaced is restored. *written: how many

@@ -76,21 +76,33 @@ snapmla_status smla_wisdom_read(const char *name, const char *text, size_t lengt
   return status;
 }
 
+static smla_measurement *same_in(smla_measurements *list, const smla_measurement *m) {
+  for (size_t i = 0; i < list->count; i++)
+    if (smla_measurement_same(&list->items[i], m)) return &list->items[i];
+  return NULL;
+}
+
 snapmla_status smla_wisdom_merge(smla_measurements *into, const smla_measurements *from) {
   snapmla_status status = SNAPMLA_OK;
   for (size_t i = 0; i < from->count && !status; i++) {
     const smla_measurement *m = &from->items[i];
-    size_t k = 0;
-    while (k < into->count && !smla_measurement_same(&into->items[k], m)) k++;
-    if (k == into->count) {
+    smla_measurement *known = same_in(into, m);
+    if (!known) {
       status = smla_measurements_add(into, m);
-    } else if (smla_measurement_outranks(m, &into->items[k])) {
-      char *variant = into->items[k].variant; /* of equal text, since the keys are */
-      into->items[k] = *m;
-      into->items[k].variant = variant;
+    } else if (smla_measurement_outranks(m, known)) {
+      char *variant = known->variant; /* of equal text, since the keys are */
+      *known = *m;
+      known->variant = variant;
     }
   }
   return status;
+}
+
+snapmla_status smla_wisdom_renew(smla_measurements *into, const smla_measurement *now) {
+  smla_measurement *known = same_in(into, now);
+  if (!known) return smla_measurements_add(into, now);
+  smla_measurement_renew(known, now);
+  return SNAPMLA_OK;
 }
 
 int smla_wisdom_matches(const smla_wisdom_selector *selector, const smla_measurement *m) {

@@ -21,6 +21,9 @@ snapmla_status smla_wisdom_read(const char *name, const char *text, size_t lengt
 /* Adds those of `from`; of two of the same thing the one that outranks the other stays. Error: OUT_OF_MEMORY. */
 snapmla_status smla_wisdom_merge(smla_measurements *into, const smla_measurements *from);
 
+/* Adds what a search has just measured, by the rule of smla_measurement_renew. Error: OUT_OF_MEMORY. */
+snapmla_status smla_wisdom_renew(smla_measurements *into, const smla_measurement *now);
+
 /* What is asked for. NULL, "" and 0 match everything. */
 typedef struct smla_wisdom_selector {
   const char *device, *problem, *variant; /* the variant: a part of its text */

@@ -49,6 +49,14 @@ const smla_command smla_commands[] = {
      "the oracle of the same quantised query and cache, with the one that rounds P as the kernel does, and\n"
      "with the unquantised one.",
      SMLA_FOR_VERIFY, .run = smla_command_verify},
+    {"analyze", "what quantised latents do to a layer's keys, values and attention",
+     "Reads layers' latents and up-projections from safetensors files (layers.N.latent, layers.N.rope, "
+     "kv_b_proj.weight\n"
+     "of that layer or w_uk and w_uv, q_nope and q_rope where dumped) and reports for each KV format and accuracy "
+     "level\n"
+     "the error of the latents, the condition number of the up-projection, the bound on the keys' and values' error,\n"
+     "the error seen, and that of attention, as relative norms. Needs LAPACK at run time, and no GPU.",
+     SMLA_FOR_ANALYZE, .run = smla_command_analyze, .operands = "FILE..."},
     {"tune", "find the fastest variants of a problem and remember them",
      "Searches the legal variants: the cost model prunes, candidates are compiled, checked against the oracle and\n"
      "timed; finalists are timed in interleaved pairs. What was measured goes into the store, and plans of the\n"

@@ -15,7 +15,8 @@ void smla_settings_init(smla_settings *settings) {
                               .limit = -1,
                               .sigma = NAN,
                               .value_offset = NAN,
-                              .softmax_scale = NAN};
+                              .softmax_scale = NAN,
+                              .budget = NAN};
 }
 
 void smla_settings_free(smla_settings *settings) {

@@ -19,6 +19,7 @@ enum {
   SMLA_FOR_DOCTOR = 16,
   SMLA_FOR_HELP = 32,
   SMLA_FOR_VERSION = 64,
+  SMLA_FOR_ANALYZE = 1 << 12,
   SMLA_FOR_EXPORT = 1 << 16,
   SMLA_FOR_PACK = 1 << 17,
   SMLA_FOR_PACK_RUN = 1 << 18, /* the program snapmla-run */

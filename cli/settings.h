@@ -57,9 +57,9 @@ typedef struct smla_settings {
 
   /* data and measurement */
   int data;
-  double sigma, value_offset, softmax_scale, kv_scale;
-  int32_t steps, repeat, check;
-  int no_check, npy_bf16;
+  double sigma, value_offset, softmax_scale, kv_scale, budget;
+  int32_t steps, repeat, check, content, queries;
+  int no_check, npy_bf16, recommend;
   const char *input, *save_cache;
   /* one .npy (or .safetensors with a tensor of that name) each */
   const char *q_nope, *q_rope, *latent_rows, *rope_rows, *seqlens, *kv, *block_table;

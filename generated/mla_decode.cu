@@ -318,9 +318,12 @@ struct a_frag {
 };
 // K-major operand, 128-byte swizzle (layout 1 in bits 62-63), start and stride in units of 16 bytes.
 DEVICE u64 wgmma_descriptor(u32 shared_address, u32 stride_bytes) {
-  return ((u64)1 << 62) | ((u64)(stride_bytes >> 4) << 32) | ((u64)1 << 16) | (u64)((shared_address & 0x3ffffu) >> 4);
+  u32 low = 1u << 16 | (shared_address & 0x3ffffu) >> 4;
+  asm("" : "+r"(low));  // else the compiler masks every advance of it
+  return (u64)1 << 62 | (u64)(stride_bytes >> 4) << 32 | low;
 }
-DEVICE u64 descriptor_advance(u64 d, u32 bytes) { return d + (bytes >> 4); }
+// The address is in the low word and does not carry out of it.
+DEVICE u64 descriptor_advance(u64 d, u32 bytes) { return (d & 0xffffffff00000000) | (u32)((u32)d + (bytes >> 4)); }
 DEVICE void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 DEVICE void wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
 template <int Pending> DEVICE void wgmma_wait() {
@@ -822,12 +825,15 @@ DEVICE float whole_above(float x) {
   return (x + 0.5f + magic) - magic;
 }
 
+// Whether a tile whose largest y is `top` moves the row's reference.
+DEVICE bool moves(const Reference &reference, float top) {
+  return top > reference.value + raise_above || (top < reference.value - lower_below && top > -infinity());
+}
+
 // Moves the row's reference for a tile whose largest y is `top`; returns the factor for what has been summed so far.
 DEVICE float move_reference(Reference &reference, float top) {
   const float old = reference.value;
-  const bool raise = top > old + raise_above;
-  const bool lower = top < old - lower_below && top > -infinity();
-  if (raise || lower) reference.value = max_f32(whole_above(top) + headroom, reference.peak - deepest);
+  if (moves(reference, top)) reference.value = max_f32(whole_above(top) + headroom, reference.peak - deepest);
   reference.peak = max_f32(reference.peak, reference.value);
   return exp2_approx(old - reference.value);
 }
@@ -1076,10 +1082,8 @@ DEVICE void finish_scores(frag<32> &s, frag<32> &first_part) {
 
 DEVICE u64 query_descriptor() { return operand_descriptor(shared_at<u8>(query_at).address()); }
 
-DEVICE void wait_for_keys(Ring ring) {
-  mbarrier_wait(kv_full(ring.stage), ring.parity);
-  mbarrier_wait(kv_ready(ring.stage), ring.parity);
-}
+// Ready is full as well: who prepares a tile has waited for its page.
+DEVICE void wait_for_keys(Ring ring) { mbarrier_wait(kv_ready(ring.stage), ring.parity); }
 
 struct ScoreState {
   Row row[2];
@@ -1099,44 +1103,48 @@ DEVICE void softmax(const Params &p, Place at, ScoreState &state, const Work &w,
   if constexpr (Next) score_first_part<0>(next, q, next_k);
   scale_scores<0>(s, state.row, state.first_half);
   scale_scores<1>(s, state.row, second_half);
-  if (needs_mask(p, w, tile)) {
+  if (__builtin_expect(needs_mask(p, w, tile), false)) {
     const u32 r = at.group * rows + 16 * warp + g;
     const i32 valid[2] = {visible_tokens(p, w, r) - tile * tile_tokens, visible_tokens(p, w, r + 8) - tile * tile_tokens};
     mask_scores(s, valid, pair);
   }
 
-  float beta[2];
-  bool moved = false;
+  // The first quarter of P by the references as they are, beside the search for the largest y: they seldom move.
+  const smem<float4> inverse = shared_at<float4>(inv_scale_at + stage * scale_bytes) + pair;
+  float4 weight = inverse.load();
+  const float sums[2] = {state.row[0].sum, state.row[1].sum};
+  u32 packed[2];
+  exponentials(packed, s, state.row, weight, 0);
+  float top[2];
 #pragma unroll
   for (i32 r = 0; r < 2; ++r) {
-    float top = max_f32(s[2 * r], s[2 * r + 1]);
+    top[r] = max_f32(s[2 * r], s[2 * r + 1]);
 #pragma unroll
-    for (i32 j = 1; j < 8; ++j) top = max_f32(top, max_f32(s[4 * j + 2 * r], s[4 * j + 2 * r + 1]));
-    const float old = state.row[r].reference.value;
-    beta[r] = move_reference(state.row[r].reference, row_max(top));
-    moved = moved || state.row[r].reference.value != old;
-    state.row[r].sum *= beta[r];
+    for (i32 j = 1; j < 8; ++j) top[r] = max_f32(top[r], max_f32(s[4 * j + 2 * r], s[4 * j + 2 * r + 1]));
+    top[r] = row_max(top[r]);
   }
-  const bool changed = warp_any(moved);
+  bool changed = warp_any(moves(state.row[0].reference, top[0]) || moves(state.row[1].reference, top[1]));
   if constexpr (Next) score_first_part<1>(next, q, next_k);
 
   mbarrier_wait(p_empty(buffer), state.p_parity);
-  if (pair == 0) {
+  if (__builtin_expect(changed, false)) {
     const smem<float> rescale = shared_at<float>(rescale_at + buffer * 256) + (16 * warp + g);
-    rescale.store(0, beta[0]);
-    rescale.store(8, beta[1]);
+#pragma unroll
+    for (i32 r = 0; r < 2; ++r) {
+      const float beta = move_reference(state.row[r].reference, top[r]);
+      state.row[r].sum = sums[r] * beta;
+      if (pair == 0) rescale.store(8 * r, beta);
+    }
+    exponentials(packed, s, state.row, weight, 0);
   }
   if (lane == 0) shared_at<u8>(changed_at + buffer * 4).store(warp, changed);
 
   // P: [row][two tiles of 64 bytes], two such buffers, 128-byte swizzle.
   const smem<u32> p_row = shared_at<u32>(p_at + buffer / 2 * 8192 + (16 * warp + g) * 128 + 4 * pair);
-  const smem<float4> inverse = shared_at<float4>(inv_scale_at + stage * scale_bytes) + pair;
-  float4 weight = inverse.load();
 #pragma unroll
   for (i32 i = 0; i < 4; ++i) {
-    u32 packed[2];
     const float4 next_weight = inverse.load(4 * (i < 3 ? i + 1 : i));  // on its way before it is needed
-    exponentials(packed, s, state.row, weight, i);
+    if (i > 0) exponentials(packed, s, state.row, weight, i);
     weight = next_weight;
     if constexpr (Next) {
       if (i == 1) score_first_part<2>(next, q, next_k);
@@ -1222,7 +1230,7 @@ DEVICE void score(const Params &p, Place at) {
 constexpr i32 m_tiles = latent / 128;
 constexpr u32 accumulate_barrier = 1;  // where both groups meet, at a run's end
 
-// O *= by in the rows whose factor is not 1: byte w of `changed` is set when one of the rows 16w .. 16w + 15 has another.
+// O *= by in the rows that have a factor: those 16w .. 16w + 15 where byte w of `changed` is set.
 DEVICE void rescale_output(float (&o)[32], u32 changed, smem<float2> by) {
 #pragma unroll
   for (i32 w = 0; w < 4; ++w) {
@@ -1287,7 +1295,7 @@ DEVICE void accumulate(const Params &p, Place at, u32 half) {
       const smem<float2> beta = shared_at<float2>(rescale_at + buffer * 256) + pair;
       const smem<u32> words = sum.words(buffer);
       const smem<float4> weights = shared_at<float4>(inv_scale_at + ring.stage * scale_bytes) + sum.chunk * 4;
-      if (changed != 0) sum.value *= shared_at<float>(rescale_at + buffer * 256).load(sum.row);
+      if ((changed >> sum.row / 16 * 8 & 0xff) != 0) sum.value *= shared_at<float>(rescale_at + buffer * 256).load(sum.row);
 #pragma unroll
       for (i32 m = 0; m < m_tiles; ++m) {
         wgmma_fence();

@@ -298,9 +298,12 @@ struct a_frag {
 };
 // K-major operand, 128-byte swizzle (layout 1 in bits 62-63), start and stride in units of 16 bytes.
 DEVICE u64 wgmma_descriptor(u32 shared_address, u32 stride_bytes) {
-  return ((u64)1 << 62) | ((u64)(stride_bytes >> 4) << 32) | ((u64)1 << 16) | (u64)((shared_address & 0x3ffffu) >> 4);
+  u32 low = 1u << 16 | (shared_address & 0x3ffffu) >> 4;
+  asm("" : "+r"(low));  // else the compiler masks every advance of it
+  return (u64)1 << 62 | (u64)(stride_bytes >> 4) << 32 | low;
 }
-DEVICE u64 descriptor_advance(u64 d, u32 bytes) { return d + (bytes >> 4); }
+// The address is in the low word and does not carry out of it.
+DEVICE u64 descriptor_advance(u64 d, u32 bytes) { return (d & 0xffffffff00000000) | (u32)((u32)d + (bytes >> 4)); }
 DEVICE void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 DEVICE void wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
 template <int Pending> DEVICE void wgmma_wait() {

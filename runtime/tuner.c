@@ -128,7 +128,7 @@ static snapmla_status remember(session *s, size_t candidate, const smla_search_e
     m.timed_context = (int)(tokens > 0x7fffffff ? 0x7fffffff : tokens);
     smla_measurement_key(m.variant, m.target, m.templates, m.key);
     if (m.won) artifact_of(s, variants[SMLA_MLA_DECODE], m.artifact);
-    status = smla_measurements_add(&s->measured, &m);
+    status = smla_wisdom_renew(&s->measured, &m);
   }
   for (int i = 0; i < SMLA_FAMILY_COUNT; i++) free(variants[i]);
   smla_buffer_free(&text);
@@ -143,7 +143,9 @@ static void forget_winners(session *s) {
 static snapmla_status publish(session *s) {
   snapmla_context *context = s->tuning->context;
   pthread_mutex_lock(&context->lock);
-  snapmla_status status = smla_wisdom_merge(context->wisdom, &s->measured);
+  snapmla_status status = SNAPMLA_OK;
+  for (size_t i = 0; i < s->measured.count && !status; i++)
+    status = smla_wisdom_renew(context->wisdom, &s->measured.items[i]);
   pthread_mutex_unlock(&context->lock);
   for (size_t i = 0; i < s->measured.count && !status && !(s->options->flags & SNAPMLA_PLAN_NO_WRITE); i++)
     if (smla_tune_store_write(&s->measured.items[i])) {

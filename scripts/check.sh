@@ -57,7 +57,7 @@ run_tests() {
 step "setup"
 begun=$(now)
 # shellcheck disable=SC2086 # lists of words
-need_packages $build_packages libcmocka-dev python3 python3-numpy python3-venv valgrind strace libc6-dbg lua-check clang-format binutils ca-certificates
+need_packages $build_packages libcmocka-dev python3 python3-numpy python3-venv libopenblas0 valgrind strace libc6-dbg lua-check clang-format binutils ca-certificates
 need_nvrtc
 need_nvdisasm
 part_record setup ok "$(($(now) - begun))"

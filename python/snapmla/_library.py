@@ -52,6 +52,7 @@ _CALLS = {  # name: (what it returns, what it takes); a returned c_int is a stat
     "snapmla_plan_create": (c.c_int, [_p, c.POINTER(s.Problem), c.POINTER(s.PlanOptions), _pp]),
     "snapmla_plan_destroy": (None, [_p]),
     "snapmla_plan_variant": (c.c_char_p, [_p, c.c_char_p]),
+    "snapmla_plan_fingerprint": (c.c_int, [_p, c.c_char_p]),
     "snapmla_plan_workspace_bytes": (c.c_size_t, [_p]),
     "snapmla_plan_schedule": (c.c_int, [_p, c.POINTER(s.DecodeArgs)]),
     "snapmla_plan_decode": (c.c_int, [_p, c.POINTER(s.DecodeArgs)]),

@@ -93,6 +93,12 @@ class Plan(_Handle):
         text = function("plan_variant")(self.handle, family.encode())
         return text.decode() if text else None
 
+    def fingerprint(self):
+        """Equal exactly where two plans compute alike: ranks that share a request compare theirs before the first step."""
+        out = c.create_string_buffer(65)
+        call("plan_fingerprint", self.handle, out)
+        return out.value.decode()
+
     def workspace(self, like=None):
         """Room for one step at a time: pass it to schedule() and to the decode() of every layer."""
         if self.context.is_emulator:

@@ -64,6 +64,28 @@ static void keeps_what_outranks(void **state) {
   assert_true(us == 7);
 }
 
+/* A search's verdict stays with what it measured, also where the store has more samples of it: a plan of the greatest effort
+ * searches around its winner and so measures that one twice. */
+static void keeps_the_last_verdict(void **state) {
+  (void)state;
+  smla_measurements list = {0};
+  smla_measurement first = make("a:n=1", 7, 2), second = make("a:n=1", 6, 2), rushed = make("a:n=1", 5, 1);
+  first.samples = second.samples + 9;
+  second.won = second.final = 1;
+  assert_int_equal(smla_tune_store_write(&first), SNAPMLA_OK);
+  assert_int_equal(smla_tune_store_write(&second), SNAPMLA_OK);
+  assert_int_equal(smla_tune_store_write(&rushed), SNAPMLA_OK);
+  assert_int_equal(smla_tune_store_read(NULL, &list), SNAPMLA_OK);
+  assert_int_equal(list.count, 1);
+  assert_true(list.items[0].won && list.items[0].final);
+  assert_true(list.items[0].us == 7);
+  first.won = 0;
+  assert_int_equal(smla_wisdom_renew(&list, &first), SNAPMLA_OK);
+  assert_int_equal(list.count, 1);
+  assert_false(list.items[0].won);
+  smla_measurements_free(&list);
+}
+
 static int kill_at;
 static void kill_here(int step, const char *path) {
   (void)path;
@@ -276,6 +298,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, temporary_teardown)
   const struct CMUnitTest tests[] = {
       TEST(keeps_what_outranks),
+      TEST(keeps_the_last_verdict),
       TEST(survives_a_kill_at_every_step),
       TEST(damaged_files_are_skipped),
       TEST(links_in_the_way_are_refused),

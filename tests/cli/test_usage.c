@@ -97,9 +97,9 @@ static void no_command(void **state) {
 
 static void help_everywhere(void **state) {
   (void)state;
-  static const char *const commands[] = {"gen",    "build", "run",        "verify", "tune",   "bench",  "explain",
-                                         "model",  "ls",    "gc",         "wisdom", "import", "merge",  "forget",
-                                         "export", "pack",  "quarantine", "doctor", "help",   "version"};
+  static const char *const commands[] = {"gen",    "build", "run",        "verify", "tune",   "bench",   "explain",
+                                         "model",  "ls",    "gc",         "wisdom", "import", "merge",   "forget",
+                                         "export", "pack",  "quarantine", "doctor", "help",   "version", "analyze"};
   static const char *const problem[] = {"--heads N", "--q-len N",     "--latent N", "--rope N",
                                         "--page N",  "--format",      "--accuracy", "--batch N",
                                         "--context", "--device NAME", "--seed N",   "--variant TEXT"};

@@ -1,0 +1,271 @@
+#!/usr/bin/env python3
+"""evaluate.py MODEL.pt TOKENS.npz OUTDIR: perplexity and retrieval of a model of train.py, decoding by our kernels with every KV format,
+paired token by token with our own bf16 and with torch. Writes, and renews after every sequence: perplexity.csv (sums by
+blocks), needles.csv (every answer), summary.json and summary.txt.
+
+Scenarios: plain; sink (the first token's logit raised by 12); outliers and severe (a few channels of the cache 2^6 and 2^12 times as large,
+the weights that read them as much smaller: the model computes the same). Every position of the text is decoded, see attend.py."""
+
+import argparse
+import csv
+import json
+import math
+import pathlib
+import sys
+import time
+
+import checkpoint
+import needles
+import numpy as np
+import paired
+import snapmla
+import tokens as data
+import torch
+from attend import Decode, Largest, Torch
+from model import make_outliers
+
+SCENARIOS = {"plain": (0.0, 0), "sink": (12.0, 0), "outliers": (0.0, 6), "severe": (0.0, 12)}  # name: (sink in nats, exponent)
+BASE = "bf16"
+LEVELS_OF = "fp8_token"  # the format that finer levels are evaluated with
+
+
+def options_of():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=pathlib.Path)
+    parser.add_argument("tokens", type=pathlib.Path)
+    parser.add_argument("out", type=pathlib.Path)
+    parser.add_argument("--length", type=int, default=32768)
+    parser.add_argument("--sequences", type=int, default=16, help="held-out sequences at most")
+    parser.add_argument("--needle-lengths", type=int, nargs="*", default=(4096, 8192, 16384, 32768))
+    parser.add_argument("--needle-sequences", type=int, default=4)
+    parser.add_argument("--needles", type=int, default=32, help="in a sequence, at even depths")
+    parser.add_argument("--seconds", type=float, default=200, help="no sequence is begun later; a third of it is for needles")
+    parser.add_argument("--formats", nargs="+")
+    parser.add_argument("--levels", nargs="*", default=["max"], choices=["balanced", "max"], help="finer levels, where the build has them")
+    parser.add_argument("--scenarios", nargs="+", default=list(SCENARIOS), choices=list(SCENARIOS))
+    parser.add_argument("--batch", type=int, default=512)
+    parser.add_argument("--block", type=int, default=1024)
+    parser.add_argument("--device", default="cuda:0" if torch.cuda.is_available() else "cpu")
+    return parser.parse_args()
+
+
+class Evaluation:
+    def __init__(self, o):
+        self.o, self.begun = o, time.monotonic()
+        self.model = checkpoint.load(o.model, o.device)
+        self.shape = self.model.shape
+        vocab, training, held_out = data.load(o.tokens)
+        self.training = training
+        self.text = torch.tensor(data.sequences(held_out, o.length, o.sequences), device=o.device)
+        emulated = o.device == "cpu"
+        self.context = snapmla.Context("emulator" if emulated else o.device)
+        self.ways, self.left_out = {}, {}
+        for name in o.formats or snapmla.kv_formats():
+            self.add(name, name, 0)
+            for level, word in ((1, "balanced"), (2, "max")):
+                if word in o.levels and name == LEVELS_OF:
+                    self.add(f"{name}/{word}", name, level)
+        if BASE not in self.ways:
+            sys.exit(f"evaluate.py: {BASE} is the baseline and must be among the formats")
+        self.ways = {BASE: self.ways.pop(BASE), **self.ways}
+        self.exact = Torch(self.shape)
+        self.ways["torch_fp32"] = [self.exact] * self.shape.layers
+        self.ways["torch_bf16"] = None  # its own attention, not absorbed
+        self.losses = {}  # (scenario, way): [sequences] of [tokens]
+        self.sink_mass, self.answers = {}, []
+        self.kv_scales = {}
+
+    def add(self, way, kv_format, level):
+        """One Decode for all layers: each appends its whole sequence before it reads. Levels that the build lacks are noted."""
+        most = max([self.o.length, *self.o.needle_lengths])
+        try:
+            decode = Decode(kv_format, self.shape, self.context, most, self.o.batch, accuracy=level, device=self.o.device)
+        except snapmla.Error as error:
+            if not level:
+                raise
+            self.left_out[way] = str(error)
+            return
+        self.ways[way] = [decode] * self.shape.layers
+        say(f"{way}: {decode.bytes_per_token:g} bytes a token, {decode.plan.variant('mla_decode')}")
+
+    def hidden(self, row, nats, attend):
+        sink = torch.full((1,), nats / self.shape.scale, device=row.device)
+        with torch.autocast(row.device.type, torch.bfloat16):
+            return self.model(row[None], sink, attend=attend)[0].float()
+
+    def calibrate(self, name, nats):
+        """The scales of fp8_tensor, one a layer: the largest number that a sequence of the training text puts there, and a quarter of
+        headroom, over e4m3's largest. Found once a scenario."""
+        if name not in self.kv_scales:
+            self.kv_scales[name] = self.find_scales(nats)
+        for way, attend in self.ways.items():
+            if way.startswith("fp8_tensor"):
+                self.ways[way] = [Scaled(attend[0], scale) for scale in self.kv_scales[name]]
+
+    def find_scales(self, nats):
+        length = min(self.o.length, 4096)
+        row = torch.tensor(data.sequences(self.training, length, 1, seed=7)[0], device=self.o.device)
+        watch = [Largest(Torch(self.shape)) for _ in self.model.blocks]
+        self.hidden(row, nats, watch)
+        return [max(w.largest, 1e-6) * 1.25 / 448 for w in watch]
+
+    def scenario(self, name):
+        nats, exponent = SCENARIOS[name]
+        make_outliers(self.model, exponent)
+        self.calibrate(name, nats)
+        return nats
+
+    def left(self, part):
+        return time.monotonic() - self.begun < self.o.seconds * part
+
+    def perplexity(self):
+        for i, row in enumerate(self.text):
+            for name in self.o.scenarios:
+                nats = self.scenario(name)
+                if i and not self.left(2 / 3):
+                    return
+                self.exact.sink_mass.clear()
+                for way, attend in self.ways.items():
+                    if way.startswith("torch") and SCENARIOS[name][1]:
+                        continue  # the same numbers as without outliers: powers of two
+                    losses = self.model.losses(self.hidden(row, nats, attend)[:-1], row[1:]).double().cpu().numpy()
+                    self.losses.setdefault((name, way), []).append(losses)
+                if self.exact.sink_mass:
+                    mass = torch.stack(self.exact.sink_mass).mean(1)
+                    self.sink_mass.setdefault(name, []).append([round(float(m), 4) for m in mass])
+            self.write()
+            say(f"text {i + 1} of {len(self.text)}, {time.monotonic() - self.begun:.0f} s")
+
+    def needles(self):
+        """Over the lengths again and again, until the sequences are done or the time is."""
+        for k in range(self.o.needle_sequences):
+            for length in self.o.needle_lengths:
+                if k and not self.left(1):
+                    return
+                self.one_haystack(length, k)
+            self.write()
+            say(f"needles {k + 1} of {self.o.needle_sequences}, {time.monotonic() - self.begun:.0f} s")
+
+    def one_haystack(self, length, k):
+        nats = self.scenario("plain")
+        generator = torch.Generator(self.o.device).manual_seed(1000 * k + length)
+        text = self.text.flatten()
+        text = text[(k * length) % (len(text) - length + 1) :][:length]
+        count = min(self.o.needles, (length - 1) // (3 * needles.LENGTH))
+        row, starts = needles.haystack(text, count, self.shape.vocab, generator)
+        row[0] = 0
+        at = starts[:, None] + torch.arange(needles.VALUE, device=row.device)
+        for way, attend in self.ways.items():
+            hidden = self.hidden(row, nats, attend)[at - 1]
+            right = (self.model.logits(hidden).argmax(-1) == row[at]).all(1)
+            losses = self.model.losses(hidden.flatten(0, 1), row[at].flatten()).unflatten(0, at.shape).sum(1)
+            for i in range(count):
+                self.answers.append((length, k, (i + 0.5) / count, way, int(right[i]), float(losses[i])))
+
+    def summary(self):
+        out = {
+            "device": self.context.product or self.context.name, "torch": torch.__version__, "snapmla": snapmla.version(),
+            "shape": vars(self.shape), "length": self.o.length, "block": self.o.block, "left_out": self.left_out,
+            "kv_scales": self.kv_scales, "seconds": time.monotonic() - self.begun, "perplexity": [], "needles": [],
+            "sink_mass": {name: np.mean(rows, 0).round(4).tolist() for name, rows in self.sink_mass.items()},
+        }  # fmt: skip
+        for (name, way), rows in self.losses.items():
+            rows = np.stack(rows)
+            entry = {"scenario": name, "way": way, "perplexity": math.exp(rows.mean()), "sequences": len(rows)}
+            decode = self.ways[way]
+            if decode and hasattr(decode[0], "bytes_per_token"):
+                entry["bytes_per_token"] = decode[0].bytes_per_token
+            for base in (BASE, "torch_fp32"):
+                against = self.losses.get((name, base), [])[: len(rows)]
+                if way != base and len(against) == len(rows):
+                    entry[f"against_{base}"] = paired.compare(rows, against, self.o.block)
+            low, by_context = 0, []
+            for high in (1024, 4096, 16384, 1 << 30):
+                part = slice(low, min(high, rows.shape[1]))
+                if way != BASE and part.stop > part.start and len(self.losses[name, BASE]) >= len(rows):
+                    base = np.stack(self.losses[name, BASE][: len(rows)])
+                    by_context.append({"from": part.start, "to": part.stop,
+                                       **paired.compare(rows[:, part], base[:, part], self.o.block)})  # fmt: skip
+                low = high
+            entry["by_context"] = by_context
+            out["perplexity"].append(entry)
+        for length in sorted({a[0] for a in self.answers}):
+            for way in self.ways:
+                mine = [a for a in self.answers if a[0] == length and a[3] == way]
+                base = [a for a in self.answers if a[0] == length and a[3] == BASE]
+                depths = sorted({a[2] for a in mine})
+                thirds = [[a[4] for a in mine if low <= a[2] < low + 1 / 3 + 1e-9] for low in (0, 1 / 3, 2 / 3)]
+                mean, half = paired.interval([a[5] - b[5] for a, b in zip(mine, base)])
+                out["needles"].append({
+                    "length": length, "way": way, "asked": len(mine), "depths": len(depths),
+                    "right": sum(a[4] for a in mine) / len(mine), "right_by_depth": [float(np.mean(t)) if t else None for t in thirds],
+                    "nats": float(np.mean([a[5] for a in mine])), "nats_against_bf16": mean, "nats_half_width": half,
+                    "answers_changed": sum(a[4] != b[4] for a, b in zip(mine, base)),
+                })  # fmt: skip
+        return out
+
+    def write(self):
+        with open(self.o.out / "perplexity.csv", "w", newline="") as file:
+            table = csv.writer(file)
+            table.writerow(["scenario", "sequence", "first_token", "tokens", "way", "nats"])
+            for (name, way), rows in self.losses.items():
+                for i, row in enumerate(rows):
+                    for at in range(0, len(row), self.o.block):
+                        part = row[at : at + self.o.block]
+                        table.writerow([name, i, at, len(part), way, f"{part.sum():.6f}"])
+        with open(self.o.out / "needles.csv", "w", newline="") as file:
+            table = csv.writer(file)
+            table.writerow(["length", "sequence", "depth", "way", "right", "nats"])
+            table.writerows((*a[:2], f"{a[2]:.4f}", *a[3:5], f"{a[5]:.5f}") for a in self.answers)
+        summary = self.summary()
+        (self.o.out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+        (self.o.out / "summary.txt").write_text(table_of(summary))
+
+
+class Scaled:
+    """A Decode under the scale of one layer."""
+
+    def __init__(self, decode, kv_scale):
+        self.inner = decode.inner if isinstance(decode, Scaled) else decode
+        self.kv_scale, self.bytes_per_token = kv_scale, self.inner.bytes_per_token
+
+    def __call__(self, *arguments):
+        self.inner.kv_scale = self.kv_scale
+        return self.inner(*arguments)
+
+
+def table_of(summary):
+    lines = [f"{summary['device']}, torch {summary['torch']}; contexts to {summary['length']} tokens", "",
+             f"{'scenario':10}{'way':22}{'perplexity':>11}  {'change against our bf16, 95 %':34}{'a token, rms':>13}{'tokens':>9}  +0.1 %"]  # fmt: skip
+    for e in summary["perplexity"]:
+        d = e.get(f"against_{BASE}")
+        change = (f"{d['perplexity_percent']:+.4f} % ({d['perplexity_percent_low']:+.4f} to "
+                  f"{d['perplexity_percent_high']:+.4f})") if d else ""  # fmt: skip
+        lines.append(f"{e['scenario']:10}{e['way']:22}{e['perplexity']:11.4f}  {change:34}"
+                     + (f"{d['token_rms']:13.5f}{d['tokens']:9}  {d['gate']}" if d else ""))  # fmt: skip
+    lines += ["", f"{'needles in':>10}  {'way':22}{'right':>8}{'asked':>7}  {'first, middle, last third':27}{'changed':>8}{'nats against bf16':>24}"]
+    for e in summary["needles"]:
+        thirds = "  ".join("-" if t is None else f"{t:6.3f}" for t in e["right_by_depth"])
+        lines.append(f"{e['length']:10}  {e['way']:22}{e['right']:8.3f}{e['asked']:7}  {thirds:27}{e['answers_changed']:8}"
+                     f"{e['nats_against_bf16']:+15.4f} ± {e['nats_half_width']:.4f}")  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def say(text):
+    print(text, flush=True)
+
+
+def main():
+    o = options_of()
+    o.out.mkdir(parents=True, exist_ok=True)
+    torch.set_grad_enabled(False)
+    torch.set_float32_matmul_precision("highest")
+    evaluation = Evaluation(o)
+    evaluation.perplexity()
+    evaluation.needles()
+    evaluation.write()
+    print((o.out / "summary.txt").read_text())
+
+
+if __name__ == "__main__":
+    main()
