@@ -100,6 +100,8 @@ const smla_option smla_options[] = {
      .field = FIELD(allow_nearest), .commands = SMLA_FOR_PLANNING},
     {"deterministic", 0, NULL, "choose by problem, device class and templates alone", smla_parse_flag,
      .field = FIELD(deterministic), .commands = SMLA_FOR_PLANNING},
+    {"report", 0, "FILE", "also as one HTML file: what was tried, what won, by how much", smla_parse_text,
+     .field = FIELD(report), .commands = SMLA_FOR_TUNE | SMLA_FOR_BENCH},
     {"once", 0, NULL, "in this process, with the store as it is; prints seconds: device, plan, plan again",
      smla_parse_flag, .field = FIELD(once), .commands = SMLA_FOR_BENCH},
     {"machine", 0, "NAME", "emulator, h100 or h200 (that of --device)", smla_parse_text, .field = FIELD(machine),

@@ -25,9 +25,9 @@ return {
       about = "chunks of 64 query channels in the shared-memory ring" },
   },
   rules = {
+    skinny.ring_fits,
     { name = "terms_of_e4m3", reason = "bf16 channels are kept as they are: take query_terms=1",
       legal = function(v, d) return v.query_terms == 1 or d.content_type == "e4m3" end },
-    skinny.ring_fits,
   },
   derived = function(v)
     local d = formats.quantities(v.format, v.latent, v.rope)
