@@ -69,6 +69,7 @@ const smla_machine *smla_machine_find(const char *name) {
 
 smla_machine smla_machine_of(const smla_device_facts *facts) {
   static const double read_share = 0.921;
+  static const int h200_bus_bits = 6144; /* tells the two apart where the memory's clock is not known */
   if (facts->is_emulator) {
     smla_machine emulated = *smla_machine_find("emulator");
     if (facts->multiprocessors > 0) {
@@ -80,7 +81,9 @@ smla_machine smla_machine_of(const smla_device_facts *facts) {
   }
   double peak = 2.0 * facts->bus_bits / 8 * facts->memory_clock_mhz * 1e-3; /* GB/s */
   const smla_machine *h100 = smla_machine_find("h100"), *h200 = smla_machine_find("h200");
-  double bandwidth = peak > 0 ? peak * read_share : h100->hbm_gb_per_s;
+  double bandwidth = peak > 0                           ? peak * read_share
+                     : facts->bus_bits >= h200_bus_bits ? h200->hbm_gb_per_s
+                                                        : h100->hbm_gb_per_s;
   smla_machine machine = fabs(bandwidth - h200->hbm_gb_per_s) < fabs(bandwidth - h100->hbm_gb_per_s) ? *h200 : *h100;
   machine.hbm_gb_per_s = bandwidth;
   if (facts->multiprocessors > 0) {

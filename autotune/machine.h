@@ -36,7 +36,8 @@ const smla_machine *smla_machines(size_t *count);
 const smla_machine *smla_machine_find(const char *name);
 
 /* The machine for a device's facts: the nearest measured one, its rates scaled to the device's multiprocessors, and its
- * bandwidth to bus width and memory clock (measured reads are 0.921 of 2 * bits / 8 * clock on both an H100 and an H200). */
+ * bandwidth to bus width and memory clock (measured reads are 0.921 of 2 * bits / 8 * clock on both an H100 and an H200). Without that clock, which is in no device
+ * class, the bandwidth is that of the machine measured with such a bus. */
 smla_machine smla_machine_of(const smla_device_facts *facts);
 
 #endif

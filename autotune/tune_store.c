@@ -105,7 +105,12 @@ static void undo(before *done, size_t count) {
     snapmla_status status =
         done[i].text.data ? smla_store_publish(done[i].sub, done[i].name, 0, done[i].text.data, done[i].text.length)
                           : smla_store_remove(done[i].sub, done[i].name);
-    if (status) smla_log(SMLA_LOG_ERROR, "an import could not be undone: %s", snapmla_error_message());
+    if (status)
+      smla_log(
+          SMLA_LOG_ERROR,
+          "a measurement of an import that failed is still there (%s/%s: %s); it is whole, and of use: import the file "
+          "again once the store can be written, or remove it with 'snapmla forget --problem'",
+          done[i].sub, done[i].name, snapmla_error_message());
   }
 }
 

@@ -49,11 +49,39 @@ static snapmla_status check_settings(const smla_settings *settings) {
        settings->accuracy || settings->batch || settings->context || settings->max_context || settings->variants.count))
     return smla_console_fail(SNAPMLA_INVALID_ARGUMENT,
                              "--problems and options that describe a problem are both given: give one of the two");
+  if (!settings->device_classes.count && (settings->wisdom_only || settings->allow_nearest || settings->deterministic))
+    return smla_console_fail(
+        SNAPMLA_INVALID_ARGUMENT,
+        "--wisdom-only, --allow-nearest and --deterministic say how variants are chosen for a device "
+        "class: give --device-class too");
   return SNAPMLA_OK;
 }
 
 static void add_text(json_t *object, const char *key, const char *text) {
   smla_json_set(object, key, text ? smla_json_text(text) : json_null());
+}
+
+/* How many plans there are of each provenance. */
+static json_t *count_provenances(const snapmla_pack *pack, int32_t plans) {
+  json_t *counts = json_object();
+  for (int32_t i = 0; i < plans; ++i) {
+    snapmla_pack_plan plan = {.size = sizeof plan};
+    if (snapmla_pack_plan_get(pack, i, &plan)) continue;
+    smla_json_set(counts, plan.provenance,
+                  json_integer(json_integer_value(json_object_get(counts, plan.provenance)) + 1));
+  }
+  return counts;
+}
+
+static void print_provenances(json_t *counts) {
+  static const char *const names[] = {"exact", "near", "estimated", "given", "default"};
+  const char *separator = "variants    ";
+  for (size_t i = 0; i < sizeof names / sizeof *names; ++i) {
+    if (!json_object_get(counts, names[i])) continue;
+    printf("%s%lld %s", separator, (long long)json_integer_value(json_object_get(counts, names[i])), names[i]);
+    separator = ", ";
+  }
+  putchar('\n');
 }
 
 static snapmla_status print(const smla_settings *settings, const unsigned char *data, size_t bytes) {
@@ -62,6 +90,7 @@ static snapmla_status print(const smla_settings *settings, const unsigned char *
   char signer[2 * SNAPMLA_PACK_PUBLIC_KEY_BYTES + 1];
   snapmla_status status = smla_library_status(snapmla_pack_open_memory(data, bytes, NULL, &pack));
   if (!status) status = smla_library_status(snapmla_pack_info_get(pack, &info));
+  json_t *provenances = status ? NULL : count_provenances(pack, info.plan_count);
   snapmla_pack_close(pack);
   if (status) return status;
   smla_key_text(info.signer, sizeof info.signer, signer);
@@ -75,6 +104,7 @@ static snapmla_status print(const smla_settings *settings, const unsigned char *
     smla_json_set(root, "plans", json_integer(info.plan_count));
     add_text(root, "digest", info.digest);
     add_text(root, "signer", info.is_signed ? signer : NULL);
+    smla_json_set(root, "provenances", provenances);
     return smla_json_print(root);
   }
   smla_console_progress_end();
@@ -83,6 +113,8 @@ static snapmla_status print(const smla_settings *settings, const unsigned char *
   printf("%d kernels, %d plans, %lld bytes, digest %.16s%s%.16s\n", info.artifact_count, info.plan_count,
          (long long)info.bytes, info.digest, info.is_signed ? ", signed by " : ", unsigned",
          info.is_signed ? signer : "");
+  print_provenances(provenances);
+  json_decref(provenances);
   return SNAPMLA_OK;
 }
 
@@ -96,6 +128,11 @@ smla_exit smla_command_export(const smla_settings *settings) {
                                        .targets = targets,
                                        .templates = settings->templates,
                                        .compression = settings->compression,
+                                       .device_classes = settings->device_classes.items,
+                                       .device_class_count = settings->device_classes.count,
+                                       .flags = (settings->wisdom_only ? SNAPMLA_PLAN_WISDOM_ONLY : 0) |
+                                                (settings->allow_nearest ? SNAPMLA_PLAN_ALLOW_NEAREST : 0) |
+                                                (settings->deterministic ? SNAPMLA_PLAN_DETERMINISTIC : 0),
                                        .secret_key = settings->sign ? secret_key : NULL,
                                        .progress = on_progress};
   snapmla_status status = check_settings(settings);

@@ -82,9 +82,13 @@ snapmla_status smla_key_write(const char *path, unsigned mode, const unsigned ch
   if (fd < 0)
     status = smla_console_fail(SNAPMLA_IO, "cannot write the key %.200s: %s: choose a new name", path, strerror(errno));
   else if (write(fd, text, 2 * bytes + 1) != (ssize_t)(2 * bytes + 1))
-    status = smla_console_fail(SNAPMLA_IO, "cannot write the key %.200s: %s", path, strerror(errno));
+    status =
+        smla_console_fail(SNAPMLA_IO, "cannot write the key %.200s: %s: free some space, or name another directory",
+                          path, strerror(errno));
   if (fd >= 0 && close(fd) && !status)
-    status = smla_console_fail(SNAPMLA_IO, "cannot write the key %.200s: %s", path, strerror(errno));
+    status =
+        smla_console_fail(SNAPMLA_IO, "cannot write the key %.200s: %s: free some space, or name another directory",
+                          path, strerror(errno));
   if (fd >= 0 && status) unlink(path);
   memset(text, 0, sizeof text);
   return status;

@@ -22,8 +22,8 @@ void smla_settings_init(smla_settings *settings) {
 }
 
 void smla_settings_free(smla_settings *settings) {
-  smla_text_list *lists[] = {&settings->variants, &settings->targets, &settings->keys, &settings->operands,
-                             &settings->files};
+  smla_text_list *lists[] = {&settings->variants, &settings->targets,  &settings->device_classes,
+                             &settings->keys,     &settings->operands, &settings->files};
   for (size_t i = 0; i < sizeof lists / sizeof *lists; ++i) {
     free(lists[i]->items);
     *lists[i] = (smla_text_list){0};

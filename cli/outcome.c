@@ -42,6 +42,7 @@ json_t *smla_outcome_json(const smla_outcome *outcome) {
   smla_json_set(root, "variant", json_string(outcome->variant));
   smla_json_set(root, "device", smla_json_text(outcome->info->name));
   smla_json_set(root, "product", smla_json_text(outcome->info->product));
+  smla_json_set(root, "device_class", smla_json_text(outcome->info->device_class));
   smla_distance_json(root, &outcome->distance);
   smla_json_set(root, "requests", json_integer(outcome->requests));
   smla_json_set(root, "compared", json_integer(outcome->distance.requests));
@@ -93,7 +94,7 @@ static void print_error(const smla_outcome *outcome) {
 
 void smla_outcome_print(const smla_workload *work, const smla_outcome *outcome) {
   printf("variant     %s\n", outcome->variant);
-  printf("device      %s (%s)\n", outcome->info->name, outcome->info->product);
+  printf("device      %s (%s, class %s)\n", outcome->info->name, outcome->info->product, outcome->info->device_class);
   print_problem(work);
   print_error(outcome);
   printf("bytes       %" PRId64 " (%.3f MB) a decode call\n", outcome->bytes, (double)outcome->bytes * 1e-6);

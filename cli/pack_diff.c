@@ -17,16 +17,17 @@ static void tell(json_t *list, const char *what, const char *where, const char *
 }
 
 static void name_plan(const snapmla_pack_plan *plan, char *text, size_t room) {
-  snprintf(text, room, "%s,max_batch=%d,max_context=%d on %s", plan->shape, plan->max_batch, plan->max_context,
-           plan->target);
+  snprintf(text, room, "%s,max_batch=%d,max_context=%d on %s%s%s", plan->shape, plan->max_batch, plan->max_context,
+           plan->target, *plan->device_class ? ", " : "", plan->device_class);
 }
 
-/* The plan of the same problem and target. Nonzero if there is one. */
+/* The plan of the same problem, target and device class. Nonzero if there is one. */
 static int find_plan(const snapmla_pack *pack, int32_t count, const snapmla_pack_plan *like, snapmla_pack_plan *out) {
   for (int32_t i = 0; i < count; ++i) {
     *out = (snapmla_pack_plan){.size = sizeof *out};
     if (!snapmla_pack_plan_get(pack, i, out) && !strcmp(out->target, like->target) &&
-        !strcmp(out->shape, like->shape) && out->max_batch == like->max_batch && out->max_context == like->max_context)
+        !strcmp(out->shape, like->shape) && !strcmp(out->device_class, like->device_class) &&
+        out->max_batch == like->max_batch && out->max_context == like->max_context)
       return 1;
   }
   return 0;
@@ -46,11 +47,27 @@ static int find_kernel(const snapmla_pack *pack, const snapmla_pack_plan *plan, 
   return 0;
 }
 
+/* What two plans of one problem were chosen by. */
+static void compare_origins(const snapmla_pack_plan *a, const snapmla_pack_plan *b, const char *where, json_t *list) {
+  char texts[2][1200];
+  const snapmla_pack_plan *const plans[] = {a, b};
+  for (int i = 0; i < 2; ++i) {
+    int used = snprintf(texts[i], sizeof texts[i], "%s", plans[i]->provenance);
+    if (plans[i]->microseconds > 0)
+      used += snprintf(texts[i] + used, sizeof texts[i] - (size_t)used, ", %.3f us (%s)", plans[i]->microseconds,
+                       plans[i]->time_kind);
+    if (*plans[i]->difference)
+      snprintf(texts[i] + used, sizeof texts[i] - (size_t)used, "; %.1000s", plans[i]->difference);
+  }
+  if (strcmp(texts[0], texts[1])) tell(list, "provenance", where, texts[0], texts[1]);
+}
+
 /* The kernels that two plans of one problem differ in. */
 static void compare_plans(const snapmla_pack *a, const snapmla_pack_plan *of_a, const snapmla_pack *b,
                           const snapmla_pack_plan *of_b, json_t *list) {
   char where[8192];
   name_plan(of_a, where, sizeof where);
+  compare_origins(of_a, of_b, where, list);
   for (int32_t i = 0; i < of_a->kernel_count; ++i) {
     snapmla_pack_artifact one = {.size = sizeof one}, other;
     if (snapmla_pack_artifact_get(a, of_a->kernels[i], &one)) continue;

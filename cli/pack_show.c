@@ -61,6 +61,11 @@ static json_t *plan_json(const snapmla_pack *pack, const snapmla_pack_plan *plan
   smla_json_set(object, "shape", json_string(plan->shape));
   smla_json_set(object, "max_batch", json_integer(plan->max_batch));
   smla_json_set(object, "max_context", json_integer(plan->max_context));
+  smla_json_set(object, "device_class", *plan->device_class ? json_string(plan->device_class) : json_null());
+  smla_json_set(object, "provenance", json_string(plan->provenance));
+  smla_json_set(object, "difference", json_string(plan->difference));
+  smla_json_set(object, "time_kind", json_string(plan->time_kind));
+  smla_json_set(object, "time_us", plan->microseconds > 0 ? smla_json_real(plan->microseconds) : json_null());
   smla_json_set(object, "variants", variants);
   return object;
 }
@@ -82,6 +87,12 @@ static json_t *artifact_json(const snapmla_pack_artifact *a) {
   return object;
 }
 
+static void print_origin(const snapmla_pack_plan *plan) {
+  printf("  for %s: %s", *plan->device_class ? plan->device_class : "no device class in particular", plan->provenance);
+  if (plan->microseconds > 0) printf(", %.2f us (%s)", plan->microseconds, plan->time_kind);
+  printf("%s%s\n", *plan->difference ? "; " : "", plan->difference);
+}
+
 snapmla_status smla_pack_show(const smla_settings *settings, const snapmla_pack *pack) {
   snapmla_pack_info info = {.size = sizeof info};
   json_t *plans = json_array(), *kernels = json_array();
@@ -94,6 +105,7 @@ snapmla_status smla_pack_show(const smla_settings *settings, const snapmla_pack 
     json_array_append_new(plans, plan_json(pack, &plan));
     if (settings->json) continue;
     printf("\n%s up to batch %d and context %d on %s\n", plan.shape, plan.max_batch, plan.max_context, plan.target);
+    print_origin(&plan);
     for (int32_t k = 0; k < plan.kernel_count; ++k) printf("%s%d", k ? ", " : "  kernels ", plan.kernels[k]);
     putchar('\n');
   }

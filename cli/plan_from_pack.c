@@ -11,10 +11,25 @@ snapmla_status smla_pack_open(const smla_settings *settings, const char *path, s
   const snapmla_pack_options options = {.size = sizeof options,
                                         .keys = keys,
                                         .key_count = settings->keys.count,
-                                        .allow_host_code = settings->allow_host_code};
+                                        .allow_host_code = settings->allow_host_code,
+                                        .require_device_class = settings->strict};
   if (!status) status = smla_library_status(snapmla_pack_open(path, &options, out));
   free(keys);
   return status;
+}
+
+/* A pack that was tuned for other devices computes the same, but perhaps slower: said, not hidden. */
+static void note_other_class(snapmla_context *context, const snapmla_pack *pack, const snapmla_problem *problem) {
+  snapmla_pack_choice choice = {.size = sizeof choice};
+  snapmla_pack_plan plan = {.size = sizeof plan};
+  snapmla_device_info info = {.size = sizeof info};
+  if (snapmla_pack_choose(context, pack, problem, &choice) || !choice.other_class ||
+      snapmla_pack_plan_get(pack, choice.plan, &plan) || snapmla_context_info(context, &info))
+    return;
+  smla_console_note(
+      "the pack's plan was chosen for the device class %s, and this device is of %s: it may be slower than "
+      "one that was; export with --device-class %s (--strict takes no other)",
+      plan.device_class, info.device_class, info.device_class);
 }
 
 snapmla_status smla_plan_from_pack(const smla_settings *settings, snapmla_context *context,
@@ -23,6 +38,7 @@ snapmla_status smla_plan_from_pack(const smla_settings *settings, snapmla_contex
   if (!settings->pack) return smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "no pack is named: give --pack FILE");
   snapmla_status status = smla_pack_open(settings, settings->pack, &pack);
   if (!status) status = smla_library_status(snapmla_plan_create_from_pack(context, pack, problem, out));
+  if (!status) note_other_class(context, pack, problem);
   snapmla_pack_close(pack);
   return status;
 }

@@ -94,7 +94,10 @@ static snapmla_status read_member(const char *path, size_t index, const char *ke
     if (strcmp(key, numbers[i].name)) continue;
     json_int_t number = json_integer_value(value);
     if (!json_is_integer(value) || number < INT32_MIN || number > INT32_MAX)
-      return smla_console_fail(SNAPMLA_BAD_FORMAT, "%s, problem %zu: \"%s\" is not an integer", path, index + 1, key);
+      return smla_console_fail(
+          SNAPMLA_BAD_FORMAT,
+          "%s, problem %zu: \"%s\" is not an integer: write a whole number below 2^31, without quotes", path, index + 1,
+          key);
     int32_t narrow = (int32_t)number;
     memcpy((char *)problem + numbers[i].offset, &narrow, sizeof narrow);
     return SNAPMLA_OK;
@@ -102,7 +105,8 @@ static snapmla_status read_member(const char *path, size_t index, const char *ke
   int is_format = !strcmp(key, "kv_format"), is_accuracy = !strcmp(key, "accuracy");
   if (!is_format && !is_accuracy && strcmp(key, "variant")) return unknown_member(path, index, key);
   if (!text)
-    return smla_console_fail(SNAPMLA_BAD_FORMAT, "%s, problem %zu: \"%s\" is not a text", path, index + 1, key);
+    return smla_console_fail(SNAPMLA_BAD_FORMAT, "%s, problem %zu: \"%s\" is not a text: write it in quotes", path,
+                             index + 1, key);
   if (is_format) return smla_library_status(snapmla_kv_format_parse(text, &problem->kv_format));
   if (is_accuracy) return smla_library_status(snapmla_accuracy_parse(text, &problem->accuracy));
   *variant = strdup(text);

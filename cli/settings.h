@@ -41,7 +41,7 @@ typedef struct smla_settings {
   /* sources and artifacts */
   const char *family, *output;
   int target, lines;
-  smla_text_list targets; /* of export, which takes several */
+  smla_text_list targets, device_classes; /* of export, which takes several */
 
   /* packs */
   const char *pack, *problems, *sign, *c_source, *c_name;

@@ -79,12 +79,20 @@ void snapmla_context_destroy(snapmla_context *context) {
   free(context);
 }
 
+void smla_context_device_class(const snapmla_context *context, char text[SMLA_DEVICE_CLASS_MAX]) {
+  smla_device_facts facts;
+  context->device->ops->facts(context->device, &facts);
+  smla_device_class(&facts, text);
+}
+
 snapmla_status snapmla_context_info(snapmla_context *context, snapmla_device_info *info) {
   if (!context || !info) return smla_fail(SNAPMLA_INVALID_ARGUMENT, "context and info are needed, and one is NULL");
   snapmla_status status = smla_struct_size_check("snapmla_device_info", info, info->size, sizeof *info);
   if (status) return status;
   snapmla_device_info known = {.size = info->size};
   context->device->ops->info(context->device, &known);
+  _Static_assert(sizeof known.device_class == SMLA_DEVICE_CLASS_MAX, "room for a device class");
+  smla_context_device_class(context, known.device_class);
   *info = known;
   return SNAPMLA_OK;
 }

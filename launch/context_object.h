@@ -7,6 +7,7 @@
 #include <snapmla/context.h>
 
 #include "device.h"
+#include "device_class.h"
 
 struct smla_generator;
 struct smla_measurements;
@@ -27,6 +28,9 @@ struct snapmla_context {
 
 /* Opens a device without a generator: what the libraries' snapmla_context_create have in common. Errors: as there. */
 snapmla_status smla_context_open(const snapmla_context_options *options, snapmla_context **out);
+
+/* The class of its device. */
+void smla_context_device_class(const snapmla_context *context, char text[SMLA_DEVICE_CLASS_MAX]);
 
 /* Keeps a copy of `log` as the last one. Thread-safe. */
 void smla_context_keep_log(snapmla_context *context, const char *log);

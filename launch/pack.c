@@ -126,6 +126,7 @@ static snapmla_status open_data(const char *name, void *data, size_t bytes, cons
   pack->data = data;
   pack->bytes = bytes;
   pack->allow_host_code = options->allow_host_code != 0;
+  pack->require_device_class = options->require_device_class != 0;
   pack->name = strdup(name);
   snapmla_status status = pack->name ? check(pack, options) : smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a pack");
   if (status)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "device_class.h"
 #include "status.h"
 
 snapmla_status smla_pack_malformed(const char *name, const char *format, ...) {
@@ -142,13 +143,33 @@ int smla_pack_family_compare(const char *variant, const char *other) {
   return order ? order : (a > b) - (a < b);
 }
 
+static int is_one_of(const char *text, const char *const *names) {
+  while (*names && strcmp(*names, text)) names++;
+  return *names != NULL;
+}
+
+/* Where the variants of a plan came from. Nonzero: it could be so. */
+static int take_origin(cursor *c, smla_pack_plan *p) {
+  static const char *const provenances[] = {"given", "exact", "near", "estimated", "default", NULL};
+  static const char *const kinds[] = {"none", "measured", "modelled", NULL};
+  p->provenance = take_text(c);
+  p->difference = take_text(c);
+  p->time_kind = take_text(c);
+  p->nanoseconds = take_u64(c);
+  return is_one_of(p->provenance, provenances) && is_one_of(p->time_kind, kinds) &&
+         !strcmp(p->time_kind, "none") == !p->nanoseconds;
+}
+
 static snapmla_status take_plan(cursor *c, const char *name, const smla_pack_index *index, smla_pack_plan *p) {
   p->target = take_text(c);
   p->shape = take_text(c);
+  p->device_class = take_text(c);
   p->max_batch = take_count(c);
   p->max_context = take_count(c);
+  int origin = take_origin(c, p);
   size_t count = take_u16(c);
-  if (c->failed || !count || count > SMLA_PACK_MOST_KERNELS || !*p->target || !*p->shape)
+  if (c->failed || !origin || !count || count > SMLA_PACK_MOST_KERNELS || !*p->target || !*p->shape ||
+      (*p->device_class && !smla_device_class_is(p->device_class)))
     return smla_pack_malformed(name, "a plan's record is not one");
   p->kernels = calloc(count, sizeof *p->kernels);
   if (!p->kernels) return smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: the index of a pack");
@@ -170,6 +191,7 @@ static snapmla_status take_plan(cursor *c, const char *name, const smla_pack_ind
 int smla_pack_plan_compare(const smla_pack_plan *a, const smla_pack_plan *b) {
   int order = strcmp(a->target, b->target);
   if (!order) order = strcmp(a->shape, b->shape);
+  if (!order) order = strcmp(a->device_class, b->device_class);
   if (!order) order = (a->max_batch > b->max_batch) - (a->max_batch < b->max_batch);
   return order ? order : (a->max_context > b->max_context) - (a->max_context < b->max_context);
 }
@@ -196,7 +218,7 @@ static snapmla_status take_all(cursor *c, const char *name, uint64_t blobs, uint
 
 snapmla_status smla_pack_index_read(const char *name, const unsigned char *bytes, size_t count, uint32_t artifacts,
                                     uint32_t plans, uint64_t blobs, uint64_t end, smla_pack_index *out) {
-  enum { LEAST_ARTIFACT = 2 * SMLA_PACK_DIGEST_BYTES + 62, LEAST_PLAN = 18 }; /* bytes of a record without texts */
+  enum { LEAST_ARTIFACT = 2 * SMLA_PACK_DIGEST_BYTES + 62, LEAST_PLAN = 34 }; /* bytes of a record without texts */
   *out = (smla_pack_index){0};
   if (artifacts > SMLA_PACK_MOST_RECORDS || plans > SMLA_PACK_MOST_RECORDS || artifacts > count / LEAST_ARTIFACT ||
       plans > count / LEAST_PLAN)

@@ -27,8 +27,13 @@ typedef struct smla_pack_artifact {
 
 typedef struct smla_pack_plan {
   const char *target, *shape;
+  const char *device_class; /* that its variants were chosen for, or "" */
   int32_t max_batch, max_context;
-  int32_t *kernels; /* indices of artifacts, sorted by family */
+  const char *provenance; /* "given", "exact", "near", "estimated", "default" */
+  const char *difference; /* of a near one: the fields of the wisdom's key that differ; else "" */
+  const char *time_kind;  /* "none", "measured", "modelled" */
+  uint64_t nanoseconds;   /* of a decode call in the measurement that it was chosen by; 0 where there is none */
+  int32_t *kernels;       /* indices of artifacts, sorted by family */
   size_t kernel_count;
 } smla_pack_plan;
 
@@ -47,7 +52,7 @@ snapmla_status smla_pack_index_read(const char *name, const unsigned char *bytes
                                     uint32_t plans, uint64_t blobs, uint64_t end, smla_pack_index *out);
 void smla_pack_index_free(smla_pack_index *index);
 
-/* The order of plans: target, shape, batch, context. 0: the same problem. */
+/* The order of plans: target, shape, device class, batch, context. 0: the same problem. */
 int smla_pack_plan_compare(const smla_pack_plan *a, const smla_pack_plan *b);
 /* The order of a plan's kernels: that of their families' names. */
 int smla_pack_family_compare(const char *variant, const char *other);

@@ -12,8 +12,13 @@ struct snapmla_pack {
   unsigned char *data; /* the file: private, checked, never written again */
   size_t bytes;
   smla_pack_index index;
-  int allow_host_code;
+  int allow_host_code, require_device_class;
 };
+
+/* The plan that serves a checked problem on a device of `device_class`: snapmla_pack_choose says which. *other_class: nonzero
+ * where it was chosen for another. Errors: NOT_FOUND, OUT_OF_MEMORY. */
+snapmla_status smla_pack_find(const snapmla_pack *pack, const snapmla_problem *problem, snapmla_target target,
+                              const char *device_class, const smla_pack_plan **out, int *other_class);
 
 /* Checks the stored bytes of a kernel, and that they decode. Errors: BAD_FORMAT, OUT_OF_MEMORY. */
 snapmla_status smla_pack_check_blob(const snapmla_pack *pack, const smla_pack_artifact *artifact);

@@ -3,12 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "buffer.h"
+#include "log.h"
 #include "pack_object.h"
 #include "plan_object.h"
-#include "problem_shape.h"
 #include "status.h"
-#include "target_name.h"
 
 static snapmla_status check_interface(const snapmla_pack *pack) {
   char interface[SMLA_HASH_HEX];
@@ -18,58 +16,6 @@ static snapmla_status check_interface(const snapmla_pack *pack) {
                    "pack %s: its kernels take their arguments as another version of snapmla gives them (%.12s, this is "
                    "%s, %.12s); export it again with this version",
                    pack->name, interface, snapmla_version(), smla_pack_interface);
-}
-
-/* Of what the pack has for this shape, for the message of a miss. */
-static snapmla_status describe(const snapmla_pack *pack, const char *shape, smla_buffer *out) {
-  enum { MOST_SHOWN = 4 };
-  size_t of_shape = 0;
-  snapmla_status status = SNAPMLA_OK;
-  for (size_t i = 0; i < pack->index.plan_count && !status; i++) {
-    const smla_pack_plan *p = &pack->index.plans[i];
-    if (strcmp(p->shape, shape) || ++of_shape > MOST_SHOWN) continue;
-    status =
-        smla_buffer_printf(out, "%s%s up to batch %d and context %d", of_shape == 1 ? "it has this shape for " : ", ",
-                           p->target, p->max_batch, p->max_context);
-  }
-  for (size_t i = 0; i < pack->index.plan_count && !status && !of_shape && i <= MOST_SHOWN; i++) {
-    const smla_pack_plan *p = &pack->index.plans[i];
-    status = i == MOST_SHOWN ? smla_buffer_append_text(out, ", …")
-                             : smla_buffer_printf(out, "%s%s (%s)", i ? ", " : "it has ", p->shape, p->target);
-  }
-  if (!status && !pack->index.plan_count) status = smla_buffer_append_text(out, "it has none");
-  return status;
-}
-
-static snapmla_status missing(const snapmla_pack *pack, const snapmla_problem *problem, const char *target,
-                              const char *shape) {
-  smla_buffer known = {0};
-  snapmla_status status = describe(pack, shape, &known);
-  if (!status)
-    status =
-        smla_fail(SNAPMLA_NOT_FOUND,
-                  "pack %s has no plan for %s up to batch %d and context %d on target %s: %s; export one that does",
-                  pack->name, shape, problem->max_batch, problem->max_context, target, known.data);
-  smla_buffer_free(&known);
-  return status;
-}
-
-/* The smallest plan that covers the problem: they are sorted by batch, then context. */
-static snapmla_status find(const snapmla_pack *pack, const snapmla_problem *problem, snapmla_target wanted,
-                           const smla_pack_plan **out) {
-  const char *target = smla_target_name(wanted);
-  smla_buffer shape = {0};
-  snapmla_status status = smla_problem_shape(problem, &shape);
-  *out = NULL;
-  for (size_t i = 0; i < pack->index.plan_count && !status && !*out; i++) {
-    const smla_pack_plan *p = &pack->index.plans[i];
-    if (!strcmp(p->target, target) && !strcmp(p->shape, shape.data) && p->max_batch >= problem->max_batch &&
-        p->max_context >= problem->max_context)
-      *out = p;
-  }
-  if (!status && !*out) status = missing(pack, problem, target, shape.data);
-  smla_buffer_free(&shape);
-  return status;
 }
 
 static snapmla_status check_host_code(const snapmla_pack *pack, snapmla_target target) {
@@ -104,12 +50,33 @@ static snapmla_status describe_kernels(const snapmla_pack *pack, const smla_pack
   return status ? status : smla_plan_lay_out(plan);
 }
 
+/* What the plan is, and that it was meant for other devices. */
+static void describe_choice(const snapmla_pack *pack, const smla_pack_plan *p, const char *device_class,
+                            int other_class, snapmla_plan_report *report) {
+  *report = (snapmla_plan_report){.size = sizeof *report, .provenance = SNAPMLA_PROVENANCE_PACKED};
+  snprintf(report->device_class, sizeof report->device_class, "%s", device_class);
+  report->microseconds = (double)p->nanoseconds * 1e-3;
+  report->time_kind = !strcmp(p->time_kind, "measured")   ? SNAPMLA_TIME_MEASURED
+                      : !strcmp(p->time_kind, "modelled") ? SNAPMLA_TIME_MODELLED
+                                                          : SNAPMLA_TIME_NONE;
+  if (!other_class) return;
+  snprintf(report->difference, sizeof report->difference, "device %s (here %s)", p->device_class, device_class);
+  smla_log(
+      SMLA_LOG_WARNING,
+      "pack %s: its plan for %s was chosen for the device class %s, and this device is of %s: it computes the same, "
+      "perhaps slower; export it with --device-class %s",
+      pack->name, p->shape, p->device_class, device_class, device_class);
+}
+
 static snapmla_status fill(const snapmla_pack *pack, snapmla_plan *plan) {
   const smla_pack_plan *found;
   const smla_pack_artifact *artifacts[SMLA_FAMILY_COUNT];
   snapmla_target target = plan->context->device->target;
+  char device_class[SMLA_DEVICE_CLASS_MAX];
+  int other_class;
+  smla_context_device_class(plan->context, device_class);
   snapmla_status status = check_interface(pack);
-  if (!status) status = find(pack, &plan->problem, target, &found);
+  if (!status) status = smla_pack_find(pack, &plan->problem, target, device_class, &found, &other_class);
   if (!status) status = check_host_code(pack, target);
   if (status) return status;
   for (int i = 0; i < SMLA_FAMILY_COUNT; i++)
@@ -123,6 +90,7 @@ static snapmla_status fill(const snapmla_pack *pack, snapmla_plan *plan) {
     if (!status) status = smla_plan_load(plan, (smla_family)i, image);
     smla_image_release(image);
   }
+  if (!status) describe_choice(pack, found, device_class, other_class, &plan->report);
   return status;
 }
 
@@ -137,7 +105,5 @@ snapmla_status snapmla_plan_create_from_pack(snapmla_context *context, const sna
     snapmla_plan_destroy(plan);
   else
     *out = plan;
-  if (!status)
-    plan->report = (snapmla_plan_report){.size = sizeof plan->report, .provenance = SNAPMLA_PROVENANCE_PACKED};
   return status;
 }

@@ -90,8 +90,13 @@ snapmla_status snapmla_pack_plan_get(const snapmla_pack *pack, int32_t index, sn
       .size = out->size,
       .target = p->target,
       .shape = p->shape,
+      .device_class = p->device_class,
       .max_batch = p->max_batch,
       .max_context = p->max_context,
+      .provenance = p->provenance,
+      .difference = p->difference,
+      .time_kind = p->time_kind,
+      .microseconds = (double)p->nanoseconds * 1e-3,
       .kernel_count = (int32_t)p->kernel_count,
       .kernels = p->kernels,
   };

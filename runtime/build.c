@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "artifact_key.h"
 #include "artifact_store.h"
 #include "buffer.h"
 #include "clock.h"
@@ -19,7 +20,7 @@
 #include "store_sweep.h"
 #include "tune_mark.h"
 
-enum { KEY_SCHEMA = 1, LOCK_SECONDS = 120, WRITES_PER_SWEEP = 64 };
+enum { LOCK_SECONDS = 120, WRITES_PER_SWEEP = 64 };
 
 /* What `make` needs: the build and its texts. */
 typedef struct job {
@@ -41,15 +42,14 @@ static snapmla_status make_key(job *j) {
     text = &plain;
   }
   if (!status) {
-    smla_hash hash;
-    smla_hash_start(&hash);
-    smla_hash_field_number(&hash, KEY_SCHEMA);
-    smla_hash_field(&hash, text->data, text->length);
-    for (const char *const *option = j->compiler->options; *option; option++) smla_hash_field_text(&hash, *option);
-    smla_hash_field(&hash, identity.data, identity.length);
-    smla_hash_field_text(&hash, j->compiler->name);
-    smla_hash_field(&hash, j->entry.data, j->entry.length);
-    smla_hash_finish(&hash, j->key);
+    const smla_artifact_fields fields = {.schema = SMLA_ARTIFACT_SCHEMA,
+                                         .source = text->data,
+                                         .source_bytes = text->length,
+                                         .options = j->compiler->options,
+                                         .compiler = identity.data ? identity.data : "",
+                                         .target = j->compiler->name,
+                                         .entry = j->entry.data ? j->entry.data : ""};
+    smla_artifact_key(&fields, j->key);
   }
   smla_buffer_free(&plain);
   smla_buffer_free(&identity);

@@ -136,8 +136,8 @@ static snapmla_status collect(const smla_tuning *t, const char *chosen, lines *a
   smla_candidate *candidates = NULL;
   size_t count = 0;
   double best_us = 0;
-  snapmla_status status = smla_candidates_make(t->context->generator, &t->problem, "mla_decode", NULL, add_illegal, all,
-                                               &candidates, &count);
+  snapmla_status status =
+      smla_candidates_make(t->generator, &t->problem, "mla_decode", NULL, add_illegal, all, &candidates, &count);
   for (size_t i = 0; i < count && !status; i++) {
     const smla_measurement *m = measurement_of(t, candidates[i].text);
     if (m && (!best_us || m->us < best_us)) best_us = m->us;

@@ -84,7 +84,7 @@ snapmla_status snapmla_model_query(snapmla_context *context, const char *machine
   char *chosen = NULL;
   status = open_tuning(context, machine, problem, &t, &own);
   if (!status && !variant) status = smla_tuning_estimate(&t, batch, tokens, &chosen, NULL);
-  if (!status) status = candidate_of(t.context->generator, problem, variant ? variant : chosen, &c);
+  if (!status) status = candidate_of(t.generator, problem, variant ? variant : chosen, &c);
   if (!status) {
     const smla_work work = smla_work_of(problem, batch, tokens);
     smla_cost cost;

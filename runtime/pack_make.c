@@ -17,6 +17,7 @@
 #include "status.h"
 #include "struct_size.h"
 #include "target_name.h"
+#include "tuner.h"
 
 enum { DEFAULT_LEVEL = 12, MOST_LEVEL = 19 };
 
@@ -36,6 +37,8 @@ typedef struct maker {
   size_t plan_count;
   char *compilers[2]; /* by target, NULL where not asked for */
 } maker;
+
+static const char no_text[] = "";
 
 static snapmla_status out_of_memory(void) { return smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a pack"); }
 
@@ -64,37 +67,87 @@ static snapmla_status add_kernel(maker *m, snapmla_target target, char *variant,
 
 static int by_name(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
 
-/* The plan of a request: a kernel of each family, in the order of their names. */
-static snapmla_status add_plan(maker *m, const snapmla_pack_request *request, snapmla_target target) {
-  const snapmla_problem *problem = request->problem;
-  const char *families[SMLA_PACK_MOST_KERNELS];
-  size_t count = 0;
-  for (const char *const *name = snapmla_family_names(); *name && count < SMLA_PACK_MOST_KERNELS; name++)
-    families[count++] = *name;
-  qsort(families, count, sizeof *families, by_name);
+/* What the variants of a plan are: an override to be freed, NULL for the defaults, and where it came from, which goes to *p. */
+static snapmla_status choose(const maker *m, const snapmla_pack_request *request, snapmla_target target,
+                             const char *device_class, char **override_text, smla_pack_plan *p) {
+  p->provenance = request->variant ? "given" : "default";
+  if (request->variant) return (*override_text = strdup(request->variant)) ? SNAPMLA_OK : out_of_memory();
+  if (!*device_class) return SNAPMLA_OK;
+  const snapmla_plan_options options = {.size = sizeof options, .flags = m->options.flags};
+  snapmla_plan_report report = {.size = sizeof report};
+  smla_tuning t = {0};
+  int tune;
+  snapmla_status status =
+      smla_tuning_open_class(m->generator, device_class, target, request->problem,
+                             m->options.flags & SNAPMLA_PLAN_DETERMINISTIC ? SMLA_TUNING_BLIND : SMLA_TUNING_ALL, &t);
+  if (status) return status;
+  smla_problem_key_text(&t.key.problem, report.problem_key);
+  status = smla_planner_choose(&t, &options, override_text, &report, &tune);
+  smla_tuning_close(&t);
+  if (status) return status;
+  p->provenance = snapmla_provenance_name(report.provenance);
+  if (report.provenance == SNAPMLA_PROVENANCE_ESTIMATED) return SNAPMLA_OK;
+  p->time_kind = snapmla_time_kind_name(report.time_kind);
+  p->nanoseconds = (uint64_t)(report.microseconds * 1e3 + 0.5);
+  if (!p->nanoseconds) p->nanoseconds = 1; /* 0 says that there is no time */
+  return (p->difference = strdup(report.difference)) ? SNAPMLA_OK : out_of_memory();
+}
+
+/* An empty plan of a request, appended. */
+static snapmla_status append_plan(maker *m, const snapmla_problem *problem, snapmla_target target,
+                                  const char *device_class, size_t kernel_count, smla_pack_plan **out) {
   smla_pack_plan *grown = realloc(m->plans, (m->plan_count + 1) * sizeof *grown);
   if (!grown) return out_of_memory();
   m->plans = grown;
-  smla_pack_plan *p = &grown[m->plan_count];
+  smla_pack_plan *p = *out = &grown[m->plan_count++];
   *p = (smla_pack_plan){.target = smla_target_name(target),
+                        .device_class = device_class,
                         .max_batch = problem->max_batch,
                         .max_context = problem->max_context,
-                        .kernels = calloc(count, sizeof *p->kernels),
-                        .kernel_count = count};
-  m->plan_count++;
+                        .difference = no_text,
+                        .time_kind = snapmla_time_kind_name(SNAPMLA_TIME_NONE),
+                        .kernels = calloc(kernel_count, sizeof *p->kernels),
+                        .kernel_count = kernel_count};
   smla_buffer shape = {0};
   snapmla_status status = p->kernels ? smla_problem_shape(problem, &shape) : out_of_memory();
   p->shape = smla_buffer_take(&shape);
-  if (!status && !p->shape) status = out_of_memory();
+  return !status && !p->shape ? out_of_memory() : status;
+}
+
+/* The plan of a request for a device class, or "": a kernel of each family, in the order of their names. */
+static snapmla_status add_plan(maker *m, const snapmla_pack_request *request, snapmla_target target,
+                               const char *device_class) {
+  const char *families[SMLA_PACK_MOST_KERNELS];
+  size_t count = 0;
+  char *override_text = NULL;
+  smla_pack_plan *p = NULL;
+  for (const char *const *name = snapmla_family_names(); *name && count < SMLA_PACK_MOST_KERNELS; name++)
+    families[count++] = *name;
+  qsort(families, count, sizeof *families, by_name);
+  snapmla_status status = append_plan(m, request->problem, target, device_class, count, &p);
+  if (!status) status = choose(m, request, target, device_class, &override_text, p);
   for (size_t i = 0; i < count && !status; i++) {
     smla_buffer variant = {0};
     char *text = NULL;
-    status = smla_problem_resolve(m->generator, problem, families[i], request->variant, &variant);
+    status = smla_problem_resolve(m->generator, request->problem, families[i], override_text, &variant);
     if (!status && !(text = smla_buffer_take(&variant))) status = out_of_memory();
     if (!status) status = add_kernel(m, target, text, &p->kernels[i]);
     smla_buffer_free(&variant);
   }
+  free(override_text);
   return status;
+}
+
+/* The plans of a request for a target: one for each device class that runs it, or one for none in particular. */
+static snapmla_status add_plans(maker *m, const snapmla_pack_request *request, snapmla_target target) {
+  snapmla_status status = SNAPMLA_OK;
+  int added = 0;
+  for (size_t i = 0; i < m->options.device_class_count && !status; i++) {
+    if (!smla_target_runs(target, m->options.device_classes[i])) continue;
+    status = add_plan(m, request, target, m->options.device_classes[i]);
+    added = 1;
+  }
+  return added || status ? status : add_plan(m, request, target, "");
 }
 
 static void report(void *user, const smla_build *build) {
@@ -143,7 +196,12 @@ static int by_key(const void *a, const void *b) {
   return strcmp((*(const kernel *const *)a)->build.image->key, (*(const kernel *const *)b)->build.image->key);
 }
 
-static int by_problem(const void *a, const void *b) { return smla_pack_plan_compare(a, b); }
+/* Plans of one problem that have the same kernels differ in where they come from at most: which stays must be the same. */
+static int by_problem(const void *a, const void *b) {
+  const smla_pack_plan *x = a, *y = b;
+  int order = smla_pack_plan_compare(x, y);
+  return order ? order : strcmp(x->provenance, y->provenance);
+}
 
 static void describe_artifact(const maker *m, const kernel *k, smla_pack_artifact *a) {
   const smla_image *image = k->build.image;
@@ -217,6 +275,7 @@ static void clear(maker *m) {
   }
   for (size_t i = 0; i < m->plan_count; i++) {
     free((char *)m->plans[i].shape);
+    if (m->plans[i].difference != no_text) free((char *)m->plans[i].difference);
     free(m->plans[i].kernels);
   }
   free(m->kernels);
@@ -240,6 +299,39 @@ static snapmla_status check_options(const snapmla_pack_make_options *options, sn
     if (!known->targets || !smla_target_name(known->targets[i]))
       return smla_fail(SNAPMLA_INVALID_ARGUMENT,
                        "targets must be SNAPMLA_TARGET_SM90A or SNAPMLA_TARGET_EMULATOR, each");
+  if (known->flags & ~(uint32_t)(SNAPMLA_PLAN_WISDOM_ONLY | SNAPMLA_PLAN_ALLOW_NEAREST | SNAPMLA_PLAN_DETERMINISTIC))
+    return smla_fail(SNAPMLA_INVALID_ARGUMENT,
+                     "flags are 0x%x; of a plan's, WISDOM_ONLY, ALLOW_NEAREST and DETERMINISTIC are a pack's",
+                     known->flags);
+  return SNAPMLA_OK;
+}
+
+/* Each is a class, is named once, and runs one of the targets. */
+static snapmla_status check_classes(const snapmla_pack_make_options *options, const snapmla_target *targets,
+                                    size_t target_count) {
+  if (options->device_class_count && !options->device_classes)
+    return smla_fail(SNAPMLA_INVALID_ARGUMENT, "device_class_count is %zu and device_classes is NULL; pass them, or 0",
+                     options->device_class_count);
+  for (size_t i = 0; i < options->device_class_count; i++) {
+    const char *text = options->device_classes[i];
+    if (!text || !smla_device_class_is(text))
+      return smla_fail(
+          SNAPMLA_INVALID_ARGUMENT,
+          "\"%.100s\" is no device class; write it as 'snapmla ls' shows it, or 'snapmla doctor' on the machine "
+          "that is meant",
+          text ? text : "");
+    size_t t = 0;
+    while (t < target_count && !smla_target_runs(targets[t], text)) t++;
+    if (t == target_count)
+      return smla_fail(
+          SNAPMLA_INVALID_ARGUMENT,
+          "the device class %s runs none of the pack's targets; name the target that it does run (--target), "
+          "or another class",
+          text);
+    for (size_t k = 0; k < i; k++)
+      if (!strcmp(options->device_classes[k], text))
+        return smla_fail(SNAPMLA_INVALID_ARGUMENT, "the device class %s is named twice; name it once", text);
+  }
   return SNAPMLA_OK;
 }
 
@@ -265,9 +357,10 @@ snapmla_status snapmla_pack_make(const snapmla_pack_make_options *options, const
   if (!status) status = smla_generator_create(smla_templates_directory(m.options.templates), &m.generator);
   const snapmla_target *targets = m.options.target_count ? m.options.targets : otherwise;
   size_t target_count = m.options.target_count ? m.options.target_count : 1;
+  if (!status) status = check_classes(&m.options, targets, target_count);
   for (size_t i = 0; i < count && !status; i++) {
     status = check_request(&requests[i]);
-    for (size_t t = 0; t < target_count && !status; t++) status = add_plan(&m, &requests[i], targets[t]);
+    for (size_t t = 0; t < target_count && !status; t++) status = add_plans(&m, &requests[i], targets[t]);
   }
   for (size_t t = 0; t < target_count && !status; t++) status = name_compiler(&m, targets[t]);
   if (!status) status = compile(&m);

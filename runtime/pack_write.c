@@ -82,8 +82,13 @@ static void put_artifact(writer *w, const smla_pack_artifact *a) {
 static void put_plan(writer *w, const smla_pack_plan *p) {
   put_text(w, p->target);
   put_text(w, p->shape);
+  put_text(w, p->device_class);
   put_count(w, p->max_batch);
   put_count(w, p->max_context);
+  put_text(w, p->provenance);
+  put_text(w, p->difference);
+  put_text(w, p->time_kind);
+  put_number(w, p->nanoseconds, 8);
   put_number(w, p->kernel_count, 2);
   for (size_t i = 0; i < p->kernel_count; i++) put_count(w, p->kernels[i]);
 }

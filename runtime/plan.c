@@ -11,7 +11,7 @@
 /* The variants, and the workspace that they call for. */
 static snapmla_status resolve(snapmla_plan *plan, const char *override_text) {
   char *variants[SMLA_FAMILY_COUNT];
-  snapmla_status status = smla_plan_variants(plan->context, &plan->problem, override_text, variants);
+  snapmla_status status = smla_plan_variants(plan->context->generator, &plan->problem, override_text, variants);
   if (status) return status;
   for (int i = 0; i < SMLA_FAMILY_COUNT; i++) plan->kernels[i].variant = variants[i];
   for (int i = 0; i < SMLA_FAMILY_COUNT && !status; i++)

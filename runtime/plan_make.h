@@ -3,11 +3,12 @@
 #define SMLA_RUNTIME_PLAN_MAKE_H
 
 #include "buffer.h"
+#include "generator.h"
 #include "plan_object.h"
 
 /* The canonical variants of a plan's kernels after an override, in the order of smla_family; each freed by the caller, all NULL
  * on failure. Errors: as snapmla_variant_resolve. */
-snapmla_status smla_plan_variants(const snapmla_context *context, const snapmla_problem *problem,
+snapmla_status smla_plan_variants(const smla_generator *generator, const snapmla_problem *problem,
                                   const char *override_text, char *variants[SMLA_FAMILY_COUNT]);
 
 /* The texts of the kernels that a decode call and its schedule launch, separated by ';': what a measurement is of.

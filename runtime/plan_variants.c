@@ -5,13 +5,13 @@
 #include "problem_settings.h"
 #include "status.h"
 
-snapmla_status smla_plan_variants(const snapmla_context *context, const snapmla_problem *problem,
+snapmla_status smla_plan_variants(const smla_generator *generator, const snapmla_problem *problem,
                                   const char *override_text, char *variants[SMLA_FAMILY_COUNT]) {
   char *found[SMLA_FAMILY_COUNT] = {0};
   snapmla_status status = smla_override_check(override_text, smla_family_names, SMLA_FAMILY_COUNT);
   for (int i = 0; i < SMLA_FAMILY_COUNT && !status; i++) {
     smla_buffer text = {0};
-    status = smla_problem_resolve(context->generator, problem, smla_family_names[i], override_text, &text);
+    status = smla_problem_resolve(generator, problem, smla_family_names[i], override_text, &text);
     if (!status && !(found[i] = smla_buffer_take(&text)))
       status = smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a variant");
     smla_buffer_free(&text);

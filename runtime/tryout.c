@@ -90,7 +90,7 @@ static void compile_here(smla_tryout *t, const char *const *texts, size_t count,
       smla_verdict_fail(&verdicts[i], SMLA_FATE_FAILED, "out of memory: builds");
       continue;
     }
-    if (smla_plan_variants(t->context, &t->problem, texts[i], variants[resolved])) {
+    if (smla_plan_variants(t->context->generator, &t->problem, texts[i], variants[resolved])) {
       smla_verdict_fail(&verdicts[i], SMLA_FATE_FAILED, snapmla_error_message());
       continue;
     }

@@ -92,7 +92,7 @@ static int on_progress(void *user, const smla_search_progress *p) {
 
 /* The artifact's key of a decode variant that was compiled just now; "" where it cannot be told. */
 static void artifact_of(const session *s, const char *variant, char key[SMLA_HASH_HEX]) {
-  smla_build build = {.generator = s->tuning->context->generator,
+  smla_build build = {.generator = s->tuning->generator,
                       .target = s->tuning->context->device->target,
                       .variant = variant,
                       .no_jit = 1,
@@ -107,7 +107,7 @@ static snapmla_status remember(session *s, size_t candidate, const smla_search_e
   char *variants[SMLA_FAMILY_COUNT];
   smla_buffer text = {0};
   int64_t tokens = 0;
-  snapmla_status status = smla_plan_variants(t->context, &t->problem, s->candidates[candidate].text, variants);
+  snapmla_status status = smla_plan_variants(t->generator, &t->problem, s->candidates[candidate].text, variants);
   if (status) return status;
   status = smla_plan_variants_text(variants, &text);
   if (!status) {
@@ -173,7 +173,7 @@ static void count_fates(const session *s, const smla_search_entry *entries, snap
 static snapmla_status search_family(session *s, const char *family, smla_search_options options, char **winner) {
   const smla_tuning *t = s->tuning;
   snapmla_status status =
-      smla_candidates_make(t->context->generator, &t->problem, family, *winner, NULL, NULL, &s->candidates, &s->count);
+      smla_candidates_make(t->generator, &t->problem, family, *winner, NULL, NULL, &s->candidates, &s->count);
   if (status) return status;
   smla_search_entry *entries = calloc(s->count + 1, sizeof *entries);
   smla_search_result result = {0};

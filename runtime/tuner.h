@@ -9,9 +9,10 @@
 #include "context_object.h"
 #include "tuning_key.h"
 
-/* A problem on a context's device, and all that is known about it. */
+/* A problem on a device, and all that is known about it. */
 typedef struct smla_tuning {
-  snapmla_context *context;
+  snapmla_context *context; /* NULL where there is no device at hand: nothing can be searched then */
+  const smla_generator *generator;
   snapmla_problem problem;
   smla_wisdom_query key;
   smla_machine machine;
@@ -29,6 +30,10 @@ typedef enum smla_tuning_reach {
 /* A store that fails is done without, and said. Errors: OUT_OF_MEMORY. */
 snapmla_status smla_tuning_open(snapmla_context *context, const snapmla_problem *problem, smla_tuning_reach reach,
                                 smla_tuning *out);
+/* The same for a device class of which no device is at hand, and kernels for `target`. The model is that of the nearest
+ * machine. Errors: INVALID_ARGUMENT (not a class, or not one that runs the target's kernels), OUT_OF_MEMORY. */
+snapmla_status smla_tuning_open_class(const smla_generator *generator, const char *device_class, snapmla_target target,
+                                      const snapmla_problem *problem, smla_tuning_reach reach, smla_tuning *out);
 void smla_tuning_close(smla_tuning *tuning);
 
 /* Microseconds of a candidate by the calibrated model, for `batch` requests of `tokens` tokens in the mean. */

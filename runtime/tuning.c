@@ -5,6 +5,7 @@
 #include "log.h"
 #include "plan_make.h"
 #include "status.h"
+#include "target_name.h"
 #include "tune_store.h"
 #include "tuner.h"
 
@@ -14,6 +15,7 @@ static const char decode_family[] = "mla_decode";
 
 /* --- what is known ---------------------------------------------------------------------------------------------- */
 
+/* `context` may be NULL. */
 static snapmla_status gather(snapmla_context *context, const smla_wisdom_selector *selector, smla_measurements *out) {
   smla_measurements stored = {0};
   snapmla_status status = smla_wisdom_shipped(out);
@@ -21,6 +23,7 @@ static snapmla_status gather(snapmla_context *context, const smla_wisdom_selecto
     smla_log(SMLA_LOG_WARNING, "stored wisdom not used: %s", snapmla_error_message());
   if (!status) status = smla_wisdom_merge(out, &stored);
   smla_measurements_free(&stored);
+  if (!context) return status;
   pthread_mutex_lock(&context->lock);
   if (!status) status = smla_wisdom_merge(out, context->wisdom);
   pthread_mutex_unlock(&context->lock);
@@ -41,7 +44,7 @@ static snapmla_status calibrate(smla_tuning *t) {
     size_t numbers = 0;
     char *variant = strndup(m->variant, strcspn(m->variant, ";"));
     if (!variant) return smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a calibration");
-    if (!smla_generator_describe(t->context->generator, variant, &quantities, &numbers)) {
+    if (!smla_generator_describe(t->generator, variant, &quantities, &numbers)) {
       smla_candidate candidate = {.numbers = calloc(numbers + 1, sizeof(smla_number)), .number_count = numbers};
       for (size_t k = 0; candidate.numbers && k < numbers; k++) {
         memcpy(candidate.numbers[k].name, quantities[k].name, sizeof quantities[k].name);
@@ -65,14 +68,15 @@ static snapmla_status calibrate(smla_tuning *t) {
   return SNAPMLA_OK;
 }
 
-snapmla_status smla_tuning_open(snapmla_context *context, const snapmla_problem *problem, smla_tuning_reach reach,
-                                smla_tuning *out) {
-  smla_tuning t = {.context = context, .problem = *problem};
-  smla_device_facts facts;
+/* `context` may be NULL. */
+static snapmla_status open_on(snapmla_context *context, const smla_generator *generator, const smla_device_facts *facts,
+                              snapmla_target target, const snapmla_problem *problem, smla_tuning_reach reach,
+                              smla_tuning *out) {
+  smla_tuning t = {.context = context, .generator = generator, .problem = *problem};
   char here[SMLA_PROBLEM_KEY_MAX];
-  snapmla_status status = smla_tuning_key(context, problem, &t.key, &facts);
+  snapmla_status status = smla_tuning_key(generator, problem, facts, target, &t.key);
   if (status) return status;
-  t.machine = smla_machine_of(&facts);
+  t.machine = smla_machine_of(facts);
   smla_problem_key_text(&t.key.problem, here);
   smla_calibration_fit(NULL, 0, &t.calibration);
   const smla_wisdom_selector own = {.device = t.key.device, .problem = here};
@@ -85,6 +89,23 @@ snapmla_status smla_tuning_open(snapmla_context *context, const snapmla_problem 
   return status;
 }
 
+snapmla_status smla_tuning_open(snapmla_context *context, const snapmla_problem *problem, smla_tuning_reach reach,
+                                smla_tuning *out) {
+  smla_device_facts facts;
+  context->device->ops->facts(context->device, &facts);
+  return open_on(context, context->generator, &facts, context->device->target, problem, reach, out);
+}
+
+snapmla_status smla_tuning_open_class(const smla_generator *generator, const char *device_class, snapmla_target target,
+                                      const snapmla_problem *problem, smla_tuning_reach reach, smla_tuning *out) {
+  smla_device_facts facts;
+  if (!smla_target_runs(target, device_class) || !smla_device_class_facts(device_class, &facts))
+    return smla_fail(SNAPMLA_INVALID_ARGUMENT,
+                     "no device of class \"%.100s\" runs kernels for %s; name another class or target", device_class,
+                     smla_target_name(target));
+  return open_on(NULL, generator, &facts, target, problem, reach, out);
+}
+
 void smla_tuning_close(smla_tuning *tuning) { smla_measurements_free(&tuning->known); }
 
 int smla_tuning_usable(void *user, const smla_measurement *measurement) {
@@ -92,7 +113,7 @@ int smla_tuning_usable(void *user, const smla_measurement *measurement) {
   char *variants[SMLA_FAMILY_COUNT];
   smla_mark mark;
   if (strcmp(measurement->templates, t->key.templates)) { /* of the same templates it was legal, and still is */
-    if (smla_plan_variants(t->context, &t->problem, measurement->variant, variants)) return 0;
+    if (smla_plan_variants(t->generator, &t->problem, measurement->variant, variants)) return 0;
     for (int i = 0; i < SMLA_FAMILY_COUNT; i++) free(variants[i]);
   }
   if (smla_tuning_mark(&t->key, measurement->variant, &mark)) return 1;
@@ -114,7 +135,7 @@ snapmla_status smla_tuning_estimate(const smla_tuning *t, double batch, double t
   smla_candidate *all = NULL;
   size_t count = 0, best = 0;
   snapmla_status status =
-      smla_candidates_make(t->context->generator, &t->problem, decode_family, NULL, NULL, NULL, &all, &count);
+      smla_candidates_make(t->generator, &t->problem, decode_family, NULL, NULL, NULL, &all, &count);
   double *modelled = status ? NULL : calloc(count + 1, sizeof *modelled);
   if (!status && !modelled) status = smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: an estimate");
   for (size_t i = 0; i < count && !status; i++) modelled[i] = smla_tuning_model(t, &all[i], batch, tokens);

@@ -4,15 +4,12 @@
 #include <string.h>
 
 #include "compiler.h"
-#include "generator.h"
 #include "status.h"
 
-snapmla_status smla_tuning_key(const snapmla_context *context, const snapmla_problem *problem, smla_wisdom_query *out,
-                               smla_device_facts *facts) {
-  smla_device_facts known;
+snapmla_status smla_tuning_key(const smla_generator *generator, const snapmla_problem *problem,
+                               const smla_device_facts *facts, snapmla_target target, smla_wisdom_query *out) {
   smla_wisdom_query key = {0};
-  context->device->ops->facts(context->device, &known);
-  smla_device_class(&known, key.device);
+  smla_device_class(facts, key.device);
   key.problem = (smla_problem_key){.heads = problem->heads,
                                    .q_len = problem->q_len,
                                    .latent_rank = problem->latent_rank,
@@ -26,12 +23,17 @@ snapmla_status smla_tuning_key(const snapmla_context *context, const snapmla_pro
   snprintf(key.problem.accuracy, sizeof key.problem.accuracy, "%s", snapmla_accuracy_name(problem->accuracy));
   if (problem->max_indices) key.problem.context = 1; /* of no use there */
   smla_problem_key_bucket(&key.problem);
-  snprintf(key.target, sizeof key.target, "%s", smla_compiler_of(context->device->target)->name);
-  snapmla_status status = smla_generator_digest(context->generator, key.templates);
-  if (status) return status;
-  *out = key;
-  if (facts) *facts = known;
-  return SNAPMLA_OK;
+  snprintf(key.target, sizeof key.target, "%s", smla_compiler_of(target)->name);
+  snapmla_status status = smla_generator_digest(generator, key.templates);
+  if (!status) *out = key;
+  return status;
+}
+
+int smla_target_runs(snapmla_target target, const char *device_class) {
+  smla_device_facts facts;
+  if (!smla_device_class_facts(device_class, &facts)) return 0;
+  if (target == SNAPMLA_TARGET_EMULATOR) return facts.is_emulator;
+  return !facts.is_emulator && facts.compute_major == 9 && facts.compute_minor == 0;
 }
 
 void smla_tuning_soft_facts(const snapmla_context *context, char out[SMLA_SOFT_FACTS_MAX]) {

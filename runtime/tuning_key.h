@@ -3,16 +3,21 @@
 #define SMLA_RUNTIME_TUNING_KEY_H
 
 #include <snapmla/problem.h>
+#include <snapmla/source.h>
 #include <snapmla/status.h>
 
 #include "context_object.h"
 #include "device_class.h"
+#include "generator.h"
 #include "tune_mark.h"
 #include "wisdom.h"
 
-/* Of a checked problem on the context's device. *facts may be NULL. */
-snapmla_status smla_tuning_key(const snapmla_context *context, const snapmla_problem *problem, smla_wisdom_query *out,
-                               smla_device_facts *facts);
+/* Of a checked problem and kernels for `target` on a device of those facts. Error: OUT_OF_MEMORY. */
+snapmla_status smla_tuning_key(const smla_generator *generator, const snapmla_problem *problem,
+                               const smla_device_facts *facts, snapmla_target target, smla_wisdom_query *out);
+
+/* Nonzero where devices of the class run kernels for `target`; 0 also for a text that is no class. */
+int smla_target_runs(snapmla_target target, const char *device_class);
 
 /* "driver 13000, NVIDIA H100 80GB HBM3": recorded with a measurement; a change calls for a recheck. */
 void smla_tuning_soft_facts(const snapmla_context *context, char out[SMLA_SOFT_FACTS_MAX]);

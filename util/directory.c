@@ -21,7 +21,10 @@ static int is_directory(const char *path) {
 }
 
 static snapmla_status make_one(const char *path) {
-  if (!mkdir(path, 0700) || is_directory(path)) return SNAPMLA_OK;
+  if (!mkdir(path, 0700)) return SNAPMLA_OK;
+  int why = errno; /* looking whether it is there sets another */
+  if (is_directory(path)) return SNAPMLA_OK;
+  errno = why;
   return failed("make the directory", path);
 }
 

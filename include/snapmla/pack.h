@@ -21,7 +21,7 @@ extern "C" {
 #endif
 
 enum {
-  SNAPMLA_PACK_VERSION = 1,           /* of the file */
+  SNAPMLA_PACK_VERSION = 2,           /* of the file */
   SNAPMLA_PACK_PUBLIC_KEY_BYTES = 32, /* Ed25519 */
   SNAPMLA_PACK_SECRET_KEY_BYTES = 64
 };
@@ -37,6 +37,9 @@ typedef struct snapmla_pack_options {
   size_t key_count;
   /* Nonzero: kernels for the emulator, which are code that runs in this process, may be loaded. */
   int32_t allow_host_code;
+  /* Nonzero: a plan that was chosen for another device class than that of the device at hand is a miss. Else it is taken where
+   * there is none of its own, and said (SNAPMLA_LOG=warning, snapmla_pack_choose): it computes the same, perhaps slower. */
+  int32_t require_device_class;
 } snapmla_pack_options;
 
 /* Opens a pack from a file, or from `bytes` bytes of memory, which are copied. `options` may be NULL.
@@ -100,17 +103,34 @@ SNAPMLA_API snapmla_status snapmla_pack_artifact_get(const snapmla_pack *pack, i
 typedef struct snapmla_pack_plan {
   size_t size; /* sizeof(snapmla_pack_plan), set by the caller */
   const char *target;
-  const char *shape; /* the rest of the problem: "heads=128,q_len=1,…" */
+  const char *shape;        /* the rest of the problem: "heads=128,q_len=1,…" */
+  const char *device_class; /* that its variants were chosen for, as docs/tuning.md writes it; "": none in particular */
   int32_t max_batch, max_context;
+  const char *provenance; /* of its variants: "given", "exact", "near", "estimated"; "default": nothing was looked up */
+  const char *difference; /* of "near": the fields of the wisdom's key that differ; else "" */
+  const char *time_kind;  /* "measured", "modelled"; "none" without wisdom */
+  double microseconds;    /* of a decode call in the measurement that they were chosen by; 0: there is none */
   int32_t kernel_count;
   const int32_t *kernels; /* [kernel_count] indices of artifacts, in the order of their families' names */
 } snapmla_pack_plan;
-/* `index`: 0 .. plan_count - 1, sorted by target, shape, batch and context. Error: INVALID_ARGUMENT. */
+/* `index`: 0 .. plan_count - 1, sorted by target, shape, device class, batch and context. Error: INVALID_ARGUMENT. */
 SNAPMLA_API snapmla_status snapmla_pack_plan_get(const snapmla_pack *pack, int32_t index, snapmla_pack_plan *out);
 
-/* Makes a plan of the pack's kernels alone: expands and compiles nothing and writes no file. Of the plans of the
- * problem's shape that cover its batch and context, the one of the smallest batch, then context, is taken. Errors:
- * NOT_FOUND (the pack has no such plan: says what it has), UNSUPPORTED (host code that was not allowed; kernels of
+/* Which of a pack's plans serves a problem on a device. */
+typedef struct snapmla_pack_choice {
+  size_t size;         /* sizeof(snapmla_pack_choice), set by the caller */
+  int32_t plan;        /* its index, as of snapmla_pack_plan_get */
+  int32_t other_class; /* nonzero: its variants were chosen for another device class than the device's */
+} snapmla_pack_choice;
+/* Of the plans of the problem's shape that cover its batch and context: those for the device class of the context's device,
+ * else those for none in particular, else those for the nearest class; of these the one of the smallest batch, then context.
+ * Errors: NOT_FOUND (there is none, or none that require_device_class allows: says what there is), INVALID_ARGUMENT,
+ * OUT_OF_MEMORY. Thread-safe. */
+SNAPMLA_API snapmla_status snapmla_pack_choose(snapmla_context *context, const snapmla_pack *pack,
+                                               const snapmla_problem *problem, snapmla_pack_choice *out);
+
+/* Makes a plan of the pack's kernels alone: expands and compiles nothing and writes no file. Which, snapmla_pack_choose says.
+ * Errors: NOT_FOUND (the pack has no such plan: says what it has), UNSUPPORTED (host code that was not allowed; kernels of
  * another version of this library), BAD_FORMAT (a kernel was changed), INVALID_ARGUMENT, DEVICE, IO, OUT_OF_MEMORY. */
 SNAPMLA_API snapmla_status snapmla_plan_create_from_pack(snapmla_context *context, const snapmla_pack *pack,
                                                          const snapmla_problem *problem, snapmla_plan **out);

@@ -7,6 +7,7 @@
 
 #include <snapmla/export.h>
 #include <snapmla/pack.h>
+#include <snapmla/plan.h>
 #include <snapmla/problem.h>
 #include <snapmla/source.h>
 #include <snapmla/status.h>
@@ -27,17 +28,24 @@ typedef struct snapmla_pack_make_options {
   size_t size;                   /* sizeof(snapmla_pack_make_options) */
   const snapmla_target *targets; /* [target_count]; none: sm_90a */
   size_t target_count;
-  const char *templates;           /* directory that overrides the embedded templates, or NULL */
-  int32_t compression;             /* level of zstd, 1 to 19; 0: 12; -1: kernels are stored as they are */
+  const char *templates; /* directory that overrides the embedded templates, or NULL */
+  int32_t compression;   /* level of zstd, 1 to 19; 0: 12; -1: kernels are stored as they are */
+  /* Device classes, [device_class_count], as docs/tuning.md writes them: for each, and each target that it runs, a problem's
+   * variants are those that snapmla_plan_create would choose there without tuning, from the wisdom of the store and of the
+   * library, else by the model. A target without a class, and all where there are none, gets the default variants. */
+  const char *const *device_classes;
+  size_t device_class_count;
+  uint32_t
+      flags; /* of these choices: SNAPMLA_PLAN_WISDOM_ONLY, SNAPMLA_PLAN_ALLOW_NEAREST, SNAPMLA_PLAN_DETERMINISTIC */
   const unsigned char *secret_key; /* [SNAPMLA_PACK_SECRET_KEY_BYTES]: signs the pack; NULL: unsigned */
   /* Called as each kernel is compiled, from the calling thread; may be NULL. */
   void (*progress)(void *user, const char *what);
   void *progress_user;
 } snapmla_pack_make_options;
 
-/* Makes the pack of `count` requests: the same bytes for the same requests (in any order), options, templates and
- * compilers, wherever it runs. A problem that is asked for twice with two overrides is an error. *data is freed with
- * snapmla_pack_data_free. Errors: INVALID_ARGUMENT, UNSUPPORTED, ILLEGAL_VARIANT, TEMPLATE, NO_COMPILER, COMPILE,
+/* Makes the pack of `count` requests: the same bytes for the same requests (in any order), options, templates,
+ * compilers and, with device classes, wisdom, wherever it runs. A problem that is asked for twice with two overrides is an
+ * error. *data is freed with snapmla_pack_data_free. Errors: INVALID_ARGUMENT, NOT_FOUND (WISDOM_ONLY), UNSUPPORTED, ILLEGAL_VARIANT, TEMPLATE, NO_COMPILER, COMPILE,
  * OUT_OF_MEMORY. Thread-safe. */
 SNAPMLA_API snapmla_status snapmla_pack_make(const snapmla_pack_make_options *options,
                                              const snapmla_pack_request *requests, size_t count, void **data,

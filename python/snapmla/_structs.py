@@ -38,6 +38,7 @@ class DeviceInfo(_Sized):
         ("shared_memory_bytes", c.c_int32),
         ("l2_bytes", c.c_int64),
         ("driver_version", c.c_int32),
+        ("device_class", c.c_char * 96),
     ]
 
 

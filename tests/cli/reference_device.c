@@ -129,6 +129,11 @@ snapmla_status snapmla_plan_create_from_pack(snapmla_context *context, const sna
   (void)context, (void)pack, (void)problem, (void)out;
   return smla_fail(SNAPMLA_UNSUPPORTED, "the reference loads no kernels; run packs with snapmla");
 }
+snapmla_status snapmla_pack_choose(snapmla_context *context, const snapmla_pack *pack, const snapmla_problem *problem,
+                                   snapmla_pack_choice *out) {
+  (void)context, (void)pack, (void)problem, (void)out;
+  return smla_fail(SNAPMLA_UNSUPPORTED, "the reference loads no kernels; run packs with snapmla");
+}
 void snapmla_plan_destroy(snapmla_plan *plan) { free(plan); }
 /* Nothing is tuned on the reference. */
 snapmla_status snapmla_plan_report_get(const snapmla_plan *plan, snapmla_plan_report *out) {

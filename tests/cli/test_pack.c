@@ -174,6 +174,125 @@ static void shows_differences(void **state) {
   program_free(&r);
 }
 
+/* --- device classes: the winner that wisdom knows is what is packed --------------------------------------------------- */
+
+#define TUNED "--heads", "8", "--latent", "128", "--batch", "2", "--max-context", "200"
+
+/* The list's one plan. */
+static json_t *list_plan(const char *cache, const char *path) {
+  program_result r = program_run(PROGRAM, cache, "pack", "list", path, "--json", nothing);
+  program_check(&r, 0, NULL, __FILE__, __LINE__);
+  json_t *root = program_json(&r), *plan = json_incref(json_array_get(json_object_get(root, "plans"), 0));
+  json_decref(root);
+  program_free(&r);
+  return plan;
+}
+
+static int has_variant(const json_t *plan, const char *variant) {
+  size_t i;
+  const json_t *one;
+  json_array_foreach(json_object_get(plan, "variants"), i, one) if (!strcmp(json_string_value(one), variant)) return 1;
+  return 0;
+}
+
+/* Wisdom in which a variant that is not the default has won; the text of its decode kernel, freed by the caller. */
+static char *plant_wisdom(const char *cache, const char *path) {
+  program_result r = program_run(PROGRAM, cache, "tune", TUNED, "--device", "emulator", "--emulator-sms", "4",
+                                 "--in-process", nothing);
+  program_check(&r, 0, NULL, __FILE__, __LINE__);
+  program_free(&r);
+  assert_program(PROGRAM, 0, NULL, cache, "wisdom", "-o", path);
+  json_t *root = json_load_file(path, 0, NULL), *list = json_object_get(root, "measurements");
+  char *loser = NULL;
+  size_t i;
+  json_t *m;
+  assert_non_null(list);
+  json_array_foreach(list, i, m) {
+    if (json_is_true(json_object_get(m, "won")) || loser) {
+      json_object_set_new(m, "won", json_false());
+      continue;
+    }
+    const char *variant = json_string_value(json_object_get(m, "variant"));
+    loser = strndup(variant, strcspn(variant, ";"));
+    json_object_set_new(m, "won", json_true());
+    json_object_set_new(m, "final", json_true());
+    json_object_set_new(m, "effort", json_integer(3));
+    json_object_set_new(m, "microseconds", json_real(7.5));
+  }
+  assert_non_null(loser);
+  assert_int_equal(json_dump_file(root, path, 0), 0);
+  json_decref(root);
+  assert_program(PROGRAM, 0, NULL, cache, "import", "--file", path);
+  return loser;
+}
+
+static void packs_the_winner_of_a_device_class(void **state) {
+  const char *a = in(state, "a.smlapack"), *b = in(state, "b.smlapack"), *wisdom = in(state, "wisdom.json");
+  char cache[4200];
+  snprintf(cache, sizeof cache, "SNAPMLA_CACHE_DIR=%s", in(state, "tuned"));
+  char *winner = plant_wisdom(cache, wisdom);
+  /* without a class: the default, whatever wisdom knows */
+  assert_program(PROGRAM, 0, NULL, cache, "export", TUNED, "--target", "emulator", "-o", a);
+  json_t *plan = list_plan(cache, a);
+  assert_true(json_is_null(json_object_get(plan, "device_class")));
+  assert_text(plan, "provenance", "default");
+  assert_false(has_variant(plan, winner));
+  json_decref(plan);
+  /* with one: the winner, and its time */
+  assert_program(PROGRAM, 0, NULL, cache, "export", TUNED, "--target", "emulator", "--device-class", "emulator-4sm",
+                 "-o", b);
+  plan = list_plan(cache, b);
+  assert_text(plan, "device_class", "emulator-4sm");
+  assert_text(plan, "provenance", "exact");
+  assert_text(plan, "time_kind", "modelled");
+  assert_true(json_number_value(json_object_get(plan, "time_us")) == 7.5);
+  assert_true(has_variant(plan, winner));
+  json_decref(plan);
+  program_result r = program_run(PROGRAM, "pack", "diff", a, b, nothing);
+  program_check(&r, 1, NULL, __FILE__, __LINE__);
+  assert_non_null(strstr(r.out, "emulator-4sm"));
+  program_free(&r);
+  /* another class: wisdom is the nearest, where that is allowed; else there is none */
+  assert_program(PROGRAM, 2, "there is no wisdom for", cache, "export", TUNED, "--target", "emulator", "--device-class",
+                 "emulator-5sm", "--wisdom-only", "-o", a);
+  assert_program(PROGRAM, 0, NULL, cache, "export", TUNED, "--target", "emulator", "--device-class", "emulator-5sm",
+                 "--allow-nearest", "-o", a);
+  plan = list_plan(cache, a);
+  assert_text(plan, "provenance", "near");
+  assert_text(plan, "difference", "device emulator-4sm (here emulator-5sm)");
+  assert_true(has_variant(plan, winner));
+  json_decref(plan);
+  assert_program(PROGRAM, 0, NULL, cache, "export", TUNED, "--target", "emulator", "--device-class", "emulator-5sm",
+                 "-o", a);
+  plan = list_plan(cache, a);
+  assert_text(plan, "provenance", "estimated");
+  json_decref(plan);
+  free(winner);
+}
+
+static void says_that_a_pack_is_for_another_device(void **state) {
+  const char *path = in(state, "a.smlapack");
+#define SMALL "--heads", "8", "--latent", "128", "--context", "100,30", "--device", "emulator", "--allow-host-code"
+  assert_program(PROGRAM, 0, NULL, "export", TUNED, "--target", "emulator", "--device-class", "emulator-4sm",
+                 "--device-class", "emulator-8sm", "-o", path);
+  program_result r = program_run(PROGRAM, "pack", "list", path, nothing);
+  program_check(&r, 0, NULL, __FILE__, __LINE__);
+  assert_non_null(strstr(r.out, "for emulator-4sm: estimated"));
+  assert_non_null(strstr(r.out, "for emulator-8sm: estimated"));
+  program_free(&r);
+  assert_program(PACK_RUN, 0, NULL, "--pack", path, "--strict", SMALL, "--emulator-sms", "8");
+  assert_program(PACK_RUN, 0, "chosen for the device class emulator-8sm, and this device is of emulator-7sm", "--pack",
+                 path, SMALL, "--emulator-sms", "7");
+  assert_program(PACK_RUN, 2, "chosen for the device class emulator-8sm and none for emulator-7sm", "--pack", path,
+                 "--strict", SMALL, "--emulator-sms", "7");
+  assert_program(PROGRAM, 2, "is no device class", "export", TUNED, "--device-class", "h100", "-o", path);
+  assert_program(PROGRAM, 2, "runs none of the pack's targets", "export", TUNED, "--device-class", "emulator-4sm", "-o",
+                 path);
+  assert_program(PROGRAM, 2, "is named twice", "export", TUNED, "--target", "emulator", "--device-class",
+                 "emulator-4sm", "--device-class", "emulator-4sm", "-o", path);
+  assert_program(PROGRAM, 2, "give --device-class too", "export", TUNED, "--wisdom-only", "-o", path);
+}
+
 static void reads_problems(void **state) {
   static const char good[] =
       "[{\"heads\": 16, \"latent_rank\": 256, \"max_batch\": 2, \"max_context\": 512},\n"
@@ -232,10 +351,16 @@ static void names_tables(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, temporary_setup, temporary_teardown)
   const struct CMUnitTest tests[] = {
-      TEST(runs_what_was_exported), TEST(runs_through_the_driver),
-      TEST(misses_and_permissions), TEST(lists_and_verifies),
-      TEST(signs_and_demands_keys), TEST(shows_differences),
-      TEST(reads_problems),         TEST(names_tables),
+      TEST(runs_what_was_exported),
+      TEST(runs_through_the_driver),
+      TEST(misses_and_permissions),
+      TEST(lists_and_verifies),
+      TEST(signs_and_demands_keys),
+      TEST(shows_differences),
+      TEST(reads_problems),
+      TEST(names_tables),
+      TEST(packs_the_winner_of_a_device_class),
+      TEST(says_that_a_pack_is_for_another_device),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -65,6 +65,7 @@ static void tunes_explains_and_lists(void **state) {
   assert_int_equal(own, 1);
   json_decref(won);
   assert_program(PROGRAM, 0, NULL, cache, "ls", "--all");
+  assert_program(PROGRAM, 0, "no measurement that won and matches is known", cache, "ls", "--device-class", "h100");
 }
 
 static void reports_in_html(void **state) {

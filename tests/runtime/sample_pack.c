@@ -55,7 +55,9 @@ void sample_pack(const char *target, int level, int seed, smla_buffer *out) {
                                         .quantity_count = 2};
     memcpy(artifacts[i].key, keys[i], sizeof artifacts[i].key);
   }
-  smla_pack_plan plans[SAMPLE_PLANS] = {{target, shape.data, 4, 4096, few, 1}, {target, shape.data, 8, 8192, all, 3}};
+  smla_pack_plan plans[SAMPLE_PLANS] = {
+      {target, shape.data, "", 4, 4096, "default", "", "none", 0, few, 1},
+      {target, shape.data, SAMPLE_CLASS, 8, 8192, "near", "templates 0 (here 1)", "measured", 12345, all, 3}};
   smla_pack_index index = {
       .artifacts = artifacts, .artifact_count = SAMPLE_KERNELS, .plans = plans, .plan_count = SAMPLE_PLANS};
   if (seed) sample_keys(seed, public_key, secret_key);

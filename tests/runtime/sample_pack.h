@@ -5,6 +5,7 @@
 #include "buffer.h"
 
 enum { SAMPLE_KERNELS = 3, SAMPLE_PLANS = 2 };
+#define SAMPLE_CLASS "sm90-132sm-l2_50m-smem227k-bus5120-clk2000" /* of the second plan; the first is of none */
 
 /* Appends a pack of SAMPLE_KERNELS kernels for `target`, with SAMPLE_PLANS plans of one shape, batches 4 and 8. `level` of
  * zstd, 0: not packed. `seed` of the key that signs it, 0: unsigned. Fails the test on an error. */

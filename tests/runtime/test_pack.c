@@ -42,7 +42,7 @@ static void reads_what_was_written(void **state) {
     assert_int_equal(snapmla_pack_verify(pack), SNAPMLA_OK);
     snapmla_pack_info info = {.size = sizeof info};
     assert_int_equal(snapmla_pack_info_get(pack, &info), SNAPMLA_OK);
-    assert_int_equal(info.version, 1);
+    assert_int_equal(info.version, 2);
     assert_int_equal(info.is_signed, 0);
     assert_int_equal(info.runs_here, 1);
     assert_int_equal(info.bytes, bytes.length);
@@ -65,6 +65,11 @@ static void reads_what_was_written(void **state) {
     assert_int_equal(snapmla_pack_plan_get(pack, 1, &p), SNAPMLA_OK);
     assert_string_equal(
         p.shape, "heads=128,q_len=1,latent=512,rope=64,page=64,format=fp8_token,accuracy=fast,flags=0,indices=0");
+    assert_string_equal(p.device_class, SAMPLE_CLASS);
+    assert_string_equal(p.provenance, "near");
+    assert_string_equal(p.difference, "templates 0 (here 1)");
+    assert_string_equal(p.time_kind, "measured");
+    assert_true(p.microseconds == 12.345);
     assert_int_equal(p.max_batch, 8);
     assert_int_equal(p.max_context, 8192);
     assert_int_equal(p.kernel_count, 3);
@@ -80,7 +85,7 @@ static void reads_what_was_written(void **state) {
 /* The first bytes as docs/pack.md has them. */
 static void begins_as_specified(void **state) {
   (void)state;
-  static const unsigned char expected[] = {0x89, 'S', 'M', 'L', 'A', 0x0d, 0x0a, 0x1a, 1, 0, 0, 0, 0, 0, 0, 0};
+  static const unsigned char expected[] = {0x89, 'S', 'M', 'L', 'A', 0x0d, 0x0a, 0x1a, 2, 0, 0, 0, 0, 0, 0, 0};
   smla_buffer bytes = {0}, again = {0};
   sample_pack("sm_90a", 12, 0, &bytes);
   sample_pack("sm_90a", 12, 0, &again);
@@ -186,20 +191,34 @@ static void names_what_is_wrong(void **state) {
   forged(&bytes, encoding + 4, 64, 8, "not where it should be");
   forged(&bytes, encoding + 12, UINT64_MAX, 8, "not where it should be");
   forged(&bytes, encoding + 20, UINT64_MAX, 8, "cannot have");
+  /* the last plan, from its end: three kernels and their number, the time, its kind, what differs, the provenance */
+  size_t end = INDEX + (size_t)smla_get_u64((unsigned char *)bytes.data + SMLA_PACK_AT_INDEX);
+  size_t time = end - 3 * 4 - 2 - 8, kind = time - strlen("measured"), provenance = kind - 2 - 20 - 2 - strlen("near");
+  size_t class = provenance - 2 - 4 - 4 - strlen(SAMPLE_CLASS);
+  assert_memory_equal(bytes.data + class, "sm90-", 5);
+  assert_memory_equal(bytes.data + provenance, "near", 4);
+  forged(&bytes, time, 0, 8, "plan's record");
+  forged(&bytes, kind, 'M', 1, "plan's record");
+  forged(&bytes, provenance, 'f', 1, "plan's record");
+  forged(&bytes, class, 'x', 1, "plan's record");
   assert_int_equal(snapmla_pack_open_memory("not a pack", 10, NULL, &pack), SNAPMLA_BAD_FORMAT);
   assert_non_null(strstr(snapmla_error_message(), "is no pack"));
   smla_buffer_free(&bytes);
 }
 
-static void refuses_a_later_version(void **state) {
+static void refuses_another_version(void **state) {
   (void)state;
   smla_buffer bytes = {0};
   snapmla_pack *pack = NULL;
   sample_pack("sm_90a", 0, 0, &bytes);
-  bytes.data[SMLA_PACK_AT_VERSION] = 2;
-  sample_reseal(&bytes);
-  assert_int_equal(open_buffer(&bytes, &pack), SNAPMLA_UNSUPPORTED);
-  assert_non_null(strstr(snapmla_error_message(), "version 2"));
+  for (int version = 1; version <= 3; version += 2) {
+    char expected[64];
+    bytes.data[SMLA_PACK_AT_VERSION] = (char)version;
+    sample_reseal(&bytes);
+    snprintf(expected, sizeof expected, "is of version %d and this library reads version 2", version);
+    assert_int_equal(open_buffer(&bytes, &pack), SNAPMLA_UNSUPPORTED);
+    assert_non_null(strstr(snapmla_error_message(), expected));
+  }
   smla_buffer_free(&bytes);
 }
 
@@ -288,7 +307,7 @@ int main(void) {
       cmocka_unit_test(refuses_every_flipped_bit),
       cmocka_unit_test(survives_forged_bytes),
       cmocka_unit_test(names_what_is_wrong),
-      cmocka_unit_test(refuses_a_later_version),
+      cmocka_unit_test(refuses_another_version),
       cmocka_unit_test(demands_the_callers_keys),
       cmocka_unit_test_setup_teardown(keeps_a_private_copy, temporary_setup, temporary_teardown),
       cmocka_unit_test(opens_parts),
