@@ -12,11 +12,32 @@ import pathlib
 import sys
 
 
+class Row(dict):
+    """A row of a file, which says what is wrong with the file where a column is missing."""
+
+    def __init__(self, path, fields):
+        super().__init__(fields)
+        self.path = path
+
+    def __missing__(self, name):
+        sys.exit(f"{self.path} has no column '{name}': it is of another version of the program; measure anew (sh scripts/gpu.sh OUTDIR)")
+
+
+def text_of(path):
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        sys.exit(f"{path}: {error.strerror}; it must be there: see python3 bench/report.py --help for what belongs where")
+
+
 def read(path):
     """The comment lines' contents and the rows."""
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = text_of(path).splitlines()
     notes = [line[2:] for line in lines if line.startswith("# ")]
-    return notes, list(csv.DictReader(line for line in lines if not line.startswith("#")))
+    rows = [Row(path, fields) for fields in csv.DictReader(line for line in lines if not line.startswith("#"))]
+    if not rows:
+        sys.exit(f"{path} has no rows: the program that wrote it failed; measure anew (sh scripts/gpu.sh OUTDIR)")
+    return notes, rows
 
 
 def shape(row):
@@ -136,7 +157,7 @@ def device_section(folder, targets):
         yield ""
         yield "### Correctness on this device"
         yield ""
-        parts = [line.split("\t") for line in (folder / "parts.tsv").read_text(encoding="utf-8").splitlines()]
+        parts = [line.split("\t") for line in text_of(folder / "parts.tsv").splitlines()]
         yield from table(["part of `scripts/gpu.sh`", "result", "seconds"], parts)
 
 
@@ -163,9 +184,11 @@ def page(root):
     _, rows = read(root / "bench" / "decode" / "targets.csv")
     targets = {shape(r): r for r in rows}
     lines = [HEAD]
+    if not folder.is_dir():
+        sys.exit(f"{folder} is not there: name the root of the source tree")
     for device in sorted(p for p in folder.iterdir() if p.is_dir()):
         lines += list(device_section(device, targets)) + [""]
-    lines.append((folder / "limits.md").read_text(encoding="utf-8").rstrip())
+    lines.append(text_of(folder / "limits.md").rstrip())
     return "\n".join(lines) + "\n"
 
 
@@ -173,6 +196,9 @@ def main():
     arguments = sys.argv[1:]
     check = "--check" in arguments
     rest = [a for a in arguments if a != "--check"]
+    if "-h" in rest or "--help" in rest:
+        print(__doc__)
+        return
     if len(rest) > 1 or any(a.startswith("-") for a in rest):
         sys.exit(__doc__)
     root = pathlib.Path(rest[0]) if rest else pathlib.Path(__file__).resolve().parent.parent

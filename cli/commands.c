@@ -49,6 +49,11 @@ const smla_command smla_commands[] = {
      "the oracle of the same quantised query and cache, with the one that rounds P as the kernel does, and\n"
      "with the unquantised one.",
      SMLA_FOR_VERIFY, .run = smla_command_verify},
+    {"layer", "the attention of a model's layers in one decode step, checked and timed",
+     "Appends prompts to the caches of --layers layers, then runs one step of all of them: RMS norm, RoPE and append,\n"
+     "query absorption, attention, value up-projection. Compares layer 0 with the double-precision reference on the\n"
+     "same cached tokens and prints error, time, bytes and tokens/s. All data are synthetic.",
+     SMLA_FOR_LAYER, .run = smla_command_layer},
     {"analyze", "what quantised latents do to a layer's keys, values and attention",
      "Reads layers' latents and up-projections from safetensors files (layers.N.latent, layers.N.rope, "
      "kv_b_proj.weight\n"

@@ -9,6 +9,7 @@ smla_exit smla_command_build(const smla_settings *settings);
 smla_exit smla_command_run(const smla_settings *settings);
 smla_exit smla_command_analyze(const smla_settings *settings);
 smla_exit smla_command_verify(const smla_settings *settings);
+smla_exit smla_command_layer(const smla_settings *settings);
 smla_exit smla_command_tune(const smla_settings *settings);
 smla_exit smla_command_bench(const smla_settings *settings);
 smla_exit smla_command_explain(const smla_settings *settings);

@@ -10,6 +10,8 @@ void smla_settings_init(smla_settings *settings) {
   *settings = (smla_settings){.seed = 1,
                               .emulator_order = -1,
                               .target = -1,
+                              .weights = -1,
+                              .rope_pairs = -1,
                               .data = -1,
                               .effort = -1,
                               .limit = -1,

@@ -5,6 +5,8 @@
 const char *const smla_data_names[] = {"normal", "sink", "uniform", "outlier", NULL};
 const char *const smla_target_names[] = {"sm90a", "emulator", NULL};
 const char *const smla_effort_names[] = {"estimate", "measure", "patient", "exhaustive", NULL};
+const char *const smla_weight_names[] = {"bf16", "fp8", NULL};
+const char *const smla_pair_names[] = {"interleaved", "half", NULL};
 const char *const smla_order_names[] = {"eager", "late", "random", NULL};
 
 #define FIELD(name) offsetof(smla_settings, name)
@@ -40,6 +42,16 @@ const smla_option smla_options[] = {
      .field = FIELD(max_context), .commands = SMLA_FOR_PROBLEM},
     {"sparse", 0, "K", "sparse decoding: each query token has an index list of at most K tokens", COUNT(1, INT32_MAX),
      .field = FIELD(sparse), .commands = SMLA_FOR_PROBLEM},
+    {"nope", 0, "N", "channels of a head's query and key without RoPE: 64, 128, 192 or 256 (128)", COUNT(1, INT32_MAX),
+     .field = FIELD(nope), .commands = SMLA_FOR_LAYER},
+    {"v", 0, "N", "channels of a head's value: 64, 128, 192 or 256 (128)", COUNT(1, INT32_MAX), .field = FIELD(v),
+     .commands = SMLA_FOR_LAYER},
+    {"weights", 0, "NAME", "how the up-projections are stored: bf16 or fp8, in blocks of 128 x 128 (bf16)",
+     smla_parse_choice, .field = FIELD(weights), .commands = SMLA_FOR_LAYER, .choices = smla_weight_names},
+    {"rope-pairs", 0, "NAME", "which RoPE channels turn together: interleaved or half (interleaved)", smla_parse_choice,
+     .field = FIELD(rope_pairs), .commands = SMLA_FOR_LAYER, .choices = smla_pair_names},
+    {"layers", 0, "N", "layers of the step, each with weights and a cache of its own (1)", COUNT(1, 1024),
+     .field = FIELD(layers), .commands = SMLA_FOR_LAYER},
     {"variant", 0, "TEXT",
      "override of a variant, whole or in part, as in mla_decode:stages=3 (repeatable for gen and build)",
      smla_parse_list, .field = FIELD(variants), .commands = SMLA_FOR_SOURCES | SMLA_FOR_EXPORT},
@@ -194,11 +206,11 @@ const smla_option smla_options[] = {
     {"steps", 0, "N", "decode steps, each appending q-len tokens (1)", COUNT(1, 1 << 16), .field = FIELD(steps),
      .commands = SMLA_FOR_RUN | SMLA_FOR_PACK_RUN},
     {"repeat", 0, "N", "timed repetitions on a GPU, of which the median counts (20)", COUNT(1, 1 << 20),
-     .field = FIELD(repeat), .commands = SMLA_FOR_RUN | SMLA_FOR_PACK_RUN},
+     .field = FIELD(repeat), .commands = SMLA_FOR_RUN | SMLA_FOR_PACK_RUN | SMLA_FOR_LAYER},
     {"check", 0, "N", "compare N requests with the oracle (as many as a bounded effort allows)", COUNT(1, 1 << 24),
-     .field = FIELD(check), .commands = SMLA_FOR_RUN | SMLA_FOR_PACK_RUN},
+     .field = FIELD(check), .commands = SMLA_FOR_RUN | SMLA_FOR_PACK_RUN | SMLA_FOR_LAYER},
     {"no-check", 0, NULL, "do not compare with the oracle", smla_parse_flag, .field = FIELD(no_check),
-     .commands = SMLA_FOR_RUN | SMLA_FOR_PACK_RUN},
+     .commands = SMLA_FOR_RUN | SMLA_FOR_PACK_RUN | SMLA_FOR_LAYER},
 
     /* every command */
     {"json", 0, NULL, "results as JSON on stdout", smla_parse_flag, .field = FIELD(json), .commands = SMLA_FOR_ALL},

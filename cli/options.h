@@ -19,6 +19,7 @@ enum {
   SMLA_FOR_DOCTOR = 16,
   SMLA_FOR_HELP = 32,
   SMLA_FOR_VERSION = 64,
+  SMLA_FOR_LAYER = 1 << 15,
   SMLA_FOR_ANALYZE = 1 << 12,
   SMLA_FOR_EXPORT = 1 << 16,
   SMLA_FOR_PACK = 1 << 17,
@@ -37,8 +38,8 @@ enum {
   SMLA_FOR_PLANNING = SMLA_FOR_TUNE | SMLA_FOR_BENCH | SMLA_FOR_EXPLAIN,
   SMLA_FOR_SELECTION = SMLA_FOR_LS | SMLA_FOR_WISDOM | SMLA_FOR_FORGET,
   /* what expands templates */
-  SMLA_FOR_SOURCES =
-      SMLA_FOR_GEN | SMLA_FOR_BUILD | SMLA_FOR_RUN | SMLA_FOR_VERIFY | SMLA_FOR_PLANNING | SMLA_FOR_MODEL,
+  SMLA_FOR_SOURCES = SMLA_FOR_GEN | SMLA_FOR_BUILD | SMLA_FOR_RUN | SMLA_FOR_VERIFY | SMLA_FOR_PLANNING |
+                     SMLA_FOR_MODEL | SMLA_FOR_LAYER,
   SMLA_FOR_DATA = SMLA_FOR_RUN | SMLA_FOR_VERIFY | SMLA_FOR_PACK_RUN,
   SMLA_FOR_DEVICE = SMLA_FOR_SOURCES | SMLA_FOR_DATA,
   SMLA_FOR_PROBLEM = SMLA_FOR_DEVICE | SMLA_FOR_EXPORT,
@@ -75,6 +76,8 @@ extern const char *const smla_data_names[];   /* of smla_data_kind */
 extern const char *const smla_target_names[]; /* of snapmla_target */
 extern const char *const smla_order_names[];  /* of snapmla_emulator_order */
 extern const char *const smla_effort_names[]; /* of snapmla_effort */
+extern const char *const smla_weight_names[]; /* of snapmla_weight_type */
+extern const char *const smla_pair_names[];   /* of snapmla_rope_pairs */
 
 /* How the command is called: "snapmla run". Valid until the next call. */
 const char *smla_command_invoked(const smla_command *command);

@@ -28,6 +28,10 @@ typedef struct smla_settings {
   const char *format, *accuracy, *context, *templates, *scales;
   smla_text_list variants;
 
+  /* a layer's */
+  int32_t nope, v, layers;
+  int weights, rope_pairs;
+
   /* the device */
   const char *device;
   uint64_t seed; /* 1 unless given */

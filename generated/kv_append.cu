@@ -1,6 +1,6 @@
 // Generated from templates/kv_append/kv_append.cu.tmpl: do not edit.
-//   variant: kv_append:latent=512,rope=64,page=64,format=fp8_token,scale=fp32
-//   command: snapmla gen --variant 'kv_append:latent=512,rope=64,page=64,format=fp8_token,scale=fp32' --target sm90a
+//   variant: kv_append:latent=512,rope=64,page=64,format=fp8_token,scale=fp32,norm=none,rotate=none
+//   command: snapmla gen --variant 'kv_append:latent=512,rope=64,page=64,format=fp8_token,scale=fp32,norm=none,rotate=none' --target sm90a
 // Appends tokens to the cache in the format fp8_token: quantised and written at their slots, as docs/format.md says. Any tokens, in
 // any order; two rows of one call must not name the same slot. One warp per token.
 
@@ -391,6 +391,15 @@ struct kv_append_params {
   long long tokens;
   float kv_scale; /* as in mla_decode */
   const float *kv_scale_pointer;
+};
+
+/* What variants with norm or rotate take besides, behind it. */
+struct kv_append_layer_params {
+  const unsigned short *norm; /* [latent] bf16 */
+  float norm_epsilon;
+  const int *positions;    /* [tokens] */
+  const float *rope_table; /* [rope_positions, rope]: cosines, then sines */
+  int rope_positions;
 };
 
 #endif

@@ -827,7 +827,8 @@ DEVICE float whole_above(float x) {
 
 // Whether a tile whose largest y is `top` moves the row's reference.
 DEVICE bool moves(const Reference &reference, float top) {
-  return top > reference.value + raise_above || (top < reference.value - lower_below && top > -infinity());
+  const bool raise = top > reference.value + raise_above, lower = top < reference.value - lower_below, sees_some = top > -infinity();
+  return raise | (lower & sees_some);
 }
 
 // Moves the row's reference for a tile whose largest y is `top`; returns the factor for what has been summed so far.
@@ -1123,7 +1124,7 @@ DEVICE void softmax(const Params &p, Place at, ScoreState &state, const Work &w,
     for (i32 j = 1; j < 8; ++j) top[r] = max_f32(top[r], max_f32(s[4 * j + 2 * r], s[4 * j + 2 * r + 1]));
     top[r] = row_max(top[r]);
   }
-  bool changed = warp_any(moves(state.row[0].reference, top[0]) || moves(state.row[1].reference, top[1]));
+  bool changed = warp_any(moves(state.row[0].reference, top[0]) | moves(state.row[1].reference, top[1]));
   if constexpr (Next) score_first_part<1>(next, q, next_k);
 
   mbarrier_wait(p_empty(buffer), state.p_parity);

@@ -818,7 +818,8 @@ DEVICE float whole_above(float x) {
 
 // Whether a tile whose largest y is `top` moves the row's reference.
 DEVICE bool moves(const Reference &reference, float top) {
-  return top > reference.value + raise_above || (top < reference.value - lower_below && top > -infinity());
+  const bool raise = top > reference.value + raise_above, lower = top < reference.value - lower_below, sees_some = top > -infinity();
+  return raise | (lower & sees_some);
 }
 
 // Moves the row's reference for a tile whose largest y is `top`; returns the factor for what has been summed so far.

@@ -400,10 +400,6 @@ typedef query_quant_params Params;
 
 constexpr i32 latent = 512;
 constexpr u32 warps = 256 / 32;
-constexpr u32 image_rows = 64;
-constexpr u32 subtile_bytes = image_rows * 128;
-constexpr u32 image_bytes = 40960;
-constexpr u32 rope_at = 4 * subtile_bytes;
 
 // One row of `latent` content channels and 64 RoPE channels, quantised by one warp. The query and the cache share it: numbers are
 // stored as e4m3 and RoPE as bf16.
@@ -472,6 +468,20 @@ template <class Place> DEVICE void store_rope(const Row &x, float scale, Place p
   const u32 lane = lane_index();
   global_store((u32 *)place(4 * lane), pack_bf16(x.rope.x / scale, x.rope.y / scale));
 }
+// A query row into the decode kernel's image, one warp: quantised as the format's keys are multiplied. Needs quantize_row.inc.
+constexpr u32 image_rows = 64;
+constexpr u32 subtile_bytes = image_rows * 128;
+constexpr u32 image_bytes = 40960;
+constexpr u32 rope_at = 4 * subtile_bytes;
+
+// Row `slot` of the image `group`; one that is not real is zeros, with scale zero.
+DEVICE void store_query_row(u8 *images, float *scales, i64 group, u32 slot, const Row &x, bool real) {
+  const float scale = row_scale(x);
+  u8 *image = images + group * image_bytes;
+  store_content(x, scale, [&](u32 byte) { return image + byte / 128 * subtile_bytes + swizzled(slot, byte % 128); });
+  store_rope(x, scale, [&](u32 byte) { return image + rope_at + swizzled(slot, byte); });
+  if (lane_index() == 0) global_store(scales + group * image_rows + slot, real ? scale : 0.0f);
+}
 
 KERNEL(snapmla_query_quant, 256) {
   grid_dependency_wait();
@@ -489,9 +499,5 @@ KERNEL(snapmla_query_quant, 256) {
     x = load_row(p.q_nope + batch * p.nope_stride_batch + token * p.nope_stride_token + head * p.nope_stride_head,
                  p.q_rope + batch * p.rope_stride_batch + token * p.rope_stride_token + head * p.rope_stride_head);
   }
-  const float scale = row_scale(x);
-  u8 *image = p.image + group * image_bytes;
-  store_content(x, scale, [&](u32 byte) { return image + byte / 128 * subtile_bytes + swizzled(slot, byte % 128); });
-  store_rope(x, scale, [&](u32 byte) { return image + rope_at + swizzled(slot, byte); });
-  if (lane_index() == 0) global_store(p.scale + group * image_rows + slot, real ? scale : 0.0f);
+  store_query_row(p.image, p.scale, group, slot, x, real);
 }

@@ -18,8 +18,9 @@
 enum {
   WARP = 32,
   MIN_SHARE_TILES = 2, /* a smaller share costs more to merge than it saves */
-  /* A piece of 64 rows is 128 KiB written and read again, which at some 2.5 TB/s takes a twelfth of what a tile takes. */
-  MERGE_COST_PER_ROW = 1024 / 64 / 12,
+  /* What merging a piece takes all units together, in 1024ths of a tile: a piece of 64 rows is 64 KiB in bf16, written and read
+   * again, which at some 2.5 TB/s takes a sixteenth or less of what a tile takes. Computed, not tuned; fp32's 128 KiB go by it too. */
+  MERGE_COST_PER_ROW = 1,
   /* How much longer a unit may run to spare a cut: what writing and merging a piece takes of one unit, by the rows of a block. */
   SLACK_TILES = 2,
   SLACK_ROWS = 8,
@@ -49,12 +50,12 @@ static snapmla_status check_workspace(const snapmla_plan *plan, const snapmla_de
                    args->workspace_bytes, plan->workspace.bytes);
 }
 
-static snapmla_status launch(const snapmla_plan *plan, smla_family family, uint32_t grid_x, uint32_t grid_y,
-                             int dependent, const void *params, void *stream, snapmla_plan_counters *counters) {
+snapmla_status smla_plan_launch(const snapmla_plan *plan, const char *name, const smla_plan_kernel *kernel,
+                                uint32_t grid_x, uint32_t grid_y, int dependent, const void *params, void *stream,
+                                snapmla_plan_counters *counters) {
   smla_device *device = plan->context->device;
-  const smla_plan_kernel *kernel = &plan->kernels[family];
   const smla_device_launch l = {
-      .name = smla_family_names[family],
+      .name = name,
       .kernel = kernel->kernel,
       .grid_x = grid_x,
       .grid_y = grid_y,
@@ -66,6 +67,12 @@ static snapmla_status launch(const snapmla_plan *plan, smla_family family, uint3
       .stream = stream,
   };
   return device->ops->launch(device, &l, counters);
+}
+
+static snapmla_status launch(const snapmla_plan *plan, smla_family family, uint32_t grid_x, uint32_t grid_y,
+                             int dependent, const void *params, void *stream, snapmla_plan_counters *counters) {
+  return smla_plan_launch(plan, smla_family_names[family], &plan->kernels[family], grid_x, grid_y, dependent, params,
+                          stream, counters);
 }
 
 snapmla_status snapmla_plan_schedule(const snapmla_plan *plan, const snapmla_decode_args *args) {

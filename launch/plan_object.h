@@ -55,6 +55,11 @@ snapmla_status smla_plan_lay_out(snapmla_plan *plan);
 /* Loads the kernel of `family`, which has a geometry. Errors: those of the device's load. */
 snapmla_status smla_plan_load(snapmla_plan *plan, smla_family family, const smla_image *image);
 
+/* Launches a loaded kernel of `plan`'s device in a grid, `name` for messages. Errors: those of the device's launch. */
+snapmla_status smla_plan_launch(const snapmla_plan *plan, const char *name, const smla_plan_kernel *kernel,
+                                uint32_t grid_x, uint32_t grid_y, int dependent, const void *params, void *stream,
+                                snapmla_plan_counters *counters);
+
 /* The kernels of a decode call. */
 enum { SMLA_PART_QUERY = 1, SMLA_PART_ATTEND = 2, SMLA_PART_COMBINE = 4 };
 

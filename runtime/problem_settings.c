@@ -141,13 +141,20 @@ snapmla_status smla_problem_texts_get(const smla_generator *generator, const sna
   return status;
 }
 
-snapmla_status smla_problem_resolve(const smla_generator *generator, const snapmla_problem *problem, const char *family,
-                                    const char *override_text, smla_buffer *out) {
+snapmla_status smla_problem_resolve_with(const smla_generator *generator, const snapmla_problem *problem,
+                                         const char *family, const char *override_text, const smla_setting *more,
+                                         size_t count, smla_buffer *out) {
   smla_problem_texts texts;
   smla_buffer variant = {0};
   snapmla_status status = smla_problem_texts_get(generator, problem, family, override_text, &texts);
+  for (size_t i = 0; i < count && !status; i++) texts.settings[texts.count++] = more[i];
   if (!status) status = resolve(generator, texts.settings, texts.count, family, override_text, &variant);
   if (!status) status = smla_buffer_append(out, variant.data, variant.length);
   smla_buffer_free(&variant);
   return status;
+}
+
+snapmla_status smla_problem_resolve(const smla_generator *generator, const snapmla_problem *problem, const char *family,
+                                    const char *override_text, smla_buffer *out) {
+  return smla_problem_resolve_with(generator, problem, family, override_text, NULL, 0, out);
 }

@@ -14,7 +14,7 @@ const char *smla_templates_directory(const char *asked);
 /* A problem's settings for one family, and room for their texts: must stay where it is while the settings are used. */
 typedef struct smla_problem_texts {
   char numbers[5][16], rows[16];
-  smla_setting settings[12];
+  smla_setting settings[20];
   size_t count;
 } smla_problem_texts;
 
@@ -27,6 +27,11 @@ snapmla_status smla_problem_texts_get(const smla_generator *generator, const sna
  * Errors: as smla_generator_resolve; INVALID_ARGUMENT for a part that names no family or contradicts the problem. */
 snapmla_status smla_problem_resolve(const smla_generator *generator, const snapmla_problem *problem, const char *family,
                                     const char *override_text, smla_buffer *out);
+
+/* The same with settings of the caller's after the problem's (at most 8). */
+snapmla_status smla_problem_resolve_with(const smla_generator *generator, const snapmla_problem *problem,
+                                         const char *family, const char *override_text, const smla_setting *more,
+                                         size_t count, smla_buffer *out);
 
 /* Checks that every part of `override_text` names one of `families`. Error: INVALID_ARGUMENT, with what is legal. */
 snapmla_status smla_override_check(const char *override_text, const char *const *families, size_t count);

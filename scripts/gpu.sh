@@ -115,6 +115,27 @@ done
 verify sparse-h128 --heads 128 --sparse 2048 --context 0,1,63,700,4096
 verify sparse-h16-q2-page16 --heads 16 --q-len 2 --page 16 --sparse 300 --context 2,65,700,4096
 
+# The layer step, against its reference; then its times.
+layer() {
+  name=layer-$1
+  shift
+  gpu_part "$name" 30 "$program" layer --device "$device" --json "$@"
+}
+[ "$dry" = 0 ] || part layer-small 60 "$program" layer --device "$device" --json --heads 4 --context 0,1,65
+layer h128 --heads 128 --context 0,1,65,4096 --layers 4
+layer h16-batch64 --heads 16 --batch 64 --context 700
+layer h128-fp8 --heads 128 --context 1,700 --q-len 2 --weights fp8
+layer h64-nope192 --heads 64 --nope 192 --v 256 --latent 512 --weights fp8 --rope-pairs half --context 65,700
+for format in bf16 fp8_tensor; do
+  layer "$format" --format "$format" --heads 64 --context 1,65,700
+done
+if [ "$dry" = 1 ]; then
+  part layer-times 60 "$build/bin/snapmla-bench-layer" --device "$device" --small --csv "$out/layer.csv"
+else
+  # All its shapes would take minutes: bench/README.md.
+  part layer-times 45 "$build/bin/snapmla-bench-layer" --device "$device" --shape 1,128,131072 --layers 8 --csv "$out/layer.csv"
+fi
+
 # racecheck knows no transaction barrier: where one lane arrives for its warp, as everywhere in mla_decode, it calls each hand-over a
 # race. That kernel's hand-overs are checked by the emulator, those of all others here too.
 exclude=$(compute-sanitizer --help 2>&1 | grep -oE -- '--kernel-(name|regex)-exclude' | head -n 1)
@@ -133,6 +154,7 @@ done
 # Last: the test programs take what is left, and most of them take it.
 SNAPMLA_TEST_TARGET=$device
 export SNAPMLA_TEST_TARGET
+gpu_part layer-tests 60 sh scripts/gpu_tests.sh "$build" templates_layer templates_layer_cache
 part tests 200 sh scripts/gpu_tests.sh "$build"
 
 rm -rf "$out/tmp"

@@ -1,12 +1,15 @@
 #!/bin/sh
-# gpu_tests.sh BUILD: the test programs that run on the device that SNAPMLA_TEST_TARGET names.
+# gpu_tests.sh BUILD [NAME...]: the test programs, or those named, that run on the device that SNAPMLA_TEST_TARGET names.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
+build=$1
+shift
+[ $# -gt 0 ] || set -- templates_decode templates_sparse templates_formats runtime_plan runtime_threads
 failed=0
-for name in templates_decode templates_sparse templates_formats runtime_plan runtime_threads; do
+for name in "$@"; do
   echo "== $name"
-  timeout 100 "$1/bin/tests/test_$name" || {
+  timeout 100 "$build/bin/tests/test_$name" || {
     echo "FAILED: $name"
     failed=1
   }

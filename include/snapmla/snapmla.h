@@ -4,6 +4,7 @@
 
 #include <snapmla/context.h>
 #include <snapmla/export.h>
+#include <snapmla/layer.h>
 #include <snapmla/memory.h>
 #include <snapmla/pack.h>
 #include <snapmla/pack_make.h>

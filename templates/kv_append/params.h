@@ -16,4 +16,13 @@ struct kv_append_params {
   const float *kv_scale_pointer;
 };
 
+/* What variants with norm or rotate take besides, behind it. */
+struct kv_append_layer_params {
+  const unsigned short *norm; /* [latent] bf16 */
+  float norm_epsilon;
+  const int *positions;    /* [tokens] */
+  const float *rope_table; /* [rope_positions, rope]: cosines, then sines */
+  int rope_positions;
+};
+
 #endif

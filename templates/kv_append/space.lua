@@ -12,6 +12,9 @@ return {
     { name = "page", values = { 16, 32, 64, 128 }, default = 64, about = "tokens per page" },
     { name = "format", values = formats.names, default = "fp8_token", about = "how the cache is stored" },
     { name = "scale", values = { "fp32", "power_of_two" }, default = "fp32", about = "what a scale may be" },
+    { name = "norm", values = { "none", "rms" }, default = "none", about = "what is done to the latent first" },
+    { name = "rotate", values = { "none", "interleaved", "half" }, default = "none",
+      about = "RoPE on the key: which channels turn together" },
   },
   rules = {
     { name = "scales_to_round", reason = "this format stores no scales: take scale=fp32",

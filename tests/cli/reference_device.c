@@ -214,3 +214,36 @@ snapmla_status snapmla_plan_last_counters(const snapmla_plan *plan, snapmla_plan
   (void)out;
   return smla_fail(SNAPMLA_UNSUPPORTED, "the reference counts nothing");
 }
+
+/* --- layers: none ------------------------------------------------------------------------------------------------------ */
+
+snapmla_status snapmla_layer_plan_create(snapmla_context *context, const snapmla_layer_problem *problem,
+                                         const snapmla_plan_options *options, snapmla_layer_plan **out) {
+  (void)context, (void)problem, (void)options, (void)out;
+  return smla_fail(SNAPMLA_UNSUPPORTED, "the reference runs no layers");
+}
+void snapmla_layer_plan_destroy(snapmla_layer_plan *plan) { (void)plan; }
+const snapmla_plan *snapmla_layer_plan_attention(const snapmla_layer_plan *plan) {
+  (void)plan;
+  return NULL;
+}
+const char *snapmla_layer_plan_variant(const snapmla_layer_plan *plan, const char *family) {
+  (void)plan, (void)family;
+  return NULL;
+}
+size_t snapmla_layer_plan_workspace_bytes(const snapmla_layer_plan *plan) {
+  (void)plan;
+  return 0;
+}
+snapmla_status snapmla_layer_append(const snapmla_layer_plan *plan, const snapmla_layer_append_args *args) {
+  (void)plan, (void)args;
+  return smla_fail(SNAPMLA_UNSUPPORTED, "the reference runs no layers");
+}
+snapmla_status snapmla_layer_schedule(const snapmla_layer_plan *plan, const snapmla_layer_args *args) {
+  (void)plan, (void)args;
+  return smla_fail(SNAPMLA_UNSUPPORTED, "the reference runs no layers");
+}
+snapmla_status snapmla_layer_step(const snapmla_layer_plan *plan, const snapmla_layer_args *args) {
+  (void)plan, (void)args;
+  return smla_fail(SNAPMLA_UNSUPPORTED, "the reference runs no layers");
+}

@@ -396,3 +396,24 @@ void decode_result_free(decode_result *r) {
   free(r->out), free(r->lse);
   *r = (decode_result){0};
 }
+
+void expect_same_bits(const decode_result *a, const decode_result *b) {
+  assert_int_equal(a->out_count, b->out_count);
+  assert_memory_equal(a->out, b->out, a->out_count * sizeof *a->out);
+  assert_memory_equal(a->lse, b->lse, a->lse_count * sizeof *a->lse);
+}
+
+void expect_same_in_any_order(decode_case c, uint64_t seeds) {
+  decode_result eager = decode_case_run(&c);
+  c.order = SNAPMLA_EMULATOR_LATE;
+  decode_result late = decode_case_run(&c);
+  expect_same_bits(&eager, &late);
+  decode_result_free(&late);
+  c.order = SNAPMLA_EMULATOR_RANDOM;
+  for (c.order_seed = 1; c.order_seed <= decode_case_orders(seeds); ++c.order_seed) {
+    decode_result random = decode_case_run(&c);
+    expect_same_bits(&eager, &random);
+    decode_result_free(&random);
+  }
+  decode_result_free(&eager);
+}

@@ -59,4 +59,10 @@ uint64_t decode_case_orders(uint64_t orders);
 decode_result decode_case_run(const decode_case *c);
 void decode_result_free(decode_result *r);
 
+/* Fails the running test unless both results are the same bits. */
+void expect_same_bits(const decode_result *a, const decode_result *b);
+
+/* A right kernel gives the same bits whenever its asynchronous work completes: eagerly, late, and in `seeds` random orders. */
+void expect_same_in_any_order(decode_case c, uint64_t seeds);
+
 #endif

@@ -11,6 +11,29 @@ import subprocess
 import sys
 
 
+def layer_variants():
+    """The kernels of a layer step: latent, options of the problem, variant."""
+    for rotate in ("interleaved", "half"):
+        yield "512", [], f"kv_append:norm=rms,rotate={rotate}"
+    for kv_format in ("fp8_token", "bf16", "fp8_tensor"):
+        options = ["--format", kv_format]
+        yield "512", options, "kv_append:norm=rms,rotate=interleaved"
+        yield "256", options, "kv_fetch:to=rows"
+        yield "512", options, "kv_fetch:to=cache"
+        for weights in ("bf16", "fp8"):
+            for columns in (8, 64):
+                yield "512", options, f"query_absorb:weights={weights},columns={columns}"
+    for latent in ("128", "256", "384"):
+        for weights in ("bf16", "fp8"):
+            yield latent, [], f"query_absorb:weights={weights},rotate=half,nope=192,stages=3"
+            if (latent, weights) != ("128", "fp8"):  # one chunk: no loop to look at
+                yield latent, [], f"value_project:weights={weights},v=192,groups=1"
+    for weights in ("bf16", "fp8"):
+        for columns in (8, 16, 32, 64):
+            for groups in (1, 2):
+                yield "512", [], f"value_project:weights={weights},columns={columns},groups={groups}"
+
+
 def main():
     program, nvdisasm, directory = sys.argv[1:4]
     problems = [("512", "64", ["--variant", f"mla_decode:stages={s}"]) for s in (2, 3, 4)]
@@ -31,6 +54,8 @@ def main():
     problems += [("512", "64", [*sparse, "--heads", heads]) for heads in ("8", "16", "32")]
     problems += [("128", "128", [*sparse, "--variant", "mla_decode:stages=8"]), ("256", "16", [*sparse, "--heads", "16"]),
                  ("384", "128", [*sparse, "--variant", "mla_decode:stages=5"]), ("384", "32", [*sparse, "--heads", "32"])]
+    for variant in layer_variants():
+        problems.append((variant[0], "64", [*variant[1], "--variant", variant[2]]))
     seen, failures = set(), []
     for latent, page, extra in problems:
         built = subprocess.run([program, "build", "--json", "--target", "sm90a", "--latent", latent, "--page", page,

@@ -1,5 +1,5 @@
 /* The schedule kernel on the emulator: its runs cover all tiles once, in order, none much longer than an equal share; requests are cut
- * only where that pays; slots and merges are those of the requests that are cut, empty or bad. */
+ * only where that pays; slots are those of the requests that are cut, and merges those of the requests that are cut, empty or bad. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -10,6 +10,7 @@
 #include <snapmla/snapmla.h>
 
 #include "common/records.h"
+#include "workspace.h"
 
 #define must(call)                                                       \
   do {                                                                   \
@@ -17,32 +18,38 @@
     if (must_status) fail_msg("%s: %s", #call, snapmla_error_message()); \
   } while (0)
 
-enum { page_tokens = 64, status_bytes = 256, max_batch = 700 };
+enum { page_tokens = 64, max_batch = 700, partial_bytes = 2 };
 
 typedef struct rig {
   snapmla_context *context;
   snapmla_plan *plan;
   snapmla_buffer *workspace, *seqlens;
+  smla_workspace at;
   int32_t units;
   int64_t longest_run; /* of the last schedule, in tiles */
   int32_t cut;         /* its requests of more than one piece */
 } rig;
 
-static rig open_rig(int32_t sms) {
-  rig r = {.units = sms};
+static rig open_rig_of(int32_t sms, int32_t heads) {
+  rig r = {0};
   snapmla_context_options options = {.size = sizeof options, .device = "emulator", .emulator_sms = sms};
   must(snapmla_context_create(&options, &r.context));
   snapmla_problem problem;
   snapmla_problem_init(&problem);
-  problem.heads = 16;
+  problem.heads = heads;
   problem.latent_rank = 256;
   problem.max_batch = max_batch;
   problem.max_context = 4096;
   must(snapmla_plan_create(r.context, &problem, NULL, &r.plan));
   must(snapmla_buffer_create(r.context, snapmla_plan_workspace_bytes(r.plan), &r.workspace));
   must(snapmla_buffer_create(r.context, max_batch * sizeof(int32_t), &r.seqlens));
+  must(smla_workspace_plan(&problem, sms, heads > 32 ? 64 : 16, partial_bytes, &r.at));
+  assert_int_equal(r.at.bytes, snapmla_plan_workspace_bytes(r.plan));
+  r.units = r.at.unit_count;
   return r;
 }
+
+static rig open_rig(int32_t sms) { return open_rig_of(sms, 16); }
 
 static void close_rig(rig *r) {
   snapmla_buffer_destroy(r->workspace);
@@ -52,6 +59,29 @@ static void close_rig(rig *r) {
 }
 
 static int32_t tiles_of(int32_t tokens) { return (tokens + 63) / 64; }
+
+/* The merges are, in their order, the requests that the decode kernel does not finish; each has work, and the items count up. */
+static void check_merges(const rig *r, const struct smla_request *requests, int32_t batch) {
+  struct smla_merge *merges = calloc((size_t)batch + 1, sizeof *merges);
+  struct smla_merge_total total;
+  must(snapmla_buffer_read(r->workspace, r->at.merge_total, &total, sizeof total));
+  assert_in_range(total.merges, 0, batch);
+  must(snapmla_buffer_read(r->workspace, r->at.merges, merges, (size_t)total.merges * sizeof *merges));
+  int32_t at = 0, items = 0;
+  for (int32_t b = 0; b < batch; ++b) {
+    if (requests[b].pieces == 1) continue;
+    assert_true(at < total.merges);
+    assert_int_equal(merges[at].request, b);
+    assert_int_equal(merges[at].pieces, requests[b].pieces);
+    if (requests[b].pieces > 1) assert_int_equal(merges[at].first_slot, requests[b].first_slot);
+    assert_int_equal(merges[at].first_item, items);
+    items = ++at < total.merges ? merges[at].first_item : total.items;
+    assert_true(items > merges[at - 1].first_item);
+  }
+  assert_int_equal(at, total.merges);
+  assert_int_equal(items, total.items);
+  free(merges);
+}
 
 /* Schedules, then holds every record against the rule. Returns the status word. */
 static uint32_t check(rig *r, const int32_t *lengths, int32_t batch, int32_t table_pages) {
@@ -63,13 +93,12 @@ static uint32_t check(rig *r, const int32_t *lengths, int32_t batch, int32_t tab
   args.workspace_bytes = snapmla_buffer_bytes(r->workspace);
   must(snapmla_plan_schedule(r->plan, &args));
 
-  size_t requests_bytes = (max_batch * sizeof(struct smla_request) + 255) / 256 * 256;
   struct smla_request *requests = calloc(max_batch, sizeof *requests);
   struct smla_unit *units = calloc((size_t)r->units, sizeof *units);
   uint32_t status;
-  must(snapmla_buffer_read(r->workspace, 0, &status, sizeof status));
-  must(snapmla_buffer_read(r->workspace, status_bytes, requests, (size_t)batch * sizeof *requests));
-  must(snapmla_buffer_read(r->workspace, status_bytes + requests_bytes, units, (size_t)r->units * sizeof *units));
+  must(snapmla_buffer_read(r->workspace, r->at.status, &status, sizeof status));
+  must(snapmla_buffer_read(r->workspace, r->at.requests, requests, (size_t)batch * sizeof *requests));
+  must(snapmla_buffer_read(r->workspace, r->at.units, units, (size_t)r->units * sizeof *units));
 
   int64_t total = 0, longest = (int64_t)table_pages * page_tokens < 4096 ? (int64_t)table_pages * page_tokens : 4096;
   int64_t *begin = calloc((size_t)batch + 1, sizeof *begin);
@@ -120,6 +149,7 @@ static uint32_t check(rig *r, const int32_t *lengths, int32_t batch, int32_t tab
     }
   }
   assert_true(slots <= 2 * r->units);
+  check_merges(r, requests, batch);
   free(requests), free(units), free(begin), free(pieces);
   return status;
 }
@@ -174,7 +204,14 @@ static void few_tiles(void **state) {
   rig r = open_rig(132);
   const int32_t one[] = {1024};
   assert_int_equal(check(&r, one, 1, 64), 0);
-  assert_true(r.longest_run >= 2);
+  assert_int_equal(r.longest_run, 2); /* of 16 tiles; the shortest share there is */
+  close_rig(&r);
+  r = open_rig_of(132, 128); /* two blocks a unit, 128 rows to merge: runs of sqrt(tiles / 8) */
+  const int32_t two[] = {4096, 4096};
+  assert_int_equal(check(&r, two, 2, 64), 0);
+  assert_int_equal(r.units, 66);
+  assert_int_equal(r.longest_run, 4);
+  assert_int_equal(r.cut, 2);
   close_rig(&r);
 }
 

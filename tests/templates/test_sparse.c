@@ -159,12 +159,6 @@ static void several_query_tokens(void **state) {
   }
 }
 
-static void same_bits(const decode_result *a, const decode_result *b) {
-  assert_int_equal(a->out_count, b->out_count);
-  assert_memory_equal(a->out, b->out, a->out_count * sizeof *a->out);
-  assert_memory_equal(a->lse, b->lse, a->lse_count * sizeof *a->lse);
-}
-
 static int32_t fill_in_order(int32_t query, const int64_t *slots, int32_t tokens, int32_t *entries) {
   (void)query;
   for (int32_t i = 0; i < tokens; ++i) entries[i] = (int32_t)slots[i];
@@ -181,7 +175,7 @@ static void all_tokens_in_order_give_the_bits_of_the_pages(void **state) {
     decode_result sparse = decode_case_run(&c);
     c.problem.max_indices = 0;
     decode_result paged = decode_case_run(&c);
-    same_bits(&sparse, &paged);
+    expect_same_bits(&sparse, &paged);
     decode_result_free(&sparse);
     decode_result_free(&paged);
   }
@@ -270,18 +264,7 @@ static void completion_orders(void **state) {
     c.batch = 8 / cases[i].q_len;
     c.sms = cases[i].sms;
     c.variant = cases[i].variant;
-    decode_result eager = decode_case_run(&c);
-    c.order = SNAPMLA_EMULATOR_LATE;
-    decode_result late = decode_case_run(&c);
-    same_bits(&eager, &late);
-    decode_result_free(&late);
-    c.order = SNAPMLA_EMULATOR_RANDOM;
-    for (c.order_seed = 1; c.order_seed <= decode_case_orders(8); ++c.order_seed) {
-      decode_result random = decode_case_run(&c);
-      same_bits(&eager, &random);
-      decode_result_free(&random);
-    }
-    decode_result_free(&eager);
+    expect_same_in_any_order(c, 8);
   }
 }
 

@@ -1,0 +1,57 @@
+/* The inside of a layer plan. */
+#ifndef SMLA_LAUNCH_LAYER_OBJECT_H
+#define SMLA_LAUNCH_LAYER_OBJECT_H
+
+#include <snapmla/layer.h>
+
+#include "plan_object.h"
+
+/* The kernels of its own, some of one family: the skinny products for a step of the plan's most tokens, and for one of few. */
+typedef enum smla_layer_kernel {
+  SMLA_LAYER_APPEND,
+  SMLA_LAYER_ABSORB,
+  SMLA_LAYER_ABSORB_FEW,
+  SMLA_LAYER_PROJECT,
+  SMLA_LAYER_PROJECT_FEW,
+  SMLA_LAYER_FETCH,
+  SMLA_LAYER_MOVE,
+  SMLA_LAYER_KERNEL_COUNT
+} smla_layer_kernel;
+
+enum { SMLA_LAYER_FEW_TOKENS = 8 /* the fewest columns that tensor cores multiply */ };
+
+/* What launching a skinny product needs of its variant beside the geometry. */
+typedef struct smla_layer_tile {
+  int32_t columns; /* tokens of a block */
+  int32_t
+      box_rows; /* of the weights' tensor copies: query_absorb: query channels; value_project: a block's value channels */
+} smla_layer_tile;
+
+struct snapmla_layer_plan {
+  snapmla_layer_problem problem;
+  snapmla_plan *attention;
+  smla_plan_kernel kernels[SMLA_LAYER_KERNEL_COUNT];
+  smla_layer_tile tiles[SMLA_LAYER_KERNEL_COUNT]; /* of the skinny products */
+  size_t attended; /* offset in the workspace, behind the attention's: [max_batch * q_len, heads, latent_rank] bf16 */
+  size_t workspace_bytes;
+  smla_plan_tally *tally; /* of the last step */
+};
+
+extern const char *const smla_layer_families[SMLA_LAYER_KERNEL_COUNT];
+
+/* The stages of a step. */
+enum {
+  SMLA_LAYER_PART_APPEND = 1,
+  SMLA_LAYER_PART_ABSORB = 2,
+  SMLA_LAYER_PART_ATTEND = 4,
+  SMLA_LAYER_PART_PROJECT = 8,
+  SMLA_LAYER_PART_ALL = 15
+};
+
+/* snapmla_layer_step with some of its stages alone, for measuring: as smla_plan_decode_parts. */
+snapmla_status smla_layer_step_parts(const snapmla_layer_plan *plan, const snapmla_layer_args *args, unsigned parts);
+
+/* Lays out the workspace, once there is an attention plan. Error: INVALID_ARGUMENT (too large). */
+snapmla_status smla_layer_lay_out(snapmla_layer_plan *plan);
+
+#endif

@@ -1,0 +1,217 @@
+/* Making a layer plan: the attention's plan, then the layer's own kernels for the same problem. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "build.h"
+#include "layer_object.h"
+#include "problem_settings.h"
+#include "quantities.h"
+#include "status.h"
+#include "tuner.h"
+
+/* Families that an override's parts are of a layer alone. */
+static int is_layers(const char *part) {
+  static const char *const families[] = {"query_absorb", "value_project", "kv_fetch"};
+  for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
+    size_t length = strlen(families[i]);
+    if (!strncmp(part, families[i], length) && (!part[length] || strchr(":;", part[length]))) return 1;
+  }
+  return 0;
+}
+
+/* The parts of an override that are the layer's own, or the others, joined again. */
+static snapmla_status select_parts(const char *text, int layers, smla_buffer *out) {
+  snapmla_status status = SNAPMLA_OK;
+  while (text && *text && !status) {
+    size_t length = strcspn(text, ";");
+    if (length && is_layers(text) == layers)
+      status = smla_buffer_printf(out, "%s%.*s", out->length ? ";" : "", (int)length, text);
+    text += length + (text[length] == ';');
+  }
+  return status;
+}
+
+/* A layer's problem as axis values, beside the attention's. */
+typedef struct layer_settings {
+  char nope[16], v[16], step_tokens[16];
+  smla_setting settings[8];
+  size_t count;
+} layer_settings;
+
+static void read_settings(const snapmla_layer_problem *problem, smla_layer_kernel kernel, layer_settings *out) {
+  const char *rotate = problem->flags & SNAPMLA_LAYER_ROTATED            ? "none"
+                       : problem->rope_pairs == SNAPMLA_ROPE_INTERLEAVED ? "interleaved"
+                                                                         : "half";
+  snprintf(out->nope, sizeof out->nope, "%d", problem->nope_dim);
+  snprintf(out->v, sizeof out->v, "%d", problem->v_dim);
+  int few = kernel == SMLA_LAYER_ABSORB_FEW || kernel == SMLA_LAYER_PROJECT_FEW;
+  int32_t most = problem->attention.max_batch * problem->attention.q_len;
+  snprintf(out->step_tokens, sizeof out->step_tokens, "%d",
+           few && most > SMLA_LAYER_FEW_TOKENS ? SMLA_LAYER_FEW_TOKENS : most);
+  const smla_setting settings[] = {{"nope", out->nope},
+                                   {"v", out->v},
+                                   {"step_tokens", out->step_tokens},
+                                   {"weights", problem->weight_type == SNAPMLA_WEIGHT_FP8_BLOCK ? "fp8" : "bf16"},
+                                   {"rotate", rotate},
+                                   {"norm", problem->flags & SNAPMLA_LAYER_NORMED ? "none" : "rms"},
+                                   {"to", kernel == SMLA_LAYER_MOVE ? "cache" : "rows"}};
+  out->count = sizeof settings / sizeof *settings;
+  memcpy(out->settings, settings, sizeof settings);
+}
+
+/* The number that a variant's space names; 0 where it has none of that name. */
+static snapmla_status quantity(const smla_generator *generator, const char *variant, const char *name, int32_t *out) {
+  smla_quantity *quantities = NULL;
+  size_t count = 0;
+  snapmla_status status = smla_generator_describe(generator, variant, &quantities, &count);
+  *out = 0;
+  for (size_t i = 0; i < count && !status; i++)
+    if (!strcmp(quantities[i].name, name)) *out = (int32_t)quantities[i].value;
+  free(quantities);
+  if (!status && *out < 1)
+    status = smla_fail(SNAPMLA_TEMPLATE, "%s: its space has no \"%s\", which a layer needs", variant, name);
+  return status;
+}
+
+static snapmla_status resolve(snapmla_layer_plan *plan, const char *layers_text) {
+  const smla_generator *generator = plan->attention->context->generator;
+  smla_buffer text = {0};
+  /* The kernels follow the decode kernel that was chosen. */
+  snapmla_status status = smla_buffer_printf(&text, "%s;%s", plan->attention->kernels[SMLA_MLA_DECODE].variant,
+                                             layers_text ? layers_text : "");
+  for (int i = 0; i < SMLA_LAYER_KERNEL_COUNT && !status; i++) {
+    smla_plan_kernel *kernel = &plan->kernels[i];
+    layer_settings s;
+    smla_buffer variant = {0};
+    read_settings(&plan->problem, (smla_layer_kernel)i, &s);
+    status = smla_problem_resolve_with(generator, &plan->problem.attention, smla_layer_families[i], text.data,
+                                       s.settings, s.count, &variant);
+    if (!status && !(kernel->variant = smla_buffer_take(&variant)))
+      status = smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a variant");
+    if (!status) status = smla_geometry_get(generator, kernel->variant, &kernel->geometry);
+    smla_buffer_free(&variant);
+  }
+  smla_buffer_free(&text);
+  static const struct {
+    smla_layer_kernel kernel;
+    const char *box_rows;
+  } products[] = {{SMLA_LAYER_ABSORB, "chunk"},
+                  {SMLA_LAYER_ABSORB_FEW, "chunk"},
+                  {SMLA_LAYER_PROJECT, "m"},
+                  {SMLA_LAYER_PROJECT_FEW, "m"}};
+  for (size_t i = 0; i < sizeof products / sizeof *products && !status; i++) {
+    smla_layer_tile *tile = &plan->tiles[products[i].kernel];
+    const char *variant = plan->kernels[products[i].kernel].variant;
+    status = quantity(generator, variant, "columns", &tile->columns);
+    if (!status) status = quantity(generator, variant, products[i].box_rows, &tile->box_rows);
+  }
+  return status;
+}
+
+static void report_progress(void *user, const smla_build *build) {
+  snapmla_context *context = user;
+  smla_buffer text = {0};
+  if (!context->progress) return;
+  if (!smla_buffer_printf(&text, "%s %s in %.2f s", build->status ? "failed to compile" : "compiled", build->variant,
+                          build->seconds))
+    context->progress(context->progress_user, text.data);
+  smla_buffer_free(&text);
+}
+
+/* Logs of the kernels that were compiled, each under its variant. */
+static void keep_logs(snapmla_context *context, const smla_build *builds) {
+  smla_buffer log = {0};
+  snapmla_status status = SNAPMLA_OK;
+  for (int i = 0; i < SMLA_LAYER_KERNEL_COUNT && !status; i++)
+    if (builds[i].log) status = smla_buffer_printf(&log, "== %s\n%s\n", builds[i].variant, builds[i].log);
+  if (!status && log.length) smla_context_keep_log(context, log.data);
+  smla_buffer_free(&log);
+}
+
+static snapmla_status compile_and_load(snapmla_layer_plan *plan, uint32_t flags) {
+  snapmla_context *context = plan->attention->context;
+  smla_device *device = context->device;
+  smla_build builds[SMLA_LAYER_KERNEL_COUNT];
+  for (int i = 0; i < SMLA_LAYER_KERNEL_COUNT; i++)
+    builds[i] = (smla_build){.generator = context->generator,
+                             .target = device->target,
+                             .variant = plan->kernels[i].variant,
+                             .no_jit = (flags & SNAPMLA_PLAN_NO_JIT) != 0,
+                             .no_write = (flags & SNAPMLA_PLAN_NO_WRITE) != 0};
+  snapmla_status status = smla_build_all(builds, SMLA_LAYER_KERNEL_COUNT, 0, report_progress, context);
+  keep_logs(context, builds);
+  for (int i = 0; i < SMLA_LAYER_KERNEL_COUNT && !status; i++)
+    status = device->ops->load(device, builds[i].image, (uint32_t)plan->kernels[i].geometry.smem_bytes,
+                               &plan->kernels[i].kernel);
+  for (int i = 0; i < SMLA_LAYER_KERNEL_COUNT; i++) smla_build_clear(&builds[i]);
+  return status;
+}
+
+/* An empty plan of a checked problem. */
+static snapmla_status start(const snapmla_layer_problem *problem, snapmla_layer_plan **out) {
+  snapmla_layer_plan *plan = calloc(1, sizeof *plan);
+  if (plan) plan->tally = calloc(1, sizeof *plan->tally);
+  if (!plan || !plan->tally) {
+    free(plan);
+    return smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a layer plan");
+  }
+  pthread_mutex_init(&plan->tally->lock, NULL);
+  plan->problem = *problem;
+  *out = plan;
+  return SNAPMLA_OK;
+}
+
+snapmla_status snapmla_layer_plan_create(snapmla_context *context, const snapmla_layer_problem *problem,
+                                         const snapmla_plan_options *options, snapmla_layer_plan **out) {
+  if (!context || !out) return smla_fail(SNAPMLA_INVALID_ARGUMENT, "context and out are needed, and one is NULL");
+  *out = NULL;
+  snapmla_plan_options known;
+  snapmla_layer_plan *plan = NULL;
+  smla_buffer layers = {0}, others = {0};
+  snapmla_status status = snapmla_layer_problem_check(problem);
+  if (!status) status = smla_plan_options_read(options, &known);
+  if (!status) status = select_parts(known.variant, 1, &layers);
+  if (!status) status = select_parts(known.variant, 0, &others);
+  if (!status) status = start(problem, &plan);
+  if (!status) {
+    known.variant = others.data;
+    status = snapmla_plan_create(context, &problem->attention, &known, &plan->attention);
+  }
+  if (!status) status = resolve(plan, layers.data);
+  if (!status) status = smla_layer_lay_out(plan);
+  if (!status) status = compile_and_load(plan, known.flags);
+  smla_buffer_free(&layers);
+  smla_buffer_free(&others);
+  if (status) {
+    snapmla_layer_plan_destroy(plan);
+    return status;
+  }
+  *out = plan;
+  return SNAPMLA_OK;
+}
+
+void snapmla_layer_plan_destroy(snapmla_layer_plan *plan) {
+  if (!plan) return;
+  for (int i = 0; i < SMLA_LAYER_KERNEL_COUNT; i++) {
+    smla_device *device = plan->attention ? plan->attention->context->device : NULL;
+    if (plan->kernels[i].kernel) device->ops->unload(device, plan->kernels[i].kernel);
+    free(plan->kernels[i].variant);
+  }
+  snapmla_plan_destroy(plan->attention);
+  pthread_mutex_destroy(&plan->tally->lock);
+  free(plan->tally);
+  free(plan);
+}
+
+const snapmla_plan *snapmla_layer_plan_attention(const snapmla_layer_plan *plan) {
+  return plan ? plan->attention : NULL;
+}
+
+const char *snapmla_layer_plan_variant(const snapmla_layer_plan *plan, const char *family) {
+  for (int i = 0; plan && family && i < SMLA_LAYER_KERNEL_COUNT; i++)
+    if (!strcmp(family, smla_layer_families[i])) return plan->kernels[i].variant;
+  return NULL;
+}
+
+size_t snapmla_layer_plan_workspace_bytes(const snapmla_layer_plan *plan) { return plan ? plan->workspace_bytes : 0; }

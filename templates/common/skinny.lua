@@ -1,0 +1,41 @@
+-- What the skinny products share: weights are the M side and stream once, tokens are the N side.
+
+local max_smem = 232448 -- the most dynamic shared memory a block may have on Hopper
+
+-- As many columns as a step has tokens, more than 64 in several column tiles.
+local function columns_for(settings)
+  for _, n in ipairs { 8, 16, 32 } do
+    if (settings.step_tokens or 64) <= n then return n end
+  end
+  return 64
+end
+
+-- The quantities that templates see. `a_bytes`: of a stage's weights; `chunk`: numbers of the reduction that a stage
+-- holds; `m`: rows of a block, in `groups` warpgroups of `tiles` tiles of 64.
+local function quantities(columns, stages, a_bytes, chunk, groups, tiles)
+  local m = groups * tiles * 64
+  local b_bytes = columns * chunk * 2
+  local staged_row = m * 2 + 16 -- rows of neighbouring tokens in different banks
+  return {
+    chunk = chunk,
+    groups = groups,
+    tiles = tiles,
+    m = m,
+    a_bytes = a_bytes,
+    b_bytes = b_bytes,
+    staged_row = staged_row,
+    threads = 128 * (groups + 1),
+    smem_bytes = stages * (a_bytes + b_bytes) + columns * staged_row + 2 * stages * 8,
+  }
+end
+
+local ring_fits = {
+  name = "ring_fits",
+  reason = function(_, d)
+    return ("the ring and the sums need %d bytes of shared memory and a block has %d: take fewer stages or columns")
+      :format(d.smem_bytes, max_smem)
+  end,
+  legal = function(_, d) return d.smem_bytes <= max_smem end,
+}
+
+return { columns = { 8, 16, 32, 64 }, columns_for = columns_for, quantities = quantities, ring_fits = ring_fits }

@@ -1,0 +1,35 @@
+-- The query, absorbed: q_nope . W_UK for each head, RoPE, quantised as mla_decode wants it.
+local formats = use("formats/formats.lua")
+local skinny = use("common/skinny.lua")
+
+return {
+  family = "query_absorb",
+  entry = "snapmla_query_absorb",
+  about = "multiplies queries by W_UK, turns their RoPE channels and quantises them into the decode kernel's image",
+  axes = {
+    { name = "latent", values = { 128, 256, 384, 512 }, default = 512,
+      about = "latent rank: content channels per token" },
+    { name = "rows", values = { 8, 16, 32, 64 }, default = 64, about = "rows of a group: the decode kernel's" },
+    { name = "rope", values = { 64 }, default = 64, about = "RoPE channels per token" },
+    { name = "format", values = formats.names, default = "fp8_token", about = "how the cache is stored" },
+    { name = "nope", values = { 64, 128, 192, 256 }, default = 128, about = "channels of a head's query without RoPE" },
+    { name = "weights", values = { "bf16", "fp8" }, default = "bf16",
+      about = "how W_UK is stored; fp8: e4m3 in blocks of 128 x 128" },
+    { name = "rotate", values = { "none", "interleaved", "half" }, default = "interleaved",
+      about = "RoPE on the query: which channels turn together" },
+    { name = "columns", values = skinny.columns, default = skinny.columns_for,
+      about = "tokens a block multiplies together" },
+    { name = "stages", values = { 2, 3, 4 }, default = 2,
+      about = "chunks of 64 query channels in the shared-memory ring" },
+  },
+  rules = { skinny.ring_fits },
+  derived = function(v)
+    local d = formats.quantities(v.format, v.latent, v.rope)
+    local tiles = v.latent > 256 and 2 or 1
+    local a_bytes = 64 * v.latent * (v.weights == "fp8" and 1 or 2)
+    local product = skinny.quantities(v.columns, v.stages, a_bytes, 64, v.latent // 64 // tiles, tiles)
+    for name, value in sorted_pairs(product) do d[name] = value end
+    d.image_bytes = (d.subtiles + 1) * v.rows * 128
+    return d
+  end,
+}

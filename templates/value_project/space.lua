@@ -1,0 +1,34 @@
+-- The attended latent up to the head's value: out . W_UV for each head.
+local skinny = use("common/skinny.lua")
+
+return {
+  family = "value_project",
+  entry = "snapmla_value_project",
+  about = "multiplies attended latents by W_UV",
+  axes = {
+    { name = "latent", values = { 128, 256, 384, 512 }, default = 512,
+      about = "latent rank: content channels per token" },
+    { name = "v", values = { 64, 128, 192, 256 }, default = 128, about = "channels of a head's value" },
+    { name = "weights", values = { "bf16", "fp8" }, default = "bf16",
+      about = "how W_UV is stored; fp8: e4m3 in blocks of 128 x 128" },
+    { name = "columns", values = skinny.columns, default = skinny.columns_for,
+      about = "tokens a block multiplies together" },
+    { name = "groups", values = { 1, 2 },
+      default = function(s) return ((s.heads or 128) < 64 or (s.v or 128) % 128 ~= 0) and 1 or 2 end,
+      about = "warpgroups of 64 value channels each in a block" },
+    { name = "stages", values = { 2, 3, 4, 5, 6 }, default = 4,
+      about = "chunks of the latent in the shared-memory ring" },
+  },
+  rules = {
+    { name = "groups_divide_values",
+      reason = "a block has 64 value channels a warpgroup, which must divide the head's: take groups=1",
+      legal = function(v) return v.v % (64 * v.groups) == 0 end },
+    skinny.ring_fits,
+  },
+  derived = function(v)
+    local chunk = v.weights == "fp8" and 128 or 64 -- 128 bytes of weights
+    local d = skinny.quantities(v.columns, v.stages, 64 * v.groups * 128, chunk, v.groups, 1)
+    d.groups = nil -- the axis
+    return d
+  end,
+}
