@@ -11,6 +11,7 @@
 
 #include "commands.h"
 #include "console.h"
+#include "html_report.h"
 #include "json_output.h"
 #include "library.h"
 #include "planning.h"
@@ -155,7 +156,19 @@ static int remove_one(const char *path, const struct stat *info, int kind, struc
   return remove(path);
 }
 
-static void report(const smla_settings *settings, const bench_times *cold, const bench_times *warm) {
+/* What the report is called after. */
+static snapmla_status write_report(const smla_settings *settings, const json_t *root) {
+  snapmla_problem p;
+  char text[200];
+  snapmla_status status = smla_planning_problem(settings, &p);
+  if (status) return status;
+  snprintf(text, sizeof text, "%s, %d heads, q_len %d, latent %d, pages of %d, batch %d, context %d",
+           snapmla_kv_format_name(p.kv_format), p.heads, p.q_len, p.latent_rank, p.page_tokens, p.max_batch,
+           p.max_context);
+  return smla_html_report_bench(settings->report, text, root);
+}
+
+static snapmla_status report(const smla_settings *settings, const bench_times *cold, const bench_times *warm) {
   const struct {
     const char *name;
     double seconds;
@@ -163,14 +176,15 @@ static void report(const smla_settings *settings, const bench_times *cold, const
               {"plan_cold_store", cold->first},
               {"plan_warm_store", warm->first},
               {"plan_in_memory", warm->again}};
-  json_t *root = settings->json ? json_object() : NULL;
+  json_t *root = json_object();
   for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i) {
-    if (root)
-      smla_json_set(root, rows[i].name, smla_json_real(rows[i].seconds));
-    else
-      printf("%-16s %10.2f ms\n", rows[i].name, 1e3 * rows[i].seconds);
+    smla_json_set(root, rows[i].name, smla_json_real(rows[i].seconds));
+    if (!settings->json) printf("%-16s %10.2f ms\n", rows[i].name, 1e3 * rows[i].seconds);
   }
-  if (root) smla_json_print(root);
+  snapmla_status status = settings->report ? write_report(settings, root) : SNAPMLA_OK;
+  if (!status && settings->json) return smla_json_print(root);
+  json_decref(root);
+  return status;
 }
 
 /* A new directory for the stores to measure with; freed by the caller. Errors: IO, OUT_OF_MEMORY. */
@@ -201,7 +215,7 @@ static snapmla_status compare_stores(const smla_settings *settings) {
   }
   if (!status) status = measure_child(cache, &cold);
   if (!status) status = measure_child(cache, &warm);
-  if (!status) report(settings, &cold, &warm);
+  if (!status) status = report(settings, &cold, &warm);
   (void)nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
   free(cache);
   free(folder);

@@ -8,7 +8,7 @@
 #include "planning.h"
 #include "session.h"
 
-static void collect(void *user, const snapmla_explanation *e) {
+void smla_planning_collect(void *user, const snapmla_explanation *e) {
   json_t *row = json_object();
   smla_json_set(row, "variant", json_string(e->variant));
   smla_json_set(row, "fate", json_string(e->fate));
@@ -39,7 +39,8 @@ smla_exit smla_command_explain(const smla_settings *settings) {
   snapmla_status status = smla_planning_problem(settings, &problem);
   if (!status) status = smla_device_open(settings, &context, &info);
   const snapmla_plan_options options = smla_planning_options(settings, SNAPMLA_EFFORT_ESTIMATE, NULL);
-  if (!status) status = smla_library_status(snapmla_explain(context, &problem, &options, collect, rows, &report));
+  if (!status)
+    status = smla_library_status(snapmla_explain(context, &problem, &options, smla_planning_collect, rows, &report));
   if (!status && settings->json) {
     json_t *root = json_object();
     smla_planning_report_json(root, &report);

@@ -23,7 +23,8 @@ void smla_distance_json(json_t *object, const smla_distance *distance) {
   smla_json_set(object, "rel_l2_limit", smla_json_real(compared ? distance->rel_l2_limit : NAN));
   smla_json_set(object, "rel_l2_of_limit", smla_json_real(compared ? distance->rel_l2_ratio : NAN));
   smla_json_set(object, "rel_l2_rounded_p", smla_json_real(compared ? distance->rel_l2_rounded : NAN));
-  smla_json_set(object, "rel_l2_rounded_p_of_limit", smla_json_real(compared ? distance->rounded_ratio : NAN));
+  smla_json_set(object, "rel_l2_rounded_p_of_limit",
+                smla_json_real(compared && !isnan(distance->rel_l2_rounded) ? distance->rounded_ratio : NAN));
   smla_json_set(object, "row_rel_l2", smla_json_real(compared ? distance->row_rel_l2 : NAN));
   smla_json_set(object, "lse_abs", smla_json_real(compared ? distance->lse_abs : NAN));
   smla_json_set(object, "lse_of_limit", smla_json_real(compared ? distance->lse_ratio : NAN));
@@ -80,8 +81,10 @@ static void print_error(const smla_outcome *outcome) {
     puts("error       not compared (--no-check)");
     return;
   }
-  printf("error       rel. L2 %.3g (%.0f %% of its limit); %.3g (%.0f %%) against the oracle that rounds P\n",
-         d->rel_l2, 100 * d->rel_l2_ratio, d->rel_l2_rounded, 100 * d->rounded_ratio);
+  printf("error       rel. L2 %.3g (%.0f %% of its limit)", d->rel_l2, 100 * d->rel_l2_ratio);
+  if (outcome->limits.rounded > 0)
+    printf("; %.3g (%.0f %%) against the oracle that rounds P", d->rel_l2_rounded, 100 * d->rounded_ratio);
+  puts("");
   printf("            lse %.3g (%.0f %% of its limit); compared: %d of %d requests\n", d->lse_abs, 100 * d->lse_ratio,
          d->requests, outcome->requests);
   if (!isnan(d->quantization)) printf("            the format adds %.3g, not counted above\n", d->quantization);

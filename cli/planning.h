@@ -19,4 +19,7 @@ snapmla_plan_options smla_planning_options(const smla_settings *settings, snapml
 void smla_planning_report_json(json_t *object, const snapmla_plan_report *report);
 void smla_planning_report_print(const snapmla_plan_report *report);
 
+/* A callback of snapmla_explain: adds what explain --json prints of a variant to the JSON array `user`. */
+void smla_planning_collect(void *user, const snapmla_explanation *explanation);
+
 #endif

@@ -5,6 +5,7 @@
 
 #include "commands.h"
 #include "console.h"
+#include "html_report.h"
 #include "json_output.h"
 #include "library.h"
 #include "planning.h"
@@ -83,6 +84,34 @@ static int on_progress(void *user, const snapmla_tune_progress *p) {
   return 0;
 }
 
+static json_t *result_of(const snapmla_plan *plan, const snapmla_plan_report *report) {
+  json_t *root = json_object(), *variants = json_array();
+  const char *const *families = snapmla_family_names();
+  smla_json_set(root, "ok", json_true());
+  for (size_t i = 0; families[i]; ++i)
+    if (snapmla_plan_variant(plan, families[i]))
+      json_array_append_new(variants, json_string(snapmla_plan_variant(plan, families[i])));
+  smla_json_set(root, "variants", variants);
+  smla_planning_report_json(root, report);
+  smla_json_set(root, "fingerprint", json_string(report->fingerprint));
+  return root;
+}
+
+/* With what the store knows now of the variants: what was tried, and what was not. */
+static snapmla_status write_report(const smla_settings *settings, snapmla_context *context,
+                                   const snapmla_problem *problem, const snapmla_plan *plan,
+                                   const snapmla_plan_report *report) {
+  if (!settings->report) return SNAPMLA_OK;
+  json_t *rows = json_array(), *root = result_of(plan, report);
+  const snapmla_plan_options options = smla_planning_options(settings, SNAPMLA_EFFORT_ESTIMATE, NULL);
+  snapmla_status status =
+      smla_library_status(snapmla_explain(context, problem, &options, smla_planning_collect, rows, NULL));
+  if (!status) status = smla_html_report_tune(settings->report, root, rows);
+  json_decref(rows);
+  json_decref(root);
+  return status;
+}
+
 static snapmla_status print(const smla_settings *settings, const snapmla_plan *plan,
                             const snapmla_plan_report *report) {
   smla_console_progress_end();
@@ -94,16 +123,7 @@ static snapmla_status print(const smla_settings *settings, const snapmla_plan *p
     printf("fingerprint %s\n", report->fingerprint);
     return SNAPMLA_OK;
   }
-  json_t *root = json_object(), *variants = json_array();
-  const char *const *families = snapmla_family_names();
-  smla_json_set(root, "ok", json_true());
-  for (size_t i = 0; families[i]; ++i)
-    if (snapmla_plan_variant(plan, families[i]))
-      json_array_append_new(variants, json_string(snapmla_plan_variant(plan, families[i])));
-  smla_json_set(root, "variants", variants);
-  smla_planning_report_json(root, report);
-  smla_json_set(root, "fingerprint", json_string(report->fingerprint));
-  return smla_json_print(root);
+  return smla_json_print(result_of(plan, report));
 }
 
 smla_exit smla_command_tune(const smla_settings *settings) {
@@ -122,6 +142,7 @@ smla_exit smla_command_tune(const smla_settings *settings) {
   options.progress = on_progress;
   if (!status) status = smla_library_status(snapmla_plan_create(context, &problem, &options, &plan));
   if (!status) status = smla_library_status(snapmla_plan_report_get(plan, &report));
+  if (!status) status = write_report(settings, context, &problem, plan, &report);
   if (!status) status = print(settings, plan, &report);
   if (status && settings->json) smla_json_print_failure(status);
   if (status) smla_console_error();

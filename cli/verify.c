@@ -76,9 +76,12 @@ static void print_row(const smla_workload *work, const smla_outcome *outcome) {
   const smla_distance *d = &outcome->distance;
   char sigma[16] = "-";
   if (work->data.kind != SMLA_DATA_UNIFORM) snprintf(sigma, sizeof sigma, "%g", work->data.sigma);
-  printf("%-8s %5s %6g %9.2e %7.0f %% %9.2e %7.0f %% %8.1e %5.0f %%  %.2e  %s\n", smla_data_names[work->data.kind],
-         sigma, work->data.value_offset, d->rel_l2, 100 * d->rel_l2_ratio, d->rel_l2_rounded, 100 * d->rounded_ratio,
-         d->lse_abs, 100 * d->lse_ratio, d->quantization, outcome->ok ? "ok" : "FAILED");
+  char rounded[32] = "        -         -"; /* the level has no such oracle */
+  if (outcome->limits.rounded > 0)
+    snprintf(rounded, sizeof rounded, "%9.2e %7.0f %%", d->rel_l2_rounded, 100 * d->rounded_ratio);
+  printf("%-8s %5s %6g %9.2e %7.0f %% %s %8.1e %5.0f %%  %.2e  %s\n", smla_data_names[work->data.kind], sigma,
+         work->data.value_offset, d->rel_l2, 100 * d->rel_l2_ratio, rounded, d->lse_abs, 100 * d->lse_ratio,
+         d->quantization, outcome->ok ? "ok" : "FAILED");
   if (d->not_finite) printf("%9s%" PRId64 " elements are not finite\n", "", d->not_finite);
   if (d->cache_wrong) printf("%9s%" PRId64 " bytes of the cache are not the reference's\n", "", d->cache_wrong);
   if (outcome->status_word) printf("%9sthe device's status word is %" PRIu32 "\n", "", outcome->status_word);

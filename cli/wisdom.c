@@ -61,11 +61,13 @@ static snapmla_status write_text(const smla_settings *settings, const char *text
 typedef struct listing {
   const smla_settings *settings;
   json_t *rows;
+  size_t shown;
 } listing;
 
 static void on_entry(void *user, const snapmla_wisdom_entry *e) {
-  const listing *l = user;
+  listing *l = user;
   if (!e->won && !l->settings->all) return;
+  l->shown++;
   if (!l->settings->json) {
     printf("%-44s %-52s %10.2f us %-8s %-10s %s%s\n", e->device_class, e->problem_key, e->microseconds,
            snapmla_time_kind_name(e->time_kind), snapmla_effort_name(e->effort), e->won ? "won" : "lost",
@@ -92,10 +94,13 @@ static void on_entry(void *user, const snapmla_wisdom_entry *e) {
 
 smla_exit smla_command_ls(const smla_settings *settings) {
   snapmla_wisdom_selector selector;
-  listing l = {settings, json_array()};
+  listing l = {.settings = settings, .rows = json_array()};
   snapmla_status status = select_by(settings, &selector);
   if (!status) status = smla_library_status(snapmla_wisdom_list(&selector, on_entry, &l));
   if (!status && settings->json) status = smla_json_print(json_incref(l.rows));
+  if (!status && !l.shown)
+    smla_console_note("no measurement that %s is known: 'snapmla ls%s' shows what is, 'snapmla tune' makes some",
+                      settings->all ? "matches" : "won and matches", settings->all ? "" : " --all");
   json_decref(l.rows);
   return finish(status);
 }
@@ -218,7 +223,7 @@ smla_exit smla_command_quarantine(const smla_settings *settings) {
     if (!status) printf("%lld entries released\n", (long long)released);
     return finish(status);
   }
-  listing l = {settings, json_array()};
+  listing l = {.settings = settings, .rows = json_array()};
   snapmla_status status = smla_library_status(snapmla_quarantine_list(on_quarantined, &l));
   if (!status && settings->json) status = smla_json_print(json_incref(l.rows));
   json_decref(l.rows);

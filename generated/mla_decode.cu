@@ -1,6 +1,6 @@
 // Generated from templates/mla_decode/mla_decode.cu.tmpl: do not edit.
-//   variant: mla_decode:rows=64,latent=512,rope=64,page=64,format=fp8_token,accuracy=fast,tokens=paged,partial=bf16,stages=4
-//   command: snapmla gen --variant 'mla_decode:rows=64,latent=512,rope=64,page=64,format=fp8_token,accuracy=fast,tokens=paged,partial=bf16,stages=4' --target sm90a
+//   variant: mla_decode:rows=64,latent=512,rope=64,page=64,format=fp8_token,accuracy=fast,query_terms=1,p_terms=1,score_parts=2,promotion=tile,sums=rounded,limits=kept,pipeline=on,tokens=paged,partial=bf16,stages=4
+//   command: snapmla gen --variant 'mla_decode:rows=64,latent=512,rope=64,page=64,format=fp8_token,accuracy=fast,query_terms=1,p_terms=1,score_parts=2,promotion=tile,sums=rounded,limits=kept,pipeline=on,tokens=paged,partial=bf16,stages=4' --target sm90a
 // Decodes 64 query rows of a request against a run of its KV tiles (64 tokens each), unit by unit of the schedule.
 //
 // Four warpgroups, each with a role, meet only at transaction barriers, so that the copies, the scores, the softmax and the
@@ -1232,7 +1232,7 @@ constexpr i32 m_tiles = latent / 128;
 constexpr u32 accumulate_barrier = 1;  // where both groups meet, at a run's end
 
 // O *= by in the rows that have a factor: those 16w .. 16w + 15 where byte w of `changed` is set.
-DEVICE void rescale_output(float (&o)[32], u32 changed, smem<float2> by) {
+DEVICE void rescale_output(Sum &o, u32 changed, smem<float2> by) {
 #pragma unroll
   for (i32 w = 0; w < 4; ++w) {
     if ((changed & 0xffu << 8 * w) == 0) continue;

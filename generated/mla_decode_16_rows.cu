@@ -1,6 +1,6 @@
 // Generated from templates/mla_decode/mla_decode.cu.tmpl: do not edit.
-//   variant: mla_decode:rows=16,latent=512,rope=64,page=64,format=fp8_token,accuracy=fast,tokens=paged,partial=bf16,stages=4
-//   command: snapmla gen --variant 'mla_decode:rows=16,latent=512,rope=64,page=64,format=fp8_token,accuracy=fast,tokens=paged,partial=bf16,stages=4' --target sm90a
+//   variant: mla_decode:rows=16,latent=512,rope=64,page=64,format=fp8_token,accuracy=fast,query_terms=1,p_terms=1,score_parts=2,promotion=tile,sums=rounded,limits=kept,pipeline=on,tokens=paged,partial=bf16,stages=4
+//   command: snapmla gen --variant 'mla_decode:rows=16,latent=512,rope=64,page=64,format=fp8_token,accuracy=fast,query_terms=1,p_terms=1,score_parts=2,promotion=tile,sums=rounded,limits=kept,pipeline=on,tokens=paged,partial=bf16,stages=4' --target sm90a
 // Decodes 16 query rows of a request against a run of its KV tiles (64 tokens each), unit by unit of the schedule.
 //
 // Both products are swapped, so that N is the rows: S^T = K Q^T, O^T = V^T P^T. The two consumer warpgroups are independent

@@ -1,6 +1,6 @@
 // Generated from templates/query_absorb/query_absorb.cu.tmpl: do not edit.
-//   variant: query_absorb:latent=512,rows=64,rope=64,format=fp8_token,nope=128,weights=bf16,rotate=interleaved,columns=64,stages=2
-//   command: snapmla gen --variant 'query_absorb:latent=512,rows=64,rope=64,format=fp8_token,nope=128,weights=bf16,rotate=interleaved,columns=64,stages=2' --target sm90a
+//   variant: query_absorb:latent=512,rows=64,query_terms=1,rope=64,format=fp8_token,nope=128,weights=bf16,rotate=interleaved,columns=64,stages=2
+//   command: snapmla gen --variant 'query_absorb:latent=512,rows=64,query_terms=1,rope=64,format=fp8_token,nope=128,weights=bf16,rotate=interleaved,columns=64,stages=2' --target sm90a
 // Query rows of all tokens with one head: content q_nope . W_UK (a sum of 128 products, rounded to bf16), RoPE turned by the
 // angles of the token's position; quantised as the format's keys are multiplied into the images that query_quant would write.
 //

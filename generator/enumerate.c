@@ -78,7 +78,7 @@ int smla_enumeration_run(lua_State *L) {
   smla_variant_choose(L, e.space, all->settings, all->setting_count, all->override_text, &e.point);
   size_t free_axes[SMLA_SPACE_MAX_AXES], count = 0, points = 1;
   for (size_t i = 0; i < e.space->axis_count; i++) {
-    if (is_fixed(all, e.space->axes[i].name)) continue;
+    if (e.space->axes[i].is_unsearched || is_fixed(all, e.space->axes[i].name)) continue;
     free_axes[count++] = i;
     e.point.chosen[i] = 0;
     points *= e.space->axes[i].value_count;

@@ -19,8 +19,8 @@ typedef snapmla_status smla_variant_refuse(void *user, const char *variant, cons
 enum { SMLA_ENUMERATE_LIMIT = 1 << 20 /* points that are looked at */ };
 
 /* Visits the points of the family's space in its own order, the last axis fastest. An axis that `settings` or
- * `override_text` (as in smla_generator_resolve) name has that value alone; all others take every value. Points that a
- * rule refuses go to `refuse`, unless that is NULL.
+ * `override_text` (as in smla_generator_resolve) name has that value alone, one that is not searched its default where
+ * neither does; all others take every value. Points that a rule refuses go to `refuse`, unless that is NULL.
  * Errors: as smla_generator_resolve; TEMPLATE (more than SMLA_ENUMERATE_LIMIT points); what `visit` returned. */
 snapmla_status smla_generator_enumerate(const smla_generator *generator, const char *family,
                                         const smla_setting *settings, size_t setting_count, const char *override_text,

@@ -106,7 +106,7 @@ static const char *axis_value(const checked *c, smla_axis *axis, size_t position
 
 /* Checks one axis, the table on the top. */
 static void check_axis(lua_State *L, smla_space *space, size_t number) {
-  static const char *const known[] = {"name", "values", "default", "about", NULL};
+  static const char *const known[] = {"name", "values", "default", "about", "searched", NULL};
   smla_axis *axis = space->axes + space->axis_count;
   checked c = {.L = L, .space = space, .index = lua_gettop(L)};
   snprintf(c.where, sizeof c.where, "axes[%zu]", number);
@@ -123,6 +123,12 @@ static void check_axis(lua_State *L, smla_space *space, size_t number) {
   }
   only_fields(&c, known);
   axis->about = text_field(&c, "about");
+  lua_getfield(L, c.index, "searched");
+  if (!lua_isnil(L, -1) && !lua_isboolean(L, -1))
+    smla_sandbox_report_file(L, space->file, "%s.searched must be true or false, it is %s", c.where,
+                             luaL_typename(L, -1));
+  axis->is_unsearched = lua_isboolean(L, -1) && !lua_toboolean(L, -1);
+  lua_pop(L, 1);
   if (field(&c, "values", LUA_TTABLE, "a list")) {
     size_t count = lua_rawlen(L, -1);
     if (!count || count > SMLA_SPACE_MAX_VALUES)

@@ -15,6 +15,7 @@ typedef struct smla_geometry {
   int32_t cluster;       /* blocks per cluster along x; 1: none */
   int32_t partial_bytes; /* of an element of the partial results; 4 where the family does not say */
   int32_t rows;          /* query rows that a block works on together; 0 where the family does not deal in rows */
+  int32_t query_terms;   /* numbers for a channel of the query; 1 where the family does not say */
 } smla_geometry;
 
 /* Picks them out of a variant's `count` quantities. Error: TEMPLATE (one is missing or absurd). Pure. */

@@ -17,7 +17,7 @@ static snapmla_status reserve(size_t *end, const size_t counts[4], size_t bytes,
 }
 
 snapmla_status smla_workspace_plan(const snapmla_problem *problem, int32_t multiprocessors, int32_t group_rows,
-                                   int32_t partial_bytes, smla_workspace *out) {
+                                   int32_t query_terms, int32_t partial_bytes, smla_workspace *out) {
   smla_workspace w = {0};
   w.records = problem->max_indices ? problem->q_len : 1;
   w.rows = problem->heads * problem->q_len / w.records;
@@ -30,7 +30,7 @@ snapmla_status smla_workspace_plan(const snapmla_problem *problem, int32_t multi
          units = (size_t)w.unit_count;
   size_t latent = (size_t)problem->latent_rank, rows = (size_t)group_rows;
   size_t content_bytes = latent * (size_t)smla_kv_facts_of(problem->kv_format)->content;
-  size_t subtiles = content_bytes / SUBTILE_ROW_BYTES + 1; /* and one of RoPE */
+  size_t subtiles = (size_t)query_terms * content_bytes / SUBTILE_ROW_BYTES + 1; /* and one of RoPE */
   size_t end = 0;
   const struct {
     size_t *offset, counts[4], bytes;

@@ -21,8 +21,8 @@ typedef struct smla_workspace {
   size_t status;      /* u32 status word */
   size_t requests;    /* [max_batch * records] smla_request */
   size_t units;       /* [unit_count] smla_unit */
-  size_t q_image;     /* [max_batch * records, groups, (content bytes / 128 + 1) * group_rows * 128] bytes */
-  size_t q_scale;     /* [max_batch * records, groups, group_rows] f32 */
+  size_t q_image; /* [max_batch * records, groups, (query_terms * content bytes / 128 + 1) * group_rows * 128] bytes */
+  size_t q_scale; /* [max_batch * records, groups, group_rows] f32 */
   size_t partial_out; /* [2 * unit_count, groups, group_rows, latent_rank] of partial_bytes each */
   size_t partial_lse; /* [2 * unit_count, groups, group_rows] f32 */
   size_t merges;      /* [max_batch * records] smla_merge */
@@ -31,8 +31,8 @@ typedef struct smla_workspace {
 } smla_workspace;
 
 /* Lays out the workspace of a checked problem on a device of `multiprocessors`, for a decode kernel of `group_rows` rows a
- * block whose partial results have elements of `partial_bytes`. Error: INVALID_ARGUMENT (too large). Pure. */
+ * block that takes the query in `query_terms` terms and whose partial results have elements of `partial_bytes`. Error: INVALID_ARGUMENT (too large). Pure. */
 snapmla_status smla_workspace_plan(const snapmla_problem *problem, int32_t multiprocessors, int32_t group_rows,
-                                   int32_t partial_bytes, smla_workspace *out);
+                                   int32_t query_terms, int32_t partial_bytes, smla_workspace *out);
 
 #endif

@@ -9,6 +9,7 @@
 #include "oracle_rows.h"
 #include "oracle_tile.h"
 #include "parallel.h"
+#include "query_quant.h"
 #include "status.h"
 
 /* One decode: its items are (request, query token, block of heads). */
@@ -16,9 +17,9 @@ typedef struct job {
   const snapmla_problem *problem;
   const snapmla_decode_args *args;
   const smla_oracle_source *source;
-  int quantize, round_p;
-  double *out; /* [batch, q_len, heads, latent_rank] */
-  double *lse; /* [batch, heads, q_len] or NULL */
+  int query_terms, round_p; /* 0 terms: the query as given */
+  double *out;              /* [batch, q_len, heads, latent_rank] */
+  double *lse;              /* [batch, heads, q_len] or NULL */
 } job;
 
 /* What one worker owns. */
@@ -63,7 +64,7 @@ static void decode_item(const job *j, int64_t item, scratch *s) {
 
   if (smla_oracle_query_is_good(j->source, b, token)) {
     int32_t visible = smla_oracle_query_tokens(j->source, b, token);
-    smla_oracle_rows_begin(&s->rows, j->args, b, token, head, count, j->quantize, j->round_p);
+    smla_oracle_rows_begin(&s->rows, j->args, b, token, head, count, j->query_terms, j->round_p);
     for (int32_t first = 0; first < visible; first += SMLA_TILE_TOKENS) {
       int32_t tokens = visible - first < SMLA_TILE_TOKENS ? visible - first : SMLA_TILE_TOKENS;
       smla_oracle_tile_load(j->source, b, token, first, tokens, &s->tile);
@@ -105,11 +106,16 @@ snapmla_status snapmla_reference_decode(const snapmla_problem *problem, const sn
       mode != SNAPMLA_REFERENCE_EXACT_QUERY)
     return smla_fail(SNAPMLA_INVALID_ARGUMENT, "reference: mode %d is not known: use a snapmla_reference_mode",
                      (int)mode);
+  if (mode == SNAPMLA_REFERENCE_ROUNDED_P && problem->accuracy != SNAPMLA_ACCURACY_FAST)
+    return smla_fail(SNAPMLA_UNSUPPORTED,
+                     "reference: the mode that rounds P is of level fast, and the problem's level is %s: compare with "
+                     "SNAPMLA_REFERENCE_QUANTIZED",
+                     snapmla_accuracy_name(problem->accuracy));
   smla_oracle_source source = smla_oracle_source_of(problem, args, NULL, NULL, NULL);
   job j = {.problem = problem,
            .args = args,
            .source = &source,
-           .quantize = mode != SNAPMLA_REFERENCE_EXACT_QUERY,
+           .query_terms = mode == SNAPMLA_REFERENCE_EXACT_QUERY ? 0 : smla_query_terms(problem->accuracy),
            .round_p = mode == SNAPMLA_REFERENCE_ROUNDED_P,
            .out = out_f64,
            .lse = lse_f64};

@@ -54,19 +54,19 @@ static int find_exponents(const smla_oracle_rows *rows, int32_t width, const dou
 }
 
 /* The row of a head as the kernel has it, or as it was given. Returns its scale. */
-static double load_query(const smla_oracle_rows *rows, const uint16_t *nope, const uint16_t *rope, int quantize,
+static double load_query(const smla_oracle_rows *rows, const uint16_t *nope, const uint16_t *rope, int query_terms,
                          double *query) {
   int32_t latent_rank = rows->latent_rank, rope_dim = rows->channels - latent_rank;
-  if (!quantize) {
+  if (!query_terms) {
     for (int32_t c = 0; c < latent_rank; c++) query[c] = smla_bf16_to_float(nope[c]);
     for (int32_t c = 0; c < rope_dim; c++) query[latent_rank + c] = smla_bf16_to_float(rope[c]);
     return 1.0;
   }
-  return smla_query_row(rows->facts, nope, latent_rank, rope, rope_dim, query);
+  return smla_query_row(rows->facts, query_terms, nope, latent_rank, rope, rope_dim, query);
 }
 
 void smla_oracle_rows_begin(smla_oracle_rows *rows, const snapmla_decode_args *args, int32_t b, int32_t token,
-                            int32_t head, int32_t count, int quantize, int round_p) {
+                            int32_t head, int32_t count, int query_terms, int round_p) {
   rows->count = count;
   rows->round_p = round_p;
   memset(rows->query, 0, (size_t)SMLA_ORACLE_ROWS * (size_t)rows->channels * sizeof *rows->query);
@@ -81,7 +81,7 @@ void smla_oracle_rows_begin(smla_oracle_rows *rows, const snapmla_decode_args *a
     if (r >= count) continue;
     size_t at = (size_t)r * (size_t)rows->channels;
     double sigma = load_query(rows, nope + (head + r) * args->q_nope_stride_head,
-                              rope + (head + r) * args->q_rope_stride_head, quantize, rows->query + at);
+                              rope + (head + r) * args->q_rope_stride_head, query_terms, rows->query + at);
     rows->query_scale[r] = LOG2_E * (double)args->softmax_scale * sigma;
     if (round_p) rows->query_special[r] = find_exponents(rows, 1, rows->query + at, rows->query_exponents + at);
   }

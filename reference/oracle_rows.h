@@ -36,10 +36,10 @@ snapmla_status smla_oracle_rows_create(const snapmla_problem *problem, smla_orac
 void smla_oracle_rows_destroy(smla_oracle_rows *rows);
 
 /* Starts over with the rows of heads head .. head + count - 1 (count 1..16) of query token `token` of request `b`,
- * quantised if `quantize`; `round_p` rounds their P, as a kernel does that has the tensor cores' scores, and wants
- * them quantised. */
+ * quantised to `query_terms` terms, or as given where that is 0; `round_p` rounds their P, as a kernel does that has the tensor
+ * cores' scores, and wants one term. */
 void smla_oracle_rows_begin(smla_oracle_rows *rows, const snapmla_decode_args *args, int32_t b, int32_t token,
-                            int32_t head, int32_t count, int quantize, int round_p);
+                            int32_t head, int32_t count, int query_terms, int round_p);
 
 /* Adds a tile. */
 void smla_oracle_rows_add(smla_oracle_rows *rows, const smla_oracle_tile *tile);

@@ -87,7 +87,7 @@ static const char *kv_format_name(int value) {
 }
 
 static const char *accuracy_name(int value) {
-  static const char *const names[] = {"fast"};
+  static const char *const names[] = {"fast", "balanced", "max"};
   return value >= 0 && (size_t)value < sizeof names / sizeof *names ? names[value] : NULL;
 }
 
@@ -131,6 +131,15 @@ static snapmla_status check_format_rank(const snapmla_problem *problem) {
                    problem->latent_rank, facts->name, facts->only_latent);
 }
 
+/* P has the type of the values, and of bf16's 8 significant bits the level's limit is too near. */
+static snapmla_status check_level(const snapmla_problem *problem) {
+  if (problem->accuracy != SNAPMLA_ACCURACY_MAX || problem->kv_format != SNAPMLA_KV_BF16) return SNAPMLA_OK;
+  return smla_fail(
+      SNAPMLA_UNSUPPORTED,
+      "problem: accuracy is max, and with the format bf16 P has 8 significant bits, too few for its limits: take "
+      "balanced, or a format of e4m3");
+}
+
 snapmla_status snapmla_problem_check(const snapmla_problem *problem) {
   if (!problem)
     return smla_fail(SNAPMLA_INVALID_ARGUMENT, "problem is NULL: pass a struct that snapmla_problem_init filled");
@@ -140,6 +149,7 @@ snapmla_status snapmla_problem_check(const snapmla_problem *problem) {
   if (!status) status = check_name(&kv_formats, "kv_format", (int)problem->kv_format);
   if (!status) status = check_format_rank(problem);
   if (!status) status = check_name(&accuracies, "accuracy", (int)problem->accuracy);
+  if (!status) status = check_level(problem);
   if (status) return status;
   if (problem->flags & ~SNAPMLA_PROBLEM_POWER_OF_TWO_SCALES)
     return smla_fail(SNAPMLA_UNSUPPORTED, "problem: flags is 0x%x, this library knows 0x%x: set no other bit",

@@ -137,6 +137,8 @@ snapmla_status smla_problem_texts_get(const smla_generator *generator, const sna
   status = decode_geometry(generator, out->settings, out->count, override_text, &decode);
   snprintf(out->rows, sizeof out->rows, "%d", decode.rows);
   out->settings[out->count++] = (smla_setting){"rows", out->rows};
+  snprintf(out->query_terms, sizeof out->query_terms, "%d", decode.query_terms);
+  out->settings[out->count++] = (smla_setting){"query_terms", out->query_terms};
   out->settings[out->count++] = (smla_setting){"partial", decode.partial_bytes == 2 ? "bf16" : "f32"};
   return status;
 }

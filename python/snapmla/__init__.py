@@ -1,13 +1,17 @@
-"""snapmla: FP8 decode attention for Multi-head Latent Attention. numpy arrays run on the emulator, CUDA tensors on their GPU."""
+"""snapmla: FP8 decode attention for Multi-head Latent Attention. numpy arrays run on the emulator, CUDA tensors on
+their GPU."""
 
 from . import shards
 from ._library import ArgumentError, Error, kv_formats, version
+from .cache import Layout, convert_tokens, new_cache, problem, read_tokens
 from .context import Context, from_bf16, to_bf16
 from .flash_mla import close, flash_mla_with_kvcache, get_mla_metadata
-from .plan import Layout, Plan, convert_tokens, new_cache, problem, read_tokens
+from .plan import Plan
+from .tokens import copy_tokens, fetch_tokens
 
 __version__ = version()
 __all__ = [
-    "ArgumentError", "Context", "Error", "Layout", "Plan", "close", "convert_tokens", "flash_mla_with_kvcache",
-    "from_bf16", "get_mla_metadata", "kv_formats", "new_cache", "problem", "read_tokens", "shards", "to_bf16", "version",
+    "ArgumentError", "Context", "Error", "Layout", "Plan", "close", "convert_tokens", "copy_tokens", "fetch_tokens",
+    "flash_mla_with_kvcache", "from_bf16", "get_mla_metadata", "kv_formats", "new_cache", "problem", "read_tokens", "shards",
+    "to_bf16", "version",
 ]  # fmt: skip

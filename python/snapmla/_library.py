@@ -100,6 +100,10 @@ def kv_formats():
         names.append(name.decode())
 
 
+def kv_format_name(number):
+    return function("kv_format_name")(number).decode()
+
+
 def kv_format(name):
     """The number of a format. The error lists those there are."""
     out = c.c_int()

@@ -1,6 +1,8 @@
 """A device, and arrays in memory that its kernels may touch."""
 
+import bisect
 import ctypes as c
+import threading
 import weakref
 
 import numpy as np
@@ -53,6 +55,22 @@ class _Context(_Handle):
         out = c.c_void_p()
         call("context_create", c.byref(options), c.byref(out))
         self._own(out.value, function("context_destroy"))
+        self._starts, self._ends, self._lock = [], {}, threading.Lock()  # of the arrays in its memory, sorted; by start
+
+    def note_memory(self, address, size):
+        with self._lock:
+            bisect.insort(self._starts, address)
+            self._ends[address] = address + size
+
+    def forget_memory(self, address):
+        with self._lock:
+            self._starts.remove(address)
+            del self._ends[address]
+
+    def holds_address(self, address):
+        with self._lock:
+            at = bisect.bisect_right(self._starts, address)
+            return at > 0 and address < self._ends[self._starts[at - 1]]
 
 
 class Context:
@@ -61,6 +79,8 @@ class Context:
     close() marks it closed; the device goes with the last plan and array that were made from it."""
 
     def __init__(self, device=None, emulator_sms=0, emulator_threads=0):
+        if device is not None and not isinstance(device, str):
+            fail(f'device: it is {device!r}, it must be a text, as "cuda:0" or "emulator"')
         options = s.ContextOptions(
             device=device.encode() if device else None, emulator_sms=emulator_sms, emulator_threads=emulator_threads
         )
@@ -69,6 +89,7 @@ class Context:
         call("context_info", self._owner.handle, c.byref(info))
         self.name, self.product = info.name.decode(), info.product.decode()
         self.is_emulator, self.multiprocessors = bool(info.is_emulator), info.multiprocessors
+        self.ordinal = None if self.is_emulator else int(self.name.split(":")[1])
 
     @property
     def owner(self):
@@ -97,9 +118,10 @@ class Context:
         out = c.c_void_p()
         owner = self.owner
         call("buffer_create", owner.handle, array.nbytes, c.byref(out))
-        memory = (c.c_char * array.nbytes).from_address(function("buffer_pointer")(out.value))
-        weakref.finalize(memory, _release, out.value, owner).atexit = False
-        memory.snapmla_owner = owner
+        address = function("buffer_pointer")(out.value)
+        memory = (c.c_char * array.nbytes).from_address(address)
+        owner.note_memory(address, array.nbytes)
+        weakref.finalize(memory, _release, out.value, address, owner).atexit = False
         return np.frombuffer(memory, dtype=array.dtype).reshape(array.shape)
 
     def zeros(self, shape, dtype):
@@ -107,15 +129,11 @@ class Context:
         array[...] = 0
         return array
 
-    def holds(self, array):
-        """Whether the array's bytes lie in memory of this context."""
-        base = array
-        while isinstance(base, np.ndarray):
-            base = base.base
-        if isinstance(base, memoryview):  # what np.frombuffer holds on to
-            base = base.obj
-        return getattr(base, "snapmla_owner", None) is self._owner and self._owner is not None
+    def holds_address(self, address):
+        """Whether it lies in memory of this context."""
+        return self._owner is not None and self._owner.holds_address(address)
 
 
-def _release(buffer, _owner):
+def _release(buffer, address, owner):
+    owner.forget_memory(address)
     function("buffer_destroy")(buffer)

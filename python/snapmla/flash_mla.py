@@ -1,14 +1,18 @@
 """Two calls with the arguments, shapes and conventions of FlashMLA's get_mla_metadata and flash_mla_with_kvcache."""
 
 import math
+import re
+import sys
 import threading
 
 import numpy as np
 
-from ._arrays import checked, torch_tensor
-from ._library import fail, kv_formats
+from . import _structs as s
+from ._arrays import Call, Calls, checked, dense, signature, torch_tensor, whole
+from ._library import ArgumentError, fail, kv_formats
+from .cache import Layout, problem
 from .context import Context
-from .plan import Layout, Plan, problem
+from .plan import DECODE_FIELDS, Plan, scale_of
 
 ROPE = 64
 
@@ -28,18 +32,20 @@ def get_mla_metadata(cache_seqlens=None, num_q_tokens_per_head_k=None, num_heads
     return Metadata(), None
 
 
-_contexts, _plans, _lock = {}, {}, threading.Lock()  # by device's name; by that and the problem's bytes
+_contexts, _plans, _shapes, _lock = {}, {}, Calls(), threading.RLock()  # by device's name; by that and the problem's bytes
 
 
-def _context_for(q):
-    device = str(q.device) if torch_tensor(q) and q.device.type == "cuda" else "emulator"
+def context_for(tensor):
+    """The context that the calls use for an array's device: opened by the first that needs it."""
+    device = str(tensor.device) if torch_tensor(tensor) and tensor.device.type == "cuda" else "emulator"
     with _lock:
         if device not in _contexts:
             _contexts[device] = Context(device)
         return _contexts[device]
 
 
-def _plan_for(context, of):
+def plan_for(context, of):
+    """The plan that the calls use for a problem: made by the first that needs it."""
     key = context.name, bytes(of)
     with _lock:
         if key not in _plans:
@@ -50,6 +56,7 @@ def _plan_for(context, of):
 def close():
     """Frees the contexts and plans that flash_mla_with_kvcache has made; later calls make them anew. No call may be running."""
     with _lock:
+        _shapes.clear()
         for plan in _plans.values():
             plan.close()
         _plans.clear()
@@ -58,81 +65,171 @@ def close():
         _contexts.clear()
 
 
+def flash_mla_with_kvcache(q, k_cache, block_table, cache_seqlens, head_dim_v, tile_scheduler_metadata, num_splits=None,
+                           softmax_scale=None, causal=False, descale_q=None, descale_k=None, is_fp8_kvcache=False,
+                           indices=None, topk_length=None, kv_format=None, max_context=None):  # fmt: skip
+    """(out [batch, q_len, heads, head_dim_v] bf16, lse [batch, heads, q_len] fp32, +inf where a row sees no token).
+
+    q [batch, q_len, heads, head_dim_v + 64] bf16; block_table [batch, blocks] and cache_seqlens [batch] int32; k_cache
+    [num_blocks, block_size, 1, head_dim_v + 64] of bf16, or with is_fp8_kvcache of e4m3 under descale_k (a number, or one
+    fp32 on the device); with kv_format="fp8_token" pages [num_pages, page_bytes] (docs/format.md). softmax_scale: the query's
+    width to the power of -1/2 if None. Several query tokens are causal among themselves: then `causal` must be true.
+
+    Sparse decoding, of fp8_token: indices [batch, q_len, topk] int32, slots of the cache (page * page's tokens + offset), -1
+    for none; topk_length [batch] int32: how many of each list count, all if None. block_table and cache_seqlens are not looked
+    at and may be None."""
+    if not isinstance(tile_scheduler_metadata, Metadata):
+        fail("tile_scheduler_metadata: it must be what get_mla_metadata returned; call it once a step")
+    if descale_q is not None:
+        fail("descale_q: the query is bf16 and has no scale; leave it out")
+    number, pointer = scale_of(0.0 if descale_k is None else descale_k, "descale_k")
+    if indices is not None:
+        block_table = cache_seqlens = None
+    arrays = q, k_cache, block_table, cache_seqlens, indices, topk_length, pointer
+    key = (signature(arrays), head_dim_v, causal, descale_k is None, is_fp8_kvcache, kv_format, max_context)
+    shape = _shapes.get(key, lambda: _Shape(*arrays, *key[1:]))
+    plan, step, counts = shape.plan, tile_scheduler_metadata, shape.counts
+    if topk_length is not None:
+        counts = shape.counts_of(topk_length)
+    if step.plan is not plan:
+        step.plan, step.workspace = plan, plan.workspace(q)
+        plan.schedule(step.workspace, block_table, cache_seqlens, counts)
+    out, lse = shape.results(q)
+    arrays = step.workspace, q, q, k_cache, block_table, cache_seqlens, out, lse, indices, counts, pointer
+    scale = shape.scale if softmax_scale is None else softmax_scale
+    shape.call.run(plan.handle, arrays, (("softmax_scale", scale), ("kv_scale", number)), None)
+    if shape.torch is not None:
+        lse.nan_to_num_(nan=math.nan, posinf=math.inf, neginf=math.inf)
+    else:
+        lse[lse == -math.inf] = math.inf
+    return out, lse
+
+
+class _Shape:
+    """What calls with arrays of one signature have in common: checked, planned, and the library's struct filled."""
+
+    def __init__(self, q, k_cache, block_table, cache_seqlens, indices, topk_length, kv_scale, head_dim_v, causal, no_scale,
+                 is_fp8_kvcache, kv_format, max_context):  # fmt: skip
+        kv_format = kv_format or ("fp8_tensor" if is_fp8_kvcache else "bf16")
+        known = [name for name in kv_formats() if name in _CACHES]
+        if kv_format not in known:
+            fail(f"kv_format: {kv_format} is not one of those that this call takes: {', '.join(known)}")
+        if not no_scale and kv_format != "fp8_tensor":
+            fail(f"descale_k: {kv_format} has no scale of the cache; leave it out")
+        head_dim_v = whole("head_dim_v", head_dim_v)
+        max_context = None if max_context is None else whole("max_context", max_context)
+        context = context_for(q)
+        (batch, q_len, heads, width), q_strides = checked(context, "q", q, "bf16", (None, None, None, head_dim_v + ROPE))
+        if q_len > 1 and not causal and indices is None:
+            fail(f"causal: {q_len} query tokens are causal among themselves; pass causal=True")
+        kind, pages_of = _CACHES[kv_format]
+        shape, cache_strides = checked(context, "k_cache", k_cache, kind, None)
+        if 0 in shape:
+            fail(f"k_cache: its shape is {list(shape)}, it must have a page at least")
+        tokens = pages_of(kv_format, k_cache, shape, cache_strides, head_dim_v)
+        size = dict(heads=heads, q_len=q_len, latent_rank=head_dim_v, page_tokens=tokens, max_batch=_power_of_two(batch))
+        fields = {}
+        if indices is None:
+            if topk_length is not None:
+                fail("topk_length: it belongs to indices, which are None; leave it out")
+            _, table_strides = checked(context, "block_table", block_table, "int32", (batch, None))
+            checked(context, "cache_seqlens", cache_seqlens, "int32", (batch,))
+            dense("cache_seqlens", cache_seqlens)
+            blocks = block_table.shape[1]
+            fields["block_table_stride"] = table_strides[0] if batch > 1 else blocks
+            if batch and not blocks:
+                fail("block_table: it has no column; it must have one for each page of the longest request")
+            size["max_context"] = _power_of_two(max_context or max(1, blocks * tokens))
+        else:
+            (_, _, topk), strides = checked(context, "indices", indices, "int32", (batch, q_len, None))
+            fields["indices_stride_batch"], fields["indices_stride_token"] = strides[:2]
+            size["max_indices"], size["max_context"] = topk, 1
+            if topk_length is not None:
+                checked(context, "topk_length", topk_length, "int32", (batch,))
+        self.plan = plan_for(context, _problem(kv_format, size))
+        if kv_scale is not None:
+            checked(context, "descale_k", kv_scale, "fp32", (1,) * len(kv_scale.shape))
+        self.torch = sys.modules["torch"] if torch_tensor(q) else None
+        self.scale, self.q_len = width**-0.5, q_len
+        self.out_shape, self.lse_shape = (batch, q_len, heads, head_dim_v), (batch, heads, q_len)
+        self.counts = None if indices is None else self._full((batch, q_len), indices.shape[2], q)
+        for name in ("q_nope", "q_rope"):
+            fields.update(zip((f"{name}_stride_batch", f"{name}_stride_token", f"{name}_stride_head"), q_strides))
+        args = s.DecodeArgs(
+            batch=batch, num_pages=shape[0], workspace_bytes=self.plan.workspace_bytes,
+            page_stride=(cache_strides[0] if shape[0] > 1 else math.prod(shape[1:])) * k_cache.itemsize,
+            out_stride_batch=q_len * heads * head_dim_v, out_stride_token=heads * head_dim_v, out_stride_head=head_dim_v,
+            lse_stride_batch=heads * q_len, lse_stride_head=q_len, lse_stride_token=1, **fields,
+        )  # fmt: skip
+        rope = tuple(("q_rope", f[1], f[2], 2 * head_dim_v) if f[0] == "q_rope" else f for f in DECODE_FIELDS)
+        self.call = Call(context, "plan_decode", args, rope)
+
+    def _full(self, shape, value, q):
+        if self.torch is None:
+            return np.full(shape, value, np.int32)
+        return self.torch.full(shape, value, dtype=self.torch.int32, device=q.device)
+
+    def counts_of(self, topk_length):
+        """[batch, q_len] of [batch]"""
+        counts = topk_length[:, None]
+        if self.q_len == 1:
+            return counts
+        return counts.repeat(1, self.q_len) if self.torch is not None else np.repeat(counts, self.q_len, axis=1)
+
+    def results(self, q):
+        if self.torch is None:
+            return np.empty(self.out_shape, np.uint16), np.empty(self.lse_shape, np.float32)
+        empty = self.torch.empty
+        return (
+            empty(self.out_shape, dtype=q.dtype, device=q.device),
+            empty(self.lse_shape, dtype=self.torch.float32, device=q.device),
+        )
+
+
+# The argument that a problem's field comes from.
+_FIELD_OF = {"heads": "q", "q_len": "q", "max_batch": "q", "latent_rank": "head_dim_v", "page_tokens": "k_cache",
+             "max_context": "max_context", "max_indices": "indices"}  # fmt: skip
+
+
+def _problem(kv_format, size):
+    try:
+        return problem(kv_format, **size)
+    except ArgumentError as error:
+        named = re.match(r"problem: (\w+)", str(error))
+        fail(f"{_FIELD_OF.get(named[1], named[1]) if named else 'q'}: {error}")
+
+
 def _power_of_two(n):
     return 1 << max(0, n - 1).bit_length()
 
 
-def _cache_pages(k_cache, kv_format, rank):
-    """(the cache as [num_pages, page bytes] of bytes, tokens per page)"""
-    if kv_format == "fp8_token":
-        if k_cache.ndim != 2:
-            fail(f"k_cache: of fp8_token it is [num_pages, page_bytes], not {list(k_cache.shape)}")
-        for tokens in (16, 32, 64, 128):
-            of = problem(kv_format, latent_rank=rank, page_tokens=tokens)
-            if Layout(of).page_bytes == k_cache.shape[1]:
-                return k_cache, tokens
-        fail(f"k_cache: pages of {k_cache.shape[1]} bytes are not of fp8_token with head_dim_v {rank}: see docs/format.md")
-    if k_cache.ndim != 4 or tuple(k_cache.shape[2:]) != (1, rank + ROPE):
-        fail(f"k_cache: its shape is {list(k_cache.shape)}, it must be [num_blocks, block_size, 1, {rank + ROPE}]")
-    tokens = k_cache.shape[1]
-    contiguous = k_cache.is_contiguous() if torch_tensor(k_cache) else k_cache.flags.c_contiguous
-    if not contiguous:
-        fail("k_cache: it is not contiguous, it must be; make it contiguous")
-    flat = k_cache.reshape(k_cache.shape[0], -1)
-    if torch_tensor(flat):
-        import torch
-
-        return flat.view(torch.uint8), tokens
-    return flat.view(np.uint8), tokens
+def _images(kv_format, k_cache, shape, strides, rank):
+    """Tokens per page of a cache of page images."""
+    if len(shape) != 2:
+        fail(f"k_cache: of {kv_format} it is [num_pages, page_bytes], not {list(shape)}")
+    if shape[0] > 1 and strides[0] < shape[1]:
+        fail("k_cache: its pages overlap; make it contiguous")
+    for tokens in (16, 32, 64, 128):
+        if Layout(_problem(kv_format, dict(latent_rank=rank, page_tokens=tokens))).page_bytes == shape[1]:
+            return tokens
+    fail(f"k_cache: pages of {shape[1]} bytes are not of {kv_format} with head_dim_v {rank}: see docs/format.md")
 
 
-def flash_mla_with_kvcache(q, k_cache, block_table, cache_seqlens, head_dim_v, tile_scheduler_metadata, num_splits=None,
-                           softmax_scale=None, causal=False, descale_q=None, descale_k=None, is_fp8_kvcache=False,
-                           indices=None, kv_format=None, max_context=None):  # fmt: skip
-    """(out [batch, q_len, heads, head_dim_v] bf16, lse [batch, heads, q_len] fp32, +inf where a row sees no token).
+def _rows(kv_format, k_cache, shape, strides, rank):
+    """Tokens per page of a cache of rows."""
+    width = _row_width(kv_format, rank)
+    if len(shape) != 4 or shape[2:] != (1, width):
+        fail(f"k_cache: its shape is {list(shape)}, it must be [num_blocks, block_size, 1, {width}]")
+    if shape[1] > 1 and strides[1] != width or shape[0] > 1 and strides[0] < shape[1] * width:
+        fail("k_cache: the rows of a block are not one after another; make it contiguous")
+    return shape[1]
 
-    q [batch, q_len, heads, head_dim_v + 64] bf16; block_table [batch, blocks] and cache_seqlens [batch] int32; k_cache
-    [num_blocks, block_size, 1, head_dim_v + 64] of bf16, or with is_fp8_kvcache of e4m3 under descale_k (a number);
-    with kv_format="fp8_token" pages [num_pages, page_bytes] (docs/format.md). softmax_scale: the query's width to
-    the power of -1/2 if None. Several query tokens are causal among themselves: then `causal` must be true."""
-    kv_format = kv_format or ("fp8_tensor" if is_fp8_kvcache else "bf16")
-    if kv_format not in kv_formats() or kv_format not in ("fp8_token", "bf16", "fp8_tensor"):
-        fail(f"kv_format: {kv_format} is not one of those that this call takes: {', '.join(kv_formats())}")
-    if indices is not None:
-        fail("indices: this call takes no index lists; leave it out")
-    if descale_q is not None:
-        fail("descale_q: the query is bf16 and has no scale; leave it out")
-    if descale_k is not None and kv_format != "fp8_tensor":
-        fail(f"descale_k: {kv_format} has no scale of the cache; leave it out")
-    if not isinstance(tile_scheduler_metadata, Metadata):
-        fail("tile_scheduler_metadata: it must be what get_mla_metadata returned; call it once a step")
-    context = _context_for(q)
-    q = checked(context, "q", q, "bf16", (None, None, None, head_dim_v + ROPE))
-    batch, q_len, heads, width = q.shape
-    if q_len > 1 and not causal:
-        fail(f"causal: {q_len} query tokens are causal among themselves; pass causal=True")
-    kind = "bf16" if kv_format == "bf16" else "byte"
-    k_cache = checked(context, "k_cache", k_cache, kind, (None,) * len(k_cache.shape))
-    cache, tokens = _cache_pages(k_cache, kv_format, head_dim_v)
-    block_table = checked(context, "block_table", block_table, "int32", (batch, None))
-    cache_seqlens = checked(context, "cache_seqlens", cache_seqlens, "int32", (batch,))
-    of = problem(
-        kv_format, heads=heads, q_len=q_len, latent_rank=head_dim_v, page_tokens=tokens,
-        max_batch=_power_of_two(batch), max_context=_power_of_two(max_context or max(1, block_table.shape[1] * tokens)),
-    )  # fmt: skip
-    plan = _plan_for(context, of)
-    step = tile_scheduler_metadata
-    if step.plan is not plan:
-        step.plan, step.workspace = plan, plan.workspace()
-        plan.schedule(step.workspace, block_table, cache_seqlens)
-    if torch_tensor(q):
-        import torch
 
-        out = torch.empty(q.shape[:3] + (head_dim_v,), dtype=q.dtype, device=q.device)
-        lse = torch.empty((batch, heads, q_len), dtype=torch.float32, device=q.device)
-    else:
-        out, lse = np.empty(q.shape[:3] + (head_dim_v,), np.uint16), np.empty((batch, heads, q_len), np.float32)
-    plan.decode(step.workspace, q[..., :head_dim_v], q[..., head_dim_v:], cache, block_table, cache_seqlens,
-                width**-0.5 if softmax_scale is None else softmax_scale, out, lse, kv_scale=descale_k or 0.0)  # fmt: skip
-    lse[lse == -math.inf] = math.inf
-    return out, lse
+def _row_width(kv_format, rank):
+    """Elements of a token's row, as the cache's dtype counts them."""
+    row = Layout(_problem(kv_format, dict(latent_rank=rank, page_tokens=64))).bytes_per_token
+    return int(row) // (2 if _CACHES[kv_format][0] == "bf16" else 1)
+
+
+# A format that this call takes: the kind of its elements, and what finds the tokens of a page.
+_CACHES = {"fp8_token": ("byte", _images), "bf16": ("bf16", _rows), "fp8_tensor": ("byte", _rows)}

@@ -1,84 +1,58 @@
-"""Problems, caches and plans: append, schedule and decode, as plan.h has them."""
+"""Plans: append, schedule and decode, as plan.h has them."""
 
 import ctypes as c
+import itertools
 import weakref
 
 import numpy as np
 
 from . import _structs as s
-from ._arrays import Staging, checked, dense, stream_of, strides_of, torch_tensor
-from ._library import call, fail, function, kv_format
-from .context import _Handle
+from ._arrays import (
+    Call,
+    Calls,
+    checked,
+    dense,
+    imported_torch,
+    signature,
+    torch_tensor,
+)
+from ._library import call, fail, function
+from .cache import Layout
+from .context import Context, _Handle
+
+EFFORTS = ("estimate", "measure", "patient", "exhaustive")  # in the order of snapmla_effort
+_numbers, _by_number = itertools.count(1), weakref.WeakValueDictionary()
 
 
-def problem(kv_format_name="fp8_token", **fields):
-    """A checked problem: DeepSeek-V3's shape, with the fields that are given (problem.h names them)."""
-    out = s.Problem()
-    function("problem_init")(c.byref(out))
-    out.kv_format = kv_format(kv_format_name)
-    known = [name for name, _ in s.Problem._fields_ if name not in ("size", "kv_format")]
-    for name, value in fields.items():
-        if name not in known:
-            fail(f"{name}: a problem has no such field; it has kv_format_name, {', '.join(known)}")
-        setattr(out, name, value)
-    call("problem_check", c.byref(out))
-    return out
-
-
-class Layout:
-    """Where things lie in a page of a problem's cache. Equal fingerprints: caches may be handed over page by page."""
-
-    def __init__(self, of):
-        out = s.PageLayout()
-        call("page_layout_get", c.byref(of), c.byref(out))
-        self.page_bytes, self.bytes_per_token = out.page_bytes, out.bytes_per_token
-        self.fingerprint = out.fingerprint.decode()
-
-
-def new_cache(context, of, num_pages):
-    """An empty cache for the emulator: [num_pages, page_bytes] uint8 in its memory."""
-    return context.empty((num_pages, Layout(of).page_bytes), np.uint8)
-
-
-def read_tokens(of, cache, slots, kv_scale=0.0):
-    """Tokens of a host cache [num_pages, page_bytes], dequantised: latent [n, latent_rank], rope [n, rope_dim] fp32."""
-    cache = _host_cache(of, cache, kv_scale)
-    slots = np.asarray(slots, np.int64)
-    latent, rope = np.empty((len(slots), of.latent_rank), np.float32), np.empty((len(slots), of.rope_dim), np.float32)
-    for i, slot in enumerate(slots):
-        call("cache_read", c.byref(of), c.byref(cache), int(slot), latent[i].ctypes.data, rope[i].ctypes.data)
-    return latent, rope
-
-
-def convert_tokens(of, cache, slots, to, to_cache, to_slots, kv_scale=0.0, to_kv_scale=0.0):
-    """Copies tokens of a host cache, row i from slots[i] to to_slots[i], also into another format or page size: each is
-    read, rounded to bf16 and written anew, one row after another, so that a format equal to the first may round anew."""
-    slots, to_slots = np.ascontiguousarray(slots, np.int64), np.ascontiguousarray(to_slots, np.int64)
-    if slots.ndim != 1 or slots.shape != to_slots.shape:
-        fail(f"to_slots: its shape is {list(to_slots.shape)}, it must be that of slots, {list(slots.shape)}, of one dimension")
-    cache, to_cache = _host_cache(of, cache, kv_scale), _host_cache(to, to_cache, to_kv_scale)
-    call("cache_convert", c.byref(of), c.byref(cache), slots.ctypes.data, c.byref(to), c.byref(to_cache),
-         to_slots.ctypes.data, len(slots))  # fmt: skip
-
-
-def _host_cache(of, cache, kv_scale):
-    if not isinstance(cache, np.ndarray) or cache.dtype != np.uint8 or cache.ndim != 2:
-        fail("cache: it must be a numpy array of uint8, [num_pages, page_bytes]; view it so")
-    if cache.shape[1] < Layout(of).page_bytes or cache.strides[1] != 1:
-        fail(f"cache: a page has {cache.shape[1]} bytes, it must have {Layout(of).page_bytes}, one after another")
-    return s.Cache(kv=cache.ctypes.data, page_stride=cache.strides[0], num_pages=cache.shape[0], kv_scale=kv_scale)
-
-
+def plan_numbered(number):
+    """The plan whose `number` it is: for what can pass no Python object."""
+    plan = _by_number.get(number)
+    if plan is None:
+        fail(f"plan: {number} is no plan's number, or its plan is gone; keep the plan, and pass its `number`")
+    return plan
 
 
 class Plan(_Handle):
     """A problem bound to its variants on a device. Slow to make: expands, compiles and loads kernels. Thread-safe as plan.h
     says: calls may run at once where each has a workspace of its own.
 
-    `variant`: an override, as "mla_decode:stages=3"."""
+    `variant`: an override, as "mla_decode:stages=3". `effort`: "estimate" takes what was tuned before, else the cost model;
+    "measure", "patient" and "exhaustive" tune where nothing so good is known, which takes seconds to minutes, and remember it;
+    `deadline_seconds` ends that with the best so far (0: none).
 
-    def __init__(self, context, of, variant=None):
-        options = s.PlanOptions(variant=variant.encode() if variant else None)
+    What decides whether arguments fit (types, shapes, strides, devices) is looked at once for each combination and
+    remembered; a call after that hands over pointers and numbers, which the library checks. A kv_scale is a number, or an
+    array of one fp32, which the device reads."""
+
+    def __init__(self, context, of, variant=None, effort="estimate", deadline_seconds=0.0):
+        if not isinstance(context, Context):
+            fail(f"context: it is a {type(context).__name__}, it must be a Context")
+        self.layout = Layout(of)
+        if effort not in EFFORTS:
+            fail(f"effort: it is {effort!r}, it must be one of {', '.join(EFFORTS)}")
+        options = s.PlanOptions(
+            variant=variant.encode() if variant else None, effort=EFFORTS.index(effort), deadline_seconds=deadline_seconds
+        )
         out = c.c_void_p()
         owner = context.owner
         call("plan_create", owner.handle, c.byref(of), c.byref(options), c.byref(out))
@@ -87,6 +61,9 @@ class Plan(_Handle):
         self._finalizer = weakref.finalize(self, _destroy, out.value, owner)
         self._finalizer.atexit = False
         self.workspace_bytes = function("plan_workspace_bytes")(self.handle)
+        self._calls = Calls()
+        self.number = next(_numbers)
+        _by_number[self.number] = self
 
     def variant(self, family):
         """The canonical text of the variant of a family ("mla_decode"), None if the plan has none."""
@@ -100,98 +77,169 @@ class Plan(_Handle):
         return out.value.decode()
 
     def workspace(self, like=None):
-        """Room for one step at a time: pass it to schedule() and to the decode() of every layer."""
-        if self.context.is_emulator:
-            return self.context.zeros((self.workspace_bytes,), np.uint8)
-        import torch
-
-        return torch.zeros(self.workspace_bytes, dtype=torch.uint8, device=self.context.name)
+        """Room for one step at a time, uint8: pass it to schedule() and to the decode() of every layer. On the emulator an
+        array in its memory (a torch tensor over it where `like` is one), on a GPU a torch tensor."""
+        if not self.context.is_emulator:
+            torch = imported_torch("Plan.workspace")
+            return torch.empty(self.workspace_bytes, dtype=torch.uint8, device=self.context.name)
+        array = self.context.empty((self.workspace_bytes,), np.uint8)
+        return imported_torch("Plan.workspace").from_numpy(array) if torch_tensor(like) else array
 
     def append(self, cache, latent, rope, slot_mapping, kv_scale=0.0, stream=None):
         """Quantises rows and writes them at their slots; negative slots are skipped.
 
         cache [num_pages, page_bytes] bytes, changed in place; latent [tokens, latent_rank], rope [tokens, rope_dim] bf16;
         slot_mapping [tokens] int64."""
-        of = self.problem
-        cache = self._cache(cache)
-        latent = checked(self.context, "latent", latent, "bf16", (None, of.latent_rank))
-        rope = checked(self.context, "rope", rope, "bf16", (latent.shape[0], of.rope_dim))
-        slots = dense("slot_mapping", checked(self.context, "slot_mapping", slot_mapping, "int64", (latent.shape[0],)))
-        stage = Staging(self.context)
-        kv, kv_strides = stage.place(cache, writes=True)
-        latent_at, latent_strides = stage.place(latent)
-        rope_at, rope_strides = stage.place(rope)
-        args = s.AppendArgs(
-            tokens=latent.shape[0], latent=latent_at, latent_stride=latent_strides[0], rope=rope_at,
-            rope_stride=rope_strides[0], slot_mapping=stage.place(slots)[0], kv=kv, page_stride=kv_strides[0],
-            num_pages=cache.shape[0], stream=stream_of(self.context, stream), kv_scale=kv_scale,
-        )  # fmt: skip
-        call("plan_append", self.handle, c.byref(args))
-        stage.finish()
+        number, pointer = scale_of(kv_scale)
+        arrays = cache, latent, rope, slot_mapping, pointer
+        key = "append", signature(arrays)
+        known = self._calls.get(key, lambda: self._append_call(*arrays))
+        known.run(self.handle, arrays, (("kv_scale", number),), stream)
 
-    def schedule(self, workspace, block_table, seqlens, stream=None):
-        """Once a step, before decode(): splits from the lengths. block_table [batch, pages], seqlens [batch] int32."""
-        block_table, seqlens = self._lengths(block_table, seqlens)
-        stage = Staging(self.context)
-        args = s.DecodeArgs(
-            batch=seqlens.shape[0], block_table=stage.place(block_table)[0], block_table_stride=block_table.shape[1],
-            seqlens=stage.place(seqlens)[0], stream=stream_of(self.context, stream), **self._workspace(stage, workspace),
-        )  # fmt: skip
-        call("plan_schedule", self.handle, c.byref(args))
-        stage.finish()
+    def schedule(self, workspace, block_table=None, seqlens=None, index_counts=None, stream=None):
+        """Once a step, before decode(): splits from the lengths. block_table [batch, pages], seqlens [batch] int32; in
+        sparse decoding index_counts [batch, q_len] int32 instead of both."""
+        arrays = workspace, block_table, seqlens, index_counts
+        key = "schedule", signature(arrays)
+        known = self._calls.get(key, lambda: self._schedule_call(*arrays))
+        known.run(self.handle, arrays, (), stream)
 
     def decode(self, workspace, q_nope, q_rope, cache, block_table, seqlens, softmax_scale, out, lse=None, kv_scale=0.0,
-               stream=None):  # fmt: skip
+               stream=None, indices=None, index_counts=None):  # fmt: skip
         """Attention of one layer. q_nope [batch, q_len, heads, latent_rank], q_rope [.., rope_dim] and out (as q_nope) bf16;
-        lse [batch, heads, q_len] fp32, natural logarithm, or None. A request of length 0: zeros, and -inf in lse."""
-        of = self.problem
-        block_table, seqlens = self._lengths(block_table, seqlens)
-        batch = seqlens.shape[0]
-        rows = (batch, of.q_len, of.heads)
-        cache = self._cache(cache)
-        q_nope = checked(self.context, "q_nope", q_nope, "bf16", rows + (of.latent_rank,))
-        q_rope = checked(self.context, "q_rope", q_rope, "bf16", rows + (of.rope_dim,))
-        out = checked(self.context, "out", out, "bf16", rows + (of.latent_rank,))
-        stage = Staging(self.context)
-        fields = self._workspace(stage, workspace)
-        kv, kv_strides = stage.place(cache)
-        for name, array, writes in (("q_nope", q_nope, False), ("q_rope", q_rope, False), ("out", out, True)):
-            fields[name], strides = stage.place(array, writes)
-            for i, dimension in enumerate(("batch", "token", "head")):
-                fields[f"{name}_stride_{dimension}"] = strides[i]
-        if lse is not None:
-            lse = checked(self.context, "lse", lse, "fp32", (batch, of.heads, of.q_len))
-            fields["lse"], strides = stage.place(lse, writes=True)
-            for i, dimension in enumerate(("batch", "head", "token")):
-                fields[f"lse_stride_{dimension}"] = strides[i]
-        args = s.DecodeArgs(
-            batch=batch, kv=kv, page_stride=kv_strides[0], num_pages=cache.shape[0],
-            block_table=stage.place(block_table)[0], block_table_stride=block_table.shape[1],
-            seqlens=stage.place(seqlens)[0], softmax_scale=softmax_scale, kv_scale=kv_scale,
-            stream=stream_of(self.context, stream), **fields,
-        )  # fmt: skip
-        call("plan_decode", self.handle, c.byref(args))
-        stage.finish()
+        lse [batch, heads, q_len] fp32, natural logarithm, or None. A request of length 0: zeros, and -inf in lse.
 
-    def _workspace(self, stage, workspace):
-        workspace = checked(self.context, "workspace", workspace, "byte", (None,))
-        # A copy would lose the schedule between two calls.
-        if not torch_tensor(workspace) and not self.context.holds(workspace):
-            fail("workspace: it is not in the context's memory; take what Plan.workspace() returns")
-        return {"workspace": stage.place(workspace)[0], "workspace_bytes": workspace.shape[0]}
+        Sparse decoding, where the problem has max_indices: block_table and seqlens are None, indices [batch, q_len, entries]
+        int32 are slots of the cache (-1: none), index_counts [batch, q_len] int32 how many of each list count."""
+        number, pointer = scale_of(kv_scale)
+        arrays = workspace, q_nope, q_rope, cache, block_table, seqlens, out, lse, indices, index_counts, pointer
+        key = "decode", signature(arrays)
+        known = self._calls.get(key, lambda: self._decode_call(*arrays))
+        known.run(self.handle, arrays, (("softmax_scale", softmax_scale), ("kv_scale", number)), stream)
+
+    def _append_call(self, cache, latent, rope, slot_mapping, kv_scale):
+        of = self.problem
+        pages, page_stride = self._cache(cache)
+        (tokens, _), latent_strides = checked(self.context, "latent", latent, "bf16", (None, of.latent_rank))
+        _, rope_strides = checked(self.context, "rope", rope, "bf16", (tokens, of.rope_dim))
+        checked(self.context, "slot_mapping", slot_mapping, "int64", (tokens,))
+        dense("slot_mapping", slot_mapping)
+        self._kv_scale(kv_scale)
+        args = s.AppendArgs(tokens=tokens, latent_stride=latent_strides[0], rope_stride=rope_strides[0],
+                            page_stride=page_stride, num_pages=pages)  # fmt: skip
+        return Call(self.context, "plan_append", args, (
+            ("kv", ("page_stride",), True, 0), ("latent", ("latent_stride",), False, 0), ("rope", ("rope_stride",), False, 0),
+            ("slot_mapping", (), False, 0), ("kv_scale_pointer", (), False, 0),
+        ))  # fmt: skip
+
+    def _schedule_call(self, workspace, block_table, seqlens, index_counts):
+        if self.problem.max_indices:
+            batch, table_stride = self._counts(block_table, seqlens, index_counts), 0
+        else:
+            batch, table_stride = self._lengths(block_table, seqlens, None, index_counts)
+        args = s.DecodeArgs(batch=batch, block_table_stride=table_stride, workspace_bytes=self._workspace(workspace))
+        return Call(self.context, "plan_schedule", args, (
+            ("workspace", (), True, 0), ("block_table", ("block_table_stride",), False, 0), ("seqlens", (), False, 0),
+            ("index_counts", (), False, 0),
+        ))  # fmt: skip
+
+    def _decode_call(
+        self, workspace, q_nope, q_rope, cache, block_table, seqlens, out, lse, indices, index_counts, kv_scale
+    ):
+        of, context, fields = self.problem, self.context, {}
+        if of.max_indices:
+            batch = self._counts(block_table, seqlens, index_counts)
+            (_, _, entries), strides = checked(context, "indices", indices, "int32", (batch, of.q_len, None))
+            if entries > of.max_indices:
+                fail(f"indices: its lists have {entries} entries, the plan is for at most {of.max_indices}")
+            _put_strides(fields, "indices", strides, ("batch", "token"))
+        else:
+            batch, fields["block_table_stride"] = self._lengths(block_table, seqlens, indices, index_counts)
+        rows = (batch, of.q_len, of.heads)
+        pages, page_stride = self._cache(cache)
+        for name, array, width in (
+            ("q_nope", q_nope, of.latent_rank),
+            ("q_rope", q_rope, of.rope_dim),
+            ("out", out, of.latent_rank),
+        ):
+            _, strides = checked(context, name, array, "bf16", rows + (width,))
+            _put_strides(fields, name, strides, ("batch", "token", "head"))
+        if lse is not None:
+            _, strides = checked(context, "lse", lse, "fp32", (batch, of.heads, of.q_len))
+            _put_strides(fields, "lse", strides, ("batch", "head", "token"))
+        self._kv_scale(kv_scale)
+        args = s.DecodeArgs(batch=batch, page_stride=page_stride, num_pages=pages,
+                            workspace_bytes=self._workspace(workspace), **fields)  # fmt: skip
+        return Call(context, "plan_decode", args, DECODE_FIELDS)
+
+    def _workspace(self, workspace):
+        (size,), _ = checked(self.context, "workspace", workspace, "byte", (None,))
+        return size
 
     def _cache(self, cache):
-        cache = checked(self.context, "cache", cache, "byte", (None, None))
-        if cache.shape[1] < Layout(self.problem).page_bytes:
-            fail(f"cache: a page has {cache.shape[1]} bytes, it must have {Layout(self.problem).page_bytes}")
-        if cache.shape[0] > 1 and strides_of(cache)[0] < cache.shape[1]:
+        (pages, width), strides = checked(self.context, "cache", cache, "byte", (None, None))
+        if width < self.layout.page_bytes:
+            fail(f"cache: a page has {width} bytes, it must have {self.layout.page_bytes}")
+        if pages > 1 and strides[0] < width:
             fail("cache: its pages overlap; pass one whose first stride is at least a page")
-        return cache
+        return pages, strides[0] if pages > 1 else width
 
-    def _lengths(self, block_table, seqlens):
-        seqlens = dense("seqlens", checked(self.context, "seqlens", seqlens, "int32", (None,)))
-        block_table = checked(self.context, "block_table", block_table, "int32", (seqlens.shape[0], None))
-        return dense("block_table", block_table), seqlens
+    def _lengths(self, block_table, seqlens, indices, index_counts):
+        """(batch, stride of the table)"""
+        if indices is not None or index_counts is not None:
+            fail("indices: the plan is for dense decoding; make one for a problem with max_indices, or leave them out")
+        (batch,), _ = checked(self.context, "seqlens", seqlens, "int32", (None,))
+        dense("seqlens", seqlens)
+        (_, width), strides = checked(self.context, "block_table", block_table, "int32", (batch, None))
+        if batch > 1 and strides[0] < width:
+            fail("block_table: its rows overlap; make it contiguous")
+        return batch, strides[0] if batch > 1 else width
+
+    def _counts(self, block_table, seqlens, index_counts):
+        if block_table is not None or seqlens is not None:
+            fail(
+                "block_table: the plan is for sparse decoding, which looks at indices alone; pass None for it and for seqlens"
+            )
+        (batch, _), _ = checked(self.context, "index_counts", index_counts, "int32", (None, self.problem.q_len))
+        dense("index_counts", index_counts)
+        return batch
+
+    def _kv_scale(self, kv_scale):
+        if kv_scale is not None:
+            checked(self.context, "kv_scale", kv_scale, "fp32", (1,) * len(kv_scale.shape))
+
+
+def _strides(name, dimensions):
+    return tuple(f"{name}_stride_{dimension}" for dimension in dimensions)
+
+
+def _put_strides(fields, name, strides, dimensions):
+    fields.update(zip(_strides(name, dimensions), strides))
+
+
+# In the order of the arrays of Plan.decode.
+DECODE_FIELDS = (
+    ("workspace", (), True, 0),
+    ("q_nope", _strides("q_nope", ("batch", "token", "head")), False, 0),
+    ("q_rope", _strides("q_rope", ("batch", "token", "head")), False, 0),
+    ("kv", ("page_stride",), False, 0),
+    ("block_table", ("block_table_stride",), False, 0),
+    ("seqlens", (), False, 0),
+    ("out", _strides("out", ("batch", "token", "head")), True, 0),
+    ("lse", _strides("lse", ("batch", "head", "token")), True, 0),
+    ("indices", _strides("indices", ("batch", "token")), False, 0),
+    ("index_counts", (), False, 0),
+    ("kv_scale_pointer", (), False, 0),
+)
+
+
+def scale_of(kv_scale, name="kv_scale"):
+    """(number, array or None) of what a caller gives as a scale."""
+    if isinstance(kv_scale, (int, float, np.generic)):
+        return float(kv_scale), None
+    if hasattr(kv_scale, "dtype") and hasattr(kv_scale, "shape"):
+        return 0.0, kv_scale
+    fail(f"{name}: it is a {type(kv_scale).__name__}, it must be a number or an array of one fp32")
 
 
 def _destroy(plan, _owner):

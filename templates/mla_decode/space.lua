@@ -4,6 +4,35 @@ local formats = use("formats/formats.lua")
 
 local max_smem = 232448 -- the most dynamic shared memory a block may have on Hopper
 
+-- What an accuracy level is made of (docs/accuracy.md): the values of its axes.
+local levels = {
+  fast = { query_terms = 1, p_terms = 1, score_parts = 2, promotion = "tile", sums = "rounded" },
+  balanced = { query_terms = 1, p_terms = 2, score_parts = 2, promotion = "tile", sums = "rounded" },
+  max = { query_terms = 2, p_terms = 2, score_parts = 4, promotion = "tile", sums = "rounded" },
+  -- Numbers of bf16 have one term, and their sums keep 25 bits.
+  bf16 = { query_terms = 1, p_terms = 1, score_parts = 2, promotion = "none", sums = "rounded" },
+}
+
+local function level_of(accuracy, format) return format == "bf16" and levels.bf16 or levels[accuracy] end
+
+-- Its axis `name`, which the tuner leaves alone.
+local function level_axis(name, values, about)
+  return { name = name, values = values, searched = false, about = about,
+    default = function(settings) return level_of(settings.accuracy or "fast", settings.format)[name] end }
+end
+
+-- Another value does not keep the level's limits, or costs more than the level needs.
+local function level_rule(name)
+  return {
+    name = "level_" .. name,
+    reason = function(v)
+      return ("level %s of format %s is made with %s=%s: take that, or limits=waived to measure what another "
+        .. "costs and buys"):format(v.accuracy, v.format, name, level_of(v.accuracy, v.format)[name])
+    end,
+    legal = function(v) return v.limits == "waived" or v[name] == level_of(v.accuracy, v.format)[name] end,
+  }
+end
+
 -- The fewest rows that hold all of a request, or of a list (a query token); more than 64 are cut into groups of 64.
 local function rows_for(settings)
   local rows = (settings.heads or 64) * (settings.tokens == "indexed" and 1 or settings.q_len or 1)
@@ -18,7 +47,7 @@ local function partial_for(settings) return (settings.accuracy or "fast") == "fa
 
 -- Shared memory beyond the ring, the query and the barriers.
 local function roles_memory(v, d)
-  return d.p_buffers * 4096 * d.value_bytes   -- probabilities
+  return d.p_buffers * d.p_bytes              -- probabilities
     + d.p_buffers * 256                       -- rescale factors
     + 2 * 256                                 -- inverse row sums
     + d.p_buffers * 4                         -- changed flags
@@ -26,7 +55,7 @@ local function roles_memory(v, d)
 end
 
 local function streams_memory(v, d)
-  return v.rows * 128 * d.value_bytes -- probabilities
+  return v.rows * 128 * d.value_bytes * v.p_terms -- probabilities
     + 2 * 4 * v.rows * 4  -- largest scores
     + 2 * 2 * 4 * v.rows * 8 -- row sums
     + 2 * 2 * v.rows * 4  -- references
@@ -37,12 +66,62 @@ local shapes = {
   streams = { name = "streams", threads = 384, memory = streams_memory },
 }
 
--- As many stages as are sure to fit, four at most: bf16 tiles are large.
-local function stages_for(settings)
-  return (settings.format == "bf16" and (settings.latent or 512) > 256) and 2 or 4
+local function shape_of(v) return v.rows == 64 and shapes.roles or shapes.streams end
+
+local function derive(v)
+  local d = formats.quantities(v.format, v.latent, v.rope)
+  local subtile_bytes = 64 * 128
+  local tile_bytes = (d.subtiles + 1) * subtile_bytes
+  local scale_bytes = 64 * 4 -- of a tile
+  local raw_scale_bytes = scale_bytes * d.scales
+  local shape = shape_of(v)
+  local query_bytes = (v.query_terms * d.subtiles + 1) * v.rows * 128
+  local image_tokens = math.min(v.page, 64) -- tokens that lie together in a page
+  local images_per_tile = 64 // image_tokens
+  -- Two queries where they leave the ring its room; the shape for 64 rows has one.
+  local query_buffers = (shape == shapes.roles or query_bytes > 32768) and 1 or 2
+  d.shape = shape.name
+  d.threads = shape.threads
+  d.tile_tokens = 64
+  d.subtile_bytes = subtile_bytes
+  d.tile_bytes = tile_bytes -- content subtiles and RoPE
+  d.image_tokens = image_tokens
+  d.images_per_tile = images_per_tile
+  d.image_bytes = (tile_bytes + raw_scale_bytes) // images_per_tile -- of which a tile is made: without padding
+  d.raw_scale_bytes = raw_scale_bytes
+  d.value_bytes = d.content_type == "e4m3" and 1 or 2 -- of a number of P and of the values
+  d.p_bytes = 4096 * d.value_bytes * v.p_terms -- of a tile of P with 64 rows
+  -- Tiles of P on their way to the values' product, of the shape for 64 rows: bf16's are large, and so are its pages.
+  d.p_buffers = shape == shapes.roles and (d.value_bytes == 2 and d.subtiles > 6 and 1 or 16384 // d.p_bytes) or 0
+  -- With 64 rows: a tile is scored under the softmax of the one before.
+  d.overlaps = d.value_bytes == 1 and v.pipeline == "on"
+  d.one_by_one = v.pipeline == "off" and shape == shapes.streams -- two stages, of which one is in use
+  d.query_buffers = query_buffers
+  d.query_bytes = query_bytes
+  d.partial_bytes = v.partial == "bf16" and 2 or 4
+  d.smem_bytes = query_buffers * query_bytes
+    + v.stages * tile_bytes                          -- ring of page images
+    + v.stages * (raw_scale_bytes + 3 * scale_bytes) -- scales: as stored, usable, logarithm, inverse
+    + (v.tokens == "paged" and v.stages or 0) * 4    -- bad-page flags
+    + shape.memory(v, d)
+    + (3 * v.stages + 2 * query_buffers + 2 * d.p_buffers + (d.one_by_one and 1 or 0)) * 8 -- barriers
+  return d
 end
 
-local function shape_of(v) return v.rows == 64 and shapes.roles or shapes.streams end
+-- The most stages that fit, four at most.
+local function stages_for(settings)
+  if settings.pipeline == "off" then return rows_for(settings) == 64 and 1 or 2 end
+  local accuracy, format = settings.accuracy or "fast", settings.format or "fp8_token"
+  local v = { rows = rows_for(settings), latent = settings.latent or 512, rope = settings.rope or 64,
+    page = settings.page or 64, format = format, accuracy = accuracy, tokens = settings.tokens or "paged",
+    partial = partial_for(settings), pipeline = "on" }
+  for name, value in sorted_pairs(level_of(accuracy, format)) do v[name] = value end
+  for stages = 4, 3, -1 do
+    v.stages = stages
+    if (v.rows == 64 or stages % 2 == 0) and derive(v).smem_bytes <= max_smem then return stages end
+  end
+  return 2
+end
 
 return {
   family = "mla_decode",
@@ -55,18 +134,60 @@ return {
     { name = "rope", values = { 64 }, default = 64, about = "RoPE channels per token" },
     { name = "page", values = { 16, 32, 64, 128 }, default = 64, about = "tokens per page" },
     { name = "format", values = formats.names, default = "fp8_token", about = "how the cache is stored" },
-    { name = "accuracy", values = { "fast" }, default = "fast", about = "the arithmetic's level" },
+    { name = "accuracy", values = { "fast", "balanced", "max" }, default = "fast",
+      about = "the level whose limits are kept; it decides the axes after it" },
+    level_axis("query_terms", { 1, 2 }, "e4m3 numbers for a channel of the query: its high part, and what that leaves"),
+    level_axis("p_terms", { 1, 2 }, "e4m3 numbers for a probability: its high part, and what that leaves"),
+    level_axis("score_parts", { 1, 2, 4 },
+      "sums that a score is formed in by the tensor cores, before they are added in fp32"),
+    level_axis("promotion", { "tile", "none" },
+      "when the sums of values that the tensor cores form are added in fp32: after each tile, or never"),
+    level_axis("sums", { "rounded", "exact" }, "what normalises a row: the sum of P as rounded, or before rounding"),
+    { name = "limits", values = { "kept", "waived" }, default = "kept", searched = false,
+      about = "waived: take any arithmetic, to measure what it costs and buys" },
+    { name = "pipeline", values = { "on", "off" }, default = "on", searched = false,
+      about = "off: one tile at a time is copied, then scored, then summed" },
     { name = "tokens", values = { "paged", "indexed" }, default = "paged",
       about = "which tokens a query sees: the pages of its request, or a list of slots of its own (sparse)" },
     { name = "partial", values = { "bf16", "f32" }, default = partial_for,
       about = "type of the partial results of a cut request" },
-    { name = "stages", values = { 2, 3, 4, 5, 6, 7, 8 }, default = stages_for,
+    { name = "stages", values = { 1, 2, 3, 4, 5, 6, 7, 8 }, default = stages_for,
       about = "tiles in the shared-memory ring" },
   },
   rules = {
     { name = "lists_of_images",
       reason = "index lists are gathered from page images of fp8_token: take that format, or tokens=paged",
       legal = function(v) return v.tokens == "paged" or v.format == "fp8_token" end },
+    level_rule("query_terms"),
+    level_rule("p_terms"),
+    level_rule("score_parts"),
+    level_rule("promotion"),
+    level_rule("sums"),
+    { name = "level_partial",
+      reason = function(v)
+        return ("partial results of bf16 cost more than level %s allows: take partial=f32, or limits=waived")
+          :format(v.accuracy)
+      end,
+      legal = function(v) return v.accuracy == "fast" or v.partial == "f32" or v.limits == "waived" end },
+    { name = "terms_of_e4m3",
+      reason = "numbers of bf16 have one term, and P is summed as rounded: "
+        .. "take query_terms=1, p_terms=1 and sums=rounded",
+      legal = function(v, d)
+        return d.value_bytes == 1 or v.query_terms == 1 and v.p_terms == 1 and v.sums == "rounded"
+      end },
+    { name = "promotion_of_e4m3",
+      reason = "sums of bf16 products keep 25 bits and are not promoted: take promotion=none",
+      legal = function(v, d) return d.value_bytes == 1 or v.promotion == "none" end },
+    { name = "pipeline_stages",
+      reason = function(_, d)
+        return ("pipeline=off is one tile at a time: take stages=%d"):format(d.shape == "roles" and 1 or 2)
+      end,
+      legal = function(v, d) return v.pipeline == "on" or v.stages == (d.shape == "roles" and 1 or 2) end },
+    { name = "pages_one_by_one", reason = "pipeline=off is for pages: take pipeline=on, or tokens=paged",
+      legal = function(v) return v.pipeline == "on" or v.tokens == "paged" end },
+    { name = "a_tile_ahead",
+      reason = "a tile is scored while another is summed: take two stages or more, or pipeline=off",
+      legal = function(v) return v.stages > 1 or v.pipeline == "off" end },
     { name = "streams_own_stages",
       reason = "up to 32 rows, the two streams own the stages of even and odd number: take an even number of stages",
       legal = function(v) return v.rows == 64 or v.stages % 2 == 0 end },
@@ -77,39 +198,5 @@ return {
       end,
       legal = function(_, d) return d.smem_bytes <= max_smem end },
   },
-  derived = function(v)
-    local d = formats.quantities(v.format, v.latent, v.rope)
-    local subtile_bytes = 64 * 128
-    local tile_bytes = (d.subtiles + 1) * subtile_bytes
-    local scale_bytes = 64 * 4 -- of a tile
-    local raw_scale_bytes = scale_bytes * d.scales
-    local shape = shape_of(v)
-    local query_bytes = (d.subtiles + 1) * v.rows * 128
-    local image_tokens = math.min(v.page, 64) -- tokens that lie together in a page
-    local images_per_tile = 64 // image_tokens
-    -- Two queries where they leave the ring its room; the shape for 64 rows has one.
-    local query_buffers = (shape == shapes.roles or query_bytes > 32768) and 1 or 2
-    d.shape = shape.name
-    d.threads = shape.threads
-    d.tile_tokens = 64
-    d.subtile_bytes = subtile_bytes
-    d.tile_bytes = tile_bytes -- content subtiles and RoPE
-    d.image_tokens = image_tokens
-    d.images_per_tile = images_per_tile
-    d.image_bytes = (tile_bytes + raw_scale_bytes) // images_per_tile -- of which a tile is made: without padding
-    d.raw_scale_bytes = raw_scale_bytes
-    d.value_bytes = d.content_type == "e4m3" and 1 or 2 -- of a number of P and of the values
-    -- Tiles of P on their way to the values' product, of the shape for 64 rows: bf16's are large, and so are its pages.
-    d.p_buffers = shape == shapes.roles and (d.value_bytes == 1 and 4 or d.subtiles > 6 and 1 or 2) or 0
-    d.query_buffers = query_buffers
-    d.query_bytes = query_bytes
-    d.partial_bytes = v.partial == "bf16" and 2 or 4
-    d.smem_bytes = query_buffers * query_bytes
-      + v.stages * tile_bytes                          -- ring of page images
-      + v.stages * (raw_scale_bytes + 3 * scale_bytes) -- scales: as stored, usable, logarithm, inverse
-      + (v.tokens == "paged" and v.stages or 0) * 4    -- bad-page flags
-      + shape.memory(v, d)
-      + (3 * v.stages + 2 * query_buffers + 2 * d.p_buffers) * 8 -- barriers
-    return d
-  end,
+  derived = derive,
 }

@@ -10,6 +10,8 @@ return {
     { name = "latent", values = { 128, 256, 384, 512 }, default = 512,
       about = "latent rank: content channels per token" },
     { name = "rows", values = { 8, 16, 32, 64 }, default = 64, about = "rows of a group: the decode kernel's" },
+    { name = "query_terms", values = { 1, 2 }, default = 1, searched = false,
+      about = "e4m3 numbers for a channel: the decode kernel's" },
     { name = "rope", values = { 64 }, default = 64, about = "RoPE channels per token" },
     { name = "format", values = formats.names, default = "fp8_token", about = "how the cache is stored" },
     { name = "nope", values = { 64, 128, 192, 256 }, default = 128, about = "channels of a head's query without RoPE" },
@@ -22,14 +24,18 @@ return {
     { name = "stages", values = { 2, 3, 4 }, default = 2,
       about = "chunks of 64 query channels in the shared-memory ring" },
   },
-  rules = { skinny.ring_fits },
+  rules = {
+    skinny.ring_fits,
+    { name = "terms_of_e4m3", reason = "bf16 channels are kept as they are: take query_terms=1",
+      legal = function(v, d) return v.query_terms == 1 or d.content_type == "e4m3" end },
+  },
   derived = function(v)
     local d = formats.quantities(v.format, v.latent, v.rope)
     local tiles = v.latent > 256 and 2 or 1
     local a_bytes = 64 * v.latent * (v.weights == "fp8" and 1 or 2)
     local product = skinny.quantities(v.columns, v.stages, a_bytes, 64, v.latent // 64 // tiles, tiles)
     for name, value in sorted_pairs(product) do d[name] = value end
-    d.image_bytes = (d.subtiles + 1) * v.rows * 128
+    d.image_bytes = (v.query_terms * d.subtiles + 1) * v.rows * 128
     return d
   end,
 }

@@ -6,6 +6,7 @@
 
 #include "cmocka_all.h"
 
+#include "html_report.h"
 #include "program.h"
 #include "util/temporary.h"
 
@@ -64,6 +65,49 @@ static void tunes_explains_and_lists(void **state) {
   assert_int_equal(own, 1);
   json_decref(won);
   assert_program(PROGRAM, 0, NULL, cache, "ls", "--all");
+  assert_program(PROGRAM, 0, "no measurement that won and matches is known", cache, "ls", "--device-class", "h100");
+}
+
+static void reports_in_html(void **state) {
+  char path[4096];
+  size_t bytes;
+  snprintf(path, sizeof path, "%s", in(state, "report <&>.html"));
+  assert_program(PROGRAM, 0, NULL, cache, "tune", PROBLEM, "--max-context", "200", "--report", path);
+  char *text = program_read_file(path, &bytes);
+  assert_non_null(text);
+  assert_non_null(strstr(text, "<title>snapmla tune: "));
+  assert_non_null(strstr(text, "class=\"chosen\"><td>chosen</td>"));
+  assert_non_null(strstr(text, "<td>not measured</td>"));
+  assert_non_null(strstr(text, "class=\"n\">1.000</td>"));
+  assert_non_null(strstr(text, "</html>"));
+  assert_null(strstr(text, "http"));
+  free(text);
+  assert_program(PROGRAM, 0, NULL, cache, "bench", PROBLEM, "--max-context", "200", "--report", path);
+  text = program_read_file(path, &bytes);
+  assert_non_null(strstr(text, "<tr><th>plan_cold_store</th>"));
+  assert_non_null(strstr(text, "100.0 %"));
+  free(text);
+  assert_program(PROGRAM, 1, "such.html", cache, "tune", PROBLEM, "--max-context", "200", "--report",
+                 in(state, "no/such.html"));
+}
+
+/* Whatever a text holds stays text. */
+static void a_report_escapes_its_texts(void **state) {
+  char path[4096];
+  size_t bytes;
+  snprintf(path, sizeof path, "%s", in(state, "escaped.html"));
+  json_t *rows = json_pack("[{s:s, s:s, s:s}]", "variant", "<script>", "fate", "\"lost'", "reason", "a & b");
+  json_t *root = json_pack("{s:s, s:[s]}", "problem", "</title><b>", "variants", "x>y");
+  assert_int_equal(smla_html_report_tune(path, root, rows), SNAPMLA_OK);
+  char *text = program_read_file(path, &bytes);
+  assert_non_null(strstr(text, "<code>&lt;script&gt;</code>"));
+  assert_non_null(strstr(text, "&quot;lost&#39;"));
+  assert_non_null(strstr(text, "a &amp; b"));
+  assert_non_null(strstr(text, "&lt;/title&gt;&lt;b&gt;"));
+  assert_non_null(strstr(text, "<code>x&gt;y</code>"));
+  free(text);
+  json_decref(rows);
+  json_decref(root);
 }
 
 static void wisdom_travels(void **state) {
@@ -137,7 +181,8 @@ static void benches_sweeps_and_releases(void **state) {
 
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, temporary_teardown)
-  const struct CMUnitTest tests[] = {TEST(tunes_explains_and_lists), TEST(wisdom_travels),
-                                     TEST(models_without_a_device), TEST(benches_sweeps_and_releases)};
+  const struct CMUnitTest tests[] = {TEST(tunes_explains_and_lists),   TEST(reports_in_html),
+                                     TEST(a_report_escapes_its_texts), TEST(wisdom_travels),
+                                     TEST(models_without_a_device),    TEST(benches_sweeps_and_releases)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

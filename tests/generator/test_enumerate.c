@@ -57,6 +57,30 @@ static void a_named_axis_has_one_value(void **state) {
   enumerates(NULL, 0, "f:stages=4", "f:rows=8,stages=4 128\nf:rows=16,stages=4 128\n");
 }
 
+static void an_axis_that_is_not_searched_keeps_its_default(void **state) {
+  (void)state;
+  static const char text[] =
+      "return { family = 'f', entry = 'f', about = 'x', axes = {\n"
+      "  { name = 'rows', values = { 8, 16 }, default = 8, about = 'r' },\n"
+      "  { name = 'terms', values = { 1, 2 }, default = function(s) return s.level == 'high' and 2 or 1 end,\n"
+      "    searched = false, about = 't' } },\n"
+      "  rules = {}, derived = function(v) return { threads = 32 * v.terms, smem_bytes = 0 } end }\n";
+  const smla_template_file files[] = {TEXT_FILE("f/space.lua", text), TEXT_FILE("f/f.cu.tmpl", "x\n")};
+  const smla_setting settings[] = {{"level", "high"}};
+  const char *const expected[] = {"f:rows=8,terms=1 32\nf:rows=16,terms=1 32\n",
+                                  "f:rows=8,terms=2 64\nf:rows=16,terms=2 64\n", "f:rows=16,terms=2 64\n"};
+  smla_generator *generator = make(files, 2);
+  for (size_t i = 0; i < 3; i++) {
+    smla_buffer out = {0};
+    assert_int_equal(smla_generator_enumerate(generator, "f", settings, i == 1, i == 2 ? "f:terms=2,rows=16" : NULL,
+                                              visit, refuse, &out),
+                     SNAPMLA_OK);
+    assert_string_equal(out.data, expected[i]);
+    smla_buffer_free(&out);
+  }
+  smla_generator_destroy(generator);
+}
+
 static snapmla_status stop(void *user, const char *variant, const smla_quantity *quantities, size_t count) {
   (void)variant, (void)quantities, (void)count;
   ++*(int *)user;
@@ -76,6 +100,7 @@ static void a_visit_ends_it(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(visits_every_point), cmocka_unit_test(a_named_axis_has_one_value),
+                                     cmocka_unit_test(an_axis_that_is_not_searched_keeps_its_default),
                                      cmocka_unit_test(a_visit_ends_it)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

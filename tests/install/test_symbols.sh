@@ -10,7 +10,7 @@ declared_in() { # HEADER...
 }
 declared=$(declared_in "$headers"/*.h)
 if [ "$kind" = deploy ]; then
-  makers=$( (declared_in "$headers/source.h" "$headers/pack_make.h" "$headers/tune.h"; echo snapmla_plan_create) |
+  makers=$( (declared_in "$headers/source.h" "$headers/pack_make.h" "$headers/tune.h"; echo snapmla_plan_create; echo snapmla_layer_plan_create) |
     grep -v -x -e snapmla_version -e snapmla_family_names | sort -u)
   declared=$(printf '%s\n' "$declared" | grep -v -x -F "$makers")
 fi

@@ -19,4 +19,5 @@ export SNAPMLA_CACHE_DIR
 env/bin/python -c 'import snapmla, sys; sys.exit(not snapmla.__file__.startswith(sys.prefix))'
 said=$(env/bin/python attention.py)
 echo "$said"
+env/bin/python -m snapmla
 [ "$said" = "(1, 1, 16, 512) (1, 16, 1) finite" ]

@@ -65,7 +65,9 @@ static void every_field_is_checked(void **state) {
       {AT(page_tokens), 0, SNAPMLA_INVALID_ARGUMENT, {"page_tokens is 0", "16, 32, 64 or 128"}},
       {AT(kv_format), 7, SNAPMLA_UNSUPPORTED, {"kv_format is 7", "fp8_token"}},
       {AT(kv_format), -1, SNAPMLA_UNSUPPORTED, {"kv_format is -1", "fp8_token"}},
-      {AT(accuracy), 1, SNAPMLA_UNSUPPORTED, {"accuracy is 1", "fast"}},
+      {AT(accuracy), 1, SNAPMLA_OK, {0}},
+      {AT(accuracy), 2, SNAPMLA_OK, {0}},
+      {AT(accuracy), 3, SNAPMLA_UNSUPPORTED, {"accuracy is 3", "fast, balanced, max"}},
       {AT(max_batch), 4096, SNAPMLA_OK, {0}},
       {AT(max_batch), 0, SNAPMLA_INVALID_ARGUMENT, {"max_batch is 0", "1 to 4096"}},
       {AT(max_batch), 4097, SNAPMLA_INVALID_ARGUMENT, {"max_batch is 4097", "1 to 4096"}},
@@ -130,6 +132,18 @@ static void the_size_field(void **state) {
   assert_int_equal(snapmla_problem_check(&longer.problem), SNAPMLA_INVALID_ARGUMENT);
 }
 
+static void bf16_has_no_level_max(void **state) {
+  (void)state;
+  snapmla_problem problem;
+  snapmla_problem_init(&problem);
+  problem.kv_format = SNAPMLA_KV_BF16;
+  problem.accuracy = SNAPMLA_ACCURACY_BALANCED;
+  assert_int_equal(snapmla_problem_check(&problem), SNAPMLA_OK);
+  problem.accuracy = SNAPMLA_ACCURACY_MAX;
+  assert_int_equal(snapmla_problem_check(&problem), SNAPMLA_UNSUPPORTED);
+  assert_non_null(strstr(snapmla_error_message(), "take balanced"));
+}
+
 static void names_there_and_back(void **state) {
   (void)state;
   snapmla_kv_format format = (snapmla_kv_format)9;
@@ -179,9 +193,10 @@ static void formats_and_their_options(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(the_default_is_legal), cmocka_unit_test(every_field_is_checked),
-      cmocka_unit_test(lists_are_limited),    cmocka_unit_test(the_size_field),
-      cmocka_unit_test(names_there_and_back), cmocka_unit_test(formats_and_their_options),
+      cmocka_unit_test(the_default_is_legal),      cmocka_unit_test(every_field_is_checked),
+      cmocka_unit_test(lists_are_limited),         cmocka_unit_test(the_size_field),
+      cmocka_unit_test(bf16_has_no_level_max),     cmocka_unit_test(names_there_and_back),
+      cmocka_unit_test(formats_and_their_options),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -212,9 +212,11 @@ static void resolves_a_problem(void **state) {
   assert_int_equal(
       snapmla_variant_resolve(NULL, &problem, "mla_decode", "mla_decode:stages=3;schedule:block=128", &text),
       SNAPMLA_OK);
-  assert_string_equal(text,
-                      "mla_decode:rows=64,latent=256,rope=64,page=128,format=fp8_token,accuracy=fast,tokens=paged,"
-                      "partial=bf16,stages=3");
+  assert_string_equal(
+      text,
+      "mla_decode:rows=64,latent=256,rope=64,page=128,format=fp8_token,accuracy=fast,"
+      "query_terms=1,p_terms=1,score_parts=2,promotion=tile,sums=rounded,limits=kept,pipeline=on,tokens=paged,"
+      "partial=bf16,stages=3");
   snapmla_text_free(text);
   static const struct {
     const char *text;

@@ -214,9 +214,11 @@ static void takes_overrides(void **state) {
   snapmla_plan_options options = {.size = sizeof options, .variant = "mla_decode:stages=2;schedule:block=128"};
   snapmla_plan *plan = NULL;
   if (snapmla_plan_create(context, &problem, &options, &plan)) fail_msg("%s", snapmla_error_message());
-  assert_string_equal(snapmla_plan_variant(plan, "mla_decode"),
-                      "mla_decode:rows=64,latent=256,rope=64,page=64,format=fp8_token,accuracy=fast,tokens=paged,"
-                      "partial=bf16,stages=2");
+  assert_string_equal(
+      snapmla_plan_variant(plan, "mla_decode"),
+      "mla_decode:rows=64,latent=256,rope=64,page=64,format=fp8_token,accuracy=fast,"
+      "query_terms=1,p_terms=1,score_parts=2,promotion=tile,sums=rounded,limits=kept,pipeline=on,tokens=paged,"
+      "partial=bf16,stages=2");
   assert_string_equal(snapmla_plan_variant(plan, "schedule"), "schedule:block=128");
   assert_non_null(snapmla_plan_variant(plan, "kv_append"));
   assert_null(snapmla_plan_variant(plan, "mla_encode"));

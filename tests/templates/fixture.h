@@ -46,6 +46,7 @@ typedef struct decode_result {
   uint32_t status_word;
   /* Against the oracle of the same quantised data, the worst request of those that are not meant to be NaN: */
   double rel_l2, rel_l2_rounded, lse_excess; /* lse_excess: largest |error| / (1e-3 + 5e-4 max |logit|) */
+  double rel_l2_beyond; /* rel_l2 without what rounding the oracle's output to bf16 costs, in squares */
 } decode_result;
 
 /* A case of 16 heads, latent 512, one decode token, page 64, sigma 1. */

@@ -56,6 +56,16 @@ def main():
                  ("384", "128", [*sparse, "--variant", "mla_decode:stages=5"]), ("384", "32", [*sparse, "--heads", "32"])]
     for variant in layer_variants():
         problems.append((variant[0], "64", [*variant[1], "--variant", variant[2]]))
+    for level in ("balanced", "max"):
+        problems += [(latent, page, ["--accuracy", level, "--heads", heads]) for heads in ("8", "16", "32", "64")
+                     for latent, page in (("512", "64"), ("384", "128"), ("128", "16"))]
+        problems += [("512", "64", ["--accuracy", level, "--heads", heads, *extra]) for heads in ("32", "64")
+                     for extra in (["--format", "fp8_tensor"], sparse)]
+    for heads in ("32", "64"):
+        waived = ["promotion=none", "sums=exact", "score_parts=1", "score_parts=4", "p_terms=2,promotion=none"]
+        problems += [("512", "64", ["--heads", heads, "--variant", f"mla_decode:limits=waived,{axes}"]) for axes in waived]
+        one_by_one = ["--heads", heads, "--variant", f"mla_decode:pipeline=off,stages={1 if heads == '64' else 2}"]
+        problems += [("512", "64", one_by_one), ("512", "64", ["--format", "bf16", *one_by_one])]
     seen, failures = set(), []
     for latent, page, extra in problems:
         built = subprocess.run([program, "build", "--json", "--target", "sm90a", "--latent", latent, "--page", page,
