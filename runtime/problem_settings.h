@@ -14,7 +14,7 @@ const char *smla_templates_directory(const char *asked);
 /* A problem's settings for one family, and room for their texts: must stay where it is while the settings are used. */
 typedef struct smla_problem_texts {
   char numbers[5][16], rows[16], query_terms[16];
-  smla_setting settings[20];
+  smla_setting settings[24];
   size_t count;
 } smla_problem_texts;
 
