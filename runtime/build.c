@@ -26,32 +26,30 @@ enum { LOCK_SECONDS = 120, WRITES_PER_SWEEP = 64 };
 typedef struct job {
   smla_build *build;
   const smla_compiler *compiler;
-  smla_buffer source; /* as compiled, with #line directives */
+  smla_buffer source; /* that the key is of: with #line directives only where they change the image */
   smla_buffer entry;
   char key[SMLA_HASH_HEX];
 } job;
 
+static snapmla_status expand(const job *j, int line_directives, smla_buffer *out) {
+  const smla_expand_options options = {j->compiler->target == SNAPMLA_TARGET_EMULATOR, line_directives};
+  return smla_generator_expand(j->build->generator, j->build->variant, &options, out);
+}
+
 /* The key is of what decides the image's bytes: where #line directives do not, they are left out. */
 static snapmla_status make_key(job *j) {
-  smla_buffer plain = {0}, identity = {0};
-  const smla_buffer *text = &j->source;
+  smla_buffer identity = {0};
   snapmla_status status = j->compiler->identity(&identity);
-  if (!status && !j->compiler->line_directives_in_image) {
-    smla_expand_options options = {j->compiler->target == SNAPMLA_TARGET_EMULATOR, 0};
-    status = smla_generator_expand(j->build->generator, j->build->variant, &options, &plain);
-    text = &plain;
-  }
   if (!status) {
     const smla_artifact_fields fields = {.schema = SMLA_ARTIFACT_SCHEMA,
-                                         .source = text->data,
-                                         .source_bytes = text->length,
+                                         .source = j->source.data,
+                                         .source_bytes = j->source.length,
                                          .options = j->compiler->options,
                                          .compiler = identity.data ? identity.data : "",
                                          .target = j->compiler->name,
                                          .entry = j->entry.data ? j->entry.data : ""};
     smla_artifact_key(&fields, j->key);
   }
-  smla_buffer_free(&plain);
   smla_buffer_free(&identity);
   return status;
 }
@@ -73,7 +71,10 @@ static int major_of_nvrtc(snapmla_target target) {
 static snapmla_status compile(job *j, smla_image **out) {
   smla_compiled compiled = {0};
   double start = smla_clock_seconds();
-  snapmla_status status = j->compiler->compile(j->source.data, j->build->variant, &compiled);
+  smla_buffer text = {0}; /* with #line directives, for messages that name templates */
+  snapmla_status status = j->compiler->line_directives_in_image ? SNAPMLA_OK : expand(j, 1, &text);
+  if (!status) status = j->compiler->compile(text.data ? text.data : j->source.data, j->build->variant, &compiled);
+  smla_buffer_free(&text);
   if (status) {
     j->build->log = smla_buffer_take(&compiled.log);
   } else {
@@ -165,8 +166,7 @@ static snapmla_status run(smla_build *build) {
   if (!j.compiler)
     return smla_fail(SNAPMLA_INVALID_ARGUMENT, "target %d is none; SNAPMLA_TARGET_SM90A or SNAPMLA_TARGET_EMULATOR",
                      (int)build->target);
-  smla_expand_options options = {build->target == SNAPMLA_TARGET_EMULATOR, 1};
-  snapmla_status status = smla_generator_expand(build->generator, build->variant, &options, &j.source);
+  snapmla_status status = expand(&j, j.compiler->line_directives_in_image, &j.source);
   if (!status) {
     size_t family = strcspn(build->variant, ":");
     char *name = strndup(build->variant, family);
