@@ -83,4 +83,6 @@ def _host_cache(of, cache, kv_scale):
         fail("cache: it must be an array of uint8 in host memory, [num_pages, page_bytes]; view it so")
     if cache.shape[1] < Layout(of).page_bytes or cache.strides[1] != 1:
         fail(f"cache: a page has {cache.shape[1]} bytes, it must have {Layout(of).page_bytes}, one after another")
-    return s.Cache(kv=cache.ctypes.data, page_stride=cache.strides[0], num_pages=cache.shape[0], kv_scale=kv_scale)
+    out = s.Cache(kv=cache.ctypes.data, page_stride=cache.strides[0], num_pages=cache.shape[0], kv_scale=kv_scale)
+    out.array = cache  # lives as long: the caller may have no other reference
+    return out

@@ -1,6 +1,7 @@
 """Copying and fetching tokens of caches, numpy's and where torch is at hand torch's, against the library's host calls."""
 
 import unittest
+import weakref
 
 import numpy as np
 import snapmla
@@ -92,6 +93,15 @@ class Tokens(unittest.TestCase):
             self.assertLessEqual(words.max(), layout.page_bytes // 4 - 1)
             self.assertEqual(words.size * 4, of.page_tokens * {"fp8_token": of.latent_rank + 132, "bf16": 2 * (of.latent_rank + 64),
                                                               "fp8_tensor": of.latent_rank + 64}[layout.kv_format])  # fmt: skip
+
+    def test_a_host_cache_lives_while_it_is_read(self):
+        of = shape("fp8_token", 128, 16)
+        array = np.zeros((1, snapmla.Layout(of).page_bytes), np.uint8)
+        alive, host = weakref.ref(array), snapmla.cache._host_cache(of, array, 0.0)
+        del array
+        self.assertIsNotNone(alive())
+        del host
+        self.assertIsNone(alive())
 
     def test_between_caches_of_other_page_sizes(self):
         of, to = shape("fp8_token", 128, 16), shape("fp8_token", 128, 128)
