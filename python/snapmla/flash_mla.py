@@ -110,7 +110,7 @@ class _Shape:
 
     def __init__(self, q, k_cache, block_table, cache_seqlens, indices, topk_length, kv_scale, head_dim_v, causal, no_scale,
                  is_fp8_kvcache, kv_format, max_context):  # fmt: skip
-        kv_format = kv_format or ("fp8_tensor" if is_fp8_kvcache else "bf16")
+        kv_format = kv_format or (_fp8_rows(k_cache, head_dim_v) if is_fp8_kvcache else "bf16")
         known = [name for name in kv_formats() if name in _CACHES]
         if kv_format not in known:
             fail(f"kv_format: {kv_format} is not one of those that this call takes: {', '.join(known)}")
@@ -225,6 +225,11 @@ def _rows(kv_format, k_cache, shape, strides, rank):
     return shape[1]
 
 
+def _fp8_rows(k_cache, rank):
+    """What is_fp8_kvcache means: rows of 656 bytes, those of the sparse calls, or e4m3 under one scale."""
+    return "fp8_tile" if rank == 512 and tuple(k_cache.shape)[3:] == (656,) else "fp8_tensor"
+
+
 def _row_width(kv_format, rank):
     """Elements of a token's row, as the cache's dtype counts them."""
     row = Layout(_problem(kv_format, dict(latent_rank=rank, page_tokens=64))).bytes_per_token
@@ -232,4 +237,4 @@ def _row_width(kv_format, rank):
 
 
 # A format that this call takes: the kind of its elements, and what finds the tokens of a page.
-_CACHES = {"fp8_token": ("byte", _images), "bf16": ("bf16", _rows), "fp8_tensor": ("byte", _rows)}
+_CACHES = {"fp8_token": ("byte", _images), "bf16": ("bf16", _rows), "fp8_tensor": ("byte", _rows), "fp8_tile": ("byte", _rows)}

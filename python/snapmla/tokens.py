@@ -183,9 +183,18 @@ def _fetch_fp8_tensor(of, rows, kv_scale):
     return both[:, : of.latent_rank], both[:, of.latent_rank :]
 
 
+def _fetch_fp8_tile(of, rows, _):
+    data, rank = _bytes_of(rows), of.latent_rank
+    scale = rows[:, rank // _WORD : rank // _WORD + rank // 128]
+    scale = scale.contiguous().view(imported_torch("cache").float32) if torch_tensor(rows) else scale.copy().view(np.float32)
+    latent = _e4m3(data[:, :rank]).reshape(len(rows), -1, 128) * scale[:, :, None]
+    return latent.reshape(len(rows), rank), _bf16(data[:, rank + 4 * (rank // 128) :])
+
+
 # A format's row: the table of a token's words, and what dequantises tokens whose words were gathered by it.
 _FORMATS = {
     "fp8_token": (_image_table, _fetch_fp8_token),
     "bf16": (_row_table, _fetch_bf16),
     "fp8_tensor": (_row_table, _fetch_fp8_tensor),
+    "fp8_tile": (_row_table, _fetch_fp8_tile),
 }

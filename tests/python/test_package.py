@@ -91,6 +91,22 @@ class Flash(unittest.TestCase):
     def test_fp8_tensor(self):
         self.run_format("fp8_tensor")
 
+    def test_fp8_tile_by_its_rows_of_656_bytes(self):
+        of, rng = snapmla.problem("fp8_tile", **fields(latent_rank=512)), self.rng
+        with snapmla.Context("emulator") as context, snapmla.Plan(context, of) as plan:
+            cache = snapmla.new_cache(context, of, 2)
+            latent = bf16(rng, 20, 512)
+            plan.append(cache, latent, bf16(rng, 20, ROPE), np.arange(20))
+            values, rope = snapmla.read_tokens(of, cache, np.arange(20))
+            q = bf16(rng, 1, 1, HEADS, 512 + ROPE)
+            rows = np.array(cache).reshape(2, PAGE, 1, 656)
+        out, lse = snapmla.flash_mla_with_kvcache(
+            q, rows, np.array([[0, 1]], np.int32), np.array([20], np.int32), 512, snapmla.get_mla_metadata()[0], is_fp8_kvcache=True
+        )
+        want, want_lse = attention(q[0, 0], values, rope, (512 + ROPE) ** -0.5)
+        self.assertLess(np.linalg.norm(snapmla.from_bf16(out[0, 0]) - want) / np.linalg.norm(want), 5e-2)
+        self.assertLess(np.abs(lse[0, :, 0] - want_lse).max(), 5e-2)
+
     def test_lists_of_slots(self):
         cache, (latent, rope), _ = self.cache("fp8_token")
         slots = [self.table[b][t // PAGE] * PAGE + t % PAGE for b, n in enumerate(self.lengths) for t in range(n)]
