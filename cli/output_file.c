@@ -47,20 +47,34 @@ static void release(smla_output_file *file) {
   *file = (smla_output_file){.fd = -1};
 }
 
+/* A pipe or a device takes what it gets: nothing can be renamed onto it. */
+static snapmla_status open_directly(smla_output_file *file) {
+  file->fd = open(file->path, O_WRONLY | O_CLOEXEC);
+  if (file->fd >= 0) return SNAPMLA_OK;
+  return smla_console_fail(SNAPMLA_IO, "cannot write %s: %s: choose another name", file->path, strerror(errno));
+}
+
 snapmla_status smla_output_file_open(smla_output_file *file, const char *path) {
   static const char suffix[] = ".partial-XXXXXX";
   snapmla_status status = SNAPMLA_OK;
+  struct stat info;
   *file = (smla_output_file){.fd = -1};
   if (!path[0]) return smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "an output file's name is empty: give -o a name");
   if (smla_path_is_directory(path))
     return smla_console_fail(SNAPMLA_IO, "%s is a directory, a file is to be written there: choose another name", path);
-  file->path = strdup(path);
-  file->partial = malloc(strlen(path) + sizeof suffix);
-  if (!file->path || !file->partial) {
+  const int exists = !stat(path, &info), special = exists && !S_ISREG(info.st_mode);
+  /* Behind a link its target is replaced, and the link stays. */
+  file->path = exists && !special ? realpath(path, NULL) : strdup(path);
+  if (special && file->path) {
+    status = open_directly(file);
+    goto out;
+  }
+  if (file->path) file->partial = malloc(strlen(file->path) + sizeof suffix);
+  if (!file->partial) {
     status = smla_console_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory for a file name");
     goto out;
   }
-  strcpy(file->partial, path);
+  strcpy(file->partial, file->path);
   strcat(file->partial, suffix);
   file->fd = mkstemp(file->partial);
   if (file->fd < 0) {
@@ -102,7 +116,7 @@ snapmla_status smla_output_file_finish(smla_output_file *file) {
 
 snapmla_status smla_output_file_commit(smla_output_file *file) {
   snapmla_status status = smla_output_file_finish(file);
-  if (!status && rename(file->partial, file->path))
+  if (!status && file->partial && rename(file->partial, file->path))
     status = smla_console_fail(SNAPMLA_IO, "cannot rename onto %s: %s", file->path, strerror(errno));
   if (status)
     smla_output_file_abandon(file);
@@ -113,7 +127,7 @@ snapmla_status smla_output_file_commit(smla_output_file *file) {
 
 void smla_output_file_abandon(smla_output_file *file) {
   if (!file->path) return;
-  unlink(file->partial);
+  if (file->partial) unlink(file->partial);
   release(file);
 }
 

@@ -1,4 +1,5 @@
-/* Files written whole or not at all: beside the target, synced, renamed. */
+/* Files written whole or not at all: beside the target, synced, renamed. What is no regular file (a pipe, a device) is written
+ * straight to. */
 #ifndef SMLA_CLI_OUTPUT_FILE_H
 #define SMLA_CLI_OUTPUT_FILE_H
 
@@ -9,7 +10,7 @@
 typedef struct smla_output_file smla_output_file;
 struct smla_output_file {
   char *path;    /* the target; owned */
-  char *partial; /* what is written until the commit; owned */
+  char *partial; /* what is written until the commit; owned; NULL where the target itself is written to */
   int fd;
 };
 

@@ -52,8 +52,8 @@ typedef struct snapmla_device_info {
   int32_t shared_memory_bytes; /* the most a block may ask for */
   int64_t l2_bytes;
   int32_t driver_version; /* as cuDriverGetVersion: 13000 is 13.0; 0 on the emulator */
-  char device_class
-      [96]; /* what names its measurements, and what `snapmla export --device-class` takes: docs/tuning.md */
+  /* What names its measurements, and what `snapmla export --device-class` takes: docs/tuning.md. */
+  char device_class[96];
 } snapmla_device_info;
 
 SNAPMLA_API snapmla_status snapmla_context_info(snapmla_context *context, snapmla_device_info *info);

@@ -1,8 +1,10 @@
 /* gen and build: what they write, where, and that nothing half-made stays. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cmocka_all.h"
 #include "program.h"
@@ -60,6 +62,33 @@ static void gen_names_one_file(void **state) {
   assert_program(PROGRAM, 0, NULL, "gen", "--family", "schedule", "-o", directory);
   assert_int_equal(program_count_files(directory), 1);
   assert_program(PROGRAM, 1, "a file of that name exists", "gen", "--family", "all", "-o", path);
+}
+
+/* Behind a link its target is replaced; what is no regular file gets the bytes and stays what it is. */
+static void gen_keeps_links_and_pipes(void **state) {
+  const char *target = in(state, "target.cu"), *link = in(state, "link.cu"), *pipe = in(state, "pipe");
+  enum { ROOM = 1 << 20 };
+  struct stat info;
+  size_t bytes;
+  program_write_file(target, "old", 3);
+  assert_return_code(symlink("target.cu", link), 0);
+  assert_program(PROGRAM, 0, NULL, "gen", "--family", "schedule", "-o", link);
+  assert_return_code(lstat(link, &info), 0);
+  assert_true(S_ISLNK(info.st_mode));
+  char *source = program_read_file(target, &bytes), *piped = malloc(ROOM);
+  assert_true(bytes > 3);
+
+  assert_return_code(mkfifo(pipe, 0600), 0);
+  int fd = open(pipe, O_RDONLY | O_NONBLOCK);
+  assert_return_code(fd, 0);
+  assert_return_code(fcntl(fd, F_SETPIPE_SZ, ROOM), 0);
+  assert_program(PROGRAM, 0, NULL, "gen", "--family", "schedule", "-o", pipe);
+  assert_return_code(lstat(pipe, &info), 0);
+  assert_true(S_ISFIFO(info.st_mode));
+  assert_int_equal(read(fd, piped, ROOM), bytes);
+  assert_memory_equal(piped, source, bytes);
+  close(fd);
+  free(source), free(piped);
 }
 
 /* Two variants of one family, and the others as the problem has them. */
@@ -176,9 +205,15 @@ static void build_for_the_gpu(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, temporary_setup, temporary_teardown)
   const struct CMUnitTest tests[] = {
-      TEST(gen_writes_all_families),     TEST(gen_names_one_file),     TEST(gen_variants),
-      TEST(gen_leaves_nothing_on_error), TEST(build_for_the_emulator), TEST(build_shows_the_compilers_log),
-      TEST(build_without_a_compiler),    TEST(build_for_the_gpu),
+      TEST(gen_writes_all_families),
+      TEST(gen_names_one_file),
+      TEST(gen_keeps_links_and_pipes),
+      TEST(gen_variants),
+      TEST(gen_leaves_nothing_on_error),
+      TEST(build_for_the_emulator),
+      TEST(build_shows_the_compilers_log),
+      TEST(build_without_a_compiler),
+      TEST(build_for_the_gpu),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
