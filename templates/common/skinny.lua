@@ -1,6 +1,6 @@
 -- What the skinny products share: weights are the M side and stream once, tokens are the N side.
 
-local max_smem = 232448 -- the most dynamic shared memory a block may have on Hopper
+local max_smem = use("common/hopper.lua").max_smem
 
 -- As many columns as a step has tokens, more than 64 in several column tiles.
 local function columns_for(settings)

@@ -1,4 +1,5 @@
 -- New tokens into the cache.
+local axes = use("common/axes.lua")
 local formats = use("formats/formats.lua")
 
 return {
@@ -6,15 +7,13 @@ return {
   entry = "snapmla_kv_append",
   about = "quantises latent and RoPE rows and writes them into pages",
   axes = {
-    { name = "latent", values = { 128, 256, 384, 512 }, default = 512,
-      about = "latent rank: content channels per token" },
-    { name = "rope", values = { 64 }, default = 64, about = "RoPE channels per token" },
-    { name = "page", values = { 16, 32, 64, 128 }, default = 64, about = "tokens per page" },
-    { name = "format", values = formats.names, default = "fp8_token", about = "how the cache is stored" },
+    axes.latent,
+    axes.rope,
+    axes.page,
+    axes.format,
     { name = "scale", values = { "fp32", "power_of_two" }, default = "fp32", about = "what a scale may be" },
     { name = "norm", values = { "none", "rms" }, default = "none", about = "what is done to the latent first" },
-    { name = "rotate", values = { "none", "interleaved", "half" }, default = "none",
-      about = "RoPE on the key: which channels turn together" },
+    axes.rotate("key", "none"),
   },
   rules = {
     formats.rank_rule,

@@ -1,4 +1,5 @@
 -- Tokens out of the cache.
+local axes = use("common/axes.lua")
 local formats = use("formats/formats.lua")
 
 return {
@@ -6,11 +7,10 @@ return {
   entry = "snapmla_kv_fetch",
   about = "reads cached tokens back as bf16 rows, or moves them to other slots",
   axes = {
-    { name = "latent", values = { 128, 256, 384, 512 }, default = 512,
-      about = "latent rank: content channels per token" },
-    { name = "rope", values = { 64 }, default = 64, about = "RoPE channels per token" },
-    { name = "page", values = { 16, 32, 64, 128 }, default = 64, about = "tokens per page" },
-    { name = "format", values = formats.names, default = "fp8_token", about = "how the cache is stored" },
+    axes.latent,
+    axes.rope,
+    axes.page,
+    axes.format,
     { name = "to", values = { "rows", "cache" }, default = "rows", about = "where tokens go" },
   },
   rules = { formats.rank_rule },

@@ -1,18 +1,18 @@
 -- Merging the splits of a request.
+local axes = use("common/axes.lua")
+
 return {
   family = "mla_combine",
   entry = "snapmla_mla_combine",
   about = "merges partial results by their log-sum-exp",
   axes = {
-    { name = "latent", values = { 128, 256, 384, 512 }, default = 512,
-      about = "latent rank: channels of an output row" },
-    { name = "rows", values = { 8, 16, 32, 64 }, default = 64, about = "rows of a group: the decode kernel's" },
+    axes.latent,
+    axes.rows,
     { name = "partial", values = { "bf16", "f32" }, default = "bf16",
       about = "type of the partial results: the decode kernel's" },
     { name = "block", values = { 128, 256, 512 }, default = 256,
       about = "threads of a block; each merges four channels" },
-    { name = "tokens", values = { "paged", "indexed" }, default = "paged",
-      about = "whether a record is a request, or one of its query tokens: the decode kernel's" },
+    axes.records,
   },
   rules = {},
   derived = function(v)

@@ -1,8 +1,9 @@
 -- Decoding over the latent cache, in two shapes: up to 32 query rows a block by independent streams, 64 by roles.
 
+local axes = use("common/axes.lua")
 local formats = use("formats/formats.lua")
 
-local max_smem = 232448 -- the most dynamic shared memory a block may have on Hopper
+local max_smem = use("common/hopper.lua").max_smem
 
 -- What an accuracy level is made of (docs/accuracy.md): the values of its axes.
 local levels = {
@@ -131,11 +132,10 @@ return {
   about = "attends a block's query rows to a run of KV pages",
   axes = {
     { name = "rows", values = { 8, 16, 32, 64 }, default = rows_for, about = "query rows a block decodes together" },
-    { name = "latent", values = { 128, 256, 384, 512 }, default = 512,
-      about = "latent rank: content channels per token" },
-    { name = "rope", values = { 64 }, default = 64, about = "RoPE channels per token" },
-    { name = "page", values = { 16, 32, 64, 128 }, default = 64, about = "tokens per page" },
-    { name = "format", values = formats.names, default = "fp8_token", about = "how the cache is stored" },
+    axes.latent,
+    axes.rope,
+    axes.page,
+    axes.format,
     { name = "accuracy", values = { "fast", "balanced", "max" }, default = "fast",
       about = "the level whose limits are kept; it decides the axes after it" },
     level_axis("query_terms", { 1, 2 }, "e4m3 numbers for a channel of the query: its high part, and what that leaves"),

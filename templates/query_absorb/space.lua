@@ -1,4 +1,5 @@
 -- The query, absorbed: q_nope . W_UK for each head, RoPE, quantised as mla_decode wants it.
+local axes = use("common/axes.lua")
 local formats = use("formats/formats.lua")
 local skinny = use("common/skinny.lua")
 
@@ -7,18 +8,14 @@ return {
   entry = "snapmla_query_absorb",
   about = "multiplies queries by W_UK, turns their RoPE channels and quantises them into the decode kernel's image",
   axes = {
-    { name = "latent", values = { 128, 256, 384, 512 }, default = 512,
-      about = "latent rank: content channels per token" },
-    { name = "rows", values = { 8, 16, 32, 64 }, default = 64, about = "rows of a group: the decode kernel's" },
-    { name = "query_terms", values = { 1, 2 }, default = 1, searched = false,
-      about = "e4m3 numbers for a channel: the decode kernel's" },
-    { name = "rope", values = { 64 }, default = 64, about = "RoPE channels per token" },
-    { name = "format", values = formats.names, default = "fp8_token", about = "how the cache is stored" },
+    axes.latent,
+    axes.rows,
+    axes.query_terms,
+    axes.rope,
+    axes.format,
     { name = "nope", values = { 64, 128, 192, 256 }, default = 128, about = "channels of a head's query without RoPE" },
-    { name = "weights", values = { "bf16", "fp8" }, default = "bf16",
-      about = "how W_UK is stored; fp8: e4m3 in blocks of 128 x 128" },
-    { name = "rotate", values = { "none", "interleaved", "half" }, default = "interleaved",
-      about = "RoPE on the query: which channels turn together" },
+    axes.weights("W_UK"),
+    axes.rotate("query", "interleaved"),
     { name = "columns", values = skinny.columns, default = skinny.columns_for,
       about = "tokens a block multiplies together" },
     { name = "stages", values = { 2, 3, 4 }, default = 2,

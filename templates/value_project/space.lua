@@ -1,4 +1,5 @@
 -- The attended latent up to the head's value: out . W_UV for each head.
+local axes = use("common/axes.lua")
 local skinny = use("common/skinny.lua")
 
 return {
@@ -6,11 +7,9 @@ return {
   entry = "snapmla_value_project",
   about = "multiplies attended latents by W_UV",
   axes = {
-    { name = "latent", values = { 128, 256, 384, 512 }, default = 512,
-      about = "latent rank: content channels per token" },
+    axes.latent,
     { name = "v", values = { 64, 128, 192, 256 }, default = 128, about = "channels of a head's value" },
-    { name = "weights", values = { "bf16", "fp8" }, default = "bf16",
-      about = "how W_UV is stored; fp8: e4m3 in blocks of 128 x 128" },
+    axes.weights("W_UV"),
     { name = "columns", values = skinny.columns, default = skinny.columns_for,
       about = "tokens a block multiplies together" },
     { name = "groups", values = { 1, 2 },

@@ -1,0 +1,4 @@
+-- Limits of the hardware.
+return {
+  max_smem = 232448, -- bytes of dynamic shared memory that a block may have
+}
