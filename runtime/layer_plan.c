@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "build.h"
 #include "layer_object.h"
+#include "plan_kernels.h"
 #include "problem_settings.h"
 #include "quantities.h"
 #include "status.h"
@@ -109,38 +109,13 @@ static snapmla_status resolve(snapmla_layer_plan *plan, const char *layers_text)
   return status;
 }
 
-static void report_progress(void *user, const smla_build *build) {
-  snapmla_context *context = user;
-  smla_buffer text = {0};
-  if (!context->progress) return;
-  if (!smla_buffer_printf(&text, "%s %s in %.2f s", build->status ? "failed to compile" : "compiled", build->variant,
-                          build->seconds))
-    context->progress(context->progress_user, text.data);
-  smla_buffer_free(&text);
-}
-
-/* Logs of the kernels that were compiled, each under its variant. */
-static void keep_logs(snapmla_context *context, const smla_build *builds) {
-  smla_buffer log = {0};
-  snapmla_status status = SNAPMLA_OK;
-  for (int i = 0; i < SMLA_LAYER_KERNEL_COUNT && !status; i++)
-    if (builds[i].log) status = smla_buffer_printf(&log, "== %s\n%s\n", builds[i].variant, builds[i].log);
-  if (!status && log.length) smla_context_keep_log(context, log.data);
-  smla_buffer_free(&log);
-}
-
 static snapmla_status compile_and_load(snapmla_layer_plan *plan, uint32_t flags) {
-  snapmla_context *context = plan->attention->context;
-  smla_device *device = context->device;
+  smla_device *device = plan->attention->context->device;
   smla_build builds[SMLA_LAYER_KERNEL_COUNT];
-  for (int i = 0; i < SMLA_LAYER_KERNEL_COUNT; i++)
-    builds[i] = (smla_build){.generator = context->generator,
-                             .target = device->target,
-                             .variant = plan->kernels[i].variant,
-                             .no_jit = (flags & SNAPMLA_PLAN_NO_JIT) != 0,
-                             .no_write = (flags & SNAPMLA_PLAN_NO_WRITE) != 0};
-  snapmla_status status = smla_build_all(builds, SMLA_LAYER_KERNEL_COUNT, 0, report_progress, context);
-  keep_logs(context, builds);
+  const char *variants[SMLA_LAYER_KERNEL_COUNT];
+  for (int i = 0; i < SMLA_LAYER_KERNEL_COUNT; i++) variants[i] = plan->kernels[i].variant;
+  snapmla_status status =
+      smla_plan_build_kernels(plan->attention->context, variants, SMLA_LAYER_KERNEL_COUNT, flags, builds);
   for (int i = 0; i < SMLA_LAYER_KERNEL_COUNT && !status; i++)
     status = device->ops->load(device, builds[i].image, (uint32_t)plan->kernels[i].geometry.smem_bytes,
                                &plan->kernels[i].kernel);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "build.h"
+#include "plan_kernels.h"
 #include "quantities.h"
 #include "status.h"
 
@@ -19,37 +19,11 @@ static snapmla_status resolve(snapmla_plan *plan, const char *override_text) {
   return status ? status : smla_plan_lay_out(plan);
 }
 
-static void report_progress(void *user, const smla_build *build) {
-  snapmla_context *context = user;
-  smla_buffer text = {0};
-  if (!context->progress) return;
-  if (!smla_buffer_printf(&text, "%s %s in %.2f s", build->status ? "failed to compile" : "compiled", build->variant,
-                          build->seconds))
-    context->progress(context->progress_user, text.data);
-  smla_buffer_free(&text);
-}
-
-/* Logs of all kernels, each under its variant. */
-static void keep_logs(snapmla_context *context, const smla_build *builds) {
-  smla_buffer log = {0};
-  snapmla_status status = SNAPMLA_OK;
-  for (int i = 0; i < SMLA_FAMILY_COUNT && !status; i++)
-    if (builds[i].log) status = smla_buffer_printf(&log, "== %s\n%s\n", builds[i].variant, builds[i].log);
-  if (!status) smla_context_keep_log(context, log.data);
-  smla_buffer_free(&log);
-}
-
 static snapmla_status compile_and_load(snapmla_plan *plan, uint32_t flags) {
-  smla_device *device = plan->context->device;
   smla_build builds[SMLA_FAMILY_COUNT];
-  for (int i = 0; i < SMLA_FAMILY_COUNT; i++)
-    builds[i] = (smla_build){.generator = plan->context->generator,
-                             .target = device->target,
-                             .variant = plan->kernels[i].variant,
-                             .no_jit = (flags & SNAPMLA_PLAN_NO_JIT) != 0,
-                             .no_write = (flags & SNAPMLA_PLAN_NO_WRITE) != 0};
-  snapmla_status status = smla_build_all(builds, SMLA_FAMILY_COUNT, 0, report_progress, plan->context);
-  keep_logs(plan->context, builds);
+  const char *variants[SMLA_FAMILY_COUNT];
+  for (int i = 0; i < SMLA_FAMILY_COUNT; i++) variants[i] = plan->kernels[i].variant;
+  snapmla_status status = smla_plan_build_kernels(plan->context, variants, SMLA_FAMILY_COUNT, flags, builds);
   for (int i = 0; i < SMLA_FAMILY_COUNT && !status; i++) status = smla_plan_load(plan, (smla_family)i, builds[i].image);
   for (int i = 0; i < SMLA_FAMILY_COUNT; i++) smla_build_clear(&builds[i]);
   return status;
