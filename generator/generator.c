@@ -1,5 +1,6 @@
 #include "generator.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,6 +8,7 @@
 #include "expand.h"
 #include "generator_make.h"
 #include "hash.h"
+#include "memo.h"
 #include "space.h"
 #include "status.h"
 
@@ -14,6 +16,8 @@ struct smla_generator {
   smla_store store;
   const char **families; /* sorted, NULL-terminated; each owned */
   size_t family_count;
+  char digest[SMLA_HASH_HEX];
+  smla_memo *memo; /* of what resolve, describe and entry answered */
 };
 
 /* --- making ----------------------------------------------------------------------------------------------------- */
@@ -43,6 +47,16 @@ static int compare_names(const void *a, const void *b) {
   return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+static void take_digest(smla_generator *generator) {
+  smla_hash hash;
+  smla_hash_start(&hash);
+  for (size_t i = 0; i < generator->store.count; ++i) {
+    smla_hash_field_text(&hash, generator->store.files[i].path);
+    smla_hash_field(&hash, generator->store.files[i].text, generator->store.files[i].length);
+  }
+  smla_hash_finish(&hash, generator->digest);
+}
+
 snapmla_status smla_generator_make(const smla_template_file *files, size_t count, const char *directory,
                                    smla_generator **out) {
   *out = NULL;
@@ -54,10 +68,13 @@ snapmla_status smla_generator_make(const smla_template_file *files, size_t count
   if (!status && directory) status = smla_store_read_directory(&generator->store, directory);
   if (status) goto out;
   generator->families = calloc(generator->store.count + 1, sizeof *generator->families);
-  if (!generator->families) {
+  generator->memo = malloc(sizeof *generator->memo);
+  if (generator->memo) smla_memo_init(generator->memo);
+  if (!generator->families || !generator->memo) {
     status = smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: the list of families");
     goto out;
   }
+  take_digest(generator);
   for (size_t i = 0; i < generator->store.count && !status; ++i)
     status = add_family(generator, generator->store.files[i].path);
   qsort(generator->families, generator->family_count, sizeof *generator->families, compare_names);
@@ -77,6 +94,8 @@ void smla_generator_destroy(smla_generator *generator) {
   if (!generator) return;
   for (size_t i = 0; i < generator->family_count; ++i) free((char *)generator->families[i]);
   free(generator->families);
+  if (generator->memo) smla_memo_clear(generator->memo);
+  free(generator->memo);
   smla_store_free(&generator->store);
   free(generator);
 }
@@ -91,9 +110,7 @@ typedef struct request {
   const smla_setting *settings;
   size_t setting_count;
   const char *override_text;
-  smla_buffer text;
-  smla_quantity *quantities;
-  size_t quantity_count;
+  smla_buffer text; /* or bytes: of an array of smla_quantity */
 } request;
 
 static snapmla_status check_family(const smla_generator *generator, const char *family) {
@@ -118,13 +135,32 @@ static snapmla_status check_variant_family(const smla_generator *generator, cons
   return status ? status : check_family(generator, family);
 }
 
-/* Runs `body` and, when it succeeds, appends its text to `out`, unless that is NULL. */
-static snapmla_status ask(const smla_generator *generator, lua_CFunction body, request *asked, smla_buffer *out) {
+/* The key of what is asked, under the name of who asks. */
+static void question_of(const char *call, const request *asked, char key[SMLA_HASH_HEX]) {
+  smla_hash hash;
+  smla_hash_start(&hash);
+  smla_hash_field_text(&hash, call);
+  smla_hash_field_text(&hash, asked->family);
+  for (size_t i = 0; i < asked->setting_count; ++i) {
+    smla_hash_field_text(&hash, asked->settings[i].name ? asked->settings[i].name : "");
+    smla_hash_field_text(&hash, asked->settings[i].value ? asked->settings[i].value : "");
+  }
+  smla_hash_field_text(&hash, asked->override_text ? asked->override_text : "");
+  smla_hash_finish(&hash, key);
+}
+
+/* Appends the answer of `body`, its text, to `out`: from the memo where `call` was asked the same before. A failure is not kept. */
+static snapmla_status ask(const smla_generator *generator, const char *call, lua_CFunction body, request *asked,
+                          smla_buffer *out) {
+  char key[SMLA_HASH_HEX];
+  question_of(call, asked, key);
+  if (smla_memo_get(generator->memo, key, out)) return SNAPMLA_OK;
   smla_sandbox sandbox;
   snapmla_status status = smla_sandbox_open(&sandbox, &generator->store);
   if (!status) status = smla_sandbox_run(&sandbox, body, asked);
   smla_sandbox_close(&sandbox);
-  if (!status && out) status = smla_buffer_append(out, asked->text.data ? asked->text.data : "", asked->text.length);
+  if (!status) status = smla_buffer_append(out, asked->text.data ? asked->text.data : "", asked->text.length);
+  if (!status) smla_memo_put(generator->memo, key, &asked->text);
   smla_buffer_free(&asked->text);
   return status;
 }
@@ -150,22 +186,21 @@ snapmla_status smla_generator_resolve(const smla_generator *generator, const cha
   if (status) return status;
   request asked = {
       .family = family, .settings = settings, .setting_count = setting_count, .override_text = override_text};
-  return ask(generator, resolve_body, &asked, out);
+  return ask(generator, "resolve", resolve_body, &asked, out);
 }
 
 static int compare_quantities(const void *a, const void *b) {
   return strcmp(((const smla_quantity *)a)->name, ((const smla_quantity *)b)->name);
 }
 
-/* Adds the integers of the table at `index`. */
+/* Appends the integers of the table at `index` as quantities. */
 static void add_integers(lua_State *L, int index, request *asked) {
   index = lua_absindex(L, index);
   for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
     if (!lua_isinteger(L, -1)) continue;
-    smla_quantity *quantity = asked->quantities + asked->quantity_count++;
-    const char *name = lua_tostring(L, -2);
-    memcpy(quantity->name, name, strlen(name) + 1);
-    quantity->value = lua_tointeger(L, -1);
+    smla_quantity quantity = {.value = lua_tointeger(L, -1)};
+    snprintf(quantity.name, sizeof quantity.name, "%s", lua_tostring(L, -2));
+    smla_sandbox_check(L, smla_buffer_append(&asked->text, &quantity, sizeof quantity));
   }
 }
 
@@ -173,12 +208,9 @@ static int describe_body(lua_State *L) {
   request *asked = lua_touserdata(L, 1);
   smla_point point;
   load_and_evaluate(L, asked, &point);
-  asked->quantities = calloc(SMLA_SPACE_MAX_AXES + SMLA_SPACE_MAX_DERIVED, sizeof *asked->quantities);
-  if (!asked->quantities)
-    return smla_sandbox_raise(L, smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: the quantities of a variant"));
   add_integers(L, -1, asked);
   add_integers(L, -2, asked);
-  qsort(asked->quantities, asked->quantity_count, sizeof *asked->quantities, compare_quantities);
+  qsort(asked->text.data, asked->text.length / sizeof(smla_quantity), sizeof(smla_quantity), compare_quantities);
   return 0;
 }
 
@@ -189,15 +221,16 @@ snapmla_status smla_generator_describe(const smla_generator *generator, const ch
   char family[SMLA_NAME_MAX + 1];
   snapmla_status status = check_variant_family(generator, variant, family);
   if (status) return status;
-  request asked = {.family = family, .override_text = variant};
-  status = ask(generator, describe_body, &asked, NULL);
-  if (status) {
-    free(asked.quantities);
-    return status;
+  smla_buffer quantities = {0};
+  status =
+      ask(generator, "describe", describe_body, &(request){.family = family, .override_text = variant}, &quantities);
+  if (!status) {
+    *count = quantities.length / sizeof **out;
+    *out = (smla_quantity *)smla_buffer_take(&quantities);
+    if (!*out) status = smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: the quantities of a variant");
   }
-  *out = asked.quantities;
-  *count = asked.quantity_count;
-  return SNAPMLA_OK;
+  smla_buffer_free(&quantities);
+  return status;
 }
 
 static int entry_body(lua_State *L) {
@@ -208,7 +241,7 @@ static int entry_body(lua_State *L) {
 
 snapmla_status smla_generator_entry(const smla_generator *generator, const char *family, smla_buffer *out) {
   snapmla_status status = check_family(generator, family);
-  return status ? status : ask(generator, entry_body, &(request){.family = family}, out);
+  return status ? status : ask(generator, "entry", entry_body, &(request){.family = family}, out);
 }
 
 static int axes_body(lua_State *L) {
@@ -226,7 +259,7 @@ static int axes_body(lua_State *L) {
 
 snapmla_status smla_generator_axes(const smla_generator *generator, const char *family, smla_buffer *out) {
   snapmla_status status = check_family(generator, family);
-  return status ? status : ask(generator, axes_body, &(request){.family = family}, out);
+  return status ? status : ask(generator, "axes", axes_body, &(request){.family = family}, out);
 }
 
 snapmla_status smla_generator_enumerate(const smla_generator *generator, const char *family,
@@ -276,13 +309,7 @@ snapmla_status smla_generator_expand(const smla_generator *generator, const char
 
 /* --- identity --------------------------------------------------------------------------------------------------- */
 
-snapmla_status smla_generator_digest(const smla_generator *generator, char hex[65]) {
-  smla_hash hash;
-  smla_hash_start(&hash);
-  for (size_t i = 0; i < generator->store.count; ++i) {
-    smla_hash_field_text(&hash, generator->store.files[i].path);
-    smla_hash_field(&hash, generator->store.files[i].text, generator->store.files[i].length);
-  }
-  smla_hash_finish(&hash, hex);
+snapmla_status smla_generator_digest(const smla_generator *generator, char hex[SMLA_HASH_HEX]) {
+  memcpy(hex, generator->digest, SMLA_HASH_HEX);
   return SNAPMLA_OK;
 }

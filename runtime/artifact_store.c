@@ -6,6 +6,7 @@
 
 #include "compiler.h"
 #include "file.h"
+#include "hash.h"
 #include "manifest.h"
 #include "status.h"
 #include "store_folder.h"
@@ -55,6 +56,42 @@ snapmla_status smla_store_write(const smla_image *image) {
   if (!status) status = smla_store_publish(sub, name, flags, text.data, text.length);
   smla_buffer_free(&text);
   return status;
+}
+
+/* What stands in a key's file: the key, and a digest of recipe and key, by which a file that was changed or moved is known. */
+static void key_text(const char *recipe, const char *key, char text[2 * SMLA_HASH_HEX]) {
+  char digest[SMLA_HASH_HEX];
+  smla_hash hash;
+  smla_hash_start(&hash);
+  smla_hash_field_text(&hash, recipe);
+  smla_hash_field_text(&hash, key);
+  smla_hash_finish(&hash, digest);
+  snprintf(text, 2 * SMLA_HASH_HEX, "%s %s", key, digest);
+}
+
+snapmla_status smla_store_read_key(snapmla_target target, const char *recipe, char key[SMLA_HASH_HEX]) {
+  smla_buffer text = {0};
+  char sub[16], name[NAME_MAX_BYTES], expected[2 * SMLA_HASH_HEX], read[SMLA_HASH_HEX] = "";
+  folder_of(recipe, sub);
+  snprintf(name, sizeof name, "%s.key", recipe);
+  snapmla_status status = smla_store_read_file(sub, name, flags_of(target), sizeof expected, &text);
+  if (!status) {
+    snprintf(read, sizeof read, "%s", text.data);
+    key_text(recipe, read, expected);
+    if (strcmp(text.data, expected))
+      status = smla_fail(SNAPMLA_BAD_FORMAT, "the store's %s/%s does not hold the key of its recipe", sub, name);
+  }
+  if (!status) memcpy(key, read, SMLA_HASH_HEX);
+  smla_buffer_free(&text);
+  return status;
+}
+
+snapmla_status smla_store_write_key(snapmla_target target, const char *recipe, const char *key) {
+  char sub[16], name[NAME_MAX_BYTES], text[2 * SMLA_HASH_HEX];
+  folder_of(recipe, sub);
+  snprintf(name, sizeof name, "%s.key", recipe);
+  key_text(recipe, key, text);
+  return smla_store_publish(sub, name, flags_of(target), text, strlen(text));
 }
 
 snapmla_status smla_store_probe(void) {

@@ -15,6 +15,7 @@
 #include "image_cache.h"
 #include "log.h"
 #include "nvrtc.h"
+#include "recipe.h"
 #include "status.h"
 #include "store_lock.h"
 #include "store_sweep.h"
@@ -28,7 +29,9 @@ typedef struct job {
   const smla_compiler *compiler;
   smla_buffer source; /* that the key is of: with #line directives only where they change the image */
   smla_buffer entry;
+  smla_buffer identity; /* the compiler's */
   char key[SMLA_HASH_HEX];
+  int stored; /* nonzero: the store has the kernel */
 } job;
 
 static snapmla_status expand(const job *j, int line_directives, smla_buffer *out) {
@@ -37,21 +40,15 @@ static snapmla_status expand(const job *j, int line_directives, smla_buffer *out
 }
 
 /* The key is of what decides the image's bytes: where #line directives do not, they are left out. */
-static snapmla_status make_key(job *j) {
-  smla_buffer identity = {0};
-  snapmla_status status = j->compiler->identity(&identity);
-  if (!status) {
-    const smla_artifact_fields fields = {.schema = SMLA_ARTIFACT_SCHEMA,
-                                         .source = j->source.data,
-                                         .source_bytes = j->source.length,
-                                         .options = j->compiler->options,
-                                         .compiler = identity.data ? identity.data : "",
-                                         .target = j->compiler->name,
-                                         .entry = j->entry.data ? j->entry.data : ""};
-    smla_artifact_key(&fields, j->key);
-  }
-  smla_buffer_free(&identity);
-  return status;
+static void make_key(job *j) {
+  const smla_artifact_fields fields = {.schema = SMLA_ARTIFACT_SCHEMA,
+                                       .source = j->source.data,
+                                       .source_bytes = j->source.length,
+                                       .options = j->compiler->options,
+                                       .compiler = j->identity.data ? j->identity.data : "",
+                                       .target = j->compiler->name,
+                                       .entry = j->entry.data ? j->entry.data : ""};
+  smla_artifact_key(&fields, j->key);
 }
 
 static void read_facts(smla_image *image) {
@@ -97,6 +94,7 @@ static snapmla_status compile(job *j, smla_image **out) {
 static snapmla_status look_up(job *j, smla_image **out) {
   snapmla_status status = smla_store_read(j->compiler->target, j->key, out);
   if (!status && !j->build->no_write) smla_store_mark_used(j->key);
+  j->stored = !status;
   if (!status) return SNAPMLA_OK;
   if (status != SNAPMLA_NOT_FOUND) smla_log(SMLA_LOG_WARNING, "store not used: %s", snapmla_error_message());
   smla_mark mark;
@@ -107,13 +105,14 @@ static snapmla_status look_up(job *j, smla_image **out) {
   return status;
 }
 
-static void store(const job *j, const smla_image *image) {
+static void store(job *j, const smla_image *image) {
   static atomic_uint writes;
   if (j->build->no_write) return;
   if (smla_store_write(image)) {
     smla_log(SMLA_LOG_WARNING, "kernel not stored: %s", snapmla_error_message());
     return;
   }
+  j->stored = 1;
   smla_sweep sweep;
   if (atomic_fetch_add(&writes, 1) % WRITES_PER_SWEEP == 0) (void)smla_store_sweep(smla_store_limit(), 0, &sweep);
 }
@@ -161,23 +160,51 @@ static snapmla_status make(void *user, smla_image **out) {
   return status;
 }
 
-static snapmla_status run(smla_build *build) {
-  job j = {.build = build, .compiler = smla_compiler_of(build->target)};
-  if (!j.compiler)
-    return smla_fail(SNAPMLA_INVALID_ARGUMENT, "target %d is none; SNAPMLA_TARGET_SM90A or SNAPMLA_TARGET_EMULATOR",
-                     (int)build->target);
-  snapmla_status status = expand(&j, j.compiler->line_directives_in_image, &j.source);
+static snapmla_status from_store(void *user, smla_image **out) { return look_up(user, out); }
+
+/* By the key that the recipe led to before. NOT_FOUND where that is not known, or what it names is gone. */
+static snapmla_status get_known(job *j, const char *recipe) {
+  if (!recipe[0] || smla_store_read_key(j->compiler->target, recipe, j->key)) return SNAPMLA_NOT_FOUND;
+  return smla_image_cache_get(j->key, from_store, j, &j->build->image);
+}
+
+static void remember_key(const job *j, const char *recipe) {
+  if (!recipe[0] || !j->stored || j->build->no_write) return;
+  if (smla_store_write_key(j->compiler->target, recipe, j->key))
+    smla_log(SMLA_LOG_INFO, "a kernel's key is not remembered: %s", snapmla_error_message());
+}
+
+static snapmla_status get_expanded(job *j, const char *recipe) {
+  snapmla_status status = expand(j, j->compiler->line_directives_in_image, &j->source);
   if (!status) {
-    size_t family = strcspn(build->variant, ":");
-    char *name = strndup(build->variant, family);
-    status = name ? smla_generator_entry(build->generator, name, &j.entry)
+    size_t family = strcspn(j->build->variant, ":");
+    char *name = strndup(j->build->variant, family);
+    status = name ? smla_generator_entry(j->build->generator, name, &j->entry)
                   : smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: the name of a family");
     free(name);
   }
-  if (!status) status = make_key(&j);
-  if (!status) status = smla_image_cache_get(j.key, make, &j, &build->image);
+  if (!status) {
+    make_key(j);
+    status = smla_image_cache_get(j->key, make, j, &j->build->image);
+  }
+  if (!status) remember_key(j, recipe);
+  return status;
+}
+
+static snapmla_status run(smla_build *build) {
+  job j = {.build = build, .compiler = smla_compiler_of(build->target)};
+  char recipe[SMLA_HASH_HEX];
+  if (!j.compiler)
+    return smla_fail(SNAPMLA_INVALID_ARGUMENT, "target %d is none; SNAPMLA_TARGET_SM90A or SNAPMLA_TARGET_EMULATOR",
+                     (int)build->target);
+  snapmla_status status = j.compiler->identity(&j.identity);
+  if (!status)
+    status = smla_recipe(build->generator, build->variant, j.compiler, j.identity.data ? j.identity.data : "", recipe);
+  if (!status) status = get_known(&j, recipe);
+  if (status == SNAPMLA_NOT_FOUND) status = get_expanded(&j, recipe);
   smla_buffer_free(&j.source);
   smla_buffer_free(&j.entry);
+  smla_buffer_free(&j.identity);
   if (!status) {
     build->log = strdup(build->image->log);
     if (!build->log) status = smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a compile log");

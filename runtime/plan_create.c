@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compiler_start.h"
 #include "log.h"
 #include "plan_make.h"
 #include "status.h"
@@ -67,7 +68,10 @@ snapmla_status snapmla_plan_create(snapmla_context *context, const snapmla_probl
   char *override_text = NULL;
   snapmla_status status = snapmla_problem_check(problem);
   if (!status) status = smla_plan_options_read(options, &known);
-  if (!status) status = choose(context, problem, &known, &override_text, &report);
+  if (status) return status;
+  smla_compiler_start start;
+  smla_compiler_start_begin(&start, context->device->target);
+  status = choose(context, problem, &known, &override_text, &report);
   if (!status) status = smla_plan_make(context, problem, override_text, known.flags, out);
   if ((status == SNAPMLA_COMPILE || status == SNAPMLA_ILLEGAL_VARIANT) && override_text && !known.variant) {
     smla_log(SMLA_LOG_ERROR, "the chosen variants fail, the default ones are taken: %s", snapmla_error_message());
@@ -77,6 +81,7 @@ snapmla_status snapmla_plan_create(snapmla_context *context, const snapmla_probl
     status = smla_plan_make(context, problem, NULL, known.flags, out);
   }
   if (!status) (*out)->report = report;
+  smla_compiler_start_end(&start);
   free(override_text);
   return status;
 }

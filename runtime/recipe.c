@@ -1,0 +1,29 @@
+#include "recipe.h"
+
+#include "library.h"
+
+enum { SCHEMA = 1 };
+
+snapmla_status smla_recipe(const smla_generator *generator, const char *variant, const smla_compiler *compiler,
+                           const char *identity, char recipe[SMLA_HASH_HEX]) {
+  static const char here = 0; /* an address in this library */
+  smla_buffer build = {0};
+  char templates[SMLA_HASH_HEX];
+  recipe[0] = 0;
+  snapmla_status status = smla_library_build_id(&here, &build);
+  if (!status) status = smla_generator_digest(generator, templates);
+  if (!status && build.length) {
+    smla_hash hash;
+    smla_hash_start(&hash);
+    smla_hash_field_number(&hash, SCHEMA);
+    smla_hash_field_text(&hash, build.data);
+    smla_hash_field_text(&hash, templates);
+    smla_hash_field_text(&hash, variant);
+    smla_hash_field_text(&hash, compiler->name);
+    for (const char *const *option = compiler->options; *option; option++) smla_hash_field_text(&hash, *option);
+    smla_hash_field_text(&hash, identity);
+    smla_hash_finish(&hash, recipe);
+  }
+  smla_buffer_free(&build);
+  return status;
+}
