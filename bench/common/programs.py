@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -68,17 +69,25 @@ def axis(variant, name):
 
 
 class Programs:
-    """The programs of a build on one device. A program that fails ends the script, with what it said."""
+    """The programs of a build on one device, for `seconds` from now. A program that fails ends the script, with what it said; so does one
+    that is not done by then."""
 
-    def __init__(self, build, device, small):
-        self.build, self.device, self.small = pathlib.Path(build), device, small
+    def __init__(self, build, device, small, seconds=3600.0):
+        self.build, self.device, self.small = pathlib.Path(build).resolve(), device, small
+        self.end = time.monotonic() + seconds
+
+    def left(self):
+        return self.end - time.monotonic()
 
     def call(self, name, *arguments):
         path = self.build / "bin" / name
         if not path.exists():
             sys.exit(f"{path} is not there: build with SNAPMLA_TESTS=ON, or name the build with --build")
         command = [str(path), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=max(self.left(), 1))
+        except subprocess.TimeoutExpired:
+            sys.exit(f"{' '.join(command)}: the time is over; give more with --seconds")
         if done.returncode:
             print(done.stdout[-2000:], done.stderr[-2000:], sep="\n", file=sys.stderr)
             print(f"{' '.join(command)}: exit status {done.returncode}", file=sys.stderr)

@@ -27,15 +27,20 @@ def single_buffered(variant):
     return f"mla_decode:rows={rows},pipeline=off,stages={1 if rows == '64' else 2}"
 
 
-def measure(programs, shapes):
-    """Notes and rows of all runs."""
-    notes, all_rows = [], []
+def measure(programs, shapes, out, command, ceilings=None, seconds_a_shape=0.0):
+    """Runs all, and writes `out` after every shape; with a CSV of snapmla-ceilings also percentages. No shape is begun with fewer seconds
+    left."""
+    all_rows = []
     for shape in shapes:
+        if programs.left() < seconds_a_shape:
+            print(f"{shape} and those after it are left out: the time is over", file=sys.stderr)
+            break
         heads = shape.split(",")[1]
         for name in FORMATS:
             override = None
             for _ in ("pipelined", "one tile at a time"):
                 arguments = ["--shape", shape, "--format", name] + (["--variant", override] if override else [])
+                arguments += ["--ceilings", str(ceilings)] if ceilings else []
                 notes, rows = programs.rows("snapmla-bench-decode", *arguments)
                 variant = rows[0]["variant"]
                 said = programs.checked("run", "--heads", heads, "--format", name, "--context", CHECKED_CONTEXT, "--variant", variant)
@@ -43,8 +48,10 @@ def measure(programs, shapes):
                     sys.exit(f"{variant} was not what was checked, or is wrong: {said}")
                 all_rows += [{**row, "rel_l2": f"{said['rel_l2']:.3e}", "rel_l2_limit": f"{said['rel_l2_limit']:g}"} for row in rows]
                 override = single_buffered(variant)
-    # A note is of one run; what is noted of the command is this script's.
-    return [note for note in notes if not note.startswith("command: ")], all_rows
+        # A program's command is of one run: the script's stands for all.
+        write(out, [*(note for note in notes if not note.startswith("command: ")), command], all_rows)
+    if not all_rows:
+        sys.exit("no shape was measured: give more --seconds")
 
 
 def way_of(rows):
@@ -74,9 +81,13 @@ HEADER = ["batch", "heads", "tokens", "bf16, single, µs", "bf16, pipelined", "F
           "both", "product of the two", "FP8, both pipelined"]  # fmt: skip
 
 
+def tokens_text(tokens):
+    return f"{tokens // 1024}K" if tokens % 1024 == 0 else str(tokens)
+
+
 def cells(shape, us):
     order = [("bf16", "off"), ("bf16", "on"), ("fp8_token", "off"), ("fp8_token", "on")]
-    return [*map(str, shape), *(f"{us[key]:.1f}" for key in order), *(f"{gain:.2f}" for gain in gains(us))]
+    return [str(shape[0]), str(shape[1]), tokens_text(shape[2]), *(f"{us[key]:.1f}" for key in order), *(f"{gain:.2f}" for gain in gains(us))]
 
 
 def lines(rows):
@@ -92,8 +103,8 @@ def main():
     parser.add_argument("--shape", action="append")
     parser.add_argument("out", type=pathlib.Path)
     o = parser.parse_args()
-    notes, rows = measure(Programs(o.build, o.device, o.small), o.shape or (SMALL_SHAPES if o.small else SHAPES))
-    write(o.out, [*notes, "command: bench/decode/ablation.py " + " ".join(sys.argv[1:])], rows)
+    measure(Programs(o.build, o.device, o.small), o.shape or (SMALL_SHAPES if o.small else SHAPES), o.out,
+            "command: bench/decode/ablation.py " + " ".join(sys.argv[1:]))  # fmt: skip
     notes, rows = read(o.out)
     print(*(note for note in notes if not note.startswith("runs")), *lines(rows), sep="\n")
 
