@@ -63,8 +63,8 @@ class Headline(unittest.TestCase):
             self.assertAlmostEqual(value, expected)
 
     def test_one_tile_at_a_time_keeps_the_rows(self):
-        self.assertEqual(ablation.single_buffered("mla_decode:rows=64,stages=4"), "mla_decode:rows=64,pipeline=off,stages=1")
-        self.assertEqual(ablation.single_buffered("mla_decode:rows=8,stages=4"), "mla_decode:rows=8,pipeline=off,stages=2")
+        self.assertEqual(programs.single_buffered("mla_decode:rows=64,stages=4"), "mla_decode:rows=64,pipeline=off,stages=1")
+        self.assertEqual(programs.single_buffered("mla_decode:rows=8,stages=4"), "mla_decode:rows=8,pipeline=off,stages=2")
 
     def test_gates_are_judged_by_the_figures(self):
         write_run(self.folder)

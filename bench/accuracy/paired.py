@@ -3,17 +3,28 @@
 Neighbouring tokens err alike, so the unit is a block of neighbours: the mean difference of each block is one sample, and the interval is
 Student's of those means (interval.py)."""
 
+import math
+
 import numpy as np
 from interval import gate, interval, percent
 
 
-def compare(losses, baseline, block):
-    """losses, baseline [sequences, tokens] in nats. The tokens past the last whole block are left out, unless there is none."""
-    difference = np.asarray(losses, np.float64) - np.asarray(baseline, np.float64)
-    block = min(block, difference.shape[1])
-    whole = difference.shape[1] // block * block
-    means = difference[:, :whole].reshape(-1, block).mean(1)
+def blocks_of(losses, baseline, block):
+    """One sequence's blocks of `block` tokens, the last perhaps shorter: [(first token, tokens, nats, squared differences to the baseline)],
+    sums. losses, baseline [tokens] in nats. A sequence shorter than a block is one."""
+    losses, baseline = np.asarray(losses, np.float64), np.asarray(baseline, np.float64)
+    block = min(block, len(losses))
+    squares = (losses - baseline) ** 2
+    return [(at, len(losses[at : at + block]), float(losses[at : at + block].sum()), float(squares[at : at + block].sum()))
+            for at in range(0, len(losses), block)]  # fmt: skip
+
+
+def compare_blocks(blocks, baseline):
+    """Two lists of the same blocks. Those shorter than the longest tell nothing of their own: they count for the rms alone."""
+    whole = max(b[1] for b in blocks)
+    means = [(b[2] - base[2]) / whole for b, base in zip(blocks, baseline) if b[1] == whole]
     mean, half = interval(means)
+    tokens = sum(b[1] for b in blocks)
     return {
         "nats": mean,
         "nats_half_width": half,
@@ -21,7 +32,14 @@ def compare(losses, baseline, block):
         "perplexity_percent_low": percent(mean - half),
         "perplexity_percent_high": percent(mean + half),
         "gate": gate(mean, half),
-        "token_rms": float(np.sqrt((difference**2).mean())),
-        "tokens": int(difference.size),
+        "token_rms": math.sqrt(sum(b[3] for b in blocks) / tokens),
+        "tokens": tokens,
         "blocks": len(means),
     }
+
+
+def compare(losses, baseline, block):
+    """losses, baseline [sequences, tokens] in nats."""
+    pairs = list(zip(losses, baseline))
+    return compare_blocks([b for row, base in pairs for b in blocks_of(row, base, block)],
+                          [b for _, base in pairs for b in blocks_of(base, base, block)])  # fmt: skip

@@ -68,6 +68,12 @@ def axis(variant, name):
     return found[1]
 
 
+def single_buffered(variant):
+    """The override for the same decode kernel, one tile at a time: with 64 rows one stage, else one for each of two streams."""
+    rows = axis(variant, "rows")
+    return f"mla_decode:rows={rows},pipeline=off,stages={1 if rows == '64' else 2}"
+
+
 class Programs:
     """The programs of a build on one device, for `seconds` from now. A program that fails ends the script, with what it said; so does one
     that is not done by then."""

@@ -12,19 +12,13 @@ import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "common"))
-from programs import Programs, axis, read, table, write
+from programs import Programs, axis, read, single_buffered, table, write
 
 FORMATS = ("bf16", "fp8_token")
 SHAPES = ["1,16,131072", "1,128,131072", "64,64,32768"]
 SMALL_SHAPES = ["1,16,130", "2,64,130"]
 PART = "decode+combine"
 CHECKED_CONTEXT = "1,65,300"
-
-
-def single_buffered(variant):
-    """The override for the same kernel, one tile at a time: with 64 rows one stage, else one for each of two streams."""
-    rows = axis(variant, "rows")
-    return f"mla_decode:rows={rows},pipeline=off,stages={1 if rows == '64' else 2}"
 
 
 def measure(programs, shapes, out, command, ceilings=None, seconds_a_shape=0.0):

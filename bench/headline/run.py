@@ -19,7 +19,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "common"), str(HERE.parent / "decod
 import ablation  # noqa: E402
 import tables  # noqa: E402
 from perplexity import summary  # noqa: E402
-from programs import Programs, read, write  # noqa: E402
+from programs import Programs, read, single_buffered, write  # noqa: E402
 
 KINDS = ["bf16,bf16", "fp8_token,bf16", "fp8_tensor,bf16", "fp8_token,fp8"]  # cache, weights
 ABLATED = KINDS[:2]
@@ -53,7 +53,7 @@ def layers(programs, shapes):
             notes, rows = layer_run(programs, shape, kind, None)
             all_rows += rows
             if kind in ABLATED:
-                all_rows += layer_run(programs, shape, kind, ablation.single_buffered(rows[0]["variant"]))[1]
+                all_rows += layer_run(programs, shape, kind, single_buffered(rows[0]["variant"]))[1]
     return [note for note in notes if not note.startswith("command: ")], all_rows
 
 
