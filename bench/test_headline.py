@@ -37,8 +37,8 @@ def write_run(folder, device="cuda:0, A GPU, 132 multiprocessors"):
         held = {"rel_l2": 0.01, "rel_l2_limit": 0.04, "variant": variant(cache, pipeline)}
         attention.append({**shape, "mode": "graph", "part": "decode+combine", "median_us": us, "bytes": moved, "percent_memory": 60,
                           "percent_tensor": 20, **held})  # fmt: skip
-        for stage, more in (("attend", 0), ("step", 40)):
-            layer.append({**shape, "format": cache, "weights": "bf16", "stage": stage, "us_per_layer": us + more, "bytes": moved + 4e6,
+        for stage, more, weights in (("attend", 0, "bf16"), ("step", 40, "bf16"), ("attend", 0, "fp8"), ("step", 30, "fp8")):
+            layer.append({**shape, "format": cache, "weights": weights, "stage": stage, "us_per_layer": us + more, "bytes": moved + 4e6,
                           "kv_bytes_per_token": PER_TOKEN[cache], **held})  # fmt: skip
     programs.write(folder / "ablation.csv", notes, attention)
     programs.write(folder / "layer.csv", notes, layer)
@@ -87,6 +87,16 @@ class Headline(unittest.TestCase):
         write_run(self.folder)
         row = next(r for r in tables.step_rows(tables.Run(self.folder)) if r[2:4] == ["fp8_token", "bf16"])
         self.assertEqual(row, ["1, 16, 128K", "TP 8", "fp8_token", "bf16", "74.0", "222", "1.35", "29.5", "40 %", "34.0"])
+
+    def test_the_table_is_beside_the_papers(self):
+        write_run(self.folder)
+        rows = {r[0]: r[1:] for r in tables.headline_rows(tables.Run(self.folder))}
+        where = "tokens/s, layer step, 1, 16, 128K (TP 8), "
+        self.assertEqual(rows[where + "bf16 weights on both sides"], ["164", "222", "1.35 ×", "1.73 ×"])
+        self.assertEqual(rows[where + "FP8 weights beside FP8"], ["164", "256", "1.56 ×", "1.73 ×"])
+        self.assertEqual(rows["cache, GB at 128K, 61 layers"], ["9.21", "5.15", "-44.1 %", "half"])
+        self.assertEqual(rows["perplexity, plain text"][2], "not measured")
+        self.assertEqual(rows["ablation, attention, 1, 16, 128K: pipelining alone"][2:], ["1.50 ×", "1.3 ×"])
 
     def test_perplexity_is_paired_by_whole_blocks(self):
         rows = blocks("plain", "bf16", [1, 2, 3]) + blocks("plain", "fp8_token", [1.0002, 2.0004, 3.0003]) + blocks("sink", "bf16", [1, 1])

@@ -11,7 +11,8 @@ from interval import gate, percent  # noqa: E402
 from programs import axis, read, table  # noqa: E402
 
 CONTEXT = 131072
-PAPER = {"fp8": 1.8, "pipelining": 1.3, "both": 1.73}  # the paper's ablation at batch 1 and 128K
+PAPER = {"fp8": 1.8, "pipelining": 1.3, "both": 1.73, "perplexity": 0.3}  # at batch 1 and 128K; percent
+NAMES = {"fp8": "FP8 alone", "pipelining": "pipelining alone", "both": "both"}
 MOST_PERCENT = {"fp8_token": 56, "fp8_tensor": 50}  # bytes as allocated, of bf16's
 LEAST_GAIN, LEAST_OF_BYTES = 1.7, 90  # attention alone where memory binds: over our bf16; percent of the ratio of bytes
 SILENT = ("fp8_token_r4", "fp8_token/max")  # ways that must lie within the noise of bf16
@@ -65,6 +66,28 @@ def tp_of(heads):
 
 def shape_text(shape):
     return f"{shape[0]}, {shape[1]}, {ablation.tokens_text(shape[2])}"
+
+
+def headline_rows(run):
+    """[what, bf16, FP8, change, the paper's]"""
+    for shape in run.shapes:
+        base, where = run.us(shape, "bf16", "bf16"), f"layer step, {shape_text(shape)} (TP {tp_of(shape[1])})"
+        for weights, beside in (("bf16", "bf16 weights on both sides"), ("fp8", "FP8 weights beside FP8")):
+            us = run.us(shape, "fp8_token", weights)
+            yield [f"tokens/s, {where}, {beside}", *(f"{shape[0] / t / model.LAYERS * 1e6:.0f}" for t in (base, us)), f"{base / us:.2f} ×",
+                   f"{PAPER['both']} ×"]  # fmt: skip
+    per_token = run.bytes_per_token()
+    pair = [per_token["bf16"], per_token["fp8_token"]]
+    change = f"{100 * (pair[1] / pair[0] - 1):+.1f} %"
+    yield ["cache, bytes a token as allocated", *(f"{b:g}" for b in pair), change, "half"]
+    yield [f"cache, GB at 128K, {model.LAYERS} layers", *(f"{model.cache_gb(b, CONTEXT):.2f}" for b in pair), change, "half"]
+    found = [float(r["nats"]) for r in run.perplexity if (r["scenario"], r["way"]) == ("plain", "fp8_token")]
+    yield ["perplexity, plain text", "–", "–", f"{percent(found[0]):+.3f} %" if found else "not measured", f"+{PAPER['perplexity']} %"]
+    for shape, rows in ablation.times(run.attention).items():
+        if shape[0] == 1:
+            gain = ablation.gains({key: float(r["median_us"]) for key, r in rows.items()})
+            for word, value in zip(("fp8", "pipelining", "both"), gain):
+                yield [f"ablation, attention, {shape_text(shape)}: {NAMES[word]}", "–", "–", f"{value:.2f} ×", f"{PAPER[word]} ×"]
 
 
 def step_rows(run):
@@ -204,6 +227,8 @@ def section(folder):
         yield ""
     yield (f"Ceilings of the same run: {run.gb_per_s:.4g} GB/s read, {run.fp8_tflops:.4g} TFLOP/s e4m3, {run.bf16_tflops:.4g} TFLOP/s bf16"
            + (f"; 128K tokens of `fp8_token` read once from cold: {run.cold_us:.1f} µs." if run.cold_us and not run.modelled else "."))  # fmt: skip
+    yield from ["", "### The table", ""]
+    yield from table(["what", "bf16", "`fp8_token`", "change", "paper"], headline_rows(run))
     yield from ["", "### Gates", ""]
     yield from table(["what", "gate", "figure", "verdict"], gates(run))
     yield from ["", "### Layer step", "",
