@@ -23,6 +23,7 @@ static const struct {
     {"max_batch", offsetof(snapmla_problem, max_batch)},
     {"max_context", offsetof(snapmla_problem, max_context)},
     {"max_indices", offsetof(snapmla_problem, max_indices)},
+    {"flags", offsetof(snapmla_problem, flags)},
 };
 enum { NUMBERS = sizeof numbers / sizeof *numbers };
 
