@@ -44,6 +44,8 @@ const smla_option smla_options[] = {
      .field = FIELD(sparse), .commands = SMLA_FOR_PROBLEM},
     {"sinks", 0, NULL, "attention sinks: a logit more in each head's softmax, of a token without a value",
      smla_parse_flag, .field = FIELD(sinks), .commands = SMLA_FOR_PROBLEM},
+    {"batch-invariant", 0, NULL, "a request has the same bits alone and in any batch", smla_parse_flag,
+     .field = FIELD(batch_invariant), .commands = SMLA_FOR_PROBLEM},
     {"nope", 0, "N", "channels of a head's query and key without RoPE: 64, 128, 192 or 256 (128)", COUNT(1, INT32_MAX),
      .field = FIELD(nope), .commands = SMLA_FOR_LAYER},
     {"v", 0, "N", "channels of a head's value: 64, 128, 192 or 256 (128)", COUNT(1, INT32_MAX), .field = FIELD(v),

@@ -158,7 +158,8 @@ snapmla_status snapmla_problem_check(const snapmla_problem *problem) {
   if (!status) status = check_name(&accuracies, "accuracy", (int)problem->accuracy);
   if (!status) status = check_level(problem);
   if (status) return status;
-  static const uint32_t known_flags = SNAPMLA_PROBLEM_POWER_OF_TWO_SCALES | SNAPMLA_PROBLEM_SINKS;
+  static const uint32_t known_flags =
+      SNAPMLA_PROBLEM_POWER_OF_TWO_SCALES | SNAPMLA_PROBLEM_SINKS | SNAPMLA_PROBLEM_BATCH_INVARIANT;
   if (problem->flags & ~known_flags)
     return smla_fail(SNAPMLA_UNSUPPORTED, "problem: flags is 0x%x, this library knows 0x%x: set no other bit",
                      problem->flags, known_flags);

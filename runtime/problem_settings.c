@@ -123,7 +123,8 @@ snapmla_status smla_problem_texts_get(const smla_generator *generator, const sna
       {"accuracy", snapmla_accuracy_name(problem->accuracy)},
       {"scale", problem->flags & SNAPMLA_PROBLEM_POWER_OF_TWO_SCALES ? "power_of_two" : "fp32"},
       {"tokens", problem->max_indices ? "indexed" : "paged"},
-      {"sinks", problem->flags & SNAPMLA_PROBLEM_SINKS ? "on" : "off"}};
+      {"sinks", problem->flags & SNAPMLA_PROBLEM_SINKS ? "on" : "off"},
+      {"cuts", problem->flags & SNAPMLA_PROBLEM_BATCH_INVARIANT ? "fixed" : "balanced"}};
   const char *const *families = smla_generator_families(generator);
   size_t count = 0;
   while (families[count]) count++;

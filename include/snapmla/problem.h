@@ -38,7 +38,11 @@ enum {
    * is given up. Reading a cache does not depend on it. */
   SNAPMLA_PROBLEM_POWER_OF_TWO_SCALES = 1u,
   /* Attention sinks: each head has a logit more in its softmax, of a token without a value, which every call gives (sinks). */
-  SNAPMLA_PROBLEM_SINKS = 2u
+  SNAPMLA_PROBLEM_SINKS = 2u,
+  /* Batch-invariant: under one plan a request has the same bits alone and in any batch, wherever it stands. It is cut by its
+   * own length alone, whatever that leaves idle, and the workspace has room for max_batch requests in pieces: docs/kernel.md tells what
+   * that costs. Not of a layer. */
+  SNAPMLA_PROBLEM_BATCH_INVARIANT = 4u
 };
 
 /* A decode problem. Zero-initialise, set size = sizeof(snapmla_problem), fill the fields. */

@@ -9,7 +9,7 @@ from ._arrays import imported_torch, torch_tensor, whole
 from ._library import call, fail, function, kv_format, kv_format_name
 
 
-SINKS = 2  # of a problem's flags: SNAPMLA_PROBLEM_SINKS
+SINKS, BATCH_INVARIANT = 2, 4  # of a problem's flags: SNAPMLA_PROBLEM_…
 
 
 def problem(kv_format_name="fp8_token", **fields):

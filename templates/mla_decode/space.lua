@@ -159,6 +159,7 @@ return {
     { name = "stages", values = { 1, 2, 3, 4, 5, 6, 7, 8 }, default = stages_for,
       about = "tiles in the shared-memory ring" },
     axes.sinks,
+    axes.cuts,
   },
   rules = {
     formats.rank_rule,

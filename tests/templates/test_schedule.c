@@ -43,7 +43,7 @@ static rig open_rig_of(int32_t sms, int32_t heads) {
   must(snapmla_plan_create(r.context, &problem, NULL, &r.plan));
   must(snapmla_buffer_create(r.context, snapmla_plan_workspace_bytes(r.plan), &r.workspace));
   must(snapmla_buffer_create(r.context, max_batch * sizeof(int32_t), &r.seqlens));
-  must(smla_workspace_plan(&problem, sms, heads > 32 ? 64 : 16, 1, partial_bytes, &r.at));
+  must(smla_workspace_plan(&problem, sms, heads > 32 ? 64 : 16, 1, partial_bytes, 0, 0, &r.at));
   assert_int_equal(r.at.bytes, snapmla_plan_workspace_bytes(r.plan));
   r.units = r.at.unit_count;
   return r;
