@@ -4,7 +4,14 @@
 
 #include "status.h"
 
-enum { MOST_THREADS = 1024, MOST_SHARED_BYTES = 232448, MOST_CLUSTER = 16, MOST_ROWS = 1024, MOST_TERMS = 2, MOST_PIECES = 1024 /* as in mla_combine's space */ };
+enum {
+  MOST_THREADS = 1024,
+  MOST_SHARED_BYTES = 232448,
+  MOST_CLUSTER = 16,
+  MOST_ROWS = 1024,
+  MOST_TERMS = 2,
+  MOST_PIECES = 1024 /* as in mla_combine's space */
+};
 
 /* `fallback` < 0: the quantity must be there. */
 static snapmla_status pick(const smla_quantity *quantities, size_t count, const char *variant, const char *name,

@@ -4,7 +4,12 @@
 #include "kv_format.h"
 #include "size.h"
 
-enum { MAX_UNITS = 1024 /* as in the schedule's space */, STATUS_BYTES = 256, SUBTILE_ROW_BYTES = 128, TILE_TOKENS = 64 };
+enum {
+  MAX_UNITS = 1024 /* as in the schedule's space */,
+  STATUS_BYTES = 256,
+  SUBTILE_ROW_BYTES = 128,
+  TILE_TOKENS = 64
+};
 
 _Static_assert(sizeof(struct smla_request) == 16 && sizeof(struct smla_unit) == 16, "records.h says 16 bytes each");
 
@@ -26,8 +31,8 @@ static snapmla_status reserve(size_t *end, const size_t counts[4], size_t bytes,
 }
 
 snapmla_status smla_workspace_plan(const snapmla_problem *problem, int32_t multiprocessors, int32_t group_rows,
-                                   int32_t query_terms, int32_t partial_bytes, int32_t most_pieces,
-                                   int32_t least_piece, smla_workspace *out) {
+                                   int32_t query_terms, int32_t partial_bytes, int32_t most_pieces, int32_t least_piece,
+                                   smla_workspace *out) {
   smla_workspace w = {0};
   w.records = problem->max_indices ? problem->q_len : 1;
   w.rows = problem->heads * problem->q_len / w.records;

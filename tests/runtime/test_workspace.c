@@ -82,6 +82,26 @@ static void lists_are_records(void **state) {
   assert_int_equal(w.rows, 60);
 }
 
+/* A fixed number of pieces: 5 requests of 20 heads, 32 rows a block, up to 8 pieces of 16 tiles or more; of 4096 tokens there are 4. */
+static void fixed_pieces_have_slots_of_their_own(void **state) {
+  (void)state;
+  snapmla_problem p = problem_of(20, 1, 512, 5);
+  smla_workspace w;
+  p.max_context = 100000;
+  assert_int_equal(smla_workspace_plan(&p, 132, 32, 1, 2, 8, 16, &w), SNAPMLA_OK);
+  assert_int_equal(w.slots, 5 * 8);
+  assert_int_equal(w.partial_lse - w.partial_out, 40 * 32 * 512 * 2);
+  assert_true(w.merges - w.partial_lse >= 40 * 32 * 4);
+  p.max_context = 4096;
+  assert_int_equal(smla_workspace_plan(&p, 7, 32, 1, 2, 8, 16, &w), SNAPMLA_OK);
+  assert_int_equal(w.slots, 5 * 4);
+  p.max_context = 1 << 20;
+  p.max_batch = 4096;
+  p.heads = 128;
+  assert_int_equal(smla_workspace_plan(&p, 132, 64, 1, 4, 128, 16, &w), SNAPMLA_OK);
+  assert_int_equal(w.slots, 4096 * 128);
+}
+
 static void sections_are_aligned_and_apart(void **state) {
   (void)state;
   for (int32_t heads = 1, rows = 8; heads <= 128; heads += 21, rows = rows == 64 ? 8 : 2 * rows) {
@@ -104,8 +124,11 @@ static void sections_are_aligned_and_apart(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(counts_groups_and_units),        cmocka_unit_test(lays_out_sections),
-      cmocka_unit_test(lays_out_sections_of_few_rows),  cmocka_unit_test(lists_are_records),
+      cmocka_unit_test(counts_groups_and_units),
+      cmocka_unit_test(lays_out_sections),
+      cmocka_unit_test(lays_out_sections_of_few_rows),
+      cmocka_unit_test(lists_are_records),
+      cmocka_unit_test(fixed_pieces_have_slots_of_their_own),
       cmocka_unit_test(sections_are_aligned_and_apart),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -73,6 +73,11 @@ def main():
     problems += [("512", "64", [*sinks, "--heads", heads, *extra]) for heads in ("32", "64")
                  for extra in (["--format", "bf16"], ["--format", "fp8_tile"], ["--format", "fp8_tensor"], ["--accuracy", "balanced"],
                                ["--accuracy", "max"], sparse, ["--variant", "mla_decode:limits=waived,sums=exact"])]
+    invariant = ["--batch-invariant"]
+    problems += [("512", page, [*invariant, "--heads", heads]) for heads in ("8", "16", "32", "64") for page in ("64", "16")]
+    problems += [("512", "64", [*invariant, "--heads", heads, *extra]) for heads in ("32", "64")
+                 for extra in (["--format", "bf16"], ["--format", "fp8_tile"], ["--format", "fp8_tensor"], ["--accuracy", "balanced"],
+                               ["--accuracy", "max"], sparse, sinks)]
     seen, failures = set(), []
     for latent, page, extra in problems:
         built = subprocess.run([program, "build", "--json", "--target", "sm90a", "--latent", latent, "--page", page,

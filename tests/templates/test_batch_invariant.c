@@ -28,9 +28,9 @@ typedef struct pool {
   int32_t num_pages, width; /* of a row of the table */
   int64_t page_stride;
   uint8_t *cache;
-  int32_t *table;   /* [requests][width] */
-  int32_t *indices; /* [requests][q_len][max_indices], of slots; the counts are those of `lengths` */
-  uint16_t *q;      /* [requests][q_len][heads][latent + rope] */
+  int32_t *table;                 /* [requests][width] */
+  int32_t *indices;               /* [requests][q_len][max_indices], of slots; the counts are those of `lengths` */
+  uint16_t *q;                    /* [requests][q_len][heads][latent + rope] */
   size_t q_row, out_row, lse_row; /* elements of a request */
 } pool;
 
@@ -70,8 +70,9 @@ static pool make_pool(const snapmla_problem *problem) {
   for (int r = 0; r < requests; ++r)
     for (int32_t t = 0; t < lengths[r]; ++t) {
       for (size_t c = 0; c < row; ++c) token[c] = next_bf16(&random);
-      must(snapmla_cache_write(problem, &cache, (int64_t)p.table[r * p.width + t / page_tokens] * page_tokens + t % page_tokens,
-                               token, token + problem->latent_rank));
+      must(snapmla_cache_write(problem, &cache,
+                               (int64_t)p.table[r * p.width + t / page_tokens] * page_tokens + t % page_tokens, token,
+                               token + problem->latent_rank));
     }
   if (problem->max_indices) {
     size_t count = requests * q_len * (size_t)problem->max_indices;
@@ -290,7 +291,7 @@ static void roles(void **state) {
   (void)state;
   const snapmla_problem cases[] = {
       problem_of(16, 1, 128, SNAPMLA_KV_FP8_TOKEN), problem_of(40, 2, 128, SNAPMLA_KV_FP8_TOKEN),
-      problem_of(16, 1, 256, SNAPMLA_KV_BF16),      problem_of(8, 2, 128, SNAPMLA_KV_FP8_TENSOR),
+      problem_of(16, 1, 256, SNAPMLA_KV_BF16), problem_of(8, 2, 128, SNAPMLA_KV_FP8_TENSOR),
       problem_of(8, 1, 512, SNAPMLA_KV_FP8_TILE)};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) expect_invariant(&cases[i], "mla_decode:rows=64");
 }
