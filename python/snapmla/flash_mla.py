@@ -21,7 +21,7 @@ class Metadata:
     """What one step's calls share: the schedule, made by the first of them. A step needs one of its own."""
 
     def __init__(self):
-        self.plan = self.workspace = None
+        self.plan = self.workspace = self.batch = None
 
 
 def get_mla_metadata(cache_seqlens=None, num_q_tokens_per_head_k=None, num_heads_k=1, *_, **__):
@@ -93,8 +93,11 @@ def flash_mla_with_kvcache(q, k_cache, block_table, cache_seqlens, head_dim_v, t
     plan, step, counts = shape.plan, tile_scheduler_metadata, shape.counts
     if topk_length is not None:
         counts = shape.counts_of(topk_length)
+    if step.plan is plan and step.batch != shape.batch:
+        fail(f"tile_scheduler_metadata: it was made for a batch of {step.batch}, this one is {shape.batch}; "
+             "call get_mla_metadata once a step")  # fmt: skip
     if step.plan is not plan:
-        step.plan, step.workspace = plan, plan.workspace(q)
+        step.plan, step.workspace, step.batch = plan, plan.workspace(q), shape.batch
         plan.schedule(step.workspace, block_table, cache_seqlens, counts)
     out, lse = shape.results(q)
     arrays = step.workspace, q, q, k_cache, block_table, cache_seqlens, out, lse, indices, counts, pointer, attn_sink
@@ -156,7 +159,7 @@ class _Shape:
         if kv_scale is not None:
             checked(context, "descale_k", kv_scale, "fp32", (1,) * len(kv_scale.shape))
         self.torch = sys.modules["torch"] if torch_tensor(q) else None
-        self.scale, self.q_len = width**-0.5, q_len
+        self.scale, self.q_len, self.batch = width**-0.5, q_len, batch
         self.out_shape, self.lse_shape = (batch, q_len, heads, head_dim_v), (batch, heads, q_len)
         self.counts = None if indices is None else self._full((batch, q_len), indices.shape[2], q)
         for name in ("q_nope", "q_rope"):
