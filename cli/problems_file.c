@@ -25,8 +25,18 @@ static const struct {
     {"max_batch", offsetof(snapmla_problem, max_batch)},
     {"max_context", offsetof(snapmla_problem, max_context)},
     {"max_indices", offsetof(snapmla_problem, max_indices)},
+    {"flags", offsetof(snapmla_problem, flags)},
 };
-enum { NUMBERS = sizeof numbers / sizeof *numbers, MOST_PROBLEMS = 4096 };
+/* Those that are true or false. */
+static const struct {
+  const char *name;
+  uint32_t flag;
+} flags[] = {
+    {"power_of_two_scales", SNAPMLA_PROBLEM_POWER_OF_TWO_SCALES},
+    {"sinks", SNAPMLA_PROBLEM_SINKS},
+    {"batch_invariant", SNAPMLA_PROBLEM_BATCH_INVARIANT},
+};
+enum { NUMBERS = sizeof numbers / sizeof *numbers, FLAGS = sizeof flags / sizeof *flags, MOST_PROBLEMS = 4096 };
 
 /* Where a text comes from, for messages: a file's path, or a set. */
 typedef struct source {
@@ -93,8 +103,9 @@ snapmla_status smla_problems_of_options(const smla_settings *settings, smla_prob
 }
 
 static snapmla_status unknown_member(source from, const char *key) {
-  const char *names[NUMBERS + 5] = {"kv_format", "accuracy", "variant", "name"};
+  const char *names[NUMBERS + FLAGS + 5] = {"kv_format", "accuracy", "variant", "name"};
   for (size_t i = 0; i < NUMBERS; ++i) names[4 + i] = numbers[i].name;
+  for (size_t i = 0; i < FLAGS; ++i) names[4 + NUMBERS + i] = flags[i].name;
   const char *nearest = smla_nearest_name(key, names);
   return smla_console_fail(SNAPMLA_BAD_FORMAT, "%s, problem %zu: there is no member \"%.80s\"%s%s%s", from.name,
                            from.entry + 1, key, nearest ? ": the nearest is \"" : ": see docs/pack.md",
@@ -114,6 +125,14 @@ static snapmla_status read_member(source from, const char *key, const json_t *va
           from.entry + 1, key);
     int32_t narrow = (int32_t)number;
     memcpy((char *)problem + numbers[i].offset, &narrow, sizeof narrow);
+    return SNAPMLA_OK;
+  }
+  for (size_t i = 0; i < FLAGS; ++i) {
+    if (strcmp(key, flags[i].name)) continue;
+    if (!json_is_boolean(value))
+      return smla_console_fail(SNAPMLA_BAD_FORMAT, "%s, problem %zu: \"%s\" is neither true nor false", from.name,
+                               from.entry + 1, key);
+    problem->flags = json_is_true(value) ? problem->flags | flags[i].flag : problem->flags & ~flags[i].flag;
     return SNAPMLA_OK;
   }
   int is_format = !strcmp(key, "kv_format"), is_accuracy = !strcmp(key, "accuracy"), is_name = !strcmp(key, "name");
@@ -208,7 +227,7 @@ static snapmla_status unknown_set(const char *name) {
 
 static int describes_a_problem(const smla_settings *s) {
   return s->heads || s->q_len || s->latent || s->rope || s->page || s->format || s->accuracy || s->scales || s->batch ||
-         s->context || s->max_context || s->sparse;
+         s->context || s->max_context || s->sparse || s->sinks || s->batch_invariant;
 }
 
 snapmla_status smla_problems_read(const smla_settings *settings, smla_problems *out) {

@@ -25,6 +25,7 @@ typedef struct smla_settings {
 
   /* the problem */
   int32_t heads, q_len, latent, rope, page, batch, max_context, sparse;
+  int sinks, batch_invariant;
   const char *format, *accuracy, *context, *templates, *scales;
   smla_text_list variants;
 

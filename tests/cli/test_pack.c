@@ -329,6 +329,7 @@ static void reads_problems(void **state) {
       {"[{\"heads\": []}]", "problem 1: \"heads\" is an empty list"},
       {"[{\"heads\": [[16]]}]", "problem 1: \"heads\" is a list of lists"},
       {"[{\"heads\": [16, 0]}]", "problem 1: problem: heads is 0"},
+      {"[{\"sinks\": 1}]", "\"sinks\" is neither true nor false"},
       {"[{\"name\": 1}]", "\"name\" is not a text"},
       {"[{\"heads\": [1,2,3,4,5,6,7,8], \"q_len\": [1,2,3,4,5,6,7,8], \"max_batch\": [1,2,3,4,5,6,7,8],"
        " \"max_context\": [1,2,3,4,5,6,7,8,9]}]",
@@ -348,7 +349,7 @@ static void reads_lists_of_values(void **state) {
   static const char listed[] =
       "[{\"name\": \"a\", \"heads\": [8, 16], \"latent_rank\": 128, \"max_batch\": [1, 2], \"max_context\": 512}]";
   static const char single[] =
-      "[{\"heads\": 8, \"latent_rank\": 128, \"max_batch\": 1, \"max_context\": 512},"
+      "[{\"heads\": 8, \"latent_rank\": 128, \"max_batch\": 1, \"max_context\": 512, \"sinks\": false},"
       "{\"heads\": 8, \"latent_rank\": 128, \"max_batch\": 2, \"max_context\": 512},"
       "{\"heads\": 16, \"latent_rank\": 128, \"max_batch\": 1, \"max_context\": 512},"
       "{\"heads\": 16, \"latent_rank\": 128, \"max_batch\": 2, \"max_context\": 512}]";

@@ -128,6 +128,24 @@ class Flash(unittest.TestCase):
                 self.assertLess(np.linalg.norm(got - want) / np.linalg.norm(want), LIMITS["fp8_token"], b)
                 self.assertLess(np.abs(lse[b, :, 0] - want_lse).max(), 1e-1, b)
 
+    def test_a_sink_takes_its_share_of_the_output_and_none_of_the_lse(self):
+        cache, _, _ = self.cache("fp8_token")
+        args = self.q, cache, np.array(self.table, np.int32), np.array(self.lengths, np.int32), RANK
+        step = snapmla.get_mla_metadata
+        plain, lse = snapmla.flash_mla_with_kvcache(*args, step()[0], kv_format="fp8_token")
+        sinks = np.linspace(-2, 6, HEADS, dtype=np.float32)
+        sinks[0] = -math.inf
+        out, with_sinks = snapmla.flash_mla_with_kvcache(*args, step()[0], kv_format="fp8_token", attn_sink=sinks)
+        np.testing.assert_array_equal(lse, with_sinks)
+        np.testing.assert_array_equal(out[:, :, 0], plain[:, :, 0])
+        for b in (0, 2):
+            share = 1 / (1 + np.exp(sinks - lse[b, :, 0]))
+            want = snapmla.from_bf16(plain[b, 0]) * share[:, None]
+            self.assertLess(np.abs(snapmla.from_bf16(out[b, 0]) - want).max(), 2**-7 * np.abs(want).max())
+        self.assertTrue((snapmla.from_bf16(out[1]) == 0).all())
+        with self.assertRaisesRegex(snapmla.ArgumentError, "attn_sink"):
+            snapmla.flash_mla_with_kvcache(*args, step()[0], kv_format="fp8_token", attn_sink=sinks[1:])
+
     def test_what_does_not_fit_is_refused_by_name(self):
         table, lengths = np.zeros((3, 1), np.int32), np.ones(3, np.int32)
         cache = np.zeros((1, PAGE, 1, RANK + ROPE), np.uint16)

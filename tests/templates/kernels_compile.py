@@ -68,6 +68,16 @@ def main():
         problems += [("512", "64", ["--heads", heads, "--variant", f"mla_decode:limits=waived,{axes}"]) for axes in waived]
         one_by_one = ["--heads", heads, "--variant", f"mla_decode:pipeline=off,stages={1 if heads == '64' else 2}"]
         problems += [("512", "64", one_by_one), ("512", "64", ["--format", "bf16", *one_by_one])]
+    sinks = ["--sinks"]
+    problems += [("512", page, [*sinks, "--heads", heads]) for heads in ("8", "16", "32", "64") for page in ("64", "16")]
+    problems += [("512", "64", [*sinks, "--heads", heads, *extra]) for heads in ("32", "64")
+                 for extra in (["--format", "bf16"], ["--format", "fp8_tile"], ["--format", "fp8_tensor"], ["--accuracy", "balanced"],
+                               ["--accuracy", "max"], sparse, ["--variant", "mla_decode:limits=waived,sums=exact"])]
+    invariant = ["--batch-invariant"]
+    problems += [("512", page, [*invariant, "--heads", heads]) for heads in ("8", "16", "32", "64") for page in ("64", "16")]
+    problems += [("512", "64", [*invariant, "--heads", heads, *extra]) for heads in ("32", "64")
+                 for extra in (["--format", "bf16"], ["--format", "fp8_tile"], ["--format", "fp8_tensor"], ["--accuracy", "balanced"],
+                               ["--accuracy", "max"], sparse, sinks)]
     asked = [["--latent", latent, "--page", page, *extra] for latent, page, extra in problems] + [["--set", "default"]]
     seen, failures = set(), []
     for words in asked:
