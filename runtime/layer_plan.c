@@ -10,28 +10,6 @@
 #include "status.h"
 #include "tuner.h"
 
-/* Families that an override's parts are of a layer alone. */
-static int is_layers(const char *part) {
-  static const char *const families[] = {"query_absorb", "value_project", "kv_fetch"};
-  for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
-    size_t length = strlen(families[i]);
-    if (!strncmp(part, families[i], length) && (!part[length] || strchr(":;", part[length]))) return 1;
-  }
-  return 0;
-}
-
-/* The parts of an override that are the layer's own, or the others, joined again. */
-static snapmla_status select_parts(const char *text, int layers, smla_buffer *out) {
-  snapmla_status status = SNAPMLA_OK;
-  while (text && *text && !status) {
-    size_t length = strcspn(text, ";");
-    if (length && is_layers(text) == layers)
-      status = smla_buffer_printf(out, "%s%.*s", out->length ? ";" : "", (int)length, text);
-    text += length + (text[length] == ';');
-  }
-  return status;
-}
-
 /* A layer's problem as axis values, beside the attention's. */
 typedef struct layer_settings {
   char nope[16], v[16], step_tokens[16];
@@ -123,6 +101,26 @@ static snapmla_status compile_and_load(snapmla_layer_plan *plan, uint32_t flags)
   return status;
 }
 
+static void add_family(const char **families, size_t *count, const char *name) {
+  for (size_t i = 0; i < *count; i++)
+    if (!strcmp(families[i], name)) return;
+  families[(*count)++] = name;
+}
+
+/* The parts of an override that are for the layer's kernels, and those for the attention's. One that names a family of both, as
+ * kv_append is, is for the layer's: of the attention's plan a layer uses no append. */
+static snapmla_status share_override(const char *text, smla_buffer *layers, smla_buffer *attention) {
+  const char *families[SMLA_LAYER_KERNEL_COUNT + SMLA_FAMILY_COUNT]; /* the layer's, then the attention's others */
+  size_t count = 0;
+  for (int i = 0; i < SMLA_LAYER_KERNEL_COUNT; i++) add_family(families, &count, smla_layer_families[i]);
+  size_t layer_count = count;
+  for (int i = 0; i < SMLA_FAMILY_COUNT; i++) add_family(families, &count, smla_family_names[i]);
+  snapmla_status status = smla_override_check(text, families, count);
+  if (!status) status = smla_override_part(text, families, layer_count, layers);
+  if (!status) status = smla_override_part(text, families + layer_count, count - layer_count, attention);
+  return status;
+}
+
 /* An empty plan of a checked problem. */
 static snapmla_status start(const snapmla_layer_problem *problem, snapmla_layer_plan **out) {
   snapmla_layer_plan *plan = calloc(1, sizeof *plan);
@@ -146,8 +144,7 @@ snapmla_status snapmla_layer_plan_create(snapmla_context *context, const snapmla
   smla_buffer layers = {0}, others = {0};
   snapmla_status status = snapmla_layer_problem_check(problem);
   if (!status) status = smla_plan_options_read(options, &known);
-  if (!status) status = select_parts(known.variant, 1, &layers);
-  if (!status) status = select_parts(known.variant, 0, &others);
+  if (!status) status = share_override(known.variant, &layers, &others);
   if (!status) status = start(problem, &plan);
   if (!status) {
     known.variant = others.data;

@@ -51,6 +51,20 @@ snapmla_status smla_override_check(const char *override_text, const char *const 
   return SNAPMLA_OK;
 }
 
+snapmla_status smla_override_part(const char *override_text, const char *const *families, size_t count,
+                                  smla_buffer *out) {
+  snapmla_status status = SNAPMLA_OK;
+  for (const char *text = override_text ? override_text : ""; *text && !status;) {
+    part p;
+    const char *start = text;
+    int named = 0;
+    text = next_part(text, &p);
+    for (size_t i = 0; i < count; i++) named |= names(&p, families[i]);
+    if (named) status = smla_buffer_printf(out, "%s%.*s", out->length ? ";" : "", (int)strcspn(start, ";"), start);
+  }
+  return status;
+}
+
 /* The parts of `override_text` that name `family`, as one: "family:a=1,b=2"; nothing where there is none. */
 static snapmla_status select_parts(const char *override_text, const char *family, smla_buffer *out) {
   snapmla_status status = SNAPMLA_OK;
@@ -162,5 +176,6 @@ snapmla_status smla_problem_resolve_with(const smla_generator *generator, const 
 
 snapmla_status smla_problem_resolve(const smla_generator *generator, const snapmla_problem *problem, const char *family,
                                     const char *override_text, smla_buffer *out) {
-  return smla_problem_resolve_with(generator, problem, family, override_text, NULL, 0, out);
+  static const smla_setting plain[] = {{"norm", "none"}, {"rotate", "none"}};
+  return smla_problem_resolve_with(generator, problem, family, override_text, plain, sizeof plain / sizeof *plain, out);
 }

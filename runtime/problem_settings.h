@@ -22,16 +22,21 @@ typedef struct smla_problem_texts {
 snapmla_status smla_problem_texts_get(const smla_generator *generator, const snapmla_problem *problem,
                                       const char *family, const char *override_text, smla_problem_texts *out);
 
-/* Appends the canonical variant of `family` for a checked problem. Of `override_text` ("family:axis=value,…", several
+/* Appends the canonical variant of `family` for a checked problem, as the attention's own plan has it: its append neither norms nor
+ * rotates, and an override that makes it do so is refused like one of another format. Of `override_text` ("family:axis=value,…", several
  * separated by ';') the parts that name `family` apply, in their order; NULL for none.
  * Errors: as smla_generator_resolve; INVALID_ARGUMENT for a part that names no family or contradicts the problem. */
 snapmla_status smla_problem_resolve(const smla_generator *generator, const snapmla_problem *problem, const char *family,
                                     const char *override_text, smla_buffer *out);
 
-/* The same with settings of the caller's after the problem's (at most 8). */
+/* The same with settings of the caller's after the problem's (at most 8); of norm and rotation they alone say anything. */
 snapmla_status smla_problem_resolve_with(const smla_generator *generator, const snapmla_problem *problem,
                                          const char *family, const char *override_text, const smla_setting *more,
                                          size_t count, smla_buffer *out);
+
+/* Appends the parts of `override_text` that name one of `families`, separated by ';' as they were. */
+snapmla_status smla_override_part(const char *override_text, const char *const *families, size_t count,
+                                  smla_buffer *out);
 
 /* Checks that every part of `override_text` names one of `families`. Error: INVALID_ARGUMENT, with what is legal. */
 snapmla_status smla_override_check(const char *override_text, const char *const *families, size_t count);

@@ -34,7 +34,7 @@ snapmla_status snapmla_variant_resolve(const snapmla_source_options *options, co
   snapmla_source_options known;
   snapmla_status status = snapmla_problem_check(problem);
   if (!status) status = smla_source_options_open(options, &known, &generator);
-  if (!status) status = smla_problem_resolve(generator, problem, family, override_text, &text);
+  if (!status) status = smla_problem_resolve_with(generator, problem, family, override_text, NULL, 0, &text);
   if (!status && !(*out = smla_buffer_take(&text)))
     status = smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a variant");
   smla_buffer_free(&text);

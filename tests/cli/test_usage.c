@@ -64,6 +64,12 @@ static const struct {
     {{"gen", "--variant", "stages=3"}, "it names no family"},
     {{"gen", "--family", "schedule", "--variant", "mla_decode:stages=3"}, "is not of --family schedule"},
     {{"gen", "--variant", "mla_decode:stage=3"}, "stage"},
+    /* what would make a plan's append take another call's parameters */
+    {{"run", "--device", "emulator", "--variant", "kv_append:norm=rms"}, "norm is rms and the problem's is none"},
+    {{"run", "--device", "emulator", "--variant", "kv_append:rotate=half"}, "rotate is half and the problem's is none"},
+    {{"layer", "--device", "emulator", "--variant", "kv_append:norm=none"}, "norm is none and the problem's is rms"},
+    {{"layer", "--device", "emulator", "--variant", "nosuch:a=1"},
+     "one of kv_append, query_absorb, value_project, kv_fetch, query_quant, mla_decode, mla_combine, schedule"},
     {{"gen", "--variant", "mla_decode:stages=77"}, "stages"},
     {{"gen", "--target", "sm80"}, "give one of sm90a, emulator"},
     {{"gen", "--device", "gpu"}, "give cuda:N or emulator"},
