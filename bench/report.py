@@ -7,37 +7,11 @@ For each folder docs/performance/DEVICE/ with ceilings.csv, decode.csv and, wher
 `sh scripts/gpu.sh OUTDIR` leaves them): the tables of that device. docs/performance/limits.md, written by hand, ends the page.
 With --check nothing is written: exit status 1 where the page is not what the figures say. The plots are bench/decode/plot.py's.
 """
-import csv
 import pathlib
 import sys
 
-
-class Row(dict):
-    """A row of a file, which says what is wrong with the file where a column is missing."""
-
-    def __init__(self, path, fields):
-        super().__init__(fields)
-        self.path = path
-
-    def __missing__(self, name):
-        sys.exit(f"{self.path} has no column '{name}': it is of another version of the program; measure anew (sh scripts/gpu.sh OUTDIR)")
-
-
-def text_of(path):
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        sys.exit(f"{path}: {error.strerror}; it must be there: see python3 bench/report.py --help for what belongs where")
-
-
-def read(path):
-    """The comment lines' contents and the rows."""
-    lines = text_of(path).splitlines()
-    notes = [line[2:] for line in lines if line.startswith("# ")]
-    rows = [Row(path, fields) for fields in csv.DictReader(line for line in lines if not line.startswith("#"))]
-    if not rows:
-        sys.exit(f"{path} has no rows: the program that wrote it failed; measure anew (sh scripts/gpu.sh OUTDIR)")
-    return notes, rows
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "common"))
+from programs import read, table, text_of
 
 
 def shape(row):
@@ -66,13 +40,6 @@ def floor_of(row, cold_us, target):
 def tokens_text(tokens, top):
     text = f"{tokens // 1024}K" if tokens % 1024 == 0 else str(tokens)
     return f"top {top} of {text}" if top else text
-
-
-def table(header, rows):
-    yield "| " + " | ".join(header) + " |"
-    yield "|" + "---|" * len(header)
-    for row in rows:
-        yield "| " + " | ".join(row) + " |"
 
 
 def microseconds(value):

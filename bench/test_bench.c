@@ -100,11 +100,50 @@ static void datasheets_are_found_by_name(void **state) {
   assert_null(bench_datasheet_of("emulated Hopper"));
 }
 
+/* What a program would read from these words (NULL ends them), and BENCH_GO_ON or its exit status. */
+static int command_of(bench_command *c, const char **own_value, const char *const *words) {
+  static char copies[6][16]; /* what is read points there */
+  char *argv[7] = {"program"};
+  int argc = 1;
+  for (; words[argc - 1]; argc++) argv[argc] = memcpy(copies[argc - 1], words[argc - 1], strlen(words[argc - 1]) + 1);
+  const bench_option own[] = {{"--shape", own_value}};
+  *c = (bench_command){.program = "program", .help = "", .options = own, .option_count = 1, .device = "cuda:0"};
+  *own_value = NULL;
+  int status = bench_command_read(c, argc, argv);
+  c->options = NULL;
+  return status;
+}
+
+static void a_command_line_is_read_alike_by_all(void **state) {
+  (void)state;
+  bench_command c;
+  const char *own_value;
+  assert_int_equal(command_of(&c, &own_value, (const char *[]){NULL}), BENCH_GO_ON);
+  assert_string_equal(c.device, "cuda:0");
+  assert_int_equal(c.repeats, 21);
+  assert_null(c.variant);
+  assert_int_equal(command_of(&c, &own_value, (const char *[]){"--small", NULL}), BENCH_GO_ON);
+  assert_int_equal(c.repeats, 2);
+  assert_true(c.small);
+  assert_int_equal(command_of(&c, &own_value, (const char *[]){"--repeat", "1000", "--shape", "1,2,3", NULL}),
+                   BENCH_GO_ON);
+  assert_int_equal(c.repeats, 1000);
+  assert_non_null(own_value);
+  assert_int_equal(command_of(&c, &own_value, (const char *[]){"--repeat", "1001", NULL}), BENCH_USAGE);
+  assert_int_equal(command_of(&c, &own_value, (const char *[]){"--repeat", "0", NULL}), BENCH_USAGE);
+  assert_int_equal(command_of(&c, &own_value, (const char *[]){"--shapes", "1", NULL}), BENCH_USAGE);
+  assert_int_equal(command_of(&c, &own_value, (const char *[]){"--small", "--shape", NULL}), BENCH_USAGE);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(summaries_are_quantiles),      cmocka_unit_test(the_targets_are_fourteen),
-      cmocka_unit_test(a_shape_is_counted),           cmocka_unit_test(ceilings_are_the_best_of_their_group),
-      cmocka_unit_test(bad_targets_are_told_by_line), cmocka_unit_test(datasheets_are_found_by_name),
+      cmocka_unit_test(summaries_are_quantiles),
+      cmocka_unit_test(the_targets_are_fourteen),
+      cmocka_unit_test(a_shape_is_counted),
+      cmocka_unit_test(ceilings_are_the_best_of_their_group),
+      cmocka_unit_test(bad_targets_are_told_by_line),
+      cmocka_unit_test(datasheets_are_found_by_name),
+      cmocka_unit_test(a_command_line_is_read_alike_by_all),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

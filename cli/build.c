@@ -36,10 +36,11 @@ static snapmla_status save(const char *directory, const snapmla_artifact_report 
                  report->image_bytes);
 }
 
-static void add_row(json_t *list, const char *variant, const snapmla_artifact_report *report, int compiled,
-                    const char *error) {
+static void add_row(json_t *list, const char *variant, const char *users, const snapmla_artifact_report *report,
+                    int compiled, const char *error) {
   json_t *row = json_object();
   smla_json_set(row, "variant", json_string(variant));
+  smla_json_set(row, "for", users ? smla_json_text(users) : json_null());
   smla_json_set(row, "ok", json_boolean(!error));
   smla_json_set(row, "entry", report->entry ? json_string(report->entry) : json_null());
   smla_json_set(row, "registers", compiled ? json_integer(report->registers) : json_null());
@@ -86,7 +87,7 @@ static snapmla_status build_one(const smla_kernels *kernels, size_t i, const cha
   }
   const char *error = status ? smla_console_reason() : NULL;
   if (list)
-    add_row(list, variant, &report, compiled, error);
+    add_row(list, variant, kernels->users[i], &report, compiled, error);
   else
     print_row(variant, &report, compiled, error);
   fflush(stdout); /* in order with what is told on stderr */

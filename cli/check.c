@@ -309,6 +309,9 @@ snapmla_status smla_check_request(const smla_session *session, const smla_limits
     distance->not_finite += !isfinite(got[i]);
   }
   snapmla_decode_args args = args_of(work, &host, &host.length);
+  float sinks[SMLA_MOST_HEADS];
+  smla_workload_sinks(work, sinks);
+  if (p->flags & SNAPMLA_PROBLEM_SINKS) args.sinks = sinks;
   if (limits->rounded > 0)
     status = smla_library_status(
         snapmla_reference_decode(p, &args, SNAPMLA_REFERENCE_ROUNDED_P, host.exact_out, host.exact_lse));

@@ -37,7 +37,8 @@ const smla_command smla_commands[] = {
     {"build", "compile kernels to artifacts; needs no GPU",
      "Compiles the kernels of a problem (sm90a: NVRTC to a cubin; emulator: the host's C++ compiler to a\n"
      "shared object) and reports registers per thread, spilled bytes, shared memory, seconds and warnings.\n"
-     "With -o into a directory, each with the compiler's log beside it. Fails if one kernel does.",
+     "With -o into a directory, each with the compiler's log beside it. Fails if one kernel does. --set default\n"
+     "takes the kernels of the models that are served, by heads per device, draft length and format.",
      SMLA_FOR_BUILD, .run = smla_command_build},
     {"run", "make or read a problem, append, decode, check, print",
      "Appends tokens to a paged cache, decodes, compares with the double-precision oracle and prints variant,\n"
@@ -101,7 +102,7 @@ const smla_command smla_commands[] = {
      "Lists what is not tried again, and why. --release KEY lets one be tried again, --all every one.",
      SMLA_FOR_QUARANTINE, .run = smla_command_quarantine},
     {"export", "write kernels and the problems they serve as one pack, or as C source",
-     "Compiles the kernels of problems (those of the options, or of --problems) for each --target and writes\n"
+     "Compiles the kernels of problems (those of the options, of --problems or of --set) for each --target and writes\n"
      "them as one file, which snapmla-run and programs that link snapmla-deploy run without a compiler. The same\n"
      "input gives the same bytes. Needs no GPU.",
      SMLA_FOR_EXPORT, .run = smla_command_export},

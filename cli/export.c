@@ -44,11 +44,9 @@ static snapmla_status check_settings(const smla_settings *settings) {
     return smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "nothing is to be written: give -o FILE or --c-source FILE");
   if (settings->c_name && !settings->c_source)
     return smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "--c-name is the name in --c-source FILE: give that too");
-  if (settings->problems &&
-      (settings->heads || settings->q_len || settings->latent || settings->rope || settings->page || settings->format ||
-       settings->accuracy || settings->batch || settings->context || settings->max_context || settings->variants.count))
+  if ((settings->problems || settings->set) && settings->variants.count)
     return smla_console_fail(SNAPMLA_INVALID_ARGUMENT,
-                             "--problems and options that describe a problem are both given: give one of the two");
+                             "--variant is of one problem: with --problems give each its own, as \"variant\"");
   if (!settings->device_classes.count && (settings->wisdom_only || settings->allow_nearest || settings->deterministic))
     return smla_console_fail(
         SNAPMLA_INVALID_ARGUMENT,
@@ -139,8 +137,8 @@ smla_exit smla_command_export(const smla_settings *settings) {
   if (!status) status = read_targets(&settings->targets, targets, &options.target_count);
   if (!status && settings->sign) status = smla_secret_key_read(settings->sign, secret_key);
   if (!status)
-    status = settings->problems ? smla_problems_read(settings->problems, &problems)
-                                : smla_problems_of_options(settings, &problems);
+    status = settings->problems || settings->set ? smla_problems_read(settings, &problems)
+                                                 : smla_problems_of_options(settings, &problems);
   if (!status)
     status = smla_library_status(snapmla_pack_make(&options, problems.requests, problems.count, &data, &bytes));
   if (!status && settings->output) status = smla_output_file_save(settings->output, data, bytes);

@@ -36,6 +36,7 @@ static snapmla_status write_source(const char *output, const smla_kernels *kerne
   if (!status && list) {
     json_t *entry = json_object();
     smla_json_set(entry, "variant", json_string(kernels->variants[i]));
+    smla_json_set(entry, "for", kernels->users[i] ? smla_json_text(kernels->users[i]) : json_null());
     smla_json_set(entry, "target", json_string(smla_target_names[kernels->options.target]));
     smla_json_set(entry, "path", smla_json_text(path));
     smla_json_set(entry, "bytes", json_integer((json_int_t)strlen(source)));

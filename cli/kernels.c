@@ -10,6 +10,7 @@
 #include "digest.h"
 #include "library.h"
 #include "problem.h"
+#include "problems_file.h"
 
 static snapmla_status choose_target(const smla_settings *settings, snapmla_target *target) {
   int emulator = settings->device && !strcmp(settings->device, "emulator");
@@ -22,29 +23,51 @@ static snapmla_status choose_target(const smla_settings *settings, snapmla_targe
   return SNAPMLA_OK;
 }
 
-static snapmla_status add(smla_kernels *kernels, const snapmla_problem *problem, const char *family, const char *text) {
+/* Adds a problem's name to those that a kernel is for. */
+static snapmla_status add_user(char **users, const char *name) {
+  size_t length = name ? strlen(name) : 0;
+  for (const char *at = *users; name && at; at = strstr(at, ", ") ? strstr(at, ", ") + 2 : NULL)
+    if (!strncmp(at, name, length) && (!at[length] || at[length] == ',')) return SNAPMLA_OK;
+  if (!name) return SNAPMLA_OK;
+  size_t before = *users ? strlen(*users) : 0;
+  char *grown = realloc(*users, before + length + 3);
+  if (!grown) return smla_console_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory for the list of kernels");
+  snprintf(grown + before, length + 3, "%s%s", before ? ", " : "", name);
+  *users = grown;
+  return SNAPMLA_OK;
+}
+
+/* The problem that kernels are resolved for. */
+typedef struct request {
+  const snapmla_problem *problem;
+  const char *name; /* NULL: none */
+} request;
+
+static snapmla_status add(smla_kernels *kernels, request of, const char *family, const char *text) {
   char *variant = NULL;
   snapmla_status status =
-      smla_library_status(snapmla_variant_resolve(&kernels->options, problem, family, text, &variant));
+      smla_library_status(snapmla_variant_resolve(&kernels->options, of.problem, family, text, &variant));
   if (status) return status;
   for (size_t i = 0; i < kernels->count; ++i) {
     if (strcmp(kernels->variants[i], variant)) continue;
     snapmla_text_free(variant);
-    return SNAPMLA_OK;
+    return add_user(&kernels->users[i], of.name);
   }
   char **grown = realloc(kernels->variants, (kernels->count + 1) * sizeof *grown);
-  if (!grown) {
+  if (grown) kernels->variants = grown;
+  char **users = realloc(kernels->users, (kernels->count + 1) * sizeof *users);
+  if (users) kernels->users = users;
+  if (!grown || !users) {
     snapmla_text_free(variant);
     return smla_console_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory for the list of kernels");
   }
-  kernels->variants = grown;
-  kernels->variants[kernels->count++] = variant;
-  return SNAPMLA_OK;
+  users[kernels->count] = NULL;
+  grown[kernels->count] = variant;
+  return add_user(&users[kernels->count++], of.name);
 }
 
 /* One --variant: "family:axis=value,…", or without a family where --family names one. */
-static snapmla_status add_variant(smla_kernels *kernels, const snapmla_problem *problem, const char *only,
-                                  const char *text) {
+static snapmla_status add_variant(smla_kernels *kernels, request of, const char *only, const char *text) {
   const char *colon = strchr(text, ':');
   size_t length = colon ? (size_t)(colon - text) : 0;
   if (!colon && !only)
@@ -63,33 +86,58 @@ static snapmla_status add_variant(smla_kernels *kernels, const snapmla_problem *
     status = smla_console_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory for a variant's text");
   } else {
     snprintf(whole, room, "%s%s%s", colon ? "" : family, colon ? "" : ":", text);
-    status = add(kernels, problem, family, whole);
+    status = add(kernels, of, family, whole);
   }
   free(family);
   free(whole);
   return status;
 }
 
+/* The kernels that the settings ask for, of one problem. */
+static snapmla_status add_problem(const smla_settings *settings, request of, smla_kernels *out) {
+  const char *only = settings->family && strcmp(settings->family, "all") ? settings->family : NULL;
+  snapmla_status status = SNAPMLA_OK;
+  for (size_t i = 0; i < settings->variants.count && !status; ++i)
+    status = add_variant(out, of, only, settings->variants.items[i]);
+  if (!status && !settings->variants.count && only) status = add(out, of, only, NULL);
+  /* --variant without --family means its family; with --family all, the others too */
+  if (status || only || (!settings->family && settings->variants.count)) return status;
+  const char *const *families = snapmla_family_names();
+  for (size_t f = 0; families[f] && !status; ++f) {
+    size_t length = strlen(families[f]), i = 0;
+    const smla_text_list *given = &settings->variants;
+    while (i < given->count && (strncmp(given->items[i], families[f], length) || given->items[i][length] != ':')) ++i;
+    if (i == given->count) status = add(out, of, families[f], NULL);
+  }
+  return status;
+}
+
+static snapmla_status add_problems(const smla_settings *settings, smla_kernels *out) {
+  smla_problems problems;
+  snapmla_status status = smla_problems_read(settings, &problems);
+  for (size_t i = 0; i < problems.count && !status; ++i) {
+    if (problems.requests[i].variant)
+      status = smla_console_fail(SNAPMLA_INVALID_ARGUMENT,
+                                 "problem %zu has a \"variant\", which is for export: give --variant, or leave it out",
+                                 i + 1);
+    if (!status) status = add_problem(settings, (request){problems.requests[i].problem, problems.names[i]}, out);
+  }
+  smla_problems_free(&problems);
+  return status;
+}
+
 snapmla_status smla_kernels_resolve(const smla_settings *settings, smla_kernels *out) {
   snapmla_problem problem;
   smla_lengths lengths = {0};
-  const char *only = settings->family && strcmp(settings->family, "all") ? settings->family : NULL;
   *out = (smla_kernels){.options = {.size = sizeof out->options, .templates = settings->templates}};
   snapmla_status status = choose_target(settings, &out->options.target);
-  if (!status && settings->context) status = smla_lengths_read(settings, settings->context, &lengths);
-  if (!status) status = smla_problem_read(settings, settings->context ? &lengths : NULL, &problem);
-  if (!status) status = smla_problem_verify(&problem);
-  for (size_t i = 0; i < settings->variants.count && !status; ++i)
-    status = add_variant(out, &problem, only, settings->variants.items[i]);
-  if (!status && !out->count && only) status = add(out, &problem, only, NULL);
-  /* --variant without --family means its family; with --family all, the others too */
-  if (!status && !only && (settings->family || !settings->variants.count)) {
-    const char *const *families = snapmla_family_names();
-    for (size_t f = 0; families[f] && !status; ++f) {
-      size_t length = strlen(families[f]), i = 0;
-      while (i < out->count && (strncmp(out->variants[i], families[f], length) || out->variants[i][length] != ':')) ++i;
-      if (i == out->count) status = add(out, &problem, families[f], NULL);
-    }
+  if (!status && (settings->problems || settings->set)) {
+    status = add_problems(settings, out);
+  } else {
+    if (!status && settings->context) status = smla_lengths_read(settings, settings->context, &lengths);
+    if (!status) status = smla_problem_read(settings, settings->context ? &lengths : NULL, &problem);
+    if (!status) status = smla_problem_verify(&problem);
+    if (!status) status = add_problem(settings, (request){&problem, NULL}, out);
   }
   smla_lengths_free(&lengths);
   if (status) smla_kernels_free(out);
@@ -97,9 +145,13 @@ snapmla_status smla_kernels_resolve(const smla_settings *settings, smla_kernels 
 }
 
 void smla_kernels_free(smla_kernels *kernels) {
-  for (size_t i = 0; i < kernels->count; ++i) snapmla_text_free(kernels->variants[i]);
+  for (size_t i = 0; i < kernels->count; ++i) {
+    snapmla_text_free(kernels->variants[i]);
+    free(kernels->users[i]);
+  }
   free(kernels->variants);
-  kernels->variants = NULL;
+  free(kernels->users);
+  kernels->variants = kernels->users = NULL;
   kernels->count = 0;
 }
 

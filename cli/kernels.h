@@ -11,13 +11,14 @@
 
 typedef struct smla_kernels {
   char **variants; /* canonical texts, each once; owned */
+  char **users; /* [count]: the names of the problems that have it, joined by ", "; NULL where they have none; owned */
   size_t count;
   snapmla_source_options options; /* target and templates of the settings */
 } smla_kernels;
 
-/* Resolves --family and --variant for the problem of the settings: the families asked for, or those of the variants,
+/* Resolves --family and --variant for the problem of the settings, or for each of --problems or --set: the families asked for, or those of the variants,
  * or all; a family with variants in each of them, another in the problem's own.
- * Errors: those of snapmla_variant_resolve, snapmla_problem_check and smla_lengths_read. */
+ * Errors: those of smla_problems_read, snapmla_variant_resolve, snapmla_problem_check and smla_lengths_read. */
 snapmla_status smla_kernels_resolve(const smla_settings *settings, smla_kernels *out);
 void smla_kernels_free(smla_kernels *kernels);
 

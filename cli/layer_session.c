@@ -38,6 +38,11 @@ static snapmla_status read_problem(smla_layer_session *s) {
   const smla_settings *settings = s->settings;
   snapmla_layer_problem *p = &s->problem;
   snapmla_layer_problem_init(p);
+  if (settings->batch_invariant)
+    return smla_console_fail(SNAPMLA_INVALID_ARGUMENT,
+                             "--batch-invariant is not for layer: its projections take kernels by the number of rows");
+  if (settings->sinks)
+    return smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "--sinks is not for layer: it has no sinks to give");
   if (settings->sparse)
     return smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "--sparse is not for layer: it has no index lists to give");
   snapmla_status status = smla_lengths_read(settings, default_context, &s->lengths);

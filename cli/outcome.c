@@ -70,6 +70,7 @@ static void print_problem(const smla_workload *work) {
          p->q_len == 1 ? "" : "s", p->latent_rank, p->rope_dim, p->page_tokens, snapmla_kv_format_name(p->kv_format),
          snapmla_accuracy_name(p->accuracy));
   if (p->max_indices) printf("sparse      each query token has a list of at most %d tokens\n", p->max_indices);
+  if (p->flags & SNAPMLA_PROBLEM_SINKS) puts("sinks       each head has a logit more in its softmax");
   printf("requests    %d of %d to %d tokens, %" PRId64 " in all; cache of %" PRId64 " pages, %.2f MB\n",
          work->lengths.count, shortest, longest, tokens, work->num_pages,
          (double)work->num_pages * (double)work->page_stride * 1e-6);

@@ -30,6 +30,8 @@ snapmla_status smla_problem_read(const smla_settings *settings, const smla_lengt
   if (settings->batch) out->max_batch = settings->batch;
   if (settings->max_context) out->max_context = settings->max_context;
   out->max_indices = settings->sparse;
+  if (settings->sinks) out->flags |= SNAPMLA_PROBLEM_SINKS;
+  if (settings->batch_invariant) out->flags |= SNAPMLA_PROBLEM_BATCH_INVARIANT;
   if (!lengths) return SNAPMLA_OK;
 
   int32_t longest = 1;

@@ -1,4 +1,4 @@
-/* The problems that a pack is to serve: of the options, or of a JSON file. */
+/* Several problems at once: of the options, of a JSON file, or of a set that the program carries (cli/sets/). */
 #ifndef SMLA_CLI_PROBLEMS_FILE_H
 #define SMLA_CLI_PROBLEMS_FILE_H
 
@@ -10,6 +10,7 @@
 
 typedef struct smla_problems {
   snapmla_pack_request *requests; /* [count]; owned, as are their problems and variants */
+  char **names;                   /* [count]: what a file calls them, NULL where it does not; owned */
   size_t count;
 } smla_problems;
 
@@ -17,9 +18,9 @@ typedef struct smla_problems {
  * snapmla_problem_check. */
 snapmla_status smla_problems_of_options(const smla_settings *settings, smla_problems *out);
 
-/* Reads a file: an array of objects, or an object whose "problems" is one; docs/pack.md says of what. Errors:
- * NOT_FOUND, IO, BAD_FORMAT, those of snapmla_problem_check, OUT_OF_MEMORY. */
-snapmla_status smla_problems_read(const char *path, smla_problems *out);
+/* The problems of --problems FILE or of --set NAME: docs/pack.md says what is in a file. Options that describe a problem may not be
+ * given beside them. Errors: INVALID_ARGUMENT, NOT_FOUND, IO, BAD_FORMAT, those of snapmla_problem_check, OUT_OF_MEMORY. */
+snapmla_status smla_problems_read(const smla_settings *settings, smla_problems *out);
 
 void smla_problems_free(smla_problems *problems);
 

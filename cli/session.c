@@ -77,6 +77,7 @@ static void set_args(smla_session *session) {
       .workspace_bytes = snapmla_buffer_bytes(session->workspace),
       .stream = snapmla_stream_handle(session->stream),
   };
+  if (session->sinks) session->args.sinks = snapmla_buffer_pointer(session->sinks);
   if (!work->problem.max_indices) return;
   session->args.block_table = session->args.seqlens = NULL;
   session->args.indices = snapmla_buffer_pointer(session->indices);
@@ -111,6 +112,7 @@ snapmla_status smla_session_open(snapmla_context *context, const snapmla_device_
       {&out->seqlens, (size_t)work->lengths.count * sizeof(int32_t)},
       {&out->indices, lists * entries * sizeof(int32_t)},
       {&out->counts, lists * sizeof(int32_t)},
+      {&out->sinks, work->problem.flags & SNAPMLA_PROBLEM_SINKS ? (size_t)work->problem.heads * sizeof(float) : 0},
       {&out->out, rows * rank * sizeof(uint16_t)},
       {&out->lse, rows * sizeof(float)},
       {&out->workspace, snapmla_plan_workspace_bytes(plan)},
@@ -128,6 +130,10 @@ snapmla_status smla_session_open(snapmla_context *context, const snapmla_device_
   if (!status)
     status = smla_library_status(
         snapmla_buffer_write(out->block_table, 0, work->block_table, snapmla_buffer_bytes(out->block_table)));
+  float sinks[SMLA_MOST_HEADS];
+  smla_workload_sinks(work, sinks);
+  if (!status && out->sinks)
+    status = smla_library_status(snapmla_buffer_write(out->sinks, 0, sinks, snapmla_buffer_bytes(out->sinks)));
   if (!status)
     set_args(out);
   else
@@ -139,7 +145,7 @@ void smla_session_close(smla_session *session) {
   snapmla_buffer *buffers[] = {session->q_nope,  session->q_rope, session->kv,    session->block_table,
                                session->seqlens, session->out,    session->lse,   session->workspace,
                                session->latent,  session->rope,   session->slots, session->indices,
-                               session->counts};
+                               session->counts,  session->sinks};
   for (size_t i = 0; i < sizeof buffers / sizeof *buffers; ++i)
     if (buffers[i]) snapmla_buffer_destroy(buffers[i]);
   if (session->start) snapmla_event_destroy(session->start);

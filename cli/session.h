@@ -21,6 +21,7 @@ typedef struct smla_session {
   snapmla_event *start, *stop;
   snapmla_buffer *q_nope, *q_rope, *kv, *block_table, *seqlens, *out, *lse, *workspace;
   snapmla_buffer *indices, *counts;      /* of sparse decoding */
+  snapmla_buffer *sinks;                 /* of a problem that has them */
   snapmla_buffer *latent, *rope, *slots; /* rows on their way into the cache */
   int64_t staged_rows;                   /* that those three hold */
   void *host;                            /* the same rows on the host, owned: latents, ropes, slots */

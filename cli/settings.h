@@ -25,6 +25,7 @@ typedef struct smla_settings {
 
   /* the problem */
   int32_t heads, q_len, latent, rope, page, batch, max_context, sparse;
+  int sinks, batch_invariant;
   const char *format, *accuracy, *context, *templates, *scales;
   smla_text_list variants;
 
@@ -44,7 +45,7 @@ typedef struct smla_settings {
   smla_text_list targets, device_classes; /* of export, which takes several */
 
   /* packs */
-  const char *pack, *problems, *sign, *c_source, *c_name;
+  const char *pack, *problems, *set, *sign, *c_source, *c_name;
   smla_text_list keys;
   int strict, allow_host_code;
   int32_t compression;

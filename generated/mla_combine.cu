@@ -477,7 +477,6 @@ typedef mla_combine_params Params;
 constexpr i32 latent = 512;
 constexpr i32 threads = 256;
 constexpr i32 group_rows = 64;
-constexpr i32 in_flight = merge_in_flight;
 constexpr i32 max_pieces = 1024;
 
 // Four channels of a piece, as stored.
@@ -486,6 +485,8 @@ DEVICE float4 widen(Stored x) {
   const float2 low = unpack_bf16(x.x), high = unpack_bf16(x.y);
   return make_float4(low.x, low.y, high.x, high.y);
 }
+// Pieces on their way at a time: as many bytes of either type; more would not fit into 64 registers.
+constexpr i32 in_flight = merge_in_flight * 8 / (i32)sizeof(Stored);
 DEVICE const Stored *stored_at(const Params &p, i64 element) { return (const Stored *)p.partial_out + element / 4; }
 
 // What a row of a piece has in front of it, in rows.

@@ -22,6 +22,7 @@ typedef struct smla_axis {
   const char *name, *about;
   int is_integer;
   int is_unsearched;                         /* enumerations leave it at its default */
+  int is_quiet;                              /* canonical texts leave it out at its default */
   int default_rule;                          /* registry reference of default(settings), or LUA_NOREF */
   size_t value_count, default_index;         /* the default where there are no settings */
   const char *values[SMLA_SPACE_MAX_VALUES]; /* canonical texts, in the order of listing */

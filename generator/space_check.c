@@ -104,9 +104,20 @@ static const char *axis_value(const checked *c, smla_axis *axis, size_t position
   return text;
 }
 
+/* A boolean that may be missing; `fallback` then. */
+static int flag_field(const checked *c, const char *name, int fallback) {
+  lua_getfield(c->L, c->index, name);
+  if (!lua_isnil(c->L, -1) && !lua_isboolean(c->L, -1))
+    smla_sandbox_report_file(c->L, c->space->file, "%s.%s must be true or false, it is %s", c->where, name,
+                             luaL_typename(c->L, -1));
+  int value = lua_isboolean(c->L, -1) ? lua_toboolean(c->L, -1) : fallback;
+  lua_pop(c->L, 1);
+  return value;
+}
+
 /* Checks one axis, the table on the top. */
 static void check_axis(lua_State *L, smla_space *space, size_t number) {
-  static const char *const known[] = {"name", "values", "default", "about", "searched", NULL};
+  static const char *const known[] = {"name", "values", "default", "about", "searched", "quiet", NULL};
   smla_axis *axis = space->axes + space->axis_count;
   checked c = {.L = L, .space = space, .index = lua_gettop(L)};
   snprintf(c.where, sizeof c.where, "axes[%zu]", number);
@@ -123,12 +134,8 @@ static void check_axis(lua_State *L, smla_space *space, size_t number) {
   }
   only_fields(&c, known);
   axis->about = text_field(&c, "about");
-  lua_getfield(L, c.index, "searched");
-  if (!lua_isnil(L, -1) && !lua_isboolean(L, -1))
-    smla_sandbox_report_file(L, space->file, "%s.searched must be true or false, it is %s", c.where,
-                             luaL_typename(L, -1));
-  axis->is_unsearched = lua_isboolean(L, -1) && !lua_toboolean(L, -1);
-  lua_pop(L, 1);
+  axis->is_unsearched = !flag_field(&c, "searched", 1);
+  axis->is_quiet = flag_field(&c, "quiet", 0);
   if (field(&c, "values", LUA_TTABLE, "a list")) {
     size_t count = lua_rawlen(L, -1);
     if (!count || count > SMLA_SPACE_MAX_VALUES)
@@ -142,6 +149,9 @@ static void check_axis(lua_State *L, smla_space *space, size_t number) {
   lua_pop(L, 1);
   axis->default_rule = LUA_NOREF;
   if (lua_getfield(L, c.index, "default") == LUA_TFUNCTION) {
+    if (axis->is_quiet)
+      smla_sandbox_report_file(L, space->file, "%s: a quiet axis has a plain default: what a text without it means",
+                               c.where);
     axis->default_rule = luaL_ref(L, LUA_REGISTRYINDEX);
     if (axis->value_count) axis->default_index = smla_axis_rule_default(L, space, axis, NULL, 0);
     ++space->axis_count;

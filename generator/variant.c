@@ -40,9 +40,13 @@ snapmla_status smla_variant_family(const char *text, char family[SMLA_NAME_MAX +
 
 snapmla_status smla_variant_text(const smla_space *space, const smla_point *point, smla_buffer *out) {
   snapmla_status status = smla_buffer_append_text(out, space->family);
-  for (size_t i = 0; i < space->axis_count && !status; ++i)
-    status =
-        smla_buffer_printf(out, "%c%s=%s", i ? ',' : ':', space->axes[i].name, space->axes[i].values[point->chosen[i]]);
+  char before = ':';
+  for (size_t i = 0; i < space->axis_count && !status; ++i) {
+    const smla_axis *axis = space->axes + i;
+    if (axis->is_quiet && point->chosen[i] == axis->default_index) continue;
+    status = smla_buffer_printf(out, "%c%s=%s", before, axis->name, axis->values[point->chosen[i]]);
+    before = ',';
+  }
   return status;
 }
 

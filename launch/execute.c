@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/records.h"
+#include "common/sinks.h"
 #include "common/tensor_map.h"
 #include "decode_args.h"
 #include "kv_append/params.h"
@@ -153,7 +154,7 @@ static snapmla_status describe_cache(const snapmla_plan *plan, const snapmla_dec
 static snapmla_status attend(const snapmla_plan *plan, const snapmla_decode_args *args,
                              snapmla_plan_counters *counters) {
   const smla_workspace *w = &plan->workspace;
-  /* Kernels of page images take the first member alone. */
+  /* Kernels of page images take no rows; those without sinks have the others where they stand. */
   struct {
     struct mla_decode_params decode;
     struct mla_decode_rows_params rows;
@@ -192,30 +193,42 @@ static snapmla_status attend(const snapmla_plan *plan, const snapmla_decode_args
       .rows = {.kv_scale = args->kv_scale == 0.0f ? 1.0f : args->kv_scale, .kv_scale_pointer = args->kv_scale_pointer}};
   snapmla_status status = describe_cache(plan, args, &params.rows);
   if (status) return status;
-  return launch(plan, SMLA_MLA_DECODE, (uint32_t)(w->unit_count * w->groups), 1, 1, &params, args->stream, counters);
+  const struct {
+    struct mla_decode_params decode;
+    struct smla_sinks sinks;
+    struct mla_decode_rows_params rows;
+  } with_sinks = {.decode = params.decode, .sinks = {args->sinks}, .rows = params.rows};
+  return launch(plan, SMLA_MLA_DECODE, (uint32_t)(w->unit_count * w->groups), 1, 1,
+                args->sinks ? (const void *)&with_sinks : &params, args->stream, counters);
 }
 
 static snapmla_status combine(const snapmla_plan *plan, const snapmla_decode_args *args,
                               snapmla_plan_counters *counters) {
   const smla_workspace *w = &plan->workspace;
-  const struct mla_combine_params params = {
-      .merges = (struct smla_merge *)at(args, w->merges),
-      .merge_total = (struct smla_merge_total *)at(args, w->merge_total),
-      .partial_out = (float *)at(args, w->partial_out),
-      .partial_lse = (float *)at(args, w->partial_lse),
-      .out = args->out,
-      .out_stride_batch = args->out_stride_batch,
-      .out_stride_token = args->out_stride_token,
-      .out_stride_head = args->out_stride_head,
-      .lse = args->lse,
-      .lse_stride_batch = args->lse_stride_batch,
-      .lse_stride_head = args->lse_stride_head,
-      .lse_stride_token = args->lse_stride_token,
-      .heads = plan->problem.heads,
-      .q_len = plan->problem.q_len / w->records,
-      .groups = w->groups,
-      .lists = w->records,
-  };
+  /* A kernel without sinks takes the first member alone. */
+  const struct {
+    struct mla_combine_params combine;
+    struct smla_sinks sinks;
+  } params = {.combine =
+                  {
+                      .merges = (struct smla_merge *)at(args, w->merges),
+                      .merge_total = (struct smla_merge_total *)at(args, w->merge_total),
+                      .partial_out = (float *)at(args, w->partial_out),
+                      .partial_lse = (float *)at(args, w->partial_lse),
+                      .out = args->out,
+                      .out_stride_batch = args->out_stride_batch,
+                      .out_stride_token = args->out_stride_token,
+                      .out_stride_head = args->out_stride_head,
+                      .lse = args->lse,
+                      .lse_stride_batch = args->lse_stride_batch,
+                      .lse_stride_head = args->lse_stride_head,
+                      .lse_stride_token = args->lse_stride_token,
+                      .heads = plan->problem.heads,
+                      .q_len = plan->problem.q_len / w->records,
+                      .groups = w->groups,
+                      .lists = w->records,
+                  },
+              .sinks = {args->sinks}};
   /* Blocks share what there is to merge, which only the device knows; more than fit at once would bring nothing. */
   int64_t blocks =
       (int64_t)COMBINE_THREADS_PER_SM / plan->kernels[SMLA_MLA_COMBINE].geometry.threads * plan->multiprocessors;

@@ -4,7 +4,14 @@
 
 #include "status.h"
 
-enum { MOST_THREADS = 1024, MOST_SHARED_BYTES = 232448, MOST_CLUSTER = 16, MOST_ROWS = 1024, MOST_TERMS = 2 };
+enum {
+  MOST_THREADS = 1024,
+  MOST_SHARED_BYTES = 232448,
+  MOST_CLUSTER = 16,
+  MOST_ROWS = 1024,
+  MOST_TERMS = 2,
+  MOST_PIECES = 1024 /* as in mla_combine's space */
+};
 
 /* `fallback` < 0: the quantity must be there. */
 static snapmla_status pick(const smla_quantity *quantities, size_t count, const char *variant, const char *name,
@@ -35,5 +42,8 @@ snapmla_status smla_geometry_read(const smla_quantity *quantities, size_t count,
   if (!status) status = pick(quantities, count, variant, "partial_bytes", 2, 4, 4, &out->partial_bytes);
   if (!status) status = pick(quantities, count, variant, "rows", 0, MOST_ROWS, 0, &out->rows);
   if (!status) status = pick(quantities, count, variant, "query_terms", 1, MOST_TERMS, 1, &out->query_terms);
+  if (!status) status = pick(quantities, count, variant, "most_pieces", 0, MOST_PIECES, 0, &out->most_pieces);
+  if (!status)
+    status = pick(quantities, count, variant, "least_piece", out->most_pieces > 0, MOST_PIECES, 0, &out->least_piece);
   return status;
 }

@@ -16,6 +16,8 @@ typedef struct smla_geometry {
   int32_t partial_bytes; /* of an element of the partial results; 4 where the family does not say */
   int32_t rows;          /* query rows that a block works on together; 0 where the family does not deal in rows */
   int32_t query_terms;   /* numbers for a channel of the query; 1 where the family does not say */
+  int32_t most_pieces;   /* that a request is cut into; 0 where that depends on other requests */
+  int32_t least_piece;   /* tiles of 64 tokens of the shortest piece of several; 0 with the above */
 } smla_geometry;
 
 /* Picks them out of a variant's `count` quantities. Error: TEMPLATE (one is missing or absurd). Pure. */

@@ -35,12 +35,12 @@ snapmla_status smla_plan_open(snapmla_context *context, const snapmla_problem *p
 }
 
 snapmla_status smla_plan_lay_out(snapmla_plan *plan) {
-  const smla_plan_kernel *decode = &plan->kernels[SMLA_MLA_DECODE];
+  const smla_plan_kernel *decode = &plan->kernels[SMLA_MLA_DECODE], *schedule = &plan->kernels[SMLA_SCHEDULE];
   if (decode->geometry.rows < 1)
     return smla_fail(SNAPMLA_TEMPLATE, "%s: its space derives no \"rows\"; that of mla_decode must", decode->variant);
-  snapmla_status status =
-      smla_workspace_plan(&plan->problem, plan->multiprocessors, decode->geometry.rows, decode->geometry.query_terms,
-                          decode->geometry.partial_bytes, &plan->workspace);
+  snapmla_status status = smla_workspace_plan(
+      &plan->problem, plan->multiprocessors, decode->geometry.rows, decode->geometry.query_terms,
+      decode->geometry.partial_bytes, schedule->geometry.most_pieces, schedule->geometry.least_piece, &plan->workspace);
   if (status) return status;
   int32_t blocks = plan->workspace.unit_count * plan->workspace.groups;
   if (blocks % decode->geometry.cluster)

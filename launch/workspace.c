@@ -4,9 +4,23 @@
 #include "kv_format.h"
 #include "size.h"
 
-enum { MAX_UNITS = 1024 /* as in the schedule's space */, STATUS_BYTES = 256, SUBTILE_ROW_BYTES = 128 };
+enum {
+  MAX_UNITS = 1024 /* as in the schedule's space */,
+  STATUS_BYTES = 256,
+  SUBTILE_ROW_BYTES = 128,
+  TILE_TOKENS = 64
+};
 
 _Static_assert(sizeof(struct smla_request) == 16 && sizeof(struct smla_unit) == 16, "records.h says 16 bytes each");
+
+/* Slots of partial results. */
+static size_t slots_of(const snapmla_problem *problem, size_t records, size_t units, int32_t most_pieces,
+                       int32_t least_piece) {
+  if (!most_pieces) return 2 * units; /* a unit begins and ends in a piece */
+  int32_t most = problem->max_indices ? problem->max_indices : problem->max_context;
+  int32_t tokens = least_piece * TILE_TOKENS, pieces = (most + tokens - 1) / tokens;
+  return records * (size_t)(pieces < most_pieces ? pieces : most_pieces);
+}
 
 /* Reserves count[0] * … * count[3] * bytes at an aligned offset after *end. */
 static snapmla_status reserve(size_t *end, const size_t counts[4], size_t bytes, size_t *offset) {
@@ -17,7 +31,8 @@ static snapmla_status reserve(size_t *end, const size_t counts[4], size_t bytes,
 }
 
 snapmla_status smla_workspace_plan(const snapmla_problem *problem, int32_t multiprocessors, int32_t group_rows,
-                                   int32_t query_terms, int32_t partial_bytes, smla_workspace *out) {
+                                   int32_t query_terms, int32_t partial_bytes, int32_t most_pieces, int32_t least_piece,
+                                   smla_workspace *out) {
   smla_workspace w = {0};
   w.records = problem->max_indices ? problem->q_len : 1;
   w.rows = problem->heads * problem->q_len / w.records;
@@ -28,6 +43,7 @@ snapmla_status smla_workspace_plan(const snapmla_problem *problem, int32_t multi
 
   size_t records = (size_t)problem->max_batch * (size_t)w.records, groups = (size_t)w.groups,
          units = (size_t)w.unit_count;
+  w.slots = slots_of(problem, records, units, most_pieces, least_piece);
   size_t latent = (size_t)problem->latent_rank, rows = (size_t)group_rows;
   size_t content_bytes = latent * (size_t)smla_kv_facts_of(problem->kv_format)->content;
   size_t subtiles = (size_t)query_terms * content_bytes / SUBTILE_ROW_BYTES + 1; /* and one of RoPE */
@@ -40,10 +56,8 @@ snapmla_status smla_workspace_plan(const snapmla_problem *problem, int32_t multi
       {&w.units, {units, 1, 1, 1}, sizeof(struct smla_unit)},
       {&w.q_image, {records, groups, subtiles, rows}, SUBTILE_ROW_BYTES},
       {&w.q_scale, {records, groups, rows, 1}, sizeof(float)},
-      {&w.partial_out,
-       {2, units, groups, rows * latent},
-       (size_t)partial_bytes}, /* a unit begins and ends in a piece */
-      {&w.partial_lse, {2, units, groups, rows}, sizeof(float)},
+      {&w.partial_out, {w.slots, groups, rows, latent}, (size_t)partial_bytes},
+      {&w.partial_lse, {w.slots, groups, rows, 1}, sizeof(float)},
       {&w.merges, {records, 1, 1, 1}, sizeof(struct smla_merge)},
       {&w.merge_total, {1, 1, 1, 1}, sizeof(struct smla_merge_total)},
   };

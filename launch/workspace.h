@@ -23,16 +23,20 @@ typedef struct smla_workspace {
   size_t units;       /* [unit_count] smla_unit */
   size_t q_image; /* [max_batch * records, groups, (query_terms * content bytes / 128 + 1) * group_rows * 128] bytes */
   size_t q_scale; /* [max_batch * records, groups, group_rows] f32 */
-  size_t partial_out; /* [2 * unit_count, groups, group_rows, latent_rank] of partial_bytes each */
-  size_t partial_lse; /* [2 * unit_count, groups, group_rows] f32 */
+  size_t
+      slots; /* of partial results: 2 * unit_count, or what max_batch * records requests of a fixed number of pieces need */
+  size_t partial_out; /* [slots, groups, group_rows, latent_rank] of partial_bytes each */
+  size_t partial_lse; /* [slots, groups, group_rows] f32 */
   size_t merges;      /* [max_batch * records] smla_merge */
   size_t merge_total; /* smla_merge_total */
   size_t bytes;       /* of all */
 } smla_workspace;
 
 /* Lays out the workspace of a checked problem on a device of `multiprocessors`, for a decode kernel of `group_rows` rows a
- * block that takes the query in `query_terms` terms and whose partial results have elements of `partial_bytes`. Error: INVALID_ARGUMENT (too large). Pure. */
+ * block that takes the query in `query_terms` terms and whose partial results have elements of `partial_bytes`. A schedule cuts a request into at most
+ * `most_pieces` of at least `least_piece` tiles, or (0, 0) as the balance of all requests wants. Error: INVALID_ARGUMENT (too large). Pure. */
 snapmla_status smla_workspace_plan(const snapmla_problem *problem, int32_t multiprocessors, int32_t group_rows,
-                                   int32_t query_terms, int32_t partial_bytes, smla_workspace *out);
+                                   int32_t query_terms, int32_t partial_bytes, int32_t most_pieces, int32_t least_piece,
+                                   smla_workspace *out);
 
 #endif

@@ -177,6 +177,14 @@ static snapmla_status check_workspace(const snapmla_decode_args *args) {
   return check_pointer("decode", "workspace", args->workspace, WORKSPACE_ALIGNMENT);
 }
 
+snapmla_status smla_sinks_check(const snapmla_problem *problem, const snapmla_decode_args *args) {
+  if (problem->flags & SNAPMLA_PROBLEM_SINKS) return check_pointer("decode", "sinks", args->sinks, sizeof(float));
+  if (!args->sinks) return SNAPMLA_OK;
+  return smla_fail(
+      SNAPMLA_INVALID_ARGUMENT,
+      "decode: sinks is set and the problem has no SNAPMLA_PROBLEM_SINKS: plan with that flag, or set it to NULL");
+}
+
 snapmla_status smla_decode_args_check_query(const snapmla_problem *problem, const snapmla_decode_args *args,
                                             int device) {
   snapmla_status status = check_decode_struct(problem, args);
@@ -197,6 +205,7 @@ snapmla_status smla_decode_args_check_query(const snapmla_problem *problem, cons
   if (!status)
     status = check_row_tensor(problem, args->batch, "q_rope", args->q_rope, problem->rope_dim, rope_strides, device);
   if (!status && problem->max_indices) status = check_lists(problem, args);
+  if (!status) status = smla_sinks_check(problem, args);
   return status ? status : check_lengths(problem, args);
 }
 

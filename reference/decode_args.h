@@ -20,6 +20,9 @@ static inline float smla_decode_kv_scale(const snapmla_decode_args *args) {
   return args->kv_scale == 0.0f ? 1.0f : args->kv_scale;
 }
 
+/* Where a head's sinks are due, or must not be. */
+snapmla_status smla_sinks_check(const snapmla_problem *problem, const snapmla_decode_args *args);
+
 /* What the oracle of unquantised rows needs: all but cache, block table, outputs and workspace; the index lists
  * of sparse decoding are part of it. */
 snapmla_status smla_decode_args_check_query(const snapmla_problem *problem, const snapmla_decode_args *args,

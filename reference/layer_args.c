@@ -67,7 +67,8 @@ snapmla_status smla_layer_args_check(const snapmla_layer_problem *problem, const
   if (!args->weights)
     return smla_fail(SNAPMLA_INVALID_ARGUMENT, "layer: weights is NULL: pass the layer's snapmla_layer_weights");
   int64_t head = problem->nope_dim + p->rope_dim;
-  status = check_weights(problem, args->weights, device);
+  status = smla_sinks_check(p, &args->decode);
+  if (!status) status = check_weights(problem, args->weights, device);
   if (!status) status = check_angles(problem, args->weights, args->positions);
   if (!status) status = check_pointer("q", args->q, device ? ALIGNMENT : 2);
   if (!status) status = check_stride("q_stride_head", args->q_stride_head, head, 2, device);

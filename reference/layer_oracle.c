@@ -120,6 +120,7 @@ static void attend(const job *j, scratch *s, int32_t t, int32_t head) {
     sum = sum * rise + part;
     for (int32_t c = 0; c < width; c++) mixed[c] = mixed[c] * rise + part * values[c];
   }
+  if (j->args->decode.sinks) sum += exp((double)j->args->decode.sinks[head] - top);
   for (int32_t c = 0; c < width && seen > 0; c++) mixed[c] /= sum;
   if (!j->absorbed) return;
   double *out = j->out + ((int64_t)t * p->heads + head) * v;

@@ -64,6 +64,11 @@ snapmla_status snapmla_layer_problem_check(const snapmla_layer_problem *problem)
   if (!status) status = check_head("nope_dim", problem->nope_dim);
   if (!status) status = check_head("v_dim", problem->v_dim);
   if (status) return status;
+  if (problem->attention.flags & SNAPMLA_PROBLEM_BATCH_INVARIANT)
+    return smla_fail(
+        SNAPMLA_UNSUPPORTED,
+        "layer: attention.flags has SNAPMLA_PROBLEM_BATCH_INVARIANT, and a layer's projections take kernels by the "
+        "number of rows: clear it, or decode with a snapmla_plan and project batch-invariantly");
   if (problem->weight_type != SNAPMLA_WEIGHT_BF16 && problem->weight_type != SNAPMLA_WEIGHT_FP8_BLOCK)
     return smla_fail(SNAPMLA_UNSUPPORTED, "layer: weight_type is %d: use a snapmla_weight_type",
                      (int)problem->weight_type);

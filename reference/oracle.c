@@ -70,7 +70,7 @@ static void decode_item(const job *j, int64_t item, scratch *s) {
       smla_oracle_tile_load(j->source, b, token, first, tokens, &s->tile);
       smla_oracle_rows_add(&s->rows, &s->tile);
     }
-    smla_oracle_rows_finish(&s->rows, lse);
+    smla_oracle_rows_finish(&s->rows, j->args->sinks ? j->args->sinks + head : NULL, lse);
     memcpy(out, s->rows.out, (size_t)count * (size_t)latent_rank * sizeof *out);
   } else {
     for (int32_t r = 0; r < count; r++) lse[r] = NAN;

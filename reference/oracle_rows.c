@@ -178,12 +178,18 @@ void smla_oracle_rows_add(smla_oracle_rows *rows, const smla_oracle_tile *tile) 
   multiply_add(SMLA_TILE_TOKENS, rows->latent_rank, rows->scores, tile->values, rows->out);
 }
 
-void smla_oracle_rows_finish(smla_oracle_rows *rows, double lse[SMLA_ORACLE_ROWS]) {
+/* The tokens' part of a denominator that has exp(sink) besides: 1 / (1 + exp(sink - lse)). */
+static double tokens_share(double sink, double lse) {
+  return sink == -INFINITY || lse == -INFINITY ? 1.0 : 1.0 / (1.0 + exp(sink - lse));
+}
+
+void smla_oracle_rows_finish(smla_oracle_rows *rows, const float *sinks, double lse[SMLA_ORACLE_ROWS]) {
   for (int32_t r = 0; r < rows->count; r++) {
     double *out = rows->out + (size_t)r * (size_t)rows->latent_rank;
     double reference = isfinite(rows->reference[r]) ? rows->reference[r] : 0.0;
     lse[r] = LN_2 * (reference + log2(rows->exponentials[r]));
     if (rows->weight_sum[r] == 0.0) continue;
-    for (int32_t c = 0; c < rows->latent_rank; c++) out[c] /= rows->weight_sum[r];
+    double share = sinks ? tokens_share((double)sinks[r], lse[r]) : 1.0;
+    for (int32_t c = 0; c < rows->latent_rank; c++) out[c] = out[c] / rows->weight_sum[r] * share;
   }
 }

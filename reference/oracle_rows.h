@@ -45,7 +45,7 @@ void smla_oracle_rows_begin(smla_oracle_rows *rows, const snapmla_decode_args *a
 void smla_oracle_rows_add(smla_oracle_rows *rows, const smla_oracle_tile *tile);
 
 /* Turns `out` into the result and gives the natural log-sum-exp of row r in lse[r]. Rows that saw no tile: zeros and
- * -inf. */
-void smla_oracle_rows_finish(smla_oracle_rows *rows, double lse[SMLA_ORACLE_ROWS]);
+ * -inf. `sinks` (of the rows' heads, or NULL) take their share of the weights; the lse is without them. */
+void smla_oracle_rows_finish(smla_oracle_rows *rows, const float *sinks, double lse[SMLA_ORACLE_ROWS]);
 
 #endif

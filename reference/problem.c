@@ -158,14 +158,17 @@ snapmla_status snapmla_problem_check(const snapmla_problem *problem) {
   if (!status) status = check_name(&accuracies, "accuracy", (int)problem->accuracy);
   if (!status) status = check_level(problem);
   if (status) return status;
-  if (problem->flags & ~SNAPMLA_PROBLEM_POWER_OF_TWO_SCALES)
+  static const uint32_t known_flags =
+      SNAPMLA_PROBLEM_POWER_OF_TWO_SCALES | SNAPMLA_PROBLEM_SINKS | SNAPMLA_PROBLEM_BATCH_INVARIANT;
+  if (problem->flags & ~known_flags)
     return smla_fail(SNAPMLA_UNSUPPORTED, "problem: flags is 0x%x, this library knows 0x%x: set no other bit",
-                     problem->flags, SNAPMLA_PROBLEM_POWER_OF_TWO_SCALES);
-  if (problem->flags && !smla_kv_scales(smla_kv_facts_of(problem->kv_format), problem->latent_rank))
-    return smla_fail(
-        SNAPMLA_UNSUPPORTED,
-        "problem: flags asks for scales that are powers of two, and the format %s stores none: set it to 0",
-        snapmla_kv_format_name(problem->kv_format));
+                     problem->flags, known_flags);
+  if (problem->flags & SNAPMLA_PROBLEM_POWER_OF_TWO_SCALES &&
+      !smla_kv_scales(smla_kv_facts_of(problem->kv_format), problem->latent_rank))
+    return smla_fail(SNAPMLA_UNSUPPORTED,
+                     "problem: flags asks for scales that are powers of two, and the format %s stores none: clear "
+                     "SNAPMLA_PROBLEM_POWER_OF_TWO_SCALES",
+                     snapmla_kv_format_name(problem->kv_format));
   if (problem->max_indices && problem->kv_format != SNAPMLA_KV_FP8_TOKEN)
     return smla_fail(
         SNAPMLA_UNSUPPORTED,

@@ -92,6 +92,8 @@ static snapmla_status resolve(const smla_generator *generator, const smla_settin
   snapmla_status status = select_parts(override_text, family, &selected);
   if (!status) status = smla_generator_resolve(generator, family, settings, count, selected.data, variant);
   if (!status) status = check_agreement(variant->data, settings, count);
+  /* What it says of an axis that the canonical text leaves out at its default. */
+  if (!status && selected.data) status = check_agreement(selected.data, settings, count);
   smla_buffer_free(&selected);
   return status;
 }
@@ -120,7 +122,9 @@ snapmla_status smla_problem_texts_get(const smla_generator *generator, const sna
       {"format", snapmla_kv_format_name(problem->kv_format)},
       {"accuracy", snapmla_accuracy_name(problem->accuracy)},
       {"scale", problem->flags & SNAPMLA_PROBLEM_POWER_OF_TWO_SCALES ? "power_of_two" : "fp32"},
-      {"tokens", problem->max_indices ? "indexed" : "paged"}};
+      {"tokens", problem->max_indices ? "indexed" : "paged"},
+      {"sinks", problem->flags & SNAPMLA_PROBLEM_SINKS ? "on" : "off"},
+      {"cuts", problem->flags & SNAPMLA_PROBLEM_BATCH_INVARIANT ? "fixed" : "balanced"}};
   const char *const *families = smla_generator_families(generator);
   size_t count = 0;
   while (families[count]) count++;

@@ -32,6 +32,7 @@ enum {
   SMLA_TRIAL_KV,
   SMLA_TRIAL_TABLE,
   SMLA_TRIAL_LENGTHS,
+  SMLA_TRIAL_SINKS, /* of no bytes where the problem has none */
   SMLA_TRIAL_OUT,
   SMLA_TRIAL_LSE,
   SMLA_TRIAL_WORKSPACE,

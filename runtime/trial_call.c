@@ -86,6 +86,10 @@ uint16_t *smla_trial_query(const snapmla_problem *problem, uint64_t seed, int32_
   return query;
 }
 
+void smla_trial_sinks(int32_t heads, float sinks[SMLA_TRIAL_MOST_HEADS]) {
+  for (int32_t h = 0; h < heads; h++) sinks[h] = 5.0f + smla_trial_normal(4711, (uint64_t)h);
+}
+
 int32_t smla_trial_lists(const snapmla_problem *problem, int32_t batch) {
   return problem->max_indices ? batch * problem->q_len : batch;
 }
@@ -127,6 +131,7 @@ snapmla_status smla_trial_call_create(snapmla_context *context, const snapmla_pr
       [SMLA_TRIAL_Q] = rows * (size_t)(problem->latent_rank + problem->rope_dim) * BF16,
       [SMLA_TRIAL_TABLE] = (size_t)tables * lists * entries * sizeof(int32_t),
       [SMLA_TRIAL_LENGTHS] = lists * sizeof(int32_t),
+      [SMLA_TRIAL_SINKS] = problem->flags & SNAPMLA_PROBLEM_SINKS ? (size_t)problem->heads * sizeof(float) : 0,
       [SMLA_TRIAL_OUT] = rows * (size_t)problem->latent_rank * BF16,
       [SMLA_TRIAL_LSE] = rows * sizeof(float),
   };
@@ -134,6 +139,10 @@ snapmla_status smla_trial_call_create(snapmla_context *context, const snapmla_pr
       smla_size_multiply("a trial's cache", (size_t)args->num_pages, (size_t)args->page_stride, &bytes[SMLA_TRIAL_KV]);
   for (int i = 0; i < SMLA_TRIAL_WORKSPACE && !status; i++)
     status = smla_guarded_create(context, bytes[i], &call.buffers[i]);
+  float sinks[SMLA_TRIAL_MOST_HEADS];
+  smla_trial_sinks(problem->heads, sinks);
+  if (!status && problem->flags & SNAPMLA_PROBLEM_SINKS)
+    status = smla_guarded_write(&call.buffers[SMLA_TRIAL_SINKS], 0, sinks, bytes[SMLA_TRIAL_SINKS]);
   if (status) {
     smla_trial_call_destroy(&call);
     return status;
@@ -148,6 +157,7 @@ snapmla_status smla_trial_call_create(snapmla_context *context, const snapmla_pr
     call.args.block_table = call.buffers[SMLA_TRIAL_TABLE].pointer;
     call.args.seqlens = call.buffers[SMLA_TRIAL_LENGTHS].pointer;
   }
+  if (problem->flags & SNAPMLA_PROBLEM_SINKS) call.args.sinks = call.buffers[SMLA_TRIAL_SINKS].pointer;
   call.args.out = call.buffers[SMLA_TRIAL_OUT].pointer;
   call.args.lse = call.buffers[SMLA_TRIAL_LSE].pointer;
   *out = call;

@@ -23,6 +23,10 @@ unsigned char *smla_trial_pages(const snapmla_problem *problem, const snapmla_pa
 /* The query of `batch` requests, [batch, q_len, heads][latent + rope] bf16. NULL only when memory is short. */
 uint16_t *smla_trial_query(const snapmla_problem *problem, uint64_t seed, int32_t batch, size_t *bytes);
 
+enum { SMLA_TRIAL_MOST_HEADS = 128 };
+/* Sinks of the heads, about what the tokens of a trial weigh together. */
+void smla_trial_sinks(int32_t heads, float sinks[SMLA_TRIAL_MOST_HEADS]);
+
 /* Lists of what is seen: of pages, one a request; in sparse decoding of slots, one a query token. */
 int32_t smla_trial_lists(const snapmla_problem *problem, int32_t batch);
 
@@ -30,7 +34,7 @@ int32_t smla_trial_lists(const snapmla_problem *problem, int32_t batch);
 void smla_trial_args(const snapmla_problem *problem, const snapmla_page_layout *layout, int32_t batch, int64_t pages,
                      int64_t entries, snapmla_decode_args *args);
 
-/* Makes the device buffers for args (as smla_trial_args fills them), `tables` sets of lists and no workspace yet. */
+/* Makes the device buffers for args (as smla_trial_args fills them), `tables` sets of lists and no workspace yet; sinks are filled in. */
 snapmla_status smla_trial_call_create(snapmla_context *context, const snapmla_problem *problem,
                                       const snapmla_decode_args *args, int64_t tables, smla_trial_call *out);
 /* A workspace for the plan, if there is none as large. */

@@ -111,6 +111,9 @@ static snapmla_status decode_by_the_oracle(smla_trial_check *c, const snapmla_de
   host.seqlens = c->problem.max_indices ? NULL : c->lengths;
   host.indices = c->problem.max_indices ? c->table : NULL;
   host.index_counts = c->problem.max_indices ? c->lengths : NULL;
+  float sinks[SMLA_TRIAL_MOST_HEADS];
+  smla_trial_sinks(c->problem.heads, sinks);
+  if (c->problem.flags & SNAPMLA_PROBLEM_SINKS) host.sinks = sinks;
   return snapmla_reference_decode(&c->problem, &host, SNAPMLA_REFERENCE_QUANTIZED, c->out, c->lse);
 }
 
@@ -195,8 +198,8 @@ static snapmla_status verify_unchanged(const smla_guarded *guarded, const void *
 }
 
 static snapmla_status verify_surroundings(const smla_trial_check *c) {
-  static const char *const names[SMLA_TRIAL_BUFFERS] = {"the query",  "the cache", "the block table", "the lengths",
-                                                        "the output", "the lse",   "the workspace"};
+  static const char *const names[SMLA_TRIAL_BUFFERS] = {"the query", "the cache",  "the block table", "the lengths",
+                                                        "the sinks", "the output", "the lse",         "the workspace"};
   const smla_guarded *b = c->call.buffers;
   snapmla_status status = SNAPMLA_OK;
   for (int i = 0; i < SMLA_TRIAL_BUFFERS && !status; i++) status = smla_guarded_verify(&b[i], names[i]);

@@ -4,15 +4,21 @@ Each is called with query [tokens, heads, rank], query_rope [tokens, heads, rope
 returns [tokens, heads, rank]: row t has seen tokens 0..t. Row t of ours is what decoding token t gives after tokens 0..t were appended:
 the cache of a token depends on that token alone, so that it makes no difference that later ones lie in it already."""
 
+import pathlib
+import sys
+
 import snapmla
 import torch
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "common"))
+from programs import single_buffered  # noqa: E402
 
 
 class Decode:
     """Our kernels: the sequence is appended once, then every position is a request of its own on the same pages, with
-    the length position + 1; `batch` of them in a call."""
+    the length position + 1; `batch` of them in a call. `single`: by the kernel that takes one tile at a time, not pipelined."""
 
-    def __init__(self, kv_format, shape, context, most_tokens, batch=512, page=64, accuracy=0, device="cuda:0"):
+    def __init__(self, kv_format, shape, context, most_tokens, batch=512, page=64, accuracy=0, single=False, device="cuda:0"):
         self.shape, self.page, self.batch, self.kv_scale = shape, page, min(batch, most_tokens), 0.0
         self.kv_format = kv_format
         problem = snapmla.problem(
@@ -20,6 +26,8 @@ class Decode:
             max_batch=self.batch, max_context=most_tokens,
         )  # fmt: skip
         self.plan = snapmla.Plan(context, problem)
+        if single:
+            self.plan = snapmla.Plan(context, problem, variant=single_buffered(self.plan.variant("mla_decode")))
         self.workspace = self.plan.workspace()
         layout = snapmla.Layout(problem)
         self.bytes_per_token = layout.bytes_per_token

@@ -3,17 +3,23 @@
 paired token by token with our own bf16 and with torch. Writes, and renews after every sequence: perplexity.csv (sums by
 blocks), needles.csv (every answer), summary.json and summary.txt.
 
+A case is FORMAT[/LEVEL][/single], torch_fp32 or torch_bf16: a format of the cache; balanced or max; single for the kernel that takes one
+tile at a time (the ablation). bf16 is the baseline, always there. With --resume what OUTDIR holds of an earlier run of the same
+model, lengths and block is kept, and only what it lacks of the cases is evaluated.
+
 Scenarios: plain; sink (the first token's logit raised by 12); outliers and severe (a few channels of the cache 2^6 and 2^12 times as large,
 the weights that read them as much smaller: the model computes the same). Every position of the text is decoded, see attend.py."""
 
 import argparse
 import csv
+import hashlib
 import json
 import math
 import pathlib
 import sys
 import time
 
+import cases
 import checkpoint
 import needles
 import numpy as np
@@ -25,8 +31,7 @@ from attend import Decode, Largest, Torch
 from model import make_outliers
 
 SCENARIOS = {"plain": (0.0, 0), "sink": (12.0, 0), "outliers": (0.0, 6), "severe": (0.0, 12)}  # name: (sink in nats, exponent)
-BASE = "bf16"
-LEVELS_OF = "fp8_token"  # the format that finer levels are evaluated with
+BASE = cases.BASE
 
 
 def options_of():
@@ -40,8 +45,8 @@ def options_of():
     parser.add_argument("--needle-sequences", type=int, default=4)
     parser.add_argument("--needles", type=int, default=32, help="in a sequence, at even depths")
     parser.add_argument("--seconds", type=float, default=200, help="no sequence is begun later; a third of it is for needles")
-    parser.add_argument("--formats", nargs="+")
-    parser.add_argument("--levels", nargs="*", default=["max"], choices=["balanced", "max"], help="finer levels, where the build has them")
+    parser.add_argument("--cases", nargs="+", help="all formats of the build, fp8_token/balanced, fp8_token/max, bf16/single, fp8_token/single, torch")
+    parser.add_argument("--resume", action="store_true")
     parser.add_argument("--scenarios", nargs="+", default=list(SCENARIOS), choices=list(SCENARIOS))
     parser.add_argument("--batch", type=int, default=512)
     parser.add_argument("--block", type=int, default=1024)
@@ -60,33 +65,35 @@ class Evaluation:
         emulated = o.device == "cpu"
         self.context = snapmla.Context("emulator" if emulated else o.device)
         self.ways, self.left_out = {}, {}
-        for name in o.formats or snapmla.kv_formats():
-            self.add(name, name, 0)
-            for level, word in ((1, "balanced"), (2, "max")):
-                if word in o.levels and name == LEVELS_OF:
-                    self.add(f"{name}/{word}", name, level)
-        if BASE not in self.ways:
-            sys.exit(f"evaluate.py: {BASE} is the baseline and must be among the formats")
-        self.ways = {BASE: self.ways.pop(BASE), **self.ways}
         self.exact = Torch(self.shape)
-        self.ways["torch_fp32"] = [self.exact] * self.shape.layers
-        self.ways["torch_bf16"] = None  # its own attention, not absorbed
-        self.losses = {}  # (scenario, way): [sequences] of [tokens]
-        self.sink_mass, self.answers = {}, []
+        for case in cases.chosen(o.cases, snapmla.kv_formats()):
+            self.add(case)
+        self.kept = cases.Kept(o.out, self.settings(), o.resume)
+        self.blocks = self.kept.blocks  # (scenario, way): {sequence: blocks of paired.blocks_of}
+        self.sink_mass, self.answers = {}, self.kept.answers
         self.kv_scales = {}
 
-    def add(self, way, kv_format, level):
+    def settings(self):
+        """What must be the same for figures to stand beside each other."""
+        digest = hashlib.sha256(self.o.model.read_bytes()).hexdigest()
+        return {"model": digest, "length": self.o.length, "block": self.o.block, "needles": self.o.needles}
+
+    def add(self, case):
         """One Decode for all layers: each appends its whole sequence before it reads. Levels that the build lacks are noted."""
+        if case.torch:
+            self.ways[case.name] = [self.exact] * self.shape.layers if case.name == "torch_fp32" else None  # bf16: its own, not absorbed
+            return
         most = max([self.o.length, *self.o.needle_lengths])
         try:
-            decode = Decode(kv_format, self.shape, self.context, most, self.o.batch, accuracy=level, device=self.o.device)
+            decode = Decode(case.kv_format, self.shape, self.context, most, self.o.batch, accuracy=case.level, single=case.single,
+                            device=self.o.device)  # fmt: skip
         except snapmla.Error as error:
-            if not level:
+            if not case.level and not case.single:
                 raise
-            self.left_out[way] = str(error)
+            self.left_out[case.name] = str(error)
             return
-        self.ways[way] = [decode] * self.shape.layers
-        say(f"{way}: {decode.bytes_per_token:g} bytes a token, {decode.plan.variant('mla_decode')}")
+        self.ways[case.name] = [decode] * self.shape.layers
+        say(f"{case.name}: {decode.bytes_per_token:g} bytes a token, {decode.plan.variant('mla_decode')}")
 
     def hidden(self, row, nats, attend):
         sink = torch.full((1,), nats / self.shape.scale, device=row.device)
@@ -118,18 +125,24 @@ class Evaluation:
     def left(self, part):
         return time.monotonic() - self.begun < self.o.seconds * part
 
+    def losses(self, row, nats, way):
+        return self.model.losses(self.hidden(row, nats, self.ways[way])[:-1], row[1:]).double().cpu().numpy()
+
     def perplexity(self):
         for i, row in enumerate(self.text):
             for name in self.o.scenarios:
                 nats = self.scenario(name)
                 if i and not self.left(2 / 3):
                     return
+                wanted = [way for way in self.ways if i not in self.blocks.get((name, way), {})
+                          and not (way.startswith("torch") and SCENARIOS[name][1])]  # powers of two: torch's numbers without outliers
+                if not wanted:
+                    continue
                 self.exact.sink_mass.clear()
-                for way, attend in self.ways.items():
-                    if way.startswith("torch") and SCENARIOS[name][1]:
-                        continue  # the same numbers as without outliers: powers of two
-                    losses = self.model.losses(self.hidden(row, nats, attend)[:-1], row[1:]).double().cpu().numpy()
-                    self.losses.setdefault((name, way), []).append(losses)
+                base = self.losses(row, nats, BASE)
+                for way in wanted:
+                    losses = base if way == BASE else self.losses(row, nats, way)
+                    self.blocks.setdefault((name, way), {})[i] = paired.blocks_of(losses, base, self.o.block)
                 if self.exact.sink_mass:
                     mass = torch.stack(self.exact.sink_mass).mean(1)
                     self.sink_mass.setdefault(name, []).append([round(float(m), 4) for m in mass])
@@ -155,44 +168,53 @@ class Evaluation:
         row, starts = needles.haystack(text, count, self.shape.vocab, generator)
         row[0] = 0
         at = starts[:, None] + torch.arange(needles.VALUE, device=row.device)
+        done = {a[3] for a in self.answers if a[:2] == (length, k)}
         for way, attend in self.ways.items():
+            if way in done:
+                continue
             hidden = self.hidden(row, nats, attend)[at - 1]
             right = (self.model.logits(hidden).argmax(-1) == row[at]).all(1)
             losses = self.model.losses(hidden.flatten(0, 1), row[at].flatten()).unflatten(0, at.shape).sum(1)
             for i in range(count):
-                self.answers.append((length, k, (i + 0.5) / count, way, int(right[i]), float(losses[i])))
+                self.answers.append((length, k, round((i + 0.5) / count, 4), way, int(right[i]), float(losses[i])))
+
+    def pairs(self, name, way, base):
+        """[(block, the baseline's)] of the sequences that both have."""
+        mine, others = self.blocks.get((name, way), {}), self.blocks.get((name, base), {})
+        return [pair for i in sorted(mine.keys() & others.keys()) for pair in zip(mine[i], others[i])]
 
     def summary(self):
         out = {
             "device": self.context.product or self.context.name, "torch": torch.__version__, "snapmla": snapmla.version(),
-            "shape": vars(self.shape), "length": self.o.length, "block": self.o.block, "left_out": self.left_out,
+            "shape": vars(self.shape), "settings": self.settings(), "length": self.o.length, "left_out": self.left_out,
             "kv_scales": self.kv_scales, "seconds": time.monotonic() - self.begun, "perplexity": [], "needles": [],
-            "sink_mass": {name: np.mean(rows, 0).round(4).tolist() for name, rows in self.sink_mass.items()},
+            "sink_mass": {**self.kept.sink_mass, **{name: np.mean(rows, 0).round(4).tolist() for name, rows in self.sink_mass.items()}},
         }  # fmt: skip
-        for (name, way), rows in self.losses.items():
-            rows = np.stack(rows)
-            entry = {"scenario": name, "way": way, "perplexity": math.exp(rows.mean()), "sequences": len(rows)}
-            decode = self.ways[way]
+        for (name, way), sequences in self.blocks.items():
+            every = [b for blocks in sequences.values() for b in blocks]
+            nats, tokens = sum(b[2] for b in every), sum(b[1] for b in every)
+            entry = {"scenario": name, "way": way, "perplexity": math.exp(nats / tokens), "sequences": len(sequences)}
+            decode = self.ways.get(way)
             if decode and hasattr(decode[0], "bytes_per_token"):
                 entry["bytes_per_token"] = decode[0].bytes_per_token
             for base in (BASE, "torch_fp32"):
-                against = self.losses.get((name, base), [])[: len(rows)]
-                if way != base and len(against) == len(rows):
-                    entry[f"against_{base}"] = paired.compare(rows, against, self.o.block)
+                pairs = self.pairs(name, way, base)
+                if way != base and pairs:
+                    entry[f"against_{base}"] = paired.compare_blocks(*zip(*pairs))
+                    if base != BASE:
+                        del entry[f"against_{base}"]["token_rms"]  # blocks know it against the baseline alone
             low, by_context = 0, []
             for high in (1024, 4096, 16384, 1 << 30):
-                part = slice(low, min(high, rows.shape[1]))
-                if way != BASE and part.stop > part.start and len(self.losses[name, BASE]) >= len(rows):
-                    base = np.stack(self.losses[name, BASE][: len(rows)])
-                    by_context.append({"from": part.start, "to": part.stop,
-                                       **paired.compare(rows[:, part], base[:, part], self.o.block)})  # fmt: skip
+                pairs = [pair for pair in self.pairs(name, way, BASE) if low <= pair[0][0] < high]
+                if way != BASE and pairs:
+                    by_context.append({"from": low, "to": max(b[0] + b[1] for b, _ in pairs), **paired.compare_blocks(*zip(*pairs))})
                 low = high
             entry["by_context"] = by_context
             out["perplexity"].append(entry)
         for length in sorted({a[0] for a in self.answers}):
-            for way in self.ways:
+            for way in dict.fromkeys(a[3] for a in self.answers if a[0] == length):
                 mine = [a for a in self.answers if a[0] == length and a[3] == way]
-                base = [a for a in self.answers if a[0] == length and a[3] == BASE]
+                base = [a for a in self.answers if a[0] == length and a[3] == BASE and a[1] in {m[1] for m in mine}]
                 depths = sorted({a[2] for a in mine})
                 thirds = [[a[4] for a in mine if low <= a[2] < low + 1 / 3 + 1e-9] for low in (0, 1 / 3, 2 / 3)]
                 mean, half = paired.interval([a[5] - b[5] for a, b in zip(mine, base)])
@@ -207,12 +229,10 @@ class Evaluation:
     def write(self):
         with open(self.o.out / "perplexity.csv", "w", newline="") as file:
             table = csv.writer(file)
-            table.writerow(["scenario", "sequence", "first_token", "tokens", "way", "nats"])
-            for (name, way), rows in self.losses.items():
-                for i, row in enumerate(rows):
-                    for at in range(0, len(row), self.o.block):
-                        part = row[at : at + self.o.block]
-                        table.writerow([name, i, at, len(part), way, f"{part.sum():.6f}"])
+            table.writerow(["scenario", "sequence", "first_token", "tokens", "way", "nats", "squares"])
+            for (name, way), sequences in self.blocks.items():
+                for i, blocks in sequences.items():
+                    table.writerows([name, i, at, count, way, f"{nats:.6f}", f"{squares:.6e}"] for at, count, nats, squares in blocks)
         with open(self.o.out / "needles.csv", "w", newline="") as file:
             table = csv.writer(file)
             table.writerow(["length", "sequence", "depth", "way", "right", "nats"])

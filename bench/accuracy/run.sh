@@ -2,18 +2,20 @@
 # Perplexity and retrieval from nothing, in eight minutes at most on one Hopper GPU with PyTorch: checks the way of decoding, trains the
 # model, evaluates it with every KV format. Needs build/accuracy (carry.sh), no network.
 #
-#   sh bench/accuracy/run.sh OUTDIR           SNAPMLA_PYTHON names a Python with torch and numpy
-#   sh bench/accuracy/run.sh --dry OUTDIR     a trial of the same on the CPU and the emulator: seconds, and figures of no meaning
+#   sh bench/accuracy/run.sh OUTDIR [OPTIONS]       SNAPMLA_PYTHON names a Python with torch and numpy; OPTIONS of evaluate.py
+#   sh bench/accuracy/run.sh --dry OUTDIR [OPTIONS] a trial of the same on the CPU and the emulator: seconds, and figures of no meaning
 #
-# A model.pt that lies in OUTDIR already is evaluated and not trained anew. What each phase wrote stays, whatever follows.
+# A model.pt that lies in OUTDIR already is evaluated and not trained anew. What each phase wrote stays, whatever
+# follows; `--resume --cases CASE...` adds what is missing of the cases named.
 set -u
 dry=
 if [ "${1:-}" = --dry ]; then
   dry=1
   shift
 fi
-[ $# = 1 ] || { echo "usage: sh bench/accuracy/run.sh [--dry] OUTDIR" >&2; exit 2; }
+[ $# -ge 1 ] || { echo "usage: sh bench/accuracy/run.sh [--dry] OUTDIR [OPTIONS of evaluate.py]" >&2; exit 2; }
 mkdir -p "$1" && out=$(cd "$1" && pwd) || exit 1
+shift
 cd "$(dirname "$0")/../.." || exit 1
 . scripts/lib.sh
 carried=$PWD/build/accuracy
@@ -52,10 +54,10 @@ if [ -n "$dry" ]; then
   [ -e "$out/model.pt" ] ||
     phase train 120 train.py "$carried/tokens.npz" "$out" --device cpu --steps 2 --layers 2 --dim 64 --heads 2 --lengths 64 128 --batch 256
   phase evaluate 200 evaluate.py "$out/model.pt" "$carried/tokens.npz" "$out" --device cpu --length 96 --sequences 1 \
-    --needle-lengths 128 --needle-sequences 1 --needles 4 --batch 32 --block 16
+    --needle-lengths 128 --needle-sequences 1 --needles 4 --batch 32 --block 16 "$@"
 else
   phase check 60 check.py
   [ -e "$out/model.pt" ] || phase train 240 train.py "$carried/tokens.npz" "$out" --seconds "${TRAIN_SECONDS:-200}"
-  phase evaluate 240 evaluate.py "$out/model.pt" "$carried/tokens.npz" "$out" --seconds "${EVALUATE_SECONDS:-170}"
+  phase evaluate 300 evaluate.py "$out/model.pt" "$carried/tokens.npz" "$out" --seconds "${EVALUATE_SECONDS:-250}" "$@"
 fi
 exit $failed

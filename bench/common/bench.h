@@ -38,6 +38,33 @@ void bench_close(bench *b);
 snapmla_status bench_enter(const bench *b);
 void bench_leave(const bench *b);
 
+/* --- the command line (command.c) */
+
+enum { BENCH_USAGE = 2, BENCH_NO_DEVICE = 3, BENCH_GO_ON = -1 }; /* exit statuses; and that there is none yet */
+
+/* An option with a value. */
+typedef struct bench_option {
+  const char *name;   /* "--shape" */
+  const char **value; /* one of argv's texts goes there */
+} bench_option;
+
+/* What a program is told. Every program of this kind takes --device, --small, --variant, --repeat, --csv and --help. */
+typedef struct bench_command {
+  const char *program;         /* its name, before each of its messages */
+  const char *help;            /* usage and its own options; those that all take are printed after it */
+  const bench_option *options; /* its own */
+  size_t option_count;
+  const char *device, *variant, *csv; /* a default before; NULL: not given */
+  int small, repeats;                 /* repeats: 1 .. BENCH_SAMPLES */
+} bench_command;
+
+/* Reads the command line. BENCH_GO_ON, or the exit status after the help or a message was printed. */
+int bench_command_read(bench_command *c, int argc, char **argv);
+/* Prints what is wrong with the command line; BENCH_USAGE. */
+int bench_usage(const bench_command *c, const char *problem, const char *what);
+/* 1 where `text` is among `names`, which end with NULL. Pure. */
+int bench_one_of(const char *text, const char *const *names);
+
 /* --- kernels and memory */
 
 typedef struct bench_kernel {

@@ -11,23 +11,18 @@ static const char *const help =
     "Times the decode step on a Hopper GPU: cold L2, shuffled pages, launches and graph replay, the whole call and "
     "its\n"
     "parts, against the targets of bench/decode/targets.csv.\n\n"
-    "  --device NAME     cuda:N or emulator (cuda:0)\n"
-    "  --small           two tiny shapes, to try the program itself\n"
     "  --set NAME        target (the table of targets), matrix (24 shapes), context (1K to 128K tokens) or all "
     "(target)\n"
     "  --shape B,H,T[,K] this one instead: batch, heads, tokens of each request, of which each query chooses K\n"
     "  --format NAME     of the cache: fp8_token, bf16 (what its gain is measured against), fp8_tensor or fp8_tile\n"
     "                    (fp8_token)\n"
     "  --flush NAME      how L2 is emptied before each run: read, write, both or none (read)\n"
-    "  --repeat N        runs per time, 1 to 1000 (21; 2 with --small)\n"
     "  --ceilings FILE   the CSV of snapmla-ceilings on the same machine: for percentages\n"
     "  --targets FILE    the targets (bench/decode/targets.csv)\n"
-    "  --csv FILE        the times as CSV\n"
-    "  --templates DIR   where the flushing kernel is (bench/ceilings/templates)\n"
-    "  -h, --help        this text\n\n"
-    "exit: 0 all ran (targets met or not), 1 a shape failed, 2 usage, 3 no such device\n";
+    "                    (missed ones fail nothing)\n"
+    "  --templates DIR   where the flushing kernel is (bench/ceilings/templates)\n";
 
-enum { USAGE = 2, NO_DEVICE = 3, FLUSH_KINDS = 3 };
+enum { FLUSH_KINDS = 3 };
 
 /* What is timed. The targets take a query that is quantised already. */
 static const struct {
@@ -48,48 +43,19 @@ static const struct {
 } flushes[FLUSH_KINDS] = {{"read", "ceiling_flush:by=reading"}, {"write", "ceiling_flush:by=writing"}, {"none", NULL}};
 
 typedef struct options {
-  const char *device, *templates, *csv, *ceilings, *targets, *set, *shape, *flush, *repeat, *format;
-  int small;
+  bench_command command;
+  const char *templates, *ceilings, *targets, *set, *shape, *flush, *format;
 } options;
 
-static int usage(const char *problem, const char *what) {
-  fprintf(stderr, "snapmla-bench-decode: %s%s; snapmla-bench-decode --help lists the options\n", problem, what);
-  return USAGE;
-}
-
-static int one_of(const char *text, const char *const *names) {
-  for (; *names; names++)
-    if (!strcmp(text, *names)) return 1;
-  return 0;
-}
-
-static int parse(options *o, int argc, char **argv) {
-  const struct {
-    const char *name;
-    const char **value;
-  } texts[] = {{"--device", &o->device},     {"--templates", &o->templates}, {"--csv", &o->csv},
-               {"--ceilings", &o->ceilings}, {"--targets", &o->targets},     {"--set", &o->set},
-               {"--shape", &o->shape},       {"--flush", &o->flush},         {"--repeat", &o->repeat},
-               {"--format", &o->format}};
+static int check(const options *o) {
   static const char *const sets[] = {"target", "matrix", "context", "all", NULL}, *const kinds[] = {"read", "write",
                                                                                                     "both", "none",
                                                                                                     NULL};
-  for (int i = 1; i < argc; i++) {
-    size_t k = 0;
-    if (!strcmp(argv[i], "--small")) {
-      o->small = 1;
-      continue;
-    }
-    while (k < sizeof texts / sizeof *texts && strcmp(argv[i], texts[k].name)) k++;
-    if (k == sizeof texts / sizeof *texts) return usage("unknown option ", argv[i]);
-    if (i + 1 == argc) return usage("an option without its value: ", argv[i]);
-    *texts[k].value = argv[++i];
-  }
-  if (!one_of(o->set, sets)) return usage("--set must be target, matrix, context or all, not ", o->set);
-  if (!one_of(o->flush, kinds)) return usage("--flush must be read, write, both or none, not ", o->flush);
-  if (o->repeat && (atoi(o->repeat) < 1 || atoi(o->repeat) > BENCH_SAMPLES))
-    return usage("--repeat must be 1 to 1000, not ", o->repeat);
-  return 0;
+  if (!bench_one_of(o->set, sets))
+    return bench_usage(&o->command, "--set must be target, matrix, context or all, not ", o->set);
+  if (!bench_one_of(o->flush, kinds))
+    return bench_usage(&o->command, "--flush must be read, write, both or none, not ", o->flush);
+  return BENCH_GO_ON;
 }
 
 static snapmla_status choose_shapes(const options *o, shape_list *list) {
@@ -103,7 +69,7 @@ static snapmla_status choose_shapes(const options *o, shape_list *list) {
     list->at[list->count++] = s;
     return SNAPMLA_OK;
   }
-  if (o->small) return shapes_add_small(list), SNAPMLA_OK;
+  if (o->command.small) return shapes_add_small(list), SNAPMLA_OK;
   int all = !strcmp(o->set, "all");
   snapmla_status status = all || !strcmp(o->set, "target") ? shapes_read(list, o->targets) : SNAPMLA_OK;
   if (all || !strcmp(o->set, "matrix")) shapes_add_matrix(list);
@@ -148,11 +114,13 @@ typedef struct flusher {
   int chosen[FLUSH_KINDS];
 } flusher;
 
-static snapmla_status run_shape(bench *b, const cache *c, const flusher *f, const shape *of, report *r) {
+static snapmla_status run_shape(bench *b, const cache *c, const flusher *f, const shape *of, const char *variant,
+                                report *r) {
   subject s;
   uint64_t before = 0, after = 0;
   int finite = 0, still_finite = 0;
-  snapmla_status status = subject_open(b, c, of, NULL, &s);
+  const snapmla_plan_options how = {.size = sizeof how, .variant = variant};
+  snapmla_status status = subject_open(b, c, of, &how, &s);
   if (!status) status = subject_results(&s, &before, &finite);
   for (int kind = 0; kind < FLUSH_KINDS && !status; kind++) {
     if (!f->chosen[kind]) continue;
@@ -192,18 +160,16 @@ static int64_t pages_of(const shape_list *list) {
 }
 
 static int run(const options *o, const shape_list *list, report *r, int argc, char **argv) {
-  bench b = {.small = o->small,
-             .warmups = o->small ? 0 : 3,
-             .repeats = o->repeat  ? atoi(o->repeat)
-                        : o->small ? 2
-                                   : 21};
+  const bench_command *command = &o->command;
+  bench b = {.small = command->small, .warmups = command->small ? 0 : 3, .repeats = command->repeats};
   cache c = {0};
   flusher f = {0};
-  snapmla_status status = bench_open(&b, o->device, o->templates);
-  int result = status == SNAPMLA_NO_DEVICE ? NO_DEVICE : status ? USAGE : 1;
+  snapmla_status status = bench_open(&b, command->device, o->templates);
+  int result = status == SNAPMLA_NO_DEVICE ? BENCH_NO_DEVICE : status ? BENCH_USAGE : 1;
   if (status || cache_open(&b, list->at[0].format, pages_of(list), &c) || open_flusher(&b, o, &f)) goto out;
   report_begin(r, &b, argc, argv);
-  for (size_t i = 0; i < list->count; i++) (void)run_shape(&b, &c, &f, &list->at[i], r); /* a failure is counted */
+  for (size_t i = 0; i < list->count; i++) /* a failure is counted */
+    (void)run_shape(&b, &c, &f, &list->at[i], command->variant, r);
   report_end(r);
   result = r->wrong != 0;
 out:
@@ -216,27 +182,32 @@ out:
 }
 
 int main(int argc, char **argv) {
-  options o = {.device = "cuda:0",
+  options o = {.command = {.program = "snapmla-bench-decode", .help = help, .device = "cuda:0"},
                .templates = "bench/ceilings/templates",
                .targets = "bench/decode/targets.csv",
                .set = "target",
                .flush = "read",
                .format = "fp8_token"};
+  const bench_option own[] = {
+      {"--templates", &o.templates}, {"--ceilings", &o.ceilings}, {"--targets", &o.targets}, {"--set", &o.set},
+      {"--shape", &o.shape},         {"--flush", &o.flush},       {"--format", &o.format}};
   shape_list list = {.count = 0};
   report r = {.csv = NULL};
-  for (int i = 1; i < argc; i++)
-    if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) return fputs(help, stdout), 0;
-  int status = parse(&o, argc, argv);
-  if (status) return status;
+  o.command.options = own;
+  o.command.option_count = sizeof own / sizeof *own;
+  int status = bench_command_read(&o.command, argc, argv);
+  if (status == BENCH_GO_ON) status = check(&o);
+  if (status != BENCH_GO_ON) return status;
   if (choose_shapes(&o, &list) || (o.ceilings && ceilings_read(&r.ceilings, o.ceilings))) {
     fprintf(stderr, "snapmla-bench-decode: %s\n", snapmla_error_message());
-    return USAGE;
+    return BENCH_USAGE;
   }
   snapmla_kv_format format;
-  if (snapmla_kv_format_parse(o.format, &format)) return usage("--format: ", snapmla_error_message());
+  const char *csv = o.command.csv;
+  if (snapmla_kv_format_parse(o.format, &format)) return bench_usage(&o.command, "--format: ", snapmla_error_message());
   shapes_choose_format(&list, format);
-  if (!list.count) return usage("--format: sparse shapes are of fp8_token alone, not ", o.format);
-  if (o.csv && !(r.csv = fopen(o.csv, "w"))) return usage("--csv: cannot be written: ", o.csv);
+  if (!list.count) return bench_usage(&o.command, "--format: sparse shapes are of fp8_token alone, not ", o.format);
+  if (csv && !(r.csv = fopen(csv, "w"))) return bench_usage(&o.command, "--csv: cannot be written: ", csv);
   status = run(&o, &list, &r, argc, argv);
   if (r.csv && fclose(r.csv)) status = 1;
   return status;

@@ -13,16 +13,11 @@ static const char *const help =
     "Times the attention of a model's layers in one decode step, replayed as one CUDA graph: all stages, and each "
     "alone.\n"
     "Layers have weights and caches of their own; enough of them empty L2 for each other.\n\n"
-    "  --device NAME    cuda:N or emulator (cuda:0)\n"
-    "  --small          one tiny shape, to try the program itself\n"
-    "  --shape B,H,T    this one alone: batch, heads, tokens of each request\n"
-    "  --layers N       layers of a step, 1 to 64 (16; 2 with --small)\n"
-    "  --repeat N       runs per time, 1 to 1000 (21; 2 with --small)\n"
-    "  --csv FILE       the times as CSV\n"
-    "  -h, --help       this text\n\n"
-    "exit: 0 all ran, 1 a shape failed, 2 usage, 3 no such device\n";
+    "  --shape B,H,T     this one alone: batch, heads, tokens of each request\n"
+    "  --only FORMAT,W   one kind alone: format of the cache, bf16 or fp8 weights\n"
+    "  --layers N        layers of a step, 1 to 64 (16; 2 with --small)\n";
 
-enum { USAGE = 2, NO_DEVICE = 3, MOST_LAYERS = 64 };
+enum { MOST_LAYERS = 64 };
 
 static const struct {
   const char *name;
@@ -50,8 +45,8 @@ static const shape all_shapes[] = {{1, 128, 131072}, {1, 16, 131072}, {1, 128, 8
                                    {32, 128, 4096},  {32, 16, 8192},  {128, 16, 2048}};
 
 typedef struct options {
-  const char *device, *shape, *layers, *repeat, *csv;
-  int small;
+  bench_command command;
+  const char *shape, *only, *layers;
 } options;
 
 typedef struct run {
@@ -59,39 +54,29 @@ typedef struct run {
   smla_layer_session session;
   unsigned parts;
   bench_graph *graph;
+  const char *variant; /* override, or NULL */
   FILE *csv;
 } run;
 
-static int usage(const char *problem, const char *what) {
-  fprintf(stderr, "snapmla-bench-layer: %s%s; snapmla-bench-layer --help lists the options\n", problem, what);
-  return USAGE;
+static const char *weights_name(size_t kind) { return kinds[kind].weights == SNAPMLA_WEIGHT_BF16 ? "bf16" : "fp8"; }
+
+/* Whether `only` ("fp8_token,bf16"; NULL: any) names this kind. */
+static int is_chosen(size_t kind, const char *only) {
+  size_t length = strlen(kinds[kind].format);
+  return !only || (!strncmp(only, kinds[kind].format, length) && only[length] == ',' &&
+                   !strcmp(only + length + 1, weights_name(kind)));
 }
 
-static int parse(options *o, int argc, char **argv) {
-  const struct {
-    const char *name;
-    const char **value;
-  } texts[] = {{"--device", &o->device},
-               {"--shape", &o->shape},
-               {"--layers", &o->layers},
-               {"--repeat", &o->repeat},
-               {"--csv", &o->csv}};
-  for (int i = 1; i < argc; i++) {
-    size_t k = 0;
-    if (!strcmp(argv[i], "--small")) {
-      o->small = 1;
-      continue;
-    }
-    while (k < sizeof texts / sizeof *texts && strcmp(argv[i], texts[k].name)) k++;
-    if (k == sizeof texts / sizeof *texts) return usage("unknown option ", argv[i]);
-    if (i + 1 == argc) return usage("an option without its value: ", argv[i]);
-    *texts[k].value = argv[++i];
-  }
-  if (o->repeat && (atoi(o->repeat) < 1 || atoi(o->repeat) > BENCH_SAMPLES))
-    return usage("--repeat must be 1 to 1000, not ", o->repeat);
+static int check(const options *o) {
+  const char *only = o->only;
+  int any = 0;
+  for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) any |= is_chosen(k, only);
+  if (!any)
+    return bench_usage(&o->command, "--only is bf16,bf16, fp8_token,bf16, fp8_tensor,bf16 or fp8_token,fp8, not ",
+                       only);
   if (o->layers && (atoi(o->layers) < 1 || atoi(o->layers) > MOST_LAYERS))
-    return usage("--layers must be 1 to 64, not ", o->layers);
-  return 0;
+    return bench_usage(&o->command, "--layers must be 1 to 64, not ", o->layers);
+  return BENCH_GO_ON;
 }
 
 /* A stage of all layers, or all stages after the schedule. */
@@ -142,9 +127,10 @@ static snapmla_status time_stage(run *r, const char *name, unsigned parts, const
     printf("  %.0f tokens/s over %d layers", p->max_batch / times.median * 1e6, s->layer_count);
   putchar('\n');
   if (r->csv)
-    fprintf(r->csv, "%d,%d,%d,%s,%s,%d,%s,%s,%.3f,%.3f,%.0f\n", p->max_batch, p->heads, p->max_context,
+    fprintf(r->csv, "%d,%d,%d,%s,%s,%d,%s,%s,%.3f,%.3f,%.0f,%.3f,\"%s\"\n", p->max_batch, p->heads, p->max_context,
             snapmla_kv_format_name(p->kv_format), weights, s->layer_count, name, graph ? "graph" : "launches", layer,
-            times.spread / s->layer_count, bytes);
+            times.spread / s->layer_count, bytes, (double)s->page_stride / p->page_tokens,
+            snapmla_plan_variant(snapmla_layer_plan_attention(s->plan), "mla_decode"));
   return status;
 }
 
@@ -160,50 +146,58 @@ static snapmla_status run_shape(run *r, const shape *at, size_t kind, int32_t la
   settings.layers = layers;
   settings.format = kinds[kind].format;
   settings.weights = (int)kinds[kind].weights;
+  if (r->variant) settings.variants = (smla_text_list){.items = &r->variant, .count = 1};
   snapmla_status status = smla_layer_session_open(&settings, r->b->context, &r->b->info, &r->session);
   if (status) fprintf(stderr, "snapmla-bench-layer: %s\n", smla_console_reason());
   for (size_t i = 0; i < sizeof stages / sizeof *stages && !status; i++) {
-    status = time_stage(r, stages[i].name, stages[i].parts, kinds[kind].weights ? "fp8" : "bf16");
+    status = time_stage(r, stages[i].name, stages[i].parts, weights_name(kind));
     if (status) fprintf(stderr, "snapmla-bench-layer: %s\n", snapmla_error_message());
   }
   smla_layer_session_close(&r->session);
+  settings.variants = (smla_text_list){0}; /* not the settings' own */
   smla_settings_free(&settings);
   return status;
 }
 
 static int run_all(run *r, const options *o) {
   shape one = {2, 3, 40};
-  const shape *shapes = o->small || o->shape ? &one : all_shapes;
+  const int small = o->command.small;
+  const shape *shapes = small || o->shape ? &one : all_shapes;
   size_t count = shapes == &one ? 1 : sizeof all_shapes / sizeof *all_shapes;
-  int32_t layers = o->layers ? atoi(o->layers) : o->small ? 2 : 16;
+  int32_t layers = o->layers ? atoi(o->layers) : small ? 2 : 16;
   int failed = 0;
   if (o->shape && (sscanf(o->shape, "%d,%d,%d", &one.batch, &one.heads, &one.tokens) != 3 || one.tokens < 1))
-    return usage("--shape is batch,heads,tokens as in 32,64,8192, not ", o->shape);
+    return bench_usage(&o->command, "--shape is batch,heads,tokens as in 32,64,8192, not ", o->shape);
   for (size_t i = 0; i < count; i++)
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
-      failed |= run_shape(r, &shapes[i], k, layers) != SNAPMLA_OK;
+      if (is_chosen(k, o->only)) failed |= run_shape(r, &shapes[i], k, layers) != SNAPMLA_OK;
   return failed;
 }
 
 int main(int argc, char **argv) {
-  options o = {.device = "cuda:0"};
-  for (int i = 1; i < argc; i++)
-    if (!strcmp(argv[i], "-h") || !strcmp(argv[i], "--help")) return fputs(help, stdout) < 0;
-  int exit_code = parse(&o, argc, argv);
-  if (exit_code) return exit_code;
-  bench b = {.small = o.small, .warmups = 3, .repeats = o.repeat ? atoi(o.repeat) : o.small ? 2 : 21};
-  run r = {.b = &b};
-  snapmla_status status = bench_open(&b, o.device, NULL);
-  if (!status && o.csv && !(r.csv = fopen(o.csv, "w")))
-    status = smla_fail(SNAPMLA_IO, "cannot write %s: name a file in a folder that is there", o.csv);
+  options o = {.command = {.program = "snapmla-bench-layer", .help = help, .device = "cuda:0"}};
+  const bench_option own[] = {{"--shape", &o.shape}, {"--only", &o.only}, {"--layers", &o.layers}};
+  o.command.options = own;
+  o.command.option_count = sizeof own / sizeof *own;
+  int exit_code = bench_command_read(&o.command, argc, argv);
+  if (exit_code == BENCH_GO_ON) exit_code = check(&o);
+  if (exit_code != BENCH_GO_ON) return exit_code;
+  bench b = {.small = o.command.small, .warmups = 3, .repeats = o.command.repeats};
+  run r = {.b = &b, .variant = o.command.variant};
+  snapmla_status status = bench_open(&b, o.command.device, NULL);
+  if (!status && o.command.csv && !(r.csv = fopen(o.command.csv, "w")))
+    status = smla_fail(SNAPMLA_IO, "cannot write %s: name a file in a folder that is there", o.command.csv);
   if (status) {
     fprintf(stderr, "snapmla-bench-layer: %s\n", snapmla_error_message());
-    exit_code = status == SNAPMLA_NO_DEVICE ? NO_DEVICE : 1;
+    exit_code = status == SNAPMLA_NO_DEVICE ? BENCH_NO_DEVICE : 1;
   } else {
     bench_print_header(stdout, &b, argc, argv);
     if (r.csv) {
       bench_print_header(r.csv, &b, argc, argv);
-      fputs("batch,heads,tokens,format,weights,layers,stage,way,us_per_layer,spread_us,bytes\n", r.csv);
+      fputs(
+          "batch,heads,tokens,format,weights,layers,stage,way,us_per_layer,spread_us,bytes,kv_bytes_per_token,"
+          "variant\n",
+          r.csv);
     }
     exit_code = run_all(&r, &o);
   }

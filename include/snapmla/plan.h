@@ -141,6 +141,11 @@ typedef struct snapmla_decode_args {
    * A device pointer to one fp32 wins over the number. Formats without it pass both over. */
   float kv_scale;
   const float *kv_scale_pointer;
+
+  /* [heads] fp32, where the problem has SNAPMLA_PROBLEM_SINKS; else NULL. A head's denominator is sum exp(logit) + exp(sink), the
+   * logits being softmax_scale * q.k and the sink as given: out is what it would be without one, times
+   * exp(lse) / (exp(lse) + exp(sink)). The lse remains that of the tokens alone. -inf: the head has none; +inf: zeros. */
+  const float *sinks;
 } snapmla_decode_args;
 
 /* Writes the split metadata for `batch`, `seqlens` and `block_table_stride`, in sparse decoding for `batch` and

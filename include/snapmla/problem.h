@@ -36,7 +36,13 @@ typedef enum snapmla_accuracy {
 enum {
   /* Scales that an append finds (fp8_token, fp8_tile) are rounded up to a power of two: dividing by them is exact, and up to half of e4m3's range
    * is given up. Reading a cache does not depend on it. */
-  SNAPMLA_PROBLEM_POWER_OF_TWO_SCALES = 1u
+  SNAPMLA_PROBLEM_POWER_OF_TWO_SCALES = 1u,
+  /* Attention sinks: each head has a logit more in its softmax, of a token without a value, which every call gives (sinks). */
+  SNAPMLA_PROBLEM_SINKS = 2u,
+  /* Batch-invariant: under one plan a request has the same bits alone and in any batch, wherever it stands. It is cut by its
+   * own length alone, whatever that leaves idle, and the workspace has room for max_batch requests in pieces: docs/kernel.md tells what
+   * that costs. Not of a layer. */
+  SNAPMLA_PROBLEM_BATCH_INVARIANT = 4u
 };
 
 /* A decode problem. Zero-initialise, set size = sizeof(snapmla_problem), fill the fields. */

@@ -115,6 +115,7 @@ class DecodeArgs(_Sized):
         ("index_counts", c.c_void_p),
         ("kv_scale", c.c_float),
         ("kv_scale_pointer", c.c_void_p),
+        ("sinks", c.c_void_p),
     ]
 
 

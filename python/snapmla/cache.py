@@ -9,6 +9,9 @@ from ._arrays import imported_torch, torch_tensor, whole
 from ._library import call, fail, function, kv_format, kv_format_name
 
 
+SINKS, BATCH_INVARIANT = 2, 4  # of a problem's flags: SNAPMLA_PROBLEM_…
+
+
 def problem(kv_format_name="fp8_token", **fields):
     """A checked problem: DeepSeek-V3's shape, with the fields that are given (problem.h names them)."""
     out = s.Problem()

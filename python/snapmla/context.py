@@ -55,22 +55,24 @@ class _Context(_Handle):
         out = c.c_void_p()
         call("context_create", c.byref(options), c.byref(out))
         self._own(out.value, function("context_destroy"))
-        self._starts, self._ends, self._lock = [], {}, threading.Lock()  # of the arrays in its memory, sorted; by start
+        # Of the arrays in its memory: starts, sorted; ends by start. A collection of garbage within a call frees arrays, and
+        # so enters here once more in one thread.
+        self._starts, self._ends, self._lock = [], {}, threading.RLock()
 
     def note_memory(self, address, size):
         with self._lock:
-            bisect.insort(self._starts, address)
             self._ends[address] = address + size
+            bisect.insort(self._starts, address)
 
     def forget_memory(self, address):
         with self._lock:
             self._starts.remove(address)
-            del self._ends[address]
+            self._ends.pop(address)
 
     def holds_address(self, address):
         with self._lock:
             at = bisect.bisect_right(self._starts, address)
-            return at > 0 and address < self._ends[self._starts[at - 1]]
+            return at > 0 and address < self._ends.get(self._starts[at - 1], 0)
 
 
 class Context:

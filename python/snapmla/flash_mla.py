@@ -10,7 +10,7 @@ import numpy as np
 from . import _structs as s
 from ._arrays import Call, Calls, checked, dense, signature, torch_tensor, whole
 from ._library import ArgumentError, fail, kv_formats
-from .cache import Layout, problem
+from .cache import SINKS, Layout, problem
 from .context import Context
 from .plan import DECODE_FIELDS, Plan, scale_of
 
@@ -21,7 +21,7 @@ class Metadata:
     """What one step's calls share: the schedule, made by the first of them. A step needs one of its own."""
 
     def __init__(self):
-        self.plan = self.workspace = None
+        self.plan = self.workspace = self.batch = None
 
 
 def get_mla_metadata(cache_seqlens=None, num_q_tokens_per_head_k=None, num_heads_k=1, *_, **__):
@@ -67,7 +67,7 @@ def close():
 
 def flash_mla_with_kvcache(q, k_cache, block_table, cache_seqlens, head_dim_v, tile_scheduler_metadata, num_splits=None,
                            softmax_scale=None, causal=False, descale_q=None, descale_k=None, is_fp8_kvcache=False,
-                           indices=None, topk_length=None, kv_format=None, max_context=None):  # fmt: skip
+                           indices=None, topk_length=None, kv_format=None, max_context=None, attn_sink=None):  # fmt: skip
     """(out [batch, q_len, heads, head_dim_v] bf16, lse [batch, heads, q_len] fp32, +inf where a row sees no token).
 
     q [batch, q_len, heads, head_dim_v + 64] bf16; block_table [batch, blocks] and cache_seqlens [batch] int32; k_cache
@@ -77,7 +77,9 @@ def flash_mla_with_kvcache(q, k_cache, block_table, cache_seqlens, head_dim_v, t
 
     Sparse decoding, of fp8_token: indices [batch, q_len, topk] int32, slots of the cache (page * page's tokens + offset), -1
     for none; topk_length [batch] int32: how many of each list count, all if None. block_table and cache_seqlens are not looked
-    at and may be None."""
+    at and may be None.
+
+    attn_sink [heads] fp32: out is multiplied by exp(lse) / (exp(lse) + exp(attn_sink)); lse is without it."""
     if not isinstance(tile_scheduler_metadata, Metadata):
         fail("tile_scheduler_metadata: it must be what get_mla_metadata returned; call it once a step")
     if descale_q is not None:
@@ -85,17 +87,20 @@ def flash_mla_with_kvcache(q, k_cache, block_table, cache_seqlens, head_dim_v, t
     number, pointer = scale_of(0.0 if descale_k is None else descale_k, "descale_k")
     if indices is not None:
         block_table = cache_seqlens = None
-    arrays = q, k_cache, block_table, cache_seqlens, indices, topk_length, pointer
+    arrays = q, k_cache, block_table, cache_seqlens, indices, topk_length, pointer, attn_sink
     key = (signature(arrays), head_dim_v, causal, descale_k is None, is_fp8_kvcache, kv_format, max_context)
     shape = _shapes.get(key, lambda: _Shape(*arrays, *key[1:]))
     plan, step, counts = shape.plan, tile_scheduler_metadata, shape.counts
     if topk_length is not None:
         counts = shape.counts_of(topk_length)
+    if step.plan is plan and step.batch != shape.batch:
+        fail(f"tile_scheduler_metadata: it was made for a batch of {step.batch}, this one is {shape.batch}; "
+             "call get_mla_metadata once a step")  # fmt: skip
     if step.plan is not plan:
-        step.plan, step.workspace = plan, plan.workspace(q)
+        step.plan, step.workspace, step.batch = plan, plan.workspace(q), shape.batch
         plan.schedule(step.workspace, block_table, cache_seqlens, counts)
     out, lse = shape.results(q)
-    arrays = step.workspace, q, q, k_cache, block_table, cache_seqlens, out, lse, indices, counts, pointer
+    arrays = step.workspace, q, q, k_cache, block_table, cache_seqlens, out, lse, indices, counts, pointer, attn_sink
     scale = shape.scale if softmax_scale is None else softmax_scale
     shape.call.run(plan.handle, arrays, (("softmax_scale", scale), ("kv_scale", number)), None)
     if shape.torch is not None:
@@ -108,8 +113,8 @@ def flash_mla_with_kvcache(q, k_cache, block_table, cache_seqlens, head_dim_v, t
 class _Shape:
     """What calls with arrays of one signature have in common: checked, planned, and the library's struct filled."""
 
-    def __init__(self, q, k_cache, block_table, cache_seqlens, indices, topk_length, kv_scale, head_dim_v, causal, no_scale,
-                 is_fp8_kvcache, kv_format, max_context):  # fmt: skip
+    def __init__(self, q, k_cache, block_table, cache_seqlens, indices, topk_length, kv_scale, attn_sink, head_dim_v, causal,
+                 no_scale, is_fp8_kvcache, kv_format, max_context):  # fmt: skip
         kv_format = kv_format or (_fp8_rows(k_cache, head_dim_v) if is_fp8_kvcache else "bf16")
         known = [name for name in kv_formats() if name in _CACHES]
         if kv_format not in known:
@@ -129,6 +134,10 @@ class _Shape:
         tokens = pages_of(kv_format, k_cache, shape, cache_strides, head_dim_v)
         size = dict(heads=heads, q_len=q_len, latent_rank=head_dim_v, page_tokens=tokens, max_batch=_power_of_two(batch))
         fields = {}
+        if attn_sink is not None:
+            checked(context, "attn_sink", attn_sink, "fp32", (heads,))
+            dense("attn_sink", attn_sink)
+            size["flags"] = SINKS
         if indices is None:
             if topk_length is not None:
                 fail("topk_length: it belongs to indices, which are None; leave it out")
@@ -150,7 +159,7 @@ class _Shape:
         if kv_scale is not None:
             checked(context, "descale_k", kv_scale, "fp32", (1,) * len(kv_scale.shape))
         self.torch = sys.modules["torch"] if torch_tensor(q) else None
-        self.scale, self.q_len = width**-0.5, q_len
+        self.scale, self.q_len, self.batch = width**-0.5, q_len, batch
         self.out_shape, self.lse_shape = (batch, q_len, heads, head_dim_v), (batch, heads, q_len)
         self.counts = None if indices is None else self._full((batch, q_len), indices.shape[2], q)
         for name in ("q_nope", "q_rope"):

@@ -105,14 +105,17 @@ class Plan(_Handle):
         known.run(self.handle, arrays, (), stream)
 
     def decode(self, workspace, q_nope, q_rope, cache, block_table, seqlens, softmax_scale, out, lse=None, kv_scale=0.0,
-               stream=None, indices=None, index_counts=None):  # fmt: skip
+               stream=None, indices=None, index_counts=None, sinks=None):  # fmt: skip
         """Attention of one layer. q_nope [batch, q_len, heads, latent_rank], q_rope [.., rope_dim] and out (as q_nope) bf16;
         lse [batch, heads, q_len] fp32, natural logarithm, or None. A request of length 0: zeros, and -inf in lse.
 
         Sparse decoding, where the problem has max_indices: block_table and seqlens are None, indices [batch, q_len, entries]
-        int32 are slots of the cache (-1: none), index_counts [batch, q_len] int32 how many of each list count."""
+        int32 are slots of the cache (-1: none), index_counts [batch, q_len] int32 how many of each list count.
+
+        sinks [heads] fp32, where the problem's flags have SINKS: out is multiplied by exp(lse) / (exp(lse) + exp(sink)), and
+        lse is without them."""
         number, pointer = scale_of(kv_scale)
-        arrays = workspace, q_nope, q_rope, cache, block_table, seqlens, out, lse, indices, index_counts, pointer
+        arrays = workspace, q_nope, q_rope, cache, block_table, seqlens, out, lse, indices, index_counts, pointer, sinks
         key = "decode", signature(arrays)
         known = self._calls.get(key, lambda: self._decode_call(*arrays))
         known.run(self.handle, arrays, (("softmax_scale", softmax_scale), ("kv_scale", number)), stream)
@@ -144,7 +147,7 @@ class Plan(_Handle):
         ))  # fmt: skip
 
     def _decode_call(
-        self, workspace, q_nope, q_rope, cache, block_table, seqlens, out, lse, indices, index_counts, kv_scale
+        self, workspace, q_nope, q_rope, cache, block_table, seqlens, out, lse, indices, index_counts, kv_scale, sinks
     ):
         of, context, fields = self.problem, self.context, {}
         if of.max_indices:
@@ -168,6 +171,7 @@ class Plan(_Handle):
             _, strides = checked(context, "lse", lse, "fp32", (batch, of.heads, of.q_len))
             _put_strides(fields, "lse", strides, ("batch", "head", "token"))
         self._kv_scale(kv_scale)
+        self._sinks(sinks)
         args = s.DecodeArgs(batch=batch, page_stride=page_stride, num_pages=pages,
                             workspace_bytes=self._workspace(workspace), **fields)  # fmt: skip
         return Call(context, "plan_decode", args, DECODE_FIELDS)
@@ -204,6 +208,11 @@ class Plan(_Handle):
         dense("index_counts", index_counts)
         return batch
 
+    def _sinks(self, sinks):
+        if sinks is not None:
+            checked(self.context, "sinks", sinks, "fp32", (self.problem.heads,))
+            dense("sinks", sinks)
+
     def _kv_scale(self, kv_scale):
         if kv_scale is not None:
             checked(self.context, "kv_scale", kv_scale, "fp32", (1,) * len(kv_scale.shape))
@@ -230,6 +239,7 @@ DECODE_FIELDS = (
     ("indices", _strides("indices", ("batch", "token")), False, 0),
     ("index_counts", (), False, 0),
     ("kv_scale_pointer", (), False, 0),
+    ("sinks", (), False, 0),
 )
 
 

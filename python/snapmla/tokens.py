@@ -10,6 +10,7 @@ import numpy as np
 from ._arrays import imported_torch, torch_tensor
 from ._library import fail
 from .cache import Layout
+from .plan import scale_of
 
 _WORD, _CHUNK, _SUBTILE = 4, 16, 128  # bytes
 _AT_ONCE = 8192  # tokens: an index of 8 bytes for each word of them lies in memory at a time
@@ -32,7 +33,9 @@ def copy_tokens(of, cache, slots, to_slots, to_cache=None, to=None, check=True):
     if to_cache is None:
         to_cache = cache
     to_words, to_pages, to_page_tokens, to_table = _words("to_cache", to or of, to_cache)
-    to_slots = _slots("to_slots", cache, to_slots, to_pages * to_page_tokens, check)
+    if _place(to_cache) != _place(cache):
+        fail(f"to_cache: it is {_place(to_cache)}, the cache copied from {_place(cache)}; move one of them")
+    to_slots = _slots("to_slots", to_cache, to_slots, to_pages * to_page_tokens, check)
     if len(slots) != len(to_slots):
         fail(f"to_slots: it has {len(to_slots)} entries, it must have those of slots, {len(slots)}")
     rows = _gather(words, slots, page_tokens, table)
@@ -41,12 +44,13 @@ def copy_tokens(of, cache, slots, to_slots, to_cache=None, to=None, check=True):
         to_words[(at // to_page_tokens)[:, None], to_table[at % to_page_tokens]] = rows[first : first + _AT_ONCE]
 
 
-def fetch_tokens(of, cache, slots, kv_scale=1.0, check=True):
+def fetch_tokens(of, cache, slots, kv_scale=0.0, check=True):
     """Tokens dequantised: latent [n, latent_rank], rope [n, rope_dim] fp32, of cache's device: what snapmla_cache_read gives of
-    a host cache. kv_scale: of fp8_tensor, a number or one fp32 of the device. Arguments as in copy_tokens."""
+    a host cache. kv_scale: of fp8_tensor, a number (0 counts as 1) or one fp32 of the device. Arguments as in copy_tokens."""
     words, pages, page_tokens, table = _words("cache", of, cache)
     rows = _gather(words, _slots("slots", cache, slots, pages * page_tokens, check), page_tokens, table)
-    return _FORMATS[Layout(of).kv_format][1](of, rows, kv_scale)
+    number, scale = scale_of(kv_scale)
+    return _FORMATS[Layout(of).kv_format][1](of, rows, (number or 1.0) if scale is None else scale)
 
 
 def _gather(words, slots, page_tokens, table):
@@ -93,6 +97,10 @@ def _slots(name, cache, slots, count, check):
     if check and len(slots) and bool(((slots < 0) | (slots >= count)).any()):
         fail(f"{name}: a slot is outside the cache, which has 0 to {count - 1}")
     return slots
+
+
+def _place(cache):
+    return f"a torch tensor on {cache.device}" if torch_tensor(cache) else "a numpy array"
 
 
 def _kind(of):

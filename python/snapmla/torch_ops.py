@@ -3,9 +3,10 @@
     torch.ops.snapmla.append(cache, latent, rope, slot_mapping, plan, kv_scale)        changes cache
     torch.ops.snapmla.schedule(workspace, block_table, seqlens, index_counts, plan)    changes workspace
     torch.ops.snapmla.decode(workspace, q_nope, q_rope, cache, block_table, seqlens, softmax_scale, out, lse, indices,
-                             index_counts, plan, kv_scale)                             changes workspace, out and lse
+                             index_counts, plan, kv_scale, sinks)                      changes workspace, out and lse
     torch.ops.snapmla.flash_mla(q, k_cache, block_table, cache_seqlens, head_dim_v, softmax_scale, causal, kv_format,
-                                descale_k, indices, max_context) -> (out, lse)
+                                descale_k, indices, max_context, topk_length, is_fp8_kvcache,
+                                attn_sink) -> (out, lse)
 
 `plan` is Plan.number: an operator takes no Python object. The plan must live as long as what was compiled or captured with
 it. A scale is None or a tensor of one fp32. flash_mla changes nothing that is seen: each call schedules for itself, in a
@@ -46,31 +47,34 @@ def _(workspace, block_table, seqlens, index_counts, plan):
 @torch.library.custom_op("snapmla::decode", mutates_args=("workspace", "out", "lse"))
 def decode(workspace: Tensor, q_nope: Tensor, q_rope: Tensor, cache: Tensor, block_table: Optional[Tensor],
            seqlens: Optional[Tensor], softmax_scale: float, out: Tensor, lse: Optional[Tensor], indices: Optional[Tensor],
-           index_counts: Optional[Tensor], plan: int, kv_scale: Optional[Tensor] = None) -> None:  # fmt: skip
+           index_counts: Optional[Tensor], plan: int, kv_scale: Optional[Tensor] = None,
+           sinks: Optional[Tensor] = None) -> None:  # fmt: skip
     plan_numbered(plan).decode(workspace, q_nope, q_rope, cache, block_table, seqlens, softmax_scale, out, lse,
-                               0.0 if kv_scale is None else kv_scale, None, indices, index_counts)  # fmt: skip
+                               0.0 if kv_scale is None else kv_scale, None, indices, index_counts, sinks)  # fmt: skip
 
 
 @decode.register_fake
 def _(workspace, q_nope, q_rope, cache, block_table, seqlens, softmax_scale, out, lse, indices, index_counts, plan,
-      kv_scale=None):  # fmt: skip
+      kv_scale=None, sinks=None):  # fmt: skip
     return None
 
 
 @torch.library.custom_op("snapmla::flash_mla", mutates_args=())
 def flash_mla(q: Tensor, k_cache: Tensor, block_table: Optional[Tensor], cache_seqlens: Optional[Tensor], head_dim_v: int,
-              softmax_scale: Optional[float] = None, causal: bool = False, kv_format: str = "bf16",
-              descale_k: Optional[Tensor] = None, indices: Optional[Tensor] = None,
-              max_context: Optional[int] = None) -> Tuple[Tensor, Tensor]:  # fmt: skip
+              softmax_scale: Optional[float] = None, causal: bool = False, kv_format: Optional[str] = None,
+              descale_k: Optional[Tensor] = None, indices: Optional[Tensor] = None, max_context: Optional[int] = None,
+              topk_length: Optional[Tensor] = None, is_fp8_kvcache: bool = False,
+              attn_sink: Optional[Tensor] = None) -> Tuple[Tensor, Tensor]:  # fmt: skip
     return flash_mla_with_kvcache(
         q, k_cache, block_table, cache_seqlens, head_dim_v, get_mla_metadata()[0], None, softmax_scale, causal,
-        descale_k=descale_k, indices=indices, kv_format=kv_format, max_context=max_context,
+        descale_k=descale_k, is_fp8_kvcache=is_fp8_kvcache, indices=indices, topk_length=topk_length, kv_format=kv_format,
+        max_context=max_context, attn_sink=attn_sink,
     )  # fmt: skip
 
 
 @flash_mla.register_fake
-def _(q, k_cache, block_table, cache_seqlens, head_dim_v, softmax_scale=None, causal=False, kv_format="bf16", descale_k=None,
-      indices=None, max_context=None):  # fmt: skip
+def _(q, k_cache, block_table, cache_seqlens, head_dim_v, softmax_scale=None, causal=False, kv_format=None, descale_k=None,
+      indices=None, max_context=None, topk_length=None, is_fp8_kvcache=False, attn_sink=None):  # fmt: skip
     batch, q_len, heads, _ = q.shape
     return (
         q.new_empty((batch, q_len, heads, head_dim_v)),

@@ -13,6 +13,10 @@ return {
     about = "e4m3 numbers for a channel: the decode kernel's" },
   records = { name = "tokens", values = { "paged", "indexed" }, default = "paged",
     about = "whether a record is a request, or one of its query tokens: the decode kernel's" },
+  sinks = { name = "sinks", values = { "off", "on" }, default = "off", searched = false, quiet = true,
+    about = "on: the softmax's denominator has one more term, of a logit that each head has" },
+  cuts = { name = "cuts", values = { "balanced", "fixed" }, default = "balanced", searched = false, quiet = true,
+    about = "fixed: a request is cut by its own length alone, and has the same bits in any batch" },
   -- Of the kernels around a layer.
   weights = function(matrix)
     return { name = "weights", values = { "bf16", "fp8" }, default = "bf16",

@@ -13,6 +13,7 @@ return {
     { name = "block", values = { 128, 256, 512 }, default = 256,
       about = "threads of a block; each merges four channels" },
     axes.records,
+    axes.sinks,
   },
   rules = {},
   derived = function(v)

@@ -55,6 +55,7 @@ local function roles_memory(v, d)
     + 2 * 256                                 -- inverse row sums
     + d.p_buffers * 4                         -- changed flags
     + (v.tokens == "paged" and (v.stages + d.p_buffers) % 2 or 0) * 4 -- barriers are 8-byte aligned
+    + (v.sinks == "on" and 256 or 0) + d.share_buffers * 256 -- sinks, and the tokens' shares
 end
 
 local function streams_memory(v, d)
@@ -62,6 +63,7 @@ local function streams_memory(v, d)
     + 2 * 4 * v.rows * 4  -- largest scores
     + 2 * 2 * 4 * v.rows * 8 -- row sums
     + 2 * 2 * v.rows * 4  -- references
+    + (v.sinks == "on" and v.rows or 0) * 4
 end
 
 local shapes = {
@@ -96,6 +98,7 @@ local function derive(v)
   d.p_bytes = 4096 * d.value_bytes * v.p_terms -- of a tile of P with 64 rows
   -- Tiles of P on their way to the values' product, of the shape for 64 rows: bf16's are large, and so are its pages.
   d.p_buffers = shape == shapes.roles and (d.value_bytes == 2 and d.subtiles > 6 and 1 or 16384 // d.p_bytes) or 0
+  d.share_buffers = v.sinks == "on" and (d.value_bytes == 1 and 2 or 1) * d.p_buffers or 0
   -- With 64 rows: a tile is scored under the softmax of the one before.
   d.overlaps = d.content_type == "e4m3" and v.pipeline == "on"
   d.one_by_one = v.pipeline == "off" and shape == shapes.streams -- two stages, of which one is in use
@@ -117,7 +120,7 @@ local function stages_for(settings)
   local accuracy, format = settings.accuracy or "fast", settings.format or "fp8_token"
   local v = { rows = rows_for(settings), latent = settings.latent or 512, rope = settings.rope or 64,
     page = settings.page or 64, format = format, accuracy = accuracy, tokens = settings.tokens or "paged",
-    partial = partial_for(settings), pipeline = "on" }
+    partial = partial_for(settings), pipeline = "on", sinks = settings.sinks or "off" }
   for name, value in sorted_pairs(level_of(accuracy, format)) do v[name] = value end
   for stages = 4, 3, -1 do
     v.stages = stages
@@ -155,6 +158,8 @@ return {
       about = "type of the partial results of a cut request" },
     { name = "stages", values = { 1, 2, 3, 4, 5, 6, 7, 8 }, default = stages_for,
       about = "tiles in the shared-memory ring" },
+    axes.sinks,
+    axes.cuts,
   },
   rules = {
     formats.rank_rule,

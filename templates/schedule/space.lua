@@ -1,3 +1,5 @@
+local axes = use("common/axes.lua")
+
 -- Split metadata: one block cuts the tiles of a step into equal shares.
 return {
   family = "schedule",
@@ -6,8 +8,14 @@ return {
   axes = {
     { name = "block", values = { 128, 256, 512, 1024 }, default = 256,
       about = "threads of the one block; each takes a request a pass" },
+    axes.cuts,
+    { name = "pieces", values = { 1, 2, 4, 8, 16, 32, 64, 128 }, default = 32, searched = false, quiet = true,
+      about = "with cuts=fixed, the most pieces of a request" },
   },
-  rules = {},
+  rules = {
+    { name = "pieces_of_fixed_cuts", reason = "pieces are of cuts=fixed, a batch-invariant problem's: leave them at 32",
+      legal = function(v) return v.cuts == "fixed" or v.pieces == 32 end },
+  },
   derived = function(v)
     local warps = v.block // 32
     local max_requests = 4096 -- the largest max_batch of a problem
@@ -19,6 +27,9 @@ return {
       threads = v.block,
       rows = v.block,
       tile_tokens = 64,
+      -- Of a request; 0: as the balance of all requests wants.
+      most_pieces = v.cuts == "fixed" and v.pieces or 0,
+      least_piece = v.cuts == "fixed" and 16 or 0, -- tiles
       warps = warps,
       max_requests = max_requests,
       max_units = max_units,

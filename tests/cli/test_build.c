@@ -202,6 +202,52 @@ static void build_for_the_gpu(void **state) {
   program_free(&r);
 }
 
+/* The set that comes with the program: every row legal, kernels enough, each once and with the models that it is for. */
+static void the_default_set(void **state) {
+  const char *directory = in(state, "set");
+  program_result r = program_run(PROGRAM, "gen", "--set", "default", "--json", "-o", directory, nothing);
+  program_check(&r, 0, NULL, __FILE__, __LINE__);
+  json_t *root = program_json(&r), *entry;
+  size_t i;
+  assert_true(json_array_size(root) >= 64);
+  assert_int_equal(program_count_files(directory), json_array_size(root));
+  size_t decode = 0;
+  json_array_foreach(root, i, entry) {
+    const char *variant = json_string_value(json_object_get(entry, "variant"));
+    decode += !strncmp(variant, "mla_decode:", 11);
+    assert_non_null(json_string_value(json_object_get(entry, "for")));
+    if (strstr(variant, "mla_decode:rows=64,") && strstr(variant, "format=fp8_token,accuracy=fast") &&
+        strstr(variant, "page=64") && strstr(variant, "tokens=paged"))
+      assert_true(is_text(entry, "for", "deepseek-v3, kimi-k2, longcat-flash, glm-4.7-flash"));
+  }
+  assert_true(decode >= 32);
+  json_decref(root);
+  program_free(&r);
+  assert_program(PROGRAM, 2, "there is no such set: give one of default", "build", "--set", "nosuch");
+  assert_program(PROGRAM, 2, "give one of the two", "build", "--set", "default", "--problems", "x.json");
+  assert_program(PROGRAM, 2, "--set and options that describe a problem", "build", "--set", "default", "--heads", "8");
+}
+
+static void problems_of_a_file_are_built_once(void **state) {
+  static const char problems[] =
+      "[{\"name\": \"a\", \"heads\": [8, 5], \"latent_rank\": 128}, {\"name\": \"b\", "
+      "\"heads\": 8, \"latent_rank\": 128}, {\"heads\": 16, \"latent_rank\": 128}]";
+  const char *file = in(state, "problems.json");
+  program_write_file(file, problems, strlen(problems));
+  program_result r = program_run(PROGRAM, "build", "--problems", file, "--family", "query_quant", "--target",
+                                 "emulator", "--json", nothing);
+  program_check(&r, 0, NULL, __FILE__, __LINE__);
+  json_t *root = program_json(&r);
+  assert_int_equal(json_array_size(root), 2);
+  assert_true(is_text(json_array_get(root, 0), "for", "a, b"));
+  assert_true(json_is_null(json_object_get(json_array_get(root, 1), "for")));
+  json_decref(root);
+  program_free(&r);
+  static const char with_variant[] = "[{\"heads\": 8, \"variant\": \"schedule:block=128\"}]";
+  program_write_file(file, with_variant, strlen(with_variant));
+  assert_program(PROGRAM, 2, "has a \"variant\", which is for export", "build", "--problems", file);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, temporary_setup, temporary_teardown)
   const struct CMUnitTest tests[] = {
@@ -214,6 +260,8 @@ int main(void) {
       TEST(build_shows_the_compilers_log),
       TEST(build_without_a_compiler),
       TEST(build_for_the_gpu),
+      TEST(the_default_set),
+      TEST(problems_of_a_file_are_built_once),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -326,6 +326,14 @@ static void reads_problems(void **state) {
       {"[{\"variant\": 1}]", "\"variant\" is not a text"},
       {"[{\"kv_format\": \"nope\"}]", "nope"},
       {"[{\"heads\": 16, \"heads\": 17}]", "duplicate"},
+      {"[{\"heads\": []}]", "problem 1: \"heads\" is an empty list"},
+      {"[{\"heads\": [[16]]}]", "problem 1: \"heads\" is a list of lists"},
+      {"[{\"heads\": [16, 0]}]", "problem 1: problem: heads is 0"},
+      {"[{\"sinks\": 1}]", "\"sinks\" is neither true nor false"},
+      {"[{\"name\": 1}]", "\"name\" is not a text"},
+      {"[{\"heads\": [1,2,3,4,5,6,7,8], \"q_len\": [1,2,3,4,5,6,7,8], \"max_batch\": [1,2,3,4,5,6,7,8],"
+       " \"max_context\": [1,2,3,4,5,6,7,8,9]}]",
+       "more than 4096 problems"},
   };
   for (size_t i = 0; i < sizeof bad / sizeof *bad; ++i) {
     program_write_file(file, bad[i].text, strlen(bad[i].text));
@@ -334,6 +342,23 @@ static void reads_problems(void **state) {
   assert_program(PROGRAM, 2, "give one of the two", "export", "--problems", file, "--heads", "16", "-o", pack);
   assert_program(PROGRAM, 2, "nothing is to be written", "export", PROBLEM);
   assert_program(PROGRAM, 2, "--target sm80: unknown", "export", PROBLEM, "--target", "sm80", "-o", pack);
+}
+
+/* A member with several values stands for a problem of each. */
+static void reads_lists_of_values(void **state) {
+  static const char listed[] =
+      "[{\"name\": \"a\", \"heads\": [8, 16], \"latent_rank\": 128, \"max_batch\": [1, 2], \"max_context\": 512}]";
+  static const char single[] =
+      "[{\"heads\": 8, \"latent_rank\": 128, \"max_batch\": 1, \"max_context\": 512, \"sinks\": false},"
+      "{\"heads\": 8, \"latent_rank\": 128, \"max_batch\": 2, \"max_context\": 512},"
+      "{\"heads\": 16, \"latent_rank\": 128, \"max_batch\": 1, \"max_context\": 512},"
+      "{\"heads\": 16, \"latent_rank\": 128, \"max_batch\": 2, \"max_context\": 512}]";
+  const char *file = in(state, "problems.json"), *pack = in(state, "a.smlapack"), *same = in(state, "b.smlapack");
+  program_write_file(file, listed, strlen(listed));
+  assert_program(PROGRAM, 0, NULL, "export", "--problems", file, "--target", "emulator", "-o", pack);
+  program_write_file(file, single, strlen(single));
+  assert_program(PROGRAM, 0, NULL, "export", "--problems", file, "--target", "emulator", "-o", same);
+  assert_program(PROGRAM, 0, NULL, "pack", "diff", pack, same);
 }
 
 static void names_tables(void **state) {
@@ -358,6 +383,7 @@ int main(void) {
       TEST(signs_and_demands_keys),
       TEST(shows_differences),
       TEST(reads_problems),
+      TEST(reads_lists_of_values),
       TEST(names_tables),
       TEST(packs_the_winner_of_a_device_class),
       TEST(says_that_a_pack_is_for_another_device),

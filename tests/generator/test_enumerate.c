@@ -81,6 +81,36 @@ static void an_axis_that_is_not_searched_keeps_its_default(void **state) {
   smla_generator_destroy(generator);
 }
 
+/* A quiet axis is named where it is not at its default, whoever moved it. */
+static void a_quiet_axis_is_named_where_it_is_moved(void **state) {
+  (void)state;
+  static const char text[] =
+      "return { family = 'f', entry = 'f', about = 'x', axes = {\n"
+      "  { name = 'extra', values = { 'off', 'on' }, default = 'off', searched = false, quiet = true, about = 'e' },\n"
+      "  { name = 'rows', values = { 8 }, default = 8, about = 'r' } },\n"
+      "  rules = {}, derived = function(v) return { threads = v.extra == 'on' and 64 or 32, smem_bytes = 0 } end }\n";
+  const smla_template_file files[] = {TEXT_FILE("f/space.lua", text), TEXT_FILE("f/f.cu.tmpl", "x\n")};
+  const smla_setting settings[] = {{"extra", "on"}};
+  static const struct {
+    size_t settings;
+    const char *text, *expected;
+  } cases[] = {{0, NULL, "f:rows=8 32\n"},
+               {0, "f:extra=off", "f:rows=8 32\n"},
+               {0, "f:extra=on", "f:extra=on,rows=8 64\n"},
+               {1, NULL, "f:extra=on,rows=8 64\n"},
+               {1, "f:rows=8", "f:extra=on,rows=8 64\n"}};
+  smla_generator *generator = make(files, 2);
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    smla_buffer out = {0};
+    assert_int_equal(
+        smla_generator_enumerate(generator, "f", settings, cases[i].settings, cases[i].text, visit, refuse, &out),
+        SNAPMLA_OK);
+    assert_string_equal(out.data, cases[i].expected);
+    smla_buffer_free(&out);
+  }
+  smla_generator_destroy(generator);
+}
+
 static snapmla_status stop(void *user, const char *variant, const smla_quantity *quantities, size_t count) {
   (void)variant, (void)quantities, (void)count;
   ++*(int *)user;
@@ -101,6 +131,7 @@ static void a_visit_ends_it(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(visits_every_point), cmocka_unit_test(a_named_axis_has_one_value),
                                      cmocka_unit_test(an_axis_that_is_not_searched_keeps_its_default),
+                                     cmocka_unit_test(a_quiet_axis_is_named_where_it_is_moved),
                                      cmocka_unit_test(a_visit_ends_it)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

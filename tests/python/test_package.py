@@ -128,6 +128,24 @@ class Flash(unittest.TestCase):
                 self.assertLess(np.linalg.norm(got - want) / np.linalg.norm(want), LIMITS["fp8_token"], b)
                 self.assertLess(np.abs(lse[b, :, 0] - want_lse).max(), 1e-1, b)
 
+    def test_a_sink_takes_its_share_of_the_output_and_none_of_the_lse(self):
+        cache, _, _ = self.cache("fp8_token")
+        args = self.q, cache, np.array(self.table, np.int32), np.array(self.lengths, np.int32), RANK
+        step = snapmla.get_mla_metadata
+        plain, lse = snapmla.flash_mla_with_kvcache(*args, step()[0], kv_format="fp8_token")
+        sinks = np.linspace(-2, 6, HEADS, dtype=np.float32)
+        sinks[0] = -math.inf
+        out, with_sinks = snapmla.flash_mla_with_kvcache(*args, step()[0], kv_format="fp8_token", attn_sink=sinks)
+        np.testing.assert_array_equal(lse, with_sinks)
+        np.testing.assert_array_equal(out[:, :, 0], plain[:, :, 0])
+        for b in (0, 2):
+            share = 1 / (1 + np.exp(sinks - lse[b, :, 0]))
+            want = snapmla.from_bf16(plain[b, 0]) * share[:, None]
+            self.assertLess(np.abs(snapmla.from_bf16(out[b, 0]) - want).max(), 2**-7 * np.abs(want).max())
+        self.assertTrue((snapmla.from_bf16(out[1]) == 0).all())
+        with self.assertRaisesRegex(snapmla.ArgumentError, "attn_sink"):
+            snapmla.flash_mla_with_kvcache(*args, step()[0], kv_format="fp8_token", attn_sink=sinks[1:])
+
     def test_what_does_not_fit_is_refused_by_name(self):
         table, lengths = np.zeros((3, 1), np.int32), np.ones(3, np.int32)
         cache = np.zeros((1, PAGE, 1, RANK + ROPE), np.uint16)
@@ -167,6 +185,16 @@ class Flash(unittest.TestCase):
             snapmla.flash_mla_with_kvcache(**(good | {"kv_format": "fp4"}))
         with self.assertRaisesRegex(ValueError, "causal"):
             snapmla.flash_mla_with_kvcache(**(good | {"q": np.zeros((3, 2, HEADS, RANK + ROPE), np.uint16)}))
+
+    def test_a_step_of_another_batch_needs_metadata_of_its_own(self):
+        cache = self.cache("bf16")[0].view(np.uint16).reshape(6, PAGE, 1, -1)
+        step, lengths, table = snapmla.get_mla_metadata()[0], np.array(self.lengths + [3], np.int32), np.array(self.table + [[5, 0, 0, 0]], np.int32)
+        snapmla.flash_mla_with_kvcache(self.q, cache, table[:3], lengths[:3], RANK, step)
+        four = np.concatenate([self.q, self.q[:1]])  # of the same plan: batches are rounded up
+        with self.assertRaisesRegex(snapmla.ArgumentError, "tile_scheduler_metadata: it was made for a batch of 3, this one is 4"):
+            snapmla.flash_mla_with_kvcache(four, cache, table, lengths, RANK, step)
+        out, lse = snapmla.flash_mla_with_kvcache(four, cache, table, lengths, RANK, snapmla.get_mla_metadata()[0])
+        self.assertTrue(np.isfinite(lse[3]).all())
 
     @unittest.skipIf(torch is None, "torch is not installed: its tensors are not tested")
     def test_torch_tensors_give_the_same_bits(self):
@@ -253,6 +281,26 @@ class Handles(unittest.TestCase):
             latent, _ = snapmla.read_tokens(self.of, cache, [17, 0])
             self.assertTrue((latent[0] == 1).all() and (latent[1] == 0).all())
             self.assertTrue((cache[0] == 0).all())
+
+    def test_a_mapped_file_is_an_array_like_any_other(self):
+        """numpy's memmap is a subclass of its ndarray: what was checked for one must not pass for another."""
+        import tempfile
+
+        of, rng = snapmla.problem("bf16", **fields()), np.random.default_rng(3)
+        with snapmla.Context("emulator") as context, snapmla.Plan(context, of) as plan, tempfile.TemporaryDirectory() as folder:
+
+            def mapped(shape, dtype):
+                return np.memmap(f"{folder}/{len(shape)}-{shape[0]}-{shape[-1]}", dtype, "w+", shape=shape)
+
+            cache = snapmla.new_cache(context, of, 1)
+            for count in (1, 8):
+                latent, rope = mapped((count, RANK), np.uint16), mapped((count, ROPE), np.uint16)
+                latent[...], rope[...] = bf16(rng, count, RANK), bf16(rng, count, ROPE)
+                plan.append(cache, latent, rope, np.arange(count))
+                back = snapmla.read_tokens(of, cache, np.arange(count))
+                self.assertTrue((back[0] == snapmla.from_bf16(latent)).all())
+            with self.assertRaisesRegex(snapmla.ArgumentError, "latent: its dtype is float32"):
+                plan.append(cache, mapped((8, RANK), np.float32), rope, np.arange(8))
 
     def test_tokens_are_copied_between_slots_and_into_bf16(self):
         rng, to = np.random.default_rng(5), snapmla.problem("bf16", **fields())

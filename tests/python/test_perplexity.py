@@ -1,8 +1,10 @@
-"""The parts of bench/accuracy that need no GPU: intervals by hand, the texts that prepare.py takes; and with torch the needles, the model that
-outliers do not change, and decoding at once against decoding one by one."""
+"""The parts of bench/accuracy that need no GPU: intervals by hand, cases, what an earlier run leaves, the texts that prepare.py takes; and
+with torch the needles, the model that outliers do not change, decoding at once against decoding one by one, and an evaluation that is resumed."""
 
+import csv
 import gzip
 import importlib.util
+import json
 import math
 import pathlib
 import subprocess
@@ -14,6 +16,7 @@ import numpy as np
 
 SCRIPTS = pathlib.Path("bench/accuracy").resolve()
 sys.path.insert(0, str(SCRIPTS))
+import cases  # noqa: E402
 import paired  # noqa: E402
 import prepare  # noqa: E402
 import tokens  # noqa: E402
@@ -41,6 +44,43 @@ class Paired(unittest.TestCase):
         for cost, spread, gate in ((0.0005, 0.0001, "met"), (0.0009, 0.002, "open"), (-0.1, 0.001, "met")):
             shift = cost + spread * np.array([[-1], [1], [-1], [1]])
             self.assertEqual(paired.compare(base[:1] + shift, base[:1] + 0 * shift, 9)["gate"], gate)
+
+
+    def test_blocks_compare_as_their_tokens_do(self):
+        rng = np.random.default_rng(2)
+        base, other = rng.random((2, 10)), rng.random((2, 10))
+        blocks = [b for row, b0 in zip(other, base) for b in paired.blocks_of(row, b0, 4)]
+        self.assertEqual([b[:2] for b in blocks], [(0, 4), (4, 4), (8, 2)] * 2)
+        got = paired.compare(other, base, 4)
+        self.assertAlmostEqual(got["token_rms"], math.sqrt(((other - base) ** 2).mean()))
+        self.assertAlmostEqual(got["nats"], (other - base)[:, :8].mean())
+        self.assertEqual((got["tokens"], got["blocks"]), (20, 4))
+
+
+class Cases(unittest.TestCase):
+    FORMATS = ["fp8_token", "bf16", "fp8_tensor"]
+
+    def test_names_say_what_is_evaluated(self):
+        self.assertEqual(cases.parse("fp8_token/max/single", self.FORMATS), cases.Case("fp8_token/max/single", "fp8_token", 2, True))
+        self.assertTrue(cases.parse("torch_fp32", self.FORMATS).torch)
+        for wrong in ("fp4", "bf16/fast", "fp8_token/max/balanced", "bf16/single/single"):
+            with self.assertRaisesRegex(SystemExit, f"case '{wrong}'"):
+                cases.parse(wrong, self.FORMATS)
+
+    def test_the_baseline_is_always_there_and_first(self):
+        self.assertEqual([c.name for c in cases.chosen(["fp8_token/max", "bf16"], self.FORMATS)], ["bf16", "fp8_token/max"])
+        every = [c.name for c in cases.chosen(None, self.FORMATS)]
+        self.assertEqual(every[0], "bf16")
+        self.assertLessEqual({"fp8_tensor", "fp8_token/balanced", "fp8_token/max", "bf16/single", "fp8_token/single", "torch_bf16"}, set(every))
+
+    def test_figures_of_another_model_are_refused(self):
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            self.assertEqual(cases.Kept(folder, {"model": "a"}, True).blocks, {})
+            (folder / "summary.json").write_text(json.dumps({"settings": {"model": "a"}, "sink_mass": {}}))
+            with self.assertRaisesRegex(SystemExit, "another folder"):
+                cases.Kept(folder, {"model": "b"}, True)
+            self.assertEqual(cases.Kept(folder, {"model": "b"}, False).blocks, {})
 
 
 class Text(unittest.TestCase):
@@ -108,6 +148,36 @@ class Model(unittest.TestCase):
         run = subprocess.run([sys.executable, str(SCRIPTS / "check.py"), "--tokens", "9", "--device", "cpu"],
                              capture_output=True, text=True)  # fmt: skip
         self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
+
+    def evaluate(self, folder, *arguments):
+        run = subprocess.run(
+            [sys.executable, str(SCRIPTS / "evaluate.py"), str(folder / "model.pt"), str(folder / "tokens.npz"), str(folder), "--device", "cpu",
+             "--length", "40", "--sequences", "1", "--needle-lengths", "40", "--needle-sequences", "1", "--needles", "1", "--block", "8",
+             "--batch", "40", "--scenarios", "plain", *arguments], capture_output=True, text=True)  # fmt: skip
+        self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
+        with open(folder / "perplexity.csv", newline="") as file:
+            return {(r["way"], r["first_token"]): r["nats"] for r in csv.DictReader(file)}
+
+    def test_an_evaluation_is_resumed_with_other_cases(self):
+        import checkpoint
+        import torch
+        from model import Model, Shape
+
+        torch.manual_seed(0)
+        values = np.random.default_rng(3).integers(4, 60, 400).astype(np.uint16)
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            checkpoint.save(Model(Shape(60, layers=1, dim=32, heads=2)), folder / "model.pt")
+            parts = {f"{part}_{plane}": data for part in ("train", "held_out") for plane, data in prepare.planes(values).items()}
+            np.savez_compressed(folder / "tokens.npz", vocab=60, **parts)
+            first = self.evaluate(folder, "--cases", "fp8_token/balanced")
+            both = self.evaluate(folder, "--resume", "--cases", "bf16/single", "fp8_token/max")
+        self.assertEqual({way for way, _ in first}, {"bf16", "fp8_token/balanced"})
+        self.assertEqual({way for way, _ in both}, {"bf16", "fp8_token/balanced", "bf16/single", "fp8_token/max"})
+        self.assertEqual({key: both[key] for key in first}, first)
+        for at in range(0, 40, 8):
+            self.assertEqual(both["bf16/single", str(at)], both["bf16", str(at)])  # the same sums in the same order
+        self.assertNotEqual(both["fp8_token/max", "32"], both["bf16", "32"])
 
 
 if __name__ == "__main__":

@@ -87,6 +87,23 @@ class Tokens(unittest.TestCase):
                     ):
                         self.assertTrue((a.view(np.uint32) == b.view(np.uint32)).all())
 
+    def test_a_scale_of_0_counts_as_1(self):
+        of, cache, slots = shape("fp8_tensor", 128, 16), None, [0, 5]
+        cache = self.random_cache(of, 1)
+        want = snapmla.read_tokens(of, cache, slots, 1.0)
+        self.assertGreater(np.abs(want[0]).max(), 0)
+        for got in (snapmla.fetch_tokens(of, cache, slots), snapmla.fetch_tokens(of, cache, slots, 0.0),
+                    snapmla.read_tokens(of, cache, slots, 0.0)):  # fmt: skip
+            for a, b in zip(got, want):
+                self.assertTrue((a == b).all())
+
+    @unittest.skipIf(torch is None, "torch is not installed: there is one kind of array")
+    def test_caches_of_two_kinds_are_refused(self):
+        of = shape("fp8_token", 128, 16)
+        cache = self.random_cache(of, 1)
+        with self.assertRaisesRegex(snapmla.ArgumentError, "to_cache: it is a torch tensor on cpu, .* a numpy array; move"):
+            snapmla.copy_tokens(of, cache, np.array([0]), torch.tensor([1]), torch.from_numpy(cache.copy()))
+
     def test_a_token_has_every_byte_of_its_layout_and_shares_none(self):
         for of in self.layouts():
             words, layout = snapmla.tokens._table(bytes(of)), snapmla.Layout(of)

@@ -282,6 +282,23 @@ class Operators(Torch):
                               False, "fp8_tensor", torch.tensor([SCALE], device=DEVICE))  # fmt: skip
         yield ops.flash_mla, (q, cache.pages, None, None, RANK, 0.1, False, "fp8_token", None, lists)
 
+    def test_the_operator_takes_what_the_function_takes(self):
+        import snapmla.torch_ops  # noqa: F401
+
+        cache, counts = Cache("fp8_token"), torch.tensor([3, 0, 8, 1], dtype=torch.int32, device=DEVICE)
+        q = normal(len(LENGTHS), 1, HEADS, WIDTH)
+        written = cache.slots(max(range(len(LENGTHS)), key=LENGTHS.__getitem__), 8).int()
+        lists = written.reshape(1, 1, 8).repeat(len(LENGTHS), 1, 1)
+        want = flash(cache, q, indices=lists, topk_length=counts)
+        got = torch.ops.snapmla.flash_mla(q, cache.pages, None, None, RANK, None, True, "fp8_token", None, lists, None, counts)
+        self.same(got, want)
+        rows = Cache("fp8_tensor")
+        scale = torch.tensor([SCALE], device=DEVICE)
+        want = flash(rows, q, kv_format=None, is_fp8_kvcache=True, descale_k=scale)
+        got = torch.ops.snapmla.flash_mla(q, rows.shaped(), rows.table, rows.seqlens, RANK, None, True, None, scale, None, None,
+                                          None, True)  # fmt: skip
+        self.same(got, want)
+
     def test_opcheck(self):
         for operator, arguments in self.calls():
             with self.subTest(str(operator)):

@@ -75,7 +75,7 @@ static void every_field_is_checked(void **state) {
       {AT(max_context), 1 << 20, SNAPMLA_OK, {0}},
       {AT(max_context), 0, SNAPMLA_INVALID_ARGUMENT, {"max_context is 0", "1 to 1048576"}},
       {AT(max_context), (1 << 20) + 1, SNAPMLA_INVALID_ARGUMENT, {"max_context is 1048577", "1 to 1048576"}},
-      {AT(flags), 2, SNAPMLA_UNSUPPORTED, {"flags is 0x2", "set no other bit"}},
+      {AT(flags), 8, SNAPMLA_UNSUPPORTED, {"flags is 0x8", "set no other bit"}},
       {AT(max_indices), 1 << 20, SNAPMLA_OK, {0}},
       {AT(max_indices), -1, SNAPMLA_INVALID_ARGUMENT, {"max_indices is -1", "0 to 1048576"}},
       {AT(max_indices), (1 << 20) + 1, SNAPMLA_INVALID_ARGUMENT, {"max_indices is 1048577", "0 to 1048576"}},

@@ -30,6 +30,8 @@ typedef struct decode_case {
   uint64_t seed;
   snapmla_emulator_order order;
   uint64_t order_seed;
+  const float *sinks;       /* [heads], with SNAPMLA_PROBLEM_SINKS */
+  int skip_comparison;      /* nonzero: no oracle is asked */
   float kv_scale;           /* of formats with one scale for the whole cache; 0: 1 */
   int32_t sms;              /* 0: the emulator's default */
   const char *variant;      /* NULL: the problem's own */

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compiles every variant that a problem can ask for with NVRTC and holds the compiler's reports against the rules.
+"""Compiles every variant that a problem can ask for, and the default set, with NVRTC and holds the compiler's reports against the rules.
 
 usage: kernels_compile.py SNAPMLA NVDISASM DIRECTORY
 
@@ -68,10 +68,21 @@ def main():
         problems += [("512", "64", ["--heads", heads, "--variant", f"mla_decode:limits=waived,{axes}"]) for axes in waived]
         one_by_one = ["--heads", heads, "--variant", f"mla_decode:pipeline=off,stages={1 if heads == '64' else 2}"]
         problems += [("512", "64", one_by_one), ("512", "64", ["--format", "bf16", *one_by_one])]
+    sinks = ["--sinks"]
+    problems += [("512", page, [*sinks, "--heads", heads]) for heads in ("8", "16", "32", "64") for page in ("64", "16")]
+    problems += [("512", "64", [*sinks, "--heads", heads, *extra]) for heads in ("32", "64")
+                 for extra in (["--format", "bf16"], ["--format", "fp8_tile"], ["--format", "fp8_tensor"], ["--accuracy", "balanced"],
+                               ["--accuracy", "max"], sparse, ["--variant", "mla_decode:limits=waived,sums=exact"])]
+    invariant = ["--batch-invariant"]
+    problems += [("512", page, [*invariant, "--heads", heads]) for heads in ("8", "16", "32", "64") for page in ("64", "16")]
+    problems += [("512", "64", [*invariant, "--heads", heads, *extra]) for heads in ("32", "64")
+                 for extra in (["--format", "bf16"], ["--format", "fp8_tile"], ["--format", "fp8_tensor"], ["--accuracy", "balanced"],
+                               ["--accuracy", "max"], sparse, sinks)]
+    asked = [["--latent", latent, "--page", page, *extra] for latent, page, extra in problems] + [["--set", "default"]]
     seen, failures = set(), []
-    for latent, page, extra in problems:
-        built = subprocess.run([program, "build", "--json", "--target", "sm90a", "--latent", latent, "--page", page,
-                                "-o", directory, *extra], capture_output=True, text=True, check=False)
+    for words in asked:
+        built = subprocess.run([program, "build", "--json", "--target", "sm90a", "-o", directory, *words], capture_output=True,
+                               text=True, check=False)
         if built.returncode:
             sys.exit(f"build failed ({built.returncode}): {built.stderr}{built.stdout}")
         for kernel in json.loads(built.stdout):

@@ -98,6 +98,8 @@ static void fill_args(layer_device *d) {
   a->decode.block_table = layer_device_upload(d, d->block_table, (size_t)d->num_pages * sizeof *d->block_table);
   a->decode.block_table_stride = d->pages_per_request;
   a->decode.seqlens = layer_device_upload(d, NULL, (size_t)c->batch * sizeof *c->lengths);
+  if (a->decode.sinks)
+    a->decode.sinks = layer_device_upload(d, a->decode.sinks, (size_t)p->heads * sizeof *a->decode.sinks);
   a->decode.workspace_bytes = snapmla_layer_plan_workspace_bytes(d->plan);
   a->decode.workspace = layer_device_upload(d, NULL, a->decode.workspace_bytes);
   int32_t lengths[LAYER_CASE_REQUESTS];

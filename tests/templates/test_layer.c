@@ -68,7 +68,9 @@ static void check_rows(const layer_device *d) {
 static double limit_of(snapmla_kv_format format) { return format == SNAPMLA_KV_BF16 ? 8e-3 : 6e-2; }
 
 static void run(layer_case *c, uint64_t seed, const char *variant) {
+  static const float sinks[] = {2.0f, -INFINITY, 5.0f};
   layer_case_create(c, seed);
+  if (c->problem.attention.flags & SNAPMLA_PROBLEM_SINKS) c->args.decode.sinks = sinks;
   uint16_t *first = NULL;
   for (int order = 0; order < 3; order++) {
     layer_device d = layer_device_create(c, (snapmla_emulator_order)order, seed, variant);
@@ -101,6 +103,13 @@ static void agrees_in_every_format(void **state) {
   layer_case c = small(512);
   c.problem.attention.kv_format = SNAPMLA_KV_FP8_TILE;
   run(&c, 6, NULL);
+}
+
+static void agrees_with_sinks(void **state) {
+  (void)state;
+  layer_case c = small(128);
+  c.problem.attention.flags = SNAPMLA_PROBLEM_SINKS;
+  run(&c, 21, NULL);
 }
 
 static void agrees_with_deepseeks_shape(void **state) {
@@ -249,10 +258,11 @@ static void identity_weights_change_nothing(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(agrees_in_every_format),           cmocka_unit_test(agrees_with_deepseeks_shape),
-      cmocka_unit_test(agrees_with_fp8_weights),          cmocka_unit_test(agrees_with_other_head_dims),
-      cmocka_unit_test(agrees_with_many_tokens),          cmocka_unit_test(agrees_in_every_width),
-      cmocka_unit_test(passes_over_what_is_done_already), cmocka_unit_test(identity_weights_change_nothing),
+      cmocka_unit_test(agrees_in_every_format),          cmocka_unit_test(agrees_with_sinks),
+      cmocka_unit_test(agrees_with_deepseeks_shape),     cmocka_unit_test(agrees_with_fp8_weights),
+      cmocka_unit_test(agrees_with_other_head_dims),     cmocka_unit_test(agrees_with_many_tokens),
+      cmocka_unit_test(agrees_in_every_width),           cmocka_unit_test(passes_over_what_is_done_already),
+      cmocka_unit_test(identity_weights_change_nothing),
   };
   return cmocka_run_group_tests(tests, settings_setup, settings_teardown);
 }

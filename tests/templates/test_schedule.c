@@ -18,7 +18,7 @@
     if (must_status) fail_msg("%s: %s", #call, snapmla_error_message()); \
   } while (0)
 
-enum { page_tokens = 64, max_batch = 700, partial_bytes = 2 };
+enum { page_tokens = 64, max_batch = 700, partial_bytes = 2, most_pieces = 32, least_piece = 16 /* tiles */ };
 
 typedef struct rig {
   snapmla_context *context;
@@ -30,7 +30,7 @@ typedef struct rig {
   int32_t cut;         /* its requests of more than one piece */
 } rig;
 
-static rig open_rig_of(int32_t sms, int32_t heads) {
+static rig open_rig_with(int32_t sms, int32_t heads, uint32_t flags) {
   rig r = {0};
   snapmla_context_options options = {.size = sizeof options, .device = "emulator", .emulator_sms = sms};
   must(snapmla_context_create(&options, &r.context));
@@ -39,15 +39,19 @@ static rig open_rig_of(int32_t sms, int32_t heads) {
   problem.heads = heads;
   problem.latent_rank = 256;
   problem.max_batch = max_batch;
+  problem.flags = flags;
   problem.max_context = 4096;
   must(snapmla_plan_create(r.context, &problem, NULL, &r.plan));
   must(snapmla_buffer_create(r.context, snapmla_plan_workspace_bytes(r.plan), &r.workspace));
   must(snapmla_buffer_create(r.context, max_batch * sizeof(int32_t), &r.seqlens));
-  must(smla_workspace_plan(&problem, sms, heads > 32 ? 64 : 16, 1, partial_bytes, &r.at));
+  must(smla_workspace_plan(&problem, sms, heads > 32 ? 64 : 16, 1, partial_bytes, flags ? most_pieces : 0,
+                           flags ? least_piece : 0, &r.at));
   assert_int_equal(r.at.bytes, snapmla_plan_workspace_bytes(r.plan));
   r.units = r.at.unit_count;
   return r;
 }
+
+static rig open_rig_of(int32_t sms, int32_t heads) { return open_rig_with(sms, heads, 0); }
 
 static rig open_rig(int32_t sms) { return open_rig_of(sms, 16); }
 
@@ -251,9 +255,63 @@ static void bad_lengths(void **state) {
   close_rig(&r);
 }
 
+/* Batch-invariant: pieces and their size follow from a request's length alone, slots count them up, runs begin and end with pieces, and
+ * none is longer than an equal share by more than a piece. */
+static void fixed_pieces(void **state) {
+  (void)state;
+  uint32_t random = 99;
+  const int32_t sms[] = {1, 3, 66, 132};
+  for (int i = 0; i < 4; ++i) {
+    rig r = open_rig_with(sms[i], 16, SNAPMLA_PROBLEM_BATCH_INVARIANT);
+    for (int round = 0; round < 12; ++round) {
+      int32_t lengths[max_batch], batch = 1 + (int32_t)(random >> 20) % (round % 3 ? 8 : max_batch), total = 0,
+                                  slots = 0;
+      for (int32_t b = 0; b < batch; ++b) {
+        random = random * 1664525 + 1013904223;
+        lengths[b] = random >> 29 ? (int32_t)((random >> 8) % 4097) : 0;
+        total += tiles_of(lengths[b]);
+      }
+      must(snapmla_buffer_write(r.seqlens, 0, lengths, (size_t)batch * sizeof *lengths));
+      snapmla_decode_args args = {.size = sizeof args, .batch = batch, .block_table_stride = 64, .softmax_scale = 1.0f};
+      args.seqlens = snapmla_buffer_pointer(r.seqlens);
+      args.workspace = snapmla_buffer_pointer(r.workspace);
+      args.workspace_bytes = snapmla_buffer_bytes(r.workspace);
+      must(snapmla_plan_schedule(r.plan, &args));
+      struct smla_request requests[max_batch];
+      struct smla_unit units[132];
+      must(snapmla_buffer_read(r.workspace, r.at.requests, requests, (size_t)batch * sizeof *requests));
+      must(snapmla_buffer_read(r.workspace, r.at.units, units, (size_t)r.units * sizeof *units));
+      for (int32_t b = 0; b < batch; ++b) {
+        assert_int_equal(requests[b].pieces, (lengths[b] + 1023) / 1024); /* of 4096 tokens: never the most pieces */
+        if (requests[b].pieces) assert_int_equal(requests[b].first_unit, least_piece);
+        if (requests[b].pieces < 2) continue;
+        assert_int_equal(requests[b].first_slot, slots);
+        slots += requests[b].pieces;
+      }
+      assert_true((size_t)slots <= r.at.slots);
+      check_merges(&r, requests, batch);
+      int32_t covered = 0, request = 0, begin = 0; /* tiles before the unit's first request */
+      for (int32_t u = 0; u < r.units && units[u].last_request >= 0; ++u) {
+        for (; request < units[u].first_request; ++request) begin += tiles_of(lengths[request]);
+        assert_int_equal(begin + units[u].first_tile, covered);
+        assert_int_equal(units[u].first_tile % least_piece, 0);
+        int32_t before = begin;
+        for (int32_t b = request; b < units[u].last_request; ++b) before += tiles_of(lengths[b]);
+        assert_true(units[u].end_tile % least_piece == 0 ||
+                    units[u].end_tile == tiles_of(lengths[units[u].last_request]));
+        assert_in_range(before + units[u].end_tile - covered, 1, (total / r.units + 1) * 5 / 4 + least_piece);
+        covered = before + units[u].end_tile;
+      }
+      assert_int_equal(covered, total);
+    }
+    close_rig(&r);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(shares),    cmocka_unit_test(whole_requests),        cmocka_unit_test(equal_pieces),
-      cmocka_unit_test(few_tiles), cmocka_unit_test(no_run_is_much_longer), cmocka_unit_test(bad_lengths)};
+      cmocka_unit_test(shares),      cmocka_unit_test(whole_requests),        cmocka_unit_test(equal_pieces),
+      cmocka_unit_test(few_tiles),   cmocka_unit_test(no_run_is_much_longer), cmocka_unit_test(bad_lengths),
+      cmocka_unit_test(fixed_pieces)};
   return cmocka_run_group_tests_name("schedule", tests, NULL, NULL);
 }

@@ -1,0 +1,54 @@
+/* The command line of the programs of bench/: what each takes, and what all take. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench.h"
+
+static const char common_help[] =
+    "  --device NAME     cuda:N or emulator (cuda:0)\n"
+    "  --small           tiny shapes, to try the program itself\n"
+    "  --variant TEXT    override of variants, whole or in part, as in mla_decode:stages=3\n"
+    "  --repeat N        runs per time, 1 to 1000 (21; 2 with --small)\n"
+    "  --csv FILE        the times as CSV\n"
+    "  -h, --help        this text\n\n"
+    "exit: 0 all ran, 1 a shape failed, 2 usage, 3 no such device\n";
+
+int bench_usage(const bench_command *c, const char *problem, const char *what) {
+  fprintf(stderr, "%s: %s%s; %s --help lists the options\n", c->program, problem, what, c->program);
+  return BENCH_USAGE;
+}
+
+static const char **value_of(const bench_option *options, size_t count, const char *name) {
+  for (size_t i = 0; i < count; i++)
+    if (!strcmp(options[i].name, name)) return options[i].value;
+  return NULL;
+}
+
+int bench_command_read(bench_command *c, int argc, char **argv) {
+  const char *repeat = NULL;
+  const bench_option common[] = {
+      {"--device", &c->device}, {"--variant", &c->variant}, {"--repeat", &repeat}, {"--csv", &c->csv}};
+  for (int i = 1; i < argc; i++)
+    if (!strcmp(argv[i], "-h") || !strcmp(argv[i], "--help"))
+      return fputs(c->help, stdout) < 0 || fputs(common_help, stdout) < 0;
+  for (int i = 1; i < argc; i++) {
+    if (!strcmp(argv[i], "--small")) {
+      c->small = 1;
+      continue;
+    }
+    const char **value = value_of(common, sizeof common / sizeof *common, argv[i]);
+    if (!value) value = value_of(c->options, c->option_count, argv[i]);
+    if (!value) return bench_usage(c, "unknown option ", argv[i]);
+    if (i + 1 == argc) return bench_usage(c, "an option without its value: ", argv[i]);
+    *value = argv[++i];
+  }
+  c->repeats = repeat ? atoi(repeat) : c->small ? 2 : 21;
+  if (c->repeats < 1 || c->repeats > BENCH_SAMPLES) return bench_usage(c, "--repeat must be 1 to 1000, not ", repeat);
+  return BENCH_GO_ON;
+}
+
+int bench_one_of(const char *text, const char *const *names) {
+  for (; *names; names++)
+    if (!strcmp(text, *names)) return 1;
+  return 0;
+}
