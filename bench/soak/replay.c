@@ -32,13 +32,18 @@ typedef struct decode_params {
   struct mla_decode_rows_params rows;
 } decode_params;
 
+typedef struct combine_params {
+  struct mla_combine_params combine;
+  struct smla_sinks sinks;
+} combine_params;
+
 static const struct {
   const char *name;
   size_t bytes;
 } kernels[] = {{"schedule", sizeof(struct schedule_params)},
                {"query_quant", sizeof(struct query_quant_params)},
                {"mla_decode", sizeof(decode_params)},
-               {"mla_combine", sizeof(struct mla_combine_params)},
+               {"mla_combine", sizeof(combine_params)},
                {"kv_append", sizeof(struct kv_append_params)}};
 
 /* The device's table while recording: one recording at a time. */
