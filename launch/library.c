@@ -2,8 +2,11 @@
 
 #include <dlfcn.h>
 #include <elf.h>
+#include <fcntl.h>
 #include <link.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "status.h"
 
@@ -72,4 +75,40 @@ snapmla_status smla_library_build_id(const void *address, smla_buffer *out) {
   build_id_search search = {(uintptr_t)address, out, SNAPMLA_OK};
   dl_iterate_phdr(visit, &search);
   return search.status;
+}
+
+enum { MOST_SEGMENTS = 64, MOST_NOTE_BYTES = 1 << 16 };
+
+static int read_at(int file, void *target, size_t bytes, uint64_t offset) {
+  return pread(file, target, bytes, (off_t)offset) == (ssize_t)bytes;
+}
+
+static snapmla_status read_file_notes(int file, smla_buffer *out) {
+  ElfW(Ehdr) header;
+  ElfW(Phdr) segments[MOST_SEGMENTS];
+  build_id_search search = {0, out, SNAPMLA_OK};
+  if (!read_at(file, &header, sizeof header, 0) || memcmp(header.e_ident, ELFMAG, SELFMAG) ||
+      header.e_ident[EI_CLASS] != (sizeof(void *) == 8 ? ELFCLASS64 : ELFCLASS32) || header.e_phnum > MOST_SEGMENTS ||
+      header.e_phentsize != sizeof *segments ||
+      !read_at(file, segments, header.e_phnum * sizeof *segments, header.e_phoff))
+    return SNAPMLA_OK;
+  for (int i = 0; i < header.e_phnum && !out->length && !search.status; i++) {
+    if (segments[i].p_type != PT_NOTE || segments[i].p_filesz > MOST_NOTE_BYTES) continue;
+    char *notes = malloc(segments[i].p_filesz + 1);
+    if (!notes) return smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a library's notes");
+    if (read_at(file, notes, segments[i].p_filesz, segments[i].p_offset))
+      read_notes(notes, segments[i].p_filesz, &search);
+    free(notes);
+  }
+  return search.status;
+}
+
+snapmla_status smla_library_file_build_id(const char *path, smla_buffer *out) {
+  smla_buffer id = {0};
+  int file = open(path, O_RDONLY | O_CLOEXEC);
+  snapmla_status status = file < 0 ? SNAPMLA_OK : read_file_notes(file, &id);
+  if (file >= 0) close(file);
+  if (!status && id.length) status = smla_buffer_append(out, id.data, id.length);
+  smla_buffer_free(&id);
+  return status;
 }

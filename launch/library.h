@@ -24,4 +24,8 @@ snapmla_status smla_library_path(const void *address, smla_buffer *out);
 /* Appends the ELF build-id (hex) of the loaded library that holds `address`; appends nothing where it has none. */
 snapmla_status smla_library_build_id(const void *address, smla_buffer *out);
 
+/* The same of a library that need not be loaded; appends nothing where the file cannot be read or is none. Error:
+ * OUT_OF_MEMORY. */
+snapmla_status smla_library_file_build_id(const char *path, smla_buffer *out);
+
 #endif

@@ -168,6 +168,23 @@ static snapmla_status get_known(job *j, const char *recipe) {
   return smla_image_cache_get(j->key, from_store, j, &j->build->image);
 }
 
+static snapmla_status find_recipe(const job *j, char recipe[SMLA_HASH_HEX]) {
+  smla_buffer fingerprint = {0};
+  recipe[0] = 0;
+  snapmla_status status = j->compiler->fingerprint(&fingerprint);
+  if (!status)
+    status = smla_recipe(j->build->generator, j->build->variant, j->compiler, fingerprint.data ? fingerprint.data : "",
+                         recipe);
+  smla_buffer_free(&fingerprint);
+  return status;
+}
+
+/* What a warm store serves, without loading a compiler. */
+static snapmla_status get_by_recipe(job *j, char recipe[SMLA_HASH_HEX]) {
+  snapmla_status status = find_recipe(j, recipe);
+  return status ? status : get_known(j, recipe);
+}
+
 static void remember_key(const job *j, const char *recipe) {
   if (!recipe[0] || !j->stored || j->build->no_write) return;
   if (smla_store_write_key(j->compiler->target, recipe, j->key))
@@ -197,11 +214,16 @@ static snapmla_status run(smla_build *build) {
   if (!j.compiler)
     return smla_fail(SNAPMLA_INVALID_ARGUMENT, "target %d is none; SNAPMLA_TARGET_SM90A or SNAPMLA_TARGET_EMULATOR",
                      (int)build->target);
-  snapmla_status status = j.compiler->identity(&j.identity);
-  if (!status)
-    status = smla_recipe(build->generator, build->variant, j.compiler, j.identity.data ? j.identity.data : "", recipe);
-  if (!status) status = get_known(&j, recipe);
-  if (status == SNAPMLA_NOT_FOUND) status = get_expanded(&j, recipe);
+  snapmla_status status = get_by_recipe(&j, recipe);
+  if (status == SNAPMLA_NOT_FOUND) status = j.compiler->identity(&j.identity);
+  /* The compiler is loaded now, and may be another than it was thought to be: its own recipe decides, and is remembered. */
+  char before[SMLA_HASH_HEX];
+  if (!status && !j.build->image) {
+    strcpy(before, recipe);
+    status = find_recipe(&j, recipe);
+    if (!status) status = strcmp(before, recipe) ? get_known(&j, recipe) : SNAPMLA_NOT_FOUND;
+    if (status == SNAPMLA_NOT_FOUND) status = get_expanded(&j, recipe);
+  }
   smla_buffer_free(&j.source);
   smla_buffer_free(&j.entry);
   smla_buffer_free(&j.identity);

@@ -25,6 +25,10 @@ typedef struct smla_compiler {
   /* Appends what names the compiler itself, for keys: version and build, never a path. Error: NO_COMPILER. */
   snapmla_status (*identity)(smla_buffer *out);
 
+  /* Appends what tells this compiler from any other, as far as that is known without loading it; once it is loaded, or where
+   * files do not tell, as exact as identity. For recipes (recipe.h), never for keys. Error: NO_COMPILER. */
+  snapmla_status (*fingerprint)(smla_buffer *out);
+
   /* `name` names the source in messages. Errors: NO_COMPILER, COMPILE (with the first line of the log that tells why),
    * IO, OUT_OF_MEMORY. Thread-safe. */
   snapmla_status (*compile)(const char *source, const char *name, smla_compiled *out);

@@ -164,4 +164,5 @@ static snapmla_status compile(const char *source, const char *name, smla_compile
   return status;
 }
 
-const smla_compiler smla_compiler_host = {SNAPMLA_TARGET_EMULATOR, "emulator", "so", 1, options, identity, compile};
+const smla_compiler smla_compiler_host = {
+    SNAPMLA_TARGET_EMULATOR, "emulator", "so", 1, options, identity, identity, compile};

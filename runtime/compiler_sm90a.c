@@ -15,6 +15,14 @@ static snapmla_status identity(smla_buffer *out) {
   return status ? status : smla_buffer_printf(out, "nvrtc %d.%d %s", nvrtc->major, nvrtc->minor, nvrtc->build_id);
 }
 
+static snapmla_status fingerprint(smla_buffer *out) {
+  smla_buffer id = {0};
+  snapmla_status status = smla_nvrtc_build_id(&id);
+  if (!status) status = id.length ? smla_buffer_printf(out, "nvrtc %s", id.data) : identity(out);
+  smla_buffer_free(&id);
+  return status;
+}
+
 static snapmla_status failed(const smla_nvrtc *nvrtc, int result, const char *call, const char *name) {
   return smla_fail(SNAPMLA_COMPILE, "NVRTC %d.%d does not compile %s: %s says %s", nvrtc->major, nvrtc->minor, name,
                    call, nvrtc->error_string(result));
@@ -66,4 +74,5 @@ static snapmla_status compile(const char *source, const char *name, smla_compile
   return status;
 }
 
-const smla_compiler smla_compiler_sm90a = {SNAPMLA_TARGET_SM90A, "sm_90a", "cubin", 0, options, identity, compile};
+const smla_compiler smla_compiler_sm90a = {SNAPMLA_TARGET_SM90A, "sm_90a", "cubin", 0, options, identity,
+                                           fingerprint,          compile};

@@ -2,9 +2,9 @@
 
 static void *ask(void *user) {
   const smla_compiler_start *start = user;
-  smla_buffer identity = {0};
-  (void)start->compiler->identity(&identity);
-  smla_buffer_free(&identity);
+  smla_buffer fingerprint = {0};
+  (void)start->compiler->fingerprint(&fingerprint);
+  smla_buffer_free(&fingerprint);
   return NULL;
 }
 

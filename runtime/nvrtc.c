@@ -10,7 +10,7 @@
 #include "library.h"
 #include "status.h"
 
-enum { OLDEST_MAJOR = 12, OLDEST_MINOR = 4, NEWEST_MAJOR = 13 };
+enum { OLDEST_MAJOR = SMLA_NVRTC_OLDEST_MAJOR, OLDEST_MINOR = 4, NEWEST_MAJOR = 13 };
 
 #define REMEDY \
   "install the CUDA Toolkit, or pip install nvidia-cuda-nvrtc in a virtual environment, or set SNAPMLA_NVRTC"
@@ -93,8 +93,7 @@ static int try_major(int major, char *reason, size_t reason_bytes) {
   return found;
 }
 
-/* The major version of cubins that the driver can load, NEWEST_MAJOR where there is no driver to ask. */
-static int driver_major(void) {
+int smla_nvrtc_loadable_major(void) {
   const smla_driver *driver;
   if (smla_driver_open(&driver)) return NEWEST_MAJOR;
   int major = driver->version / 1000;
@@ -110,7 +109,7 @@ static snapmla_status open_locked(void) {
     return status;
   }
   char reason[1024] = "";
-  int loadable = driver_major();
+  int loadable = smla_nvrtc_loadable_major();
   for (int major = loadable; !opened && major >= OLDEST_MAJOR; major--)
     opened = try_major(major, reason, sizeof reason);
   for (int major = NEWEST_MAJOR; !opened && major > loadable; major--) opened = try_major(major, reason, sizeof reason);
@@ -128,4 +127,11 @@ snapmla_status smla_nvrtc_open(const smla_nvrtc **out) {
   pthread_mutex_unlock(&lock);
   *out = status ? NULL : &table;
   return status;
+}
+
+snapmla_status smla_nvrtc_build_id(smla_buffer *out) {
+  pthread_mutex_lock(&lock);
+  const int known = opened;
+  pthread_mutex_unlock(&lock);
+  return known ? smla_buffer_append_text(out, table.build_id) : smla_nvrtc_guess(out);
 }

@@ -45,4 +45,21 @@ snapmla_status smla_nvrtc_open(const smla_nvrtc **out);
  * tests. */
 snapmla_status smla_nvrtc_places(int major, smla_buffer *out);
 
+/* The major version of cubins that the driver can load, the newest known where there is no driver to ask: the first that is
+ * looked for. */
+int smla_nvrtc_loadable_major(void);
+enum { SMLA_NVRTC_OLDEST_MAJOR = 12 };
+
+/* Appends the build-id of the library that smla_nvrtc_open has opened; before that, of the one that it would open as far as files
+ * tell: loading 100 MB takes longer than all else of a warm plan. Appends nothing where they do not tell. Such a guess may be wrong
+ * (the loader has ways of its own), so who relies on it asks again once NVRTC is open. Error: OUT_OF_MEMORY. Thread-safe. */
+snapmla_status smla_nvrtc_build_id(smla_buffer *out);
+
+/* Its guess, kept until SNAPMLA_NVRTC changes. */
+snapmla_status smla_nvrtc_guess(smla_buffer *out);
+
+/* Appends the path of the file that the loader would find by a soname, from its directories and its cache; nothing where they
+ * have none. For smla_nvrtc_build_id and for tests. */
+snapmla_status smla_nvrtc_loader_path(const char *soname, smla_buffer *out);
+
 #endif

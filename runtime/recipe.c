@@ -2,10 +2,10 @@
 
 #include "library.h"
 
-enum { SCHEMA = 1 };
+enum { SCHEMA = 2 };
 
 snapmla_status smla_recipe(const smla_generator *generator, const char *variant, const smla_compiler *compiler,
-                           const char *identity, char recipe[SMLA_HASH_HEX]) {
+                           const char *fingerprint, char recipe[SMLA_HASH_HEX]) {
   static const char here = 0; /* an address in this library */
   smla_buffer build = {0};
   char templates[SMLA_HASH_HEX];
@@ -21,7 +21,7 @@ snapmla_status smla_recipe(const smla_generator *generator, const char *variant,
     smla_hash_field_text(&hash, variant);
     smla_hash_field_text(&hash, compiler->name);
     for (const char *const *option = compiler->options; *option; option++) smla_hash_field_text(&hash, *option);
-    smla_hash_field_text(&hash, identity);
+    smla_hash_field_text(&hash, fingerprint);
     smla_hash_finish(&hash, recipe);
   }
   smla_buffer_free(&build);

@@ -92,6 +92,13 @@ else
   part benchmark 240 sh scripts/gpu_benchmark.sh "$program" "$device" "$out"
 fi
 
+# What stands before the first kernel: cold, warm and packed plans in fresh processes (bench/README.md).
+if have python3; then
+  part start 60 python3 bench/start/run.py "$build/bin/snapmla-bench-start" --device "$device" --repeat 1
+else
+  skip start "there is no python3"
+fi
+
 part pack 30 sh scripts/gpu_pack.sh "$build" "$device" "$out"
 
 # verify NAME OPTIONS...: against the oracle; the JSON is in the log.
@@ -136,6 +143,16 @@ else
   part layer-times 45 "$build/bin/snapmla-bench-layer" --device "$device" --shape 1,128,131072 --layers 8 --csv "$out/layer.csv"
 fi
 
+# Bits that must not change: over calls and replays on concurrent streams, and of one capture over all lengths. Further visits go
+# on from the state file of the first (bench/README.md).
+if [ "$dry" = 1 ]; then
+  part soak 90 "$build/bin/snapmla-soak" --device "$device" --small --seconds 2 --state "$out/soak.json"
+  part growth 90 "$build/bin/snapmla-growth" --device "$device" --small
+else
+  part soak 80 "$build/bin/snapmla-soak" --device "$device" --problems 6 --seconds 30 --state "$out/soak.json"
+  part growth 60 "$build/bin/snapmla-growth" --device "$device" --heads 64
+fi
+
 # racecheck knows no transaction barrier: where one lane arrives for its warp, as everywhere in mla_decode, it calls each hand-over a
 # race. That kernel's hand-overs are checked by the emulator, those of all others here too.
 exclude=$(compute-sanitizer --help 2>&1 | grep -oE -- '--kernel-(name|regex)-exclude' | head -n 1)
@@ -155,7 +172,12 @@ done
 SNAPMLA_TEST_TARGET=$device
 export SNAPMLA_TEST_TARGET
 gpu_part layer-tests 60 sh scripts/gpu_tests.sh "$build" templates_layer templates_layer_cache
-part tests 200 sh scripts/gpu_tests.sh "$build"
+if [ "$dry" = 1 ]; then
+  # ctest runs the others on the emulator, where they take minutes.
+  part tests 100 sh scripts/gpu_tests.sh "$build" runtime_plan runtime_threads
+else
+  part tests 240 sh scripts/gpu_tests.sh "$build"
+fi
 
 rm -rf "$out/tmp"
 parts_table | tee "$out/table.txt"

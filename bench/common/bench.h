@@ -34,6 +34,9 @@ enum { BENCH_SAMPLES = 1000 };
  * primary context stays current on this thread until bench_close. Errors: as snapmla_context_create. */
 snapmla_status bench_open(bench *b, const char *device, const char *templates);
 void bench_close(bench *b);
+/* Another thread that replays graphs, or captures, needs the GPU's context current too. Not of the emulator. */
+snapmla_status bench_enter(const bench *b);
+void bench_leave(const bench *b);
 
 /* --- the command line (command.c) */
 

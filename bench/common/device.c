@@ -12,7 +12,7 @@ enum { ATTRIBUTE_CLOCK_KHZ = 13, ATTRIBUTE_MEMORY_KHZ = 36, ATTRIBUTE_BUS_BITS =
 
 /* Capturing and replaying graphs needs a current context; the library would push and pop it around each of its calls.
  */
-static snapmla_status make_current(const bench *b) {
+snapmla_status bench_enter(const bench *b) {
   const smla_driver *driver;
   cu_device device;
   cu_context context = NULL;
@@ -28,7 +28,7 @@ static snapmla_status make_current(const bench *b) {
   return status;
 }
 
-static void leave_current(const bench *b) {
+void bench_leave(const bench *b) {
   const smla_driver *driver;
   cu_device device;
   cu_context popped = NULL;
@@ -46,7 +46,7 @@ snapmla_status bench_open(bench *b, const char *device, const char *templates) {
   b->generator = b->context->generator;
   b->info.size = sizeof b->info;
   b->device->ops->info(b->device, &b->info);
-  if (!b->device->is_emulator) status = make_current(b);
+  if (!b->device->is_emulator) status = bench_enter(b);
   if (!status) status = b->device->ops->stream_create(b->device, &b->stream);
   if (!status) status = b->device->ops->event_create(b->device, &b->start);
   if (!status) status = b->device->ops->event_create(b->device, &b->stop);
@@ -58,7 +58,7 @@ void bench_close(bench *b) {
     if (b->stop) b->device->ops->event_destroy(b->device, b->stop);
     if (b->start) b->device->ops->event_destroy(b->device, b->start);
     if (b->stream) b->device->ops->stream_destroy(b->device, b->stream);
-    if (!b->device->is_emulator) leave_current(b);
+    if (!b->device->is_emulator) bench_leave(b);
   }
   snapmla_context_destroy(b->context);
   *b = (bench){0};

@@ -62,8 +62,9 @@ typedef struct subject {
   size_t flush_bytes;
 } subject;
 
-/* Plan (with `variant` as its override, or NULL), data and schedule; decodes once. */
-snapmla_status subject_open(bench *b, const cache *c, const shape *of, const char *variant, subject *out);
+/* Plan (by `options`, which may be NULL), data and schedule; decodes once. */
+snapmla_status subject_open(bench *b, const cache *c, const shape *of, const snapmla_plan_options *options,
+                            subject *out);
 void subject_close(subject *s);
 snapmla_status subject_launch(void *subject); /* bench_action: the parts */
 snapmla_status subject_flush(void *subject);  /* bench_action: empties L2 */

@@ -119,7 +119,8 @@ static snapmla_status run_shape(bench *b, const cache *c, const flusher *f, cons
   subject s;
   uint64_t before = 0, after = 0;
   int finite = 0, still_finite = 0;
-  snapmla_status status = subject_open(b, c, of, variant, &s);
+  const snapmla_plan_options how = {.size = sizeof how, .variant = variant};
+  snapmla_status status = subject_open(b, c, of, &how, &s);
   if (!status) status = subject_results(&s, &before, &finite);
   for (int kind = 0; kind < FLUSH_KINDS && !status; kind++) {
     if (!f->chosen[kind]) continue;

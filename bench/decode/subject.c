@@ -129,8 +129,8 @@ static snapmla_status make_data(subject *s, const cache *c) {
   return status || !of->top ? status : make_lists(s, pages, needed, (size_t)c->count);
 }
 
-snapmla_status subject_open(bench *b, const cache *c, const shape *of, const char *variant, subject *out) {
-  const snapmla_plan_options options = {.size = sizeof options, .variant = variant};
+snapmla_status subject_open(bench *b, const cache *c, const shape *of, const snapmla_plan_options *options,
+                            subject *out) {
   snapmla_problem problem;
   *out = (subject){.b = b, .shape = *of, .parts = SMLA_PART_QUERY | SMLA_PART_ATTEND | SMLA_PART_COMBINE};
   snapmla_problem_init(&problem);
@@ -139,7 +139,7 @@ snapmla_status subject_open(bench *b, const cache *c, const shape *of, const cha
   problem.max_batch = of->batch;
   problem.max_context = of->tokens;
   problem.max_indices = of->top ? shape_seen(of) : 0;
-  snapmla_status status = snapmla_plan_create(b->context, &problem, &options, &out->plan);
+  snapmla_status status = snapmla_plan_create(b->context, &problem, options, &out->plan);
   if (!status) status = make_data(out, c);
   if (!status) status = snapmla_plan_schedule(out->plan, &out->args);
   if (!status) status = subject_launch(out);

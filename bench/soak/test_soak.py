@@ -1,0 +1,52 @@
+#!/usr/bin/env python3
+"""test_soak.py PROGRAM [OPTION...]: a visit that goes on from another's state, and that a changed bit is found and fails."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+OPTIONS = ["--small", "--problems", "1", "--seconds", "0.5"]
+
+
+def soak(program, *words):
+    """Exit status and result of a visit."""
+    done = subprocess.run([*program, *OPTIONS, *words], capture_output=True, text=True, check=False)
+    return done.returncode, json.loads(done.stdout) if done.stdout else None, done.stderr
+
+
+def main():
+    program = sys.argv[1:]
+    with tempfile.TemporaryDirectory() as folder:
+        state = os.path.join(folder, "state.json")
+        code, first, reason = soak(program, "--state", state)
+        assert code == 0 and first["ok"], reason
+        assert first["compared"] > 0 and first["replays"] > 0 and first["oracle_compared"] > 0, first
+        code, second, reason = soak(program, "--state", state)
+        assert code == 0 and second["total"]["visits"] == 2, reason
+        assert second["total"]["calls"] == first["calls"] + second["calls"], second
+
+        code, _, reason = soak(program, "--state", state, "--seed", "2")
+        assert code == 2 and "seed 1" in reason, reason
+
+        with open(state, encoding="utf-8") as file:
+            known = json.load(file)
+        (problem,) = known["problems"].values()
+        problem["digests"] = {name: f"{int(digest, 16) ^ 1:016x}" for name, digest in problem["digests"].items()}
+        with open(state, "w", encoding="utf-8") as file:
+            json.dump(known, file)
+        code, third, reason = soak(program, "--state", state)
+        assert code == 1 and not third["ok"] and third["drifts"] > 0, reason
+        assert "the cache has other bytes" in reason, reason
+
+        problem["fingerprint"] = "0" * 64
+        with open(state, "w", encoding="utf-8") as file:
+            json.dump(known, file)
+        code, _, reason = soak(program, "--state", state)
+        assert code != 0 and "other kernels" in reason, reason
+    print("ok")
+
+
+if __name__ == "__main__":
+    main()
