@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/records.h"
+#include "common/sinks.h"
 #include "common/tensor_map.h"
 #include "kv_append/params.h"
 #include "mla_combine/params.h"
