@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/records.h"
+#include "common/sinks.h"
 #include "common/tensor_map.h"
 #include "kv_append/params.h"
 #include "mla_combine/params.h"
@@ -32,13 +33,18 @@ typedef struct decode_params {
   struct mla_decode_rows_params rows;
 } decode_params;
 
+typedef struct combine_params {
+  struct mla_combine_params combine;
+  struct smla_sinks sinks;
+} combine_params;
+
 static const struct {
   const char *name;
   size_t bytes;
 } kernels[] = {{"schedule", sizeof(struct schedule_params)},
                {"query_quant", sizeof(struct query_quant_params)},
                {"mla_decode", sizeof(decode_params)},
-               {"mla_combine", sizeof(struct mla_combine_params)},
+               {"mla_combine", sizeof(combine_params)},
                {"kv_append", sizeof(struct kv_append_params)}};
 
 /* The device's table while recording: one recording at a time. */
