@@ -70,7 +70,9 @@ snapmla_status smla_generator_make(const smla_template_file *files, size_t count
   generator->families = calloc(generator->store.count + 1, sizeof *generator->families);
   generator->memo = malloc(sizeof *generator->memo);
   if (generator->memo) smla_memo_init(generator->memo);
-  if (!generator->families || !generator->memo) {
+  generator->store.chunks = malloc(sizeof *generator->store.chunks);
+  if (generator->store.chunks) smla_memo_init(generator->store.chunks);
+  if (!generator->families || !generator->memo || !generator->store.chunks) {
     status = smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: the list of families");
     goto out;
   }

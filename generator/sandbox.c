@@ -135,6 +135,31 @@ int smla_sandbox_load(lua_State *L, long file, const char *text, size_t length) 
   return 0;
 }
 
+static int append_chunk(lua_State *L, const void *bytes, size_t length, void *chunk) {
+  (void)L;
+  return smla_buffer_append(chunk, bytes, length) != SNAPMLA_OK;
+}
+
+int smla_sandbox_load_file(lua_State *L, long file) {
+  const smla_store *store = smla_sandbox_of(L)->store;
+  char key[SMLA_HASH_HEX] = "", name[32];
+  smla_buffer chunk = {0};
+  snprintf(key, sizeof key, "%ld", file);
+  snprintf(name, sizeof name, "=t%ld", file);
+  smla_sandbox_of(L)->position = (smla_position){file, 0};
+  if (store->chunks && smla_memo_get(store->chunks, key, &chunk)) {
+    int code = luaL_loadbufferx(L, chunk.data, chunk.length, name, "b");
+    smla_buffer_free(&chunk);
+    if (code == LUA_OK) return 1;
+    smla_sandbox_memory_failed(L); /* what was dumped here is well-formed: only memory can be short */
+  }
+  smla_buffer_free(&chunk);
+  if (!smla_sandbox_load(L, file, store->files[file].text, store->files[file].length)) return 0;
+  if (store->chunks && !lua_dump(L, append_chunk, &chunk, 0)) smla_memo_put(store->chunks, key, &chunk);
+  smla_buffer_free(&chunk);
+  return 1;
+}
+
 snapmla_status smla_sandbox_run(smla_sandbox *sandbox, lua_CFunction body, void *argument) {
   lua_State *L = sandbox->lua;
   lua_settop(L, 0);

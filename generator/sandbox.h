@@ -69,6 +69,9 @@ int smla_sandbox_call(lua_State *L, int arguments, int results);
 /* Pushes the compiled chunk of store file `file`. On a syntax error: collects it, pushes nothing and returns 0. */
 int smla_sandbox_load(lua_State *L, long file, const char *text, size_t length);
 
+/* The same of the file's own text, which is compiled once for all states. */
+int smla_sandbox_load_file(lua_State *L, long file);
+
 /* Adds "file:line: message (included from …)" to the collected lines; throws when there are too many. */
 void smla_sandbox_report(lua_State *L, smla_position position, const char *message);
 /* The same for a whole file. */

@@ -38,9 +38,10 @@ void smla_sandbox_out_of_memory(smla_sandbox *sandbox) {
 
 /* The store's index of a chunk named "=t<index>", else -1. */
 static long file_of_chunk(const smla_sandbox *sandbox, const char *name) {
-  long file = -1;
-  int end = 0;
-  if (sscanf(name, "=t%ld%n", &file, &end) != 1 || name[end]) return -1;
+  if (name[0] != '=' || name[1] != 't' || name[2] < '0' || name[2] > '9') return -1;
+  char *end;
+  long file = strtol(name + 2, &end, 10); /* not sscanf: each line of a script comes here */
+  if (*end) return -1;
   return file >= 0 && (size_t)file < sandbox->store->count ? file : -1;
 }
 

@@ -43,8 +43,7 @@ static int use(lua_State *L) {
 }
 
 static void run_file(lua_State *L, long file) {
-  const smla_template_file *text = smla_sandbox_of(L)->store->files + file;
-  if (!smla_sandbox_load(L, file, text->text, text->length)) smla_sandbox_stop_on_errors(L);
+  if (!smla_sandbox_load_file(L, file)) smla_sandbox_stop_on_errors(L);
   lua_createtable(L, 0, 1); /* use(), and the library behind it */
   lua_pushcfunction(L, use);
   lua_setfield(L, -2, "use");

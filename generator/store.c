@@ -96,6 +96,8 @@ snapmla_status smla_store_put(smla_store *store, const char *path, const char *t
 }
 
 void smla_store_free(smla_store *store) {
+  if (store->chunks) smla_memo_clear(store->chunks);
+  free(store->chunks);
   for (size_t i = 0; i < store->count; ++i) {
     free((char *)store->files[i].path);
     free((char *)store->files[i].text);

@@ -1,12 +1,14 @@
 /* The effective template files: the embedded ones, file by file replaced or joined by those of a directory.
  *
- * A snapshot taken at creation; afterwards nothing reads the disk. Immutable, hence thread-safe. */
+ * A snapshot taken at creation; afterwards nothing reads the disk. Immutable but for the memo, hence thread-safe. */
 #ifndef SMLA_GENERATOR_STORE_H
 #define SMLA_GENERATOR_STORE_H
 
 #include <stddef.h>
 
 #include <snapmla/status.h>
+
+#include "memo.h"
 
 typedef struct smla_template_file {
   const char *path; /* below templates/, '/' between folders: "mla_decode/space.lua" */
@@ -28,6 +30,8 @@ enum {
 typedef struct smla_store {
   smla_template_file *files; /* sorted by path (bytes); owned, with every path and text */
   size_t count, capacity;
+  smla_memo
+      *chunks; /* what Lua files were compiled to, for later states; owned, NULL before smla_generator_make is done */
 } smla_store;
 
 /* Adds a file, or replaces the text of the one of that path: both texts are copied.
