@@ -30,10 +30,12 @@ static void *allocate(int64_t count, size_t size) {
 
 enum { ROPE_DIM = 64, GAP = 8, SPARE_PAGES = 2, SPARE_ENTRIES = 3 };
 
+static int32_t length_of(const case_shape *shape, int32_t b) { return shape->lengths[b % CASE_LENGTHS]; }
+
 static void make_pages(decode_case *c, const case_shape *shape, uint64_t *seed) {
   int64_t pages = SPARE_PAGES, widest = 0;
   for (int32_t b = 0; b < shape->batch; b++) {
-    int64_t needed = (shape->lengths[b] + shape->page_tokens - 1) / shape->page_tokens;
+    int64_t needed = (length_of(shape, b) + shape->page_tokens - 1) / shape->page_tokens;
     pages += needed;
     if (needed > widest) widest = needed;
   }
@@ -47,7 +49,7 @@ static void make_pages(decode_case *c, const case_shape *shape, uint64_t *seed) 
   int64_t stride = widest + SPARE_ENTRIES, next = 0;
   c->block_table = allocate(shape->batch * stride, sizeof *c->block_table);
   for (int32_t b = 0; b < shape->batch; b++) {
-    int64_t needed = (shape->lengths[b] + shape->page_tokens - 1) / shape->page_tokens;
+    int64_t needed = (length_of(shape, b) + shape->page_tokens - 1) / shape->page_tokens;
     for (int64_t i = 0; i < stride; i++)
       c->block_table[b * stride + i] = i < needed ? order[next++] : (i % 2 ? INT32_MIN : INT32_MAX);
   }
@@ -64,11 +66,11 @@ static void make_pages(decode_case *c, const case_shape *shape, uint64_t *seed) 
 static void fill_cache(decode_case *c, const case_shape *shape, uint64_t *seed) {
   int64_t tokens = 0;
   c->row_of = allocate(shape->batch, sizeof *c->row_of);
-  for (int32_t b = 0; b < shape->batch; b++) c->row_of[b] = tokens, tokens += shape->lengths[b];
+  for (int32_t b = 0; b < shape->batch; b++) c->row_of[b] = tokens, tokens += length_of(shape, b);
   c->latent = allocate(tokens * shape->latent_rank, sizeof *c->latent);
   c->rope = allocate(tokens * ROPE_DIM, sizeof *c->rope);
   for (int32_t b = 0; b < shape->batch; b++) {
-    for (int32_t t = 0; t < shape->lengths[b]; t++) {
+    for (int32_t t = 0; t < length_of(shape, b); t++) {
       uint16_t *latent = c->latent + (c->row_of[b] + t) * shape->latent_rank,
                *rope = c->rope + (c->row_of[b] + t) * ROPE_DIM;
       double size = exp(0.5 * random_normal(seed)); /* tokens of different scales */
@@ -105,7 +107,7 @@ decode_case case_create(const case_shape *shape, uint64_t seed) {
   c.problem.q_len = shape->q_len;
   c.problem.latent_rank = shape->latent_rank;
   c.problem.page_tokens = shape->page_tokens;
-  c.problem.max_batch = 8;
+  c.problem.max_batch = shape->batch > CASE_LENGTHS ? shape->batch : CASE_LENGTHS;
   c.problem.max_context = 4096;
   c.args.size = sizeof c.args;
   c.args.batch = shape->batch;
@@ -114,7 +116,7 @@ decode_case case_create(const case_shape *shape, uint64_t seed) {
   fill_cache(&c, shape, &seed);
   make_query(&c, shape, &seed);
   c.seqlens = allocate(shape->batch, sizeof *c.seqlens);
-  memcpy(c.seqlens, shape->lengths, (size_t)shape->batch * sizeof *c.seqlens);
+  for (int32_t b = 0; b < shape->batch; b++) c.seqlens[b] = length_of(shape, b);
   c.args.seqlens = c.seqlens;
   c.lse_count = (int64_t)shape->batch * shape->q_len * shape->heads;
   c.out_count = c.lse_count * shape->latent_rank;

@@ -6,12 +6,14 @@
 
 #include <snapmla/reference.h>
 
+enum { CASE_LENGTHS = 8 };
+
 typedef struct case_shape {
   int32_t heads, q_len, latent_rank, page_tokens;
   int32_t batch;
-  int32_t lengths[8];
-  double logit_sigma; /* of the logits, roughly */
-  double value_mean;  /* added to every latent */
+  int32_t lengths[CASE_LENGTHS]; /* of the requests; with a larger batch they come again in turn */
+  double logit_sigma;            /* of the logits, roughly */
+  double value_mean;             /* added to every latent */
 } case_shape;
 
 /* A case owns its memory. Pages are shuffled; what no request holds is 0xff (NaN), as are the gaps between query rows;
