@@ -2,7 +2,10 @@
 
 Attention over all tokens is the average of the shards' results under the weights exp(lse), as the parts of a sum of exponentials; nothing
 is approximated, whoever holds which token. With one query token the shards need not know of each other: a shard decodes with the length that
-it holds. Several query tokens of a request go as requests of their own, each with its own lengths (the same pages)."""
+it holds. Several query tokens of a request go as requests of their own, each with its own lengths (the same pages).
+
+Shards decode without sinks: each would take the sinks' share of its own part. It goes on the merged result:
+out * exp(lse) / (exp(lse) + exp(sink))."""
 
 import numpy as np
 
