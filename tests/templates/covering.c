@@ -1,7 +1,9 @@
-/* covering FAMILY: variants, one a line, that have among them every pair of axis values which is legal together; then a line "# pairs N
- * covered, M illegal". A pair is illegal if no completion of it is found; greedy, and the same each time.
+/* covering FAMILY [AXIS=VALUE,AXIS=VALUE]...: variants, one a line, that have among them every pair of axis values which is legal together; then a line "# pairs N
+ * covered, M illegal". A pair is illegal if no completion of it is found; greedy, and the same each time. The
+ * pairs named are none: what the family's rules allow and no problem asks for.
  *
- * Each variant begins with an uncovered pair; the other axes follow in a random order, each with the legal value that covers most. */
+ * Each variant begins with an uncovered pair; the other axes follow in a random order, each with the legal value that covers most. An axis
+ * that waives rules, "limits", comes first and keeps them where that is legal, so that most pairs are held to their level's limits. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +26,8 @@ static axis axes[MOST_AXES];
 static int axis_count;
 /* 0: not yet, 1: covered, 2: illegal */
 static unsigned char pairs[MOST_AXES][MOST_VALUES][MOST_AXES][MOST_VALUES];
+
+static char **excluded; /* "axis=value,axis=value", NULL-terminated */
 
 static uint64_t seed = 1;
 static int below(int n) {
@@ -50,6 +54,20 @@ static int read_axes(void) {
   return axis_count > 0;
 }
 
+/* Nonzero where the variant's text has both parts of a pair that is excluded. */
+static int is_excluded(const char *variant) {
+  for (char **pair = excluded; *pair; pair++) {
+    int found = 0;
+    for (const char *part = *pair; part; part = strchr(part, ',') ? strchr(part, ',') + 1 : NULL) {
+      size_t length = strcspn(part, ",");
+      for (const char *at = strchr(variant, ':'); at; at = strchr(at + 1, ','))
+        found += !strncmp(at + 1, part, length) && (!at[1 + length] || at[1 + length] == ',');
+    }
+    if (found == 2) return 1;
+  }
+  return 0;
+}
+
 /* Of axes with a choice (-1: none taken): whether there is a variant, and its text. */
 static int resolve(const int chosen[MOST_AXES], smla_buffer *out) {
   smla_setting settings[MOST_AXES];
@@ -57,7 +75,7 @@ static int resolve(const int chosen[MOST_AXES], smla_buffer *out) {
   for (int a = 0; a < axis_count; a++)
     if (chosen[a] >= 0) settings[count++] = (smla_setting){axes[a].name, axes[a].values[chosen[a]]};
   out->length = 0;
-  return !smla_generator_resolve(generator, family, settings, count, NULL, out);
+  return !smla_generator_resolve(generator, family, settings, count, NULL, out) && !is_excluded(out->data);
 }
 
 static int uncovered_with(const int chosen[MOST_AXES], int a, int value) {
@@ -121,6 +139,11 @@ static void cover(int a, int i, int b, int j, smla_buffer *text) {
     order[k] = order[other], order[other] = swap;
   }
   for (int k = 0; k < axis_count; k++)
+    if (chosen[k] < 0 && !strcmp(axes[k].name, "limits")) {
+      chosen[k] = 0; /* kept */
+      if (!resolve(chosen, text)) chosen[k] = -1;
+    }
+  for (int k = 0; k < axis_count; k++)
     if (chosen[order[k]] < 0) choose(chosen, order[k], text);
   if (!resolve(chosen, text)) return; /* cannot be: the last choice was legal */
   mark(chosen, 1);
@@ -129,7 +152,9 @@ static void cover(int a, int i, int b, int j, smla_buffer *text) {
 
 int main(int argc, char **argv) {
   smla_buffer text = {0};
-  family = argc == 2 ? argv[1] : "mla_decode";
+  if (argc < 2) return fputs("usage: covering FAMILY [AXIS=VALUE,AXIS=VALUE]...\n", stderr), 2;
+  family = argv[1];
+  excluded = argv + 2;
   if (smla_generator_create(NULL, &generator) || !read_axes()) return 1;
   for (int a = 0; a < axis_count; a++)
     for (int b = a + 1; b < axis_count; b++)
