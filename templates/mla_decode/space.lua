@@ -182,8 +182,9 @@ return {
       end,
       legal = function(v) return v.accuracy == "fast" or v.partial == "f32" or v.limits == "waived" end },
     { name = "terms_of_e4m3",
-      reason = "where values are bf16, the query and P have one term, and P is summed as rounded; scores of bf16, whose sums are exact "
-        .. "enough, have two parts at most: take query_terms=1, p_terms=1, sums=rounded and score_parts=2",
+      reason = "where values are bf16, the query and P have one term, and P is summed as rounded; scores of bf16, "
+        .. "whose sums are exact enough, have two parts at most: "
+        .. "take query_terms=1, p_terms=1, sums=rounded and score_parts=2",
       legal = function(v, d)
         return d.value_bytes == 1 or v.query_terms == 1 and v.p_terms == 1 and v.sums == "rounded"
           and (d.scaling == "group" or v.score_parts < 4)
