@@ -40,11 +40,16 @@ static snapmla_status read_problem(smla_layer_session *s) {
   snapmla_layer_problem_init(p);
   if (settings->batch_invariant)
     return smla_console_fail(SNAPMLA_INVALID_ARGUMENT,
-                             "--batch-invariant is not for layer: its projections take kernels by the number of rows");
+                             "--batch-invariant is not for layer: its projections take kernels by the number of rows; "
+                             "leave it out, or give it to run or verify");
   if (settings->sinks)
-    return smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "--sinks is not for layer: it has no sinks to give");
+    return smla_console_fail(
+        SNAPMLA_INVALID_ARGUMENT,
+        "--sinks is not for layer, which has none to give: leave it out, or give it to run or verify");
   if (settings->sparse)
-    return smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "--sparse is not for layer: it has no index lists to give");
+    return smla_console_fail(
+        SNAPMLA_INVALID_ARGUMENT,
+        "--sparse is not for layer, which has no index lists to give: leave it out, or give it to run or verify");
   snapmla_status status = smla_lengths_read(settings, default_context, &s->lengths);
   if (!status) status = smla_problem_read(settings, &s->lengths, &p->attention);
   if (settings->nope) p->nope_dim = settings->nope;

@@ -130,8 +130,9 @@ static snapmla_status read_member(source from, const char *key, const json_t *va
   for (size_t i = 0; i < FLAGS; ++i) {
     if (strcmp(key, flags[i].name)) continue;
     if (!json_is_boolean(value))
-      return smla_console_fail(SNAPMLA_BAD_FORMAT, "%s, problem %zu: \"%s\" is neither true nor false", from.name,
-                               from.entry + 1, key);
+      return smla_console_fail(SNAPMLA_BAD_FORMAT,
+                               "%s, problem %zu: \"%s\" is neither true nor false: write one of them, without quotes",
+                               from.name, from.entry + 1, key);
     problem->flags = json_is_true(value) ? problem->flags | flags[i].flag : problem->flags & ~flags[i].flag;
     return SNAPMLA_OK;
   }

@@ -172,11 +172,8 @@ void smla_workload_query(const smla_workload *work, int32_t step, int32_t reques
 }
 
 void smla_workload_sinks(const smla_workload *work, float sinks[SMLA_MOST_HEADS]) {
-  int32_t longest = 1;
-  for (int32_t b = 0; b < work->lengths.count; ++b)
-    if (work->lengths.items[b] > longest) longest = work->lengths.items[b];
   for (int32_t h = 0; h < work->problem.heads; ++h)
-    sinks[h] = h % 4 == 3 ? -INFINITY : (float)(log(longest) + h % 4 - 1);
+    sinks[h] = h % 4 == 3 ? -INFINITY : (float)(log(work->problem.max_context) + h % 4 - 1);
 }
 
 int64_t smla_workload_bytes(const smla_workload *work) {

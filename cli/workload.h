@@ -67,8 +67,8 @@ void smla_workload_query(const smla_workload *work, int32_t step, int32_t reques
  * max_indices of them; and the token that an entry chooses, each at most once, the first token first. */
 int32_t smla_workload_count(const smla_workload *work, int32_t step, int32_t request, int32_t query);
 int32_t smla_workload_chosen(const smla_workload *work, int32_t step, int32_t request, int32_t query, int32_t entry);
-/* The sinks of a problem that has them, [heads]: about what the longest request's tokens weigh together, e times as much and as
- * little; of every fourth head -inf, which is none. A function of the workload alone. */
+/* The sinks of a problem that has them, [heads]: about what the tokens of a request of max_context weigh together, e times as
+ * much and as little; of every fourth head -inf, which is none. A function of the problem alone: a step's lengths do not change them. */
 enum { SMLA_MOST_HEADS = 128 };
 void smla_workload_sinks(const smla_workload *work, float sinks[SMLA_MOST_HEADS]);
 /* Bytes that one decode call at the last step must move: for each request ceil(length / 64) images, in sparse decoding

@@ -16,6 +16,13 @@
 
 typedef struct smla_device smla_device;
 
+/* A kernel's one argument, which it takes by value. */
+typedef struct smla_params {
+  const void *data;
+  size_t bytes; /* 0: not told; such a launch cannot be recorded */
+} smla_params;
+#define SMLA_PARAMS(params) ((smla_params){&(params), sizeof(params)})
+
 /* One launch. Blocks of a row of `cluster` along x form a cluster. */
 typedef struct smla_device_launch {
   const char *name; /* for messages */
@@ -25,7 +32,7 @@ typedef struct smla_device_launch {
   uint32_t smem_bytes; /* dynamic, per block */
   uint32_t cluster;    /* 1: none */
   int dependent;       /* nonzero: may start before the kernel before it ends; it waits for that itself */
-  const void *params;
+  smla_params params;
   void *stream;
 } smla_device_launch;
 

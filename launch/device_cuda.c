@@ -295,7 +295,7 @@ static snapmla_status launch(smla_device *device, const smla_device_launch *l, s
   }
   const cu_launch_config config = {l->grid_x, l->grid_y,     1,         l->threads, 1,
                                    1,         l->smem_bytes, l->stream, attributes, count};
-  void *params[] = {(void *)(uintptr_t)l->params};
+  void *params[] = {(void *)(uintptr_t)l->params.data};
   int borrowed;
   snapmla_status status = enter_current(d, &borrowed);
   if (status) return status;

@@ -233,8 +233,8 @@ static snapmla_status launch(smla_device *device, const smla_device_launch *l, s
   snapmla_status status = check_stream(d, l->stream);
   if (status) return status;
   const smla_host_object *object = l->kernel;
-  const smla_launch launch = {object->entry, l->name,  {l->grid_x, l->grid_y, 1}, l->threads, l->cluster,
-                              l->smem_bytes, l->params};
+  const smla_launch launch = {object->entry, l->name,       {l->grid_x, l->grid_y, 1}, l->threads, l->cluster,
+                              l->smem_bytes, l->params.data};
   smla_counters counted = {0};
   status = explain(smla_emulator_launch(d->emulator, &launch, &counted));
   settle(d, l->stream, status, &counted);

@@ -52,7 +52,7 @@ static snapmla_status check_workspace(const snapmla_plan *plan, const snapmla_de
 }
 
 snapmla_status smla_plan_launch(const snapmla_plan *plan, const char *name, const smla_plan_kernel *kernel,
-                                uint32_t grid_x, uint32_t grid_y, int dependent, const void *params, void *stream,
+                                uint32_t grid_x, uint32_t grid_y, int dependent, smla_params params, void *stream,
                                 snapmla_plan_counters *counters) {
   smla_device *device = plan->context->device;
   const smla_device_launch l = {
@@ -71,7 +71,7 @@ snapmla_status smla_plan_launch(const snapmla_plan *plan, const char *name, cons
 }
 
 static snapmla_status launch(const snapmla_plan *plan, smla_family family, uint32_t grid_x, uint32_t grid_y,
-                             int dependent, const void *params, void *stream, snapmla_plan_counters *counters) {
+                             int dependent, smla_params params, void *stream, snapmla_plan_counters *counters) {
   return smla_plan_launch(plan, smla_family_names[family], &plan->kernels[family], grid_x, grid_y, dependent, params,
                           stream, counters);
 }
@@ -103,7 +103,7 @@ snapmla_status snapmla_plan_schedule(const snapmla_plan *plan, const snapmla_dec
       .elements = w->rows * plan->problem.latent_rank,
       .block_elements = COMBINE_CHANNELS * (int)plan->kernels[SMLA_MLA_COMBINE].geometry.threads,
   };
-  return launch(plan, SMLA_SCHEDULE, 1, 1, 0, &params, args->stream, NULL);
+  return launch(plan, SMLA_SCHEDULE, 1, 1, 0, SMLA_PARAMS(params), args->stream, NULL);
 }
 
 static snapmla_status quantize_query(const snapmla_plan *plan, const snapmla_decode_args *args,
@@ -127,8 +127,8 @@ static snapmla_status quantize_query(const snapmla_plan *plan, const snapmla_dec
   };
   uint32_t warps = (uint32_t)plan->kernels[SMLA_QUERY_QUANT].geometry.threads / WARP;
   uint32_t rows = (uint32_t)(w->groups * w->group_rows);
-  return launch(plan, SMLA_QUERY_QUANT, (rows + warps - 1) / warps, (uint32_t)records_of(plan, args), 1, &params,
-                args->stream, counters);
+  return launch(plan, SMLA_QUERY_QUANT, (rows + warps - 1) / warps, (uint32_t)records_of(plan, args), 1,
+                SMLA_PARAMS(params), args->stream, counters);
 }
 
 /* Pages of rows are fetched by tensor copies: boxes of 128 bytes of up to 64 tokens, and of their scales where rows have some. */
@@ -199,7 +199,7 @@ static snapmla_status attend(const snapmla_plan *plan, const snapmla_decode_args
     struct mla_decode_rows_params rows;
   } with_sinks = {.decode = params.decode, .sinks = {args->sinks}, .rows = params.rows};
   return launch(plan, SMLA_MLA_DECODE, (uint32_t)(w->unit_count * w->groups), 1, 1,
-                args->sinks ? (const void *)&with_sinks : &params, args->stream, counters);
+                args->sinks ? SMLA_PARAMS(with_sinks) : SMLA_PARAMS(params), args->stream, counters);
 }
 
 static snapmla_status combine(const snapmla_plan *plan, const snapmla_decode_args *args,
@@ -232,7 +232,7 @@ static snapmla_status combine(const snapmla_plan *plan, const snapmla_decode_arg
   /* Blocks share what there is to merge, which only the device knows; more than fit at once would bring nothing. */
   int64_t blocks =
       (int64_t)COMBINE_THREADS_PER_SM / plan->kernels[SMLA_MLA_COMBINE].geometry.threads * plan->multiprocessors;
-  return launch(plan, SMLA_MLA_COMBINE, (uint32_t)(blocks), 1, 1, &params, args->stream, counters);
+  return launch(plan, SMLA_MLA_COMBINE, (uint32_t)blocks, 1, 1, SMLA_PARAMS(params), args->stream, counters);
 }
 
 snapmla_status smla_plan_decode_parts(const snapmla_plan *plan, const snapmla_decode_args *args, unsigned parts) {
@@ -277,5 +277,6 @@ snapmla_status snapmla_plan_append(const snapmla_plan *plan, const snapmla_appen
   };
   int64_t warps = plan->kernels[SMLA_KV_APPEND].geometry.threads / WARP;
   int64_t blocks = (args->tokens - 1) / warps + 1, most = (int64_t)APPEND_BLOCKS_PER_SM * plan->multiprocessors;
-  return launch(plan, SMLA_KV_APPEND, (uint32_t)(blocks < most ? blocks : most), 1, 0, &params, args->stream, NULL);
+  return launch(plan, SMLA_KV_APPEND, (uint32_t)(blocks < most ? blocks : most), 1, 0, SMLA_PARAMS(params),
+                args->stream, NULL);
 }

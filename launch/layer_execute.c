@@ -44,14 +44,14 @@ snapmla_status smla_layer_lay_out(snapmla_layer_plan *plan) {
 }
 
 static snapmla_status launch(const snapmla_layer_plan *plan, smla_layer_kernel kernel, uint32_t grid_x, uint32_t grid_y,
-                             int dependent, const void *params, void *stream, snapmla_plan_counters *counters) {
+                             int dependent, smla_params params, void *stream, snapmla_plan_counters *counters) {
   return smla_plan_launch(plan->attention, smla_layer_families[kernel], &plan->kernels[kernel], grid_x, grid_y,
                           dependent, params, stream, counters);
 }
 
 /* A grid of a warp per token. */
 static snapmla_status launch_tokens(const snapmla_layer_plan *plan, smla_layer_kernel kernel, int64_t tokens,
-                                    int dependent, const void *params, void *stream) {
+                                    int dependent, smla_params params, void *stream) {
   int64_t warps = plan->kernels[kernel].geometry.threads / WARP;
   int64_t blocks = (tokens - 1) / warps + 1, most = (int64_t)BLOCKS_PER_SM * plan->attention->multiprocessors;
   return launch(plan, kernel, (uint32_t)(blocks < most ? blocks : most), 1, dependent, params, stream, NULL);
@@ -79,7 +79,7 @@ static snapmla_status append(const snapmla_layer_plan *plan, const snapmla_appen
                         .positions = positions,
                         .rope_table = weights->rope_table,
                         .rope_positions = weights->rope_positions}};
-  return launch_tokens(plan, SMLA_LAYER_APPEND, args->tokens, dependent, &params, args->stream);
+  return launch_tokens(plan, SMLA_LAYER_APPEND, args->tokens, dependent, SMLA_PARAMS(params), args->stream);
 }
 
 snapmla_status snapmla_layer_append(const snapmla_layer_plan *plan, const snapmla_layer_append_args *args) {
@@ -181,7 +181,7 @@ static snapmla_status absorb(const snapmla_layer_plan *plan, const snapmla_layer
     status = describe(plan, args->q, p->nope_dim * BF16_BYTES, tokens, args->q_stride_token * BF16_BYTES,
                       args->q_stride_head * BF16_BYTES, tile->columns, &params.queries);
   if (status) return status;
-  return launch(plan, kernel, (uint32_t)p->attention.heads, tiles_of(tokens, tile->columns), 1, &params,
+  return launch(plan, kernel, (uint32_t)p->attention.heads, tiles_of(tokens, tile->columns), 1, SMLA_PARAMS(params),
                 args->decode.stream, counters);
 }
 
@@ -208,7 +208,8 @@ static snapmla_status project(const snapmla_layer_plan *plan, const snapmla_laye
                       tile->columns, &params.latents);
   if (status) return status;
   uint32_t blocks = (uint32_t)(p->attention.heads * (p->v_dim / tile->box_rows));
-  return launch(plan, kernel, blocks, tiles_of(tokens, tile->columns), 1, &params, args->decode.stream, counters);
+  return launch(plan, kernel, blocks, tiles_of(tokens, tile->columns), 1, SMLA_PARAMS(params), args->decode.stream,
+                counters);
 }
 
 static snapmla_status check_workspace(const snapmla_layer_plan *plan, const snapmla_decode_args *args) {
@@ -291,7 +292,7 @@ snapmla_status snapmla_layer_fetch(const snapmla_layer_plan *plan, const snapmla
       .kv_scale = args->kv_scale == 0.0f ? 1.0f : args->kv_scale,
       .kv_scale_pointer = args->kv_scale_pointer,
   };
-  return launch_tokens(plan, SMLA_LAYER_FETCH, args->tokens, 0, &params, args->stream);
+  return launch_tokens(plan, SMLA_LAYER_FETCH, args->tokens, 0, SMLA_PARAMS(params), args->stream);
 }
 
 snapmla_status snapmla_layer_move(const snapmla_layer_plan *plan, const snapmla_move_args *args) {
@@ -308,7 +309,7 @@ snapmla_status snapmla_layer_move(const snapmla_layer_plan *plan, const snapmla_
       .target = args->kv,
       .to_slots = (const long long *)args->to,
   };
-  return launch_tokens(plan, SMLA_LAYER_MOVE, args->tokens, 0, &params, args->stream);
+  return launch_tokens(plan, SMLA_LAYER_MOVE, args->tokens, 0, SMLA_PARAMS(params), args->stream);
 }
 
 snapmla_status snapmla_layer_last_counters(const snapmla_layer_plan *plan, snapmla_plan_counters *out) {

@@ -57,7 +57,7 @@ snapmla_status smla_plan_load(snapmla_plan *plan, smla_family family, const smla
 
 /* Launches a loaded kernel of `plan`'s device in a grid, `name` for messages. Errors: those of the device's launch. */
 snapmla_status smla_plan_launch(const snapmla_plan *plan, const char *name, const smla_plan_kernel *kernel,
-                                uint32_t grid_x, uint32_t grid_y, int dependent, const void *params, void *stream,
+                                uint32_t grid_x, uint32_t grid_y, int dependent, smla_params params, void *stream,
                                 snapmla_plan_counters *counters);
 
 /* The kernels of a decode call. */

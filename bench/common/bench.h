@@ -48,17 +48,21 @@ typedef struct bench_option {
   const char **value; /* one of argv's texts goes there */
 } bench_option;
 
-/* What a program is told. Every program of this kind takes --device, --small, --variant, --repeat, --csv and --help. */
+/* What a program is told. Every program of this kind takes --device, --small and --help; those that time variants take --variant,
+ * --repeat and --csv too. */
 typedef struct bench_command {
   const char *program;         /* its name, before each of its messages */
-  const char *help;            /* usage and its own options; those that all take are printed after it */
+  const char *help;            /* usage and its own options; what bench_command_read adds is printed after it */
   const bench_option *options; /* its own */
   size_t option_count;
   const char *device, *variant, *csv; /* a default before; NULL: not given */
   int small, repeats;                 /* repeats: 1 .. BENCH_SAMPLES */
 } bench_command;
 
-/* Reads the command line. BENCH_GO_ON, or the exit status after the help or a message was printed. */
+/* Reads the command line: --device, --small, --help and the program's own options, all of which its help names. BENCH_GO_ON, or the
+ * exit status after the help or a message was printed. */
+int bench_options_read(bench_command *c, int argc, char **argv);
+/* The same of a program that times variants: its help names its own options, the others follow. */
 int bench_command_read(bench_command *c, int argc, char **argv);
 /* Prints what is wrong with the command line; BENCH_USAGE. */
 int bench_usage(const bench_command *c, const char *problem, const char *what);

@@ -24,24 +24,35 @@ static const char **value_of(const bench_option *options, size_t count, const ch
   return NULL;
 }
 
-int bench_command_read(bench_command *c, int argc, char **argv) {
-  const char *repeat = NULL;
-  const bench_option common[] = {
-      {"--device", &c->device}, {"--variant", &c->variant}, {"--repeat", &repeat}, {"--csv", &c->csv}};
+/* Of two lists of options; `more_help` is printed behind the program's own. */
+static int read_options(bench_command *c, const bench_option *more, size_t more_count, const char *more_help, int argc,
+                        char **argv) {
+  const bench_option device = {"--device", &c->device};
   for (int i = 1; i < argc; i++)
     if (!strcmp(argv[i], "-h") || !strcmp(argv[i], "--help"))
-      return fputs(c->help, stdout) < 0 || fputs(common_help, stdout) < 0;
+      return fputs(c->help, stdout) < 0 || fputs(more_help, stdout) < 0;
   for (int i = 1; i < argc; i++) {
     if (!strcmp(argv[i], "--small")) {
       c->small = 1;
       continue;
     }
-    const char **value = value_of(common, sizeof common / sizeof *common, argv[i]);
+    const char **value = value_of(&device, 1, argv[i]);
+    if (!value) value = value_of(more, more_count, argv[i]);
     if (!value) value = value_of(c->options, c->option_count, argv[i]);
     if (!value) return bench_usage(c, "unknown option ", argv[i]);
     if (i + 1 == argc) return bench_usage(c, "an option without its value: ", argv[i]);
     *value = argv[++i];
   }
+  return BENCH_GO_ON;
+}
+
+int bench_options_read(bench_command *c, int argc, char **argv) { return read_options(c, NULL, 0, "", argc, argv); }
+
+int bench_command_read(bench_command *c, int argc, char **argv) {
+  const char *repeat = NULL;
+  const bench_option timing[] = {{"--variant", &c->variant}, {"--repeat", &repeat}, {"--csv", &c->csv}};
+  int status = read_options(c, timing, sizeof timing / sizeof *timing, common_help, argc, argv);
+  if (status != BENCH_GO_ON) return status;
   c->repeats = repeat ? atoi(repeat) : c->small ? 2 : 21;
   if (c->repeats < 1 || c->repeats > BENCH_SAMPLES) return bench_usage(c, "--repeat must be 1 to 1000, not ", repeat);
   return BENCH_GO_ON;

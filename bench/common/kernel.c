@@ -34,7 +34,7 @@ snapmla_status bench_launch(bench *b, const bench_kernel *kernel, uint32_t grid,
                                      .smem_bytes = kernel->smem_bytes,
                                      .cluster = kernel->cluster,
                                      .dependent = dependent,
-                                     .params = params,
+                                     .params = {.data = params},
                                      .stream = b->stream};
   return b->device->ops->launch(b->device, &launch, &counters);
 }

@@ -22,21 +22,16 @@ static const char *const help =
     "  -h, --help        this text\n\n"
     "exit: 0 all bits equal, 1 some differ or a call failed, 2 usage, 3 no such device\n";
 
-enum { USAGE = 2, BATCH = 3 };
+enum { BATCH = 3 };
 
 typedef struct options {
-  const char *device, *context, *heads;
-  int small;
+  bench_command command;
+  const char *context, *heads;
 } options;
 
 typedef struct growth {
   int64_t lengths, differences, guards_broken, status_words, checked, unlike, graphs, captures;
 } growth;
-
-static int usage(const char *problem, const char *what) {
-  fprintf(stderr, "snapmla-growth: %s%s; snapmla-growth --help lists the options\n", problem, what);
-  return USAGE;
-}
 
 /* 0, then each power of two with its neighbours, then the context; -1 behind the last. */
 static int32_t next_length(int32_t length, int32_t context) {
@@ -124,16 +119,16 @@ static snapmla_status report(const bench *b, int32_t context, const growth *g, i
 }
 
 static int grow_all(const options *o) {
-  bench b = {.small = o->small};
+  bench b = {.small = o->command.small};
   growth g = {0};
-  int32_t context = o->context ? atoi(o->context) : o->small ? 1100 : 131072;
-  const soak_problem problems[] = {{"h16", 16, 1, 512, 64, BATCH, context, 0, "fp8_token", "fast"},
-                                   {"h64", 64, 1, 512, 64, BATCH, context, 0, "fp8_token", "fast"},
-                                   {"h128", 128, 1, 512, 64, BATCH, context, 0, "fp8_token", "fast"},
-                                   {"h16-tensor-page16", 16, 1, 512, 16, BATCH, context, 0, "fp8_tensor", "fast"}};
-  snapmla_status status = soak_status(bench_open(&b, o->device, NULL));
+  int32_t context = o->context ? atoi(o->context) : o->command.small ? 1100 : 131072;
+  const soak_problem problems[] = {{"h16", 16, 1, 512, 64, BATCH, context, 0, "fp8_token", "fast", 0},
+                                   {"h64", 64, 1, 512, 64, BATCH, context, 0, "fp8_token", "fast", 0},
+                                   {"h128", 128, 1, 512, 64, BATCH, context, 0, "fp8_token", "fast", 0},
+                                   {"h16-tensor-page16", 16, 1, 512, 16, BATCH, context, 0, "fp8_tensor", "fast", 0}};
+  snapmla_status status = soak_status(bench_open(&b, o->command.device, NULL));
   for (size_t i = 0; i < sizeof problems / sizeof *problems && !status; i++) {
-    int wanted = o->heads ? problems[i].heads == atoi(o->heads) : !o->small || problems[i].heads == 16;
+    int wanted = o->heads ? problems[i].heads == atoi(o->heads) : !o->command.small || problems[i].heads == 16;
     if (wanted) status = grow(&b, &problems[i], &g);
   }
   int ok = !status && g.captures && !g.differences && !g.guards_broken && !g.status_words && !g.unlike;
@@ -144,27 +139,17 @@ static int grow_all(const options *o) {
 }
 
 int main(int argc, char **argv) {
-  options o = {.device = "cuda:0"};
-  const struct {
-    const char *name;
-    const char **value;
-  } texts[] = {{"--device", &o.device}, {"--context", &o.context}, {"--heads", &o.heads}};
+  options o = {.command = {.program = "snapmla-growth", .help = help, .device = "cuda:0"}};
+  bench_command *c = &o.command;
+  const bench_option own[] = {{"--context", &o.context}, {"--heads", &o.heads}};
   smla_console_name("snapmla-growth");
-  for (int i = 1; i < argc; i++) {
-    size_t k = 0;
-    if (!strcmp(argv[i], "-h") || !strcmp(argv[i], "--help")) return fputs(help, stdout) < 0;
-    if (!strcmp(argv[i], "--small")) {
-      o.small = 1;
-      continue;
-    }
-    while (k < sizeof texts / sizeof *texts && strcmp(argv[i], texts[k].name)) k++;
-    if (k == sizeof texts / sizeof *texts) return usage("unknown option ", argv[i]);
-    if (i + 1 == argc) return usage("an option without its value: ", argv[i]);
-    *texts[k].value = argv[++i];
-  }
+  c->options = own;
+  c->option_count = sizeof own / sizeof *own;
+  int status = bench_options_read(c, argc, argv);
+  if (status != BENCH_GO_ON) return status;
   if (o.context && (atoi(o.context) < 1 || atoi(o.context) > 1 << 20))
-    return usage("--context must be 1 to 1048576, not ", o.context);
+    return bench_usage(c, "--context must be 1 to 1048576, not ", o.context);
   if (o.heads && atoi(o.heads) != 16 && atoi(o.heads) != 64 && atoi(o.heads) != 128)
-    return usage("--heads must be 16, 64 or 128, not ", o.heads);
+    return bench_usage(c, "--heads must be 16, 64 or 128, not ", o.heads);
   return grow_all(&o);
 }

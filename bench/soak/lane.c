@@ -70,6 +70,8 @@ static snapmla_status describe(lane *l, uint64_t seed, snapmla_plan **plan) {
   settings.sparse = of->sparse;
   settings.format = of->format;
   settings.accuracy = of->accuracy;
+  settings.sinks = !!(of->flags & SNAPMLA_PROBLEM_SINKS);
+  settings.batch_invariant = !!(of->flags & SNAPMLA_PROBLEM_BATCH_INVARIANT);
   settings.seed = seed;
   snapmla_status status = smla_lengths_read(&settings, context, &lengths);
   if (!status) status = smla_workload_synthetic(&settings, &lengths, data, &l->work);

@@ -29,8 +29,6 @@ static const char *const help =
     "exit: 0 no bit changed, 1 one did or a call failed, 2 usage, 3 no such device\n";
 
 enum {
-  USAGE = 2,
-  NO_DEVICE = 3,
   MOST_STREAMS = 16,
   INSTANCES = 24, /* batches of lengths per problem */
   ROUNDS = 3,     /* replayed, then eager, per turn */
@@ -42,8 +40,8 @@ static const double ORACLE_EFFORT = 4e8; /* multiply-adds of a request that is c
 static const uint64_t LENGTHS = 0x736f616b, TURNS = 0x7475726e;
 
 typedef struct options {
-  const char *device, *state, *seconds, *seed, *problems, *streams;
-  int small;
+  bench_command command;
+  const char *state, *seconds, *seed, *problems, *streams;
 } options;
 
 /* Sums over all threads, under `lock`, as is the state. */
@@ -64,11 +62,6 @@ typedef struct worker {
   pthread_t thread;
   snapmla_status status;
 } worker;
-
-static int usage(const char *problem, const char *what) {
-  fprintf(stderr, "snapmla-soak: %s%s; snapmla-soak --help lists the options\n", problem, what);
-  return USAGE;
-}
 
 /* Zero, around an edge, or anything; a function of seed, problem, instance and request alone. */
 static int32_t length_of(const soak *s, const lane *l, uint64_t instance, int32_t request) {
@@ -242,40 +235,35 @@ static snapmla_status report(soak *s, const bench *b, const options *o, double s
 }
 
 static int parse(options *o, int argc, char **argv) {
-  const struct {
-    const char *name;
-    const char **value;
-  } texts[] = {{"--device", &o->device}, {"--seconds", &o->seconds},   {"--seed", &o->seed},
-               {"--state", &o->state},   {"--problems", &o->problems}, {"--streams", &o->streams}};
-  for (int i = 1; i < argc; i++) {
-    size_t k = 0;
-    if (!strcmp(argv[i], "--small")) {
-      o->small = 1;
-      continue;
-    }
-    while (k < sizeof texts / sizeof *texts && strcmp(argv[i], texts[k].name)) k++;
-    if (k == sizeof texts / sizeof *texts) return usage("unknown option ", argv[i]);
-    if (i + 1 == argc) return usage("an option without its value: ", argv[i]);
-    *texts[k].value = argv[++i];
-  }
+  bench_command *c = &o->command;
+  const bench_option own[] = {{"--seconds", &o->seconds},
+                              {"--seed", &o->seed},
+                              {"--state", &o->state},
+                              {"--problems", &o->problems},
+                              {"--streams", &o->streams}};
+  c->options = own;
+  c->option_count = sizeof own / sizeof *own;
+  int status = bench_options_read(c, argc, argv);
+  c->options = NULL;
+  if (status != BENCH_GO_ON) return status;
   if (o->seconds && !(atof(o->seconds) >= 0 && atof(o->seconds) <= 1e5))
-    return usage("--seconds must be 0 to 100000, not ", o->seconds);
+    return bench_usage(c, "--seconds must be 0 to 100000, not ", o->seconds);
   if (o->streams && (atoi(o->streams) < 1 || atoi(o->streams) > MOST_STREAMS))
-    return usage("--streams must be 1 to 16, not ", o->streams);
-  if (o->problems && atoi(o->problems) < 1) return usage("--problems must be at least 1, not ", o->problems);
-  return 0;
+    return bench_usage(c, "--streams must be 1 to 16, not ", o->streams);
+  if (o->problems && atoi(o->problems) < 1) return bench_usage(c, "--problems must be at least 1, not ", o->problems);
+  return BENCH_GO_ON;
 }
 
 static int soak_all(const options *o) {
-  bench b = {.small = o->small};
+  bench b = {.small = o->command.small};
   soak s = {.lock = PTHREAD_MUTEX_INITIALIZER,
             .seed = o->seed ? strtoull(o->seed, NULL, 10) : 1,
             .threads = o->streams ? atoi(o->streams) : 4};
   size_t count, wanted = o->problems ? (size_t)atoi(o->problems) : SIZE_MAX;
-  const soak_problem *problems = soak_problems(o->small, &count);
-  double seconds = o->seconds ? atof(o->seconds) : o->small ? 2 : 30;
+  const soak_problem *problems = soak_problems(o->command.small, &count);
+  double seconds = o->seconds ? atof(o->seconds) : o->command.small ? 2 : 30;
   double start = smla_clock_seconds(), opened = start;
-  snapmla_status status = soak_status(bench_open(&b, o->device, NULL));
+  snapmla_status status = soak_status(bench_open(&b, o->command.device, NULL));
   if (!status) status = state_open(o->state, s.seed, &b.info, &s.state);
   if (!status && !(s.lanes = calloc(count, sizeof *s.lanes)))
     status = smla_console_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: lanes");
@@ -297,10 +285,8 @@ static int soak_all(const options *o) {
 }
 
 int main(int argc, char **argv) {
-  options o = {.device = "cuda:0"};
+  options o = {.command = {.program = "snapmla-soak", .help = help, .device = "cuda:0"}};
   smla_console_name("snapmla-soak");
-  for (int i = 1; i < argc; i++)
-    if (!strcmp(argv[i], "-h") || !strcmp(argv[i], "--help")) return fputs(help, stdout) < 0;
   int exit_code = parse(&o, argc, argv);
-  return exit_code ? exit_code : soak_all(&o);
+  return exit_code == BENCH_GO_ON ? soak_all(&o) : exit_code;
 }

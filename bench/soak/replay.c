@@ -2,14 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/records.h"
-#include "common/sinks.h"
-#include "common/tensor_map.h"
-#include "kv_append/params.h"
-#include "mla_combine/params.h"
-#include "mla_decode/params.h"
-#include "query_quant/params.h"
-#include "schedule/params.h"
 #include "soak.h"
 #include "status.h"
 
@@ -27,40 +19,21 @@ struct replay {
   size_t count;
 };
 
-/* As the plan hands them over. */
-typedef struct decode_params {
-  struct mla_decode_params decode;
-  struct mla_decode_rows_params rows;
-} decode_params;
-
-typedef struct combine_params {
-  struct mla_combine_params combine;
-  struct smla_sinks sinks;
-} combine_params;
-
-static const struct {
-  const char *name;
-  size_t bytes;
-} kernels[] = {{"schedule", sizeof(struct schedule_params)},
-               {"query_quant", sizeof(struct query_quant_params)},
-               {"mla_decode", sizeof(decode_params)},
-               {"mla_combine", sizeof(combine_params)},
-               {"kv_append", sizeof(struct kv_append_params)}};
-
 /* The device's table while recording: one recording at a time. */
 static replay *recording;
 
 static snapmla_status record(smla_device *device, const smla_device_launch *launch, snapmla_plan_counters *counters) {
   (void)device, (void)counters;
-  size_t k = 0;
-  while (k < sizeof kernels / sizeof *kernels && strcmp(kernels[k].name, launch->name)) k++;
-  if (k == sizeof kernels / sizeof *kernels || kernels[k].bytes > MOST_PARAMETERS || recording->count == MOST_LAUNCHES)
-    return smla_fail(SNAPMLA_UNSUPPORTED, "%s cannot be recorded: the table in bench/soak/replay.c lacks it",
-                     launch->name);
+  if (!launch->params.bytes || launch->params.bytes > MOST_PARAMETERS || recording->count == MOST_LAUNCHES)
+    return smla_fail(
+        SNAPMLA_UNSUPPORTED,
+        "%s cannot be recorded: it has %zu bytes of parameters, of at most %d, in launch %zu of at most %d; "
+        "raise the limits in bench/soak/replay.c",
+        launch->name, launch->params.bytes, MOST_PARAMETERS, recording->count + 1, MOST_LAUNCHES);
   recorded *to = &recording->launches[recording->count++];
   to->launch = *launch;
-  memcpy(to->params, launch->params, kernels[k].bytes);
-  to->launch.params = to->params;
+  memcpy(to->params, launch->params.data, launch->params.bytes);
+  to->launch.params.data = to->params;
   return SNAPMLA_OK;
 }
 

@@ -20,7 +20,7 @@ typedef struct replay replay;
 
 /* Captures what `action` launches on the bench's stream: into a CUDA graph, or, on a device without graphs, as a list of its
  * launches (grid, block, parameters byte by byte), which are launched again. Nothing is computed. Not while another
- * thread launches on the device. Errors: UNSUPPORTED (a kernel whose parameters' size is not known), DEVICE. */
+ * thread launches on the device. Errors: UNSUPPORTED (a launch does not tell the size of its parameters, or there are more than are kept), DEVICE. */
 snapmla_status replay_open(bench *b, bench_action *action, void *user, replay **out);
 snapmla_status replay_launch(replay *r);
 int replay_is_graph(const replay *r);
@@ -32,6 +32,7 @@ typedef struct soak_problem {
   const char *name; /* unique: it stands in state files */
   int32_t heads, q_len, latent, page, batch, context, sparse;
   const char *format, *accuracy;
+  uint32_t flags; /* SNAPMLA_PROBLEM_SINKS, SNAPMLA_PROBLEM_BATCH_INVARIANT */
 } soak_problem;
 
 /* The first `count` are what --problems N takes. */

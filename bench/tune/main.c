@@ -27,7 +27,7 @@ static const char *const help =
     "  -h, --help        this text\n\n"
     "exit: 0 all ran (whatever the regret), 1 a problem failed, 2 usage, 3 no such device\n";
 
-enum { USAGE = 2, NO_DEVICE = 3, CHOICES = 3, BEST = 2, LEAST_ROUNDS = 3 };
+enum { CHOICES = 3, BEST = 2, LEAST_ROUNDS = 3 };
 static const double LEAST_BAND = 0.01;         /* as the search's own */
 static const double MEDIAN_DEVIATION = 1.2533; /* of a median, by that of a mean: sqrt(pi / 2) */
 
@@ -40,8 +40,8 @@ static const struct {
                       {"search", 0}};
 
 typedef struct options {
-  const char *device, *shape, *effort, *deadline, *rounds, *csv, *templates;
-  int small;
+  bench_command command; /* whose csv is that of --csv here too */
+  const char *shape, *effort, *deadline, *rounds, *templates;
 } options;
 
 /* The problems of scripts/tune_shipped.sh. */
@@ -75,11 +75,6 @@ typedef struct regret {
   size_t rounds;
   FILE *csv;
 } regret;
-
-static int usage(const char *problem, const char *what) {
-  fprintf(stderr, "snapmla-bench-regret: %s%s; snapmla-bench-regret --help lists the options\n", problem, what);
-  return USAGE;
-}
 
 /* 0 where there is no such effort that searches. */
 static snapmla_effort effort_of(const char *name) {
@@ -191,14 +186,14 @@ static int64_t pages_of(const shape *shapes, size_t count) {
 }
 
 static snapmla_status open_all(regret *r, const options *o, const shape *shapes, size_t count) {
-  snapmla_status status = bench_open(r->b, o->device, o->templates);
+  snapmla_status status = bench_open(r->b, o->command.device, o->templates);
   if (status) return status;
   r->flush_bytes = r->b->small ? 4096 : 4 * (size_t)r->b->info.l2_bytes / 1024 * 1024;
   status = cache_open(r->b, SNAPMLA_KV_FP8_TOKEN, pages_of(shapes, count), &r->cache);
   if (!status) status = bench_memory_open(r->b, r->flush_bytes + 16, &r->flushed);
   if (!status) status = bench_kernel_open(r->b, "ceiling_flush:by=reading", &r->flush);
-  if (!status && o->csv && !(r->csv = fopen(o->csv, "w")))
-    status = smla_fail(SNAPMLA_IO, "cannot write %s: name a file in a folder that is there", o->csv);
+  if (!status && o->command.csv && !(r->csv = fopen(o->command.csv, "w")))
+    status = smla_fail(SNAPMLA_IO, "cannot write %s: name a file in a folder that is there", o->command.csv);
   return status;
 }
 
@@ -223,53 +218,45 @@ static int run(regret *r, const options *o, const shape *shapes, size_t count, i
     cache_close(r->b, &r->cache);
   }
   bench_close(r->b);
-  return status == SNAPMLA_NO_DEVICE ? NO_DEVICE : status || failed;
+  return status == SNAPMLA_NO_DEVICE ? BENCH_NO_DEVICE : status || failed;
 }
 
 static int parse(options *o, int argc, char **argv) {
-  const struct {
-    const char *name;
-    const char **value;
-  } texts[] = {{"--device", &o->device},      {"--shape", &o->shape},   {"--effort", &o->effort},
-               {"--deadline", &o->deadline},  {"--rounds", &o->rounds}, {"--csv", &o->csv},
-               {"--templates", &o->templates}};
-  for (int i = 1; i < argc; i++) {
-    size_t k = 0;
-    if (!strcmp(argv[i], "--small")) {
-      o->small = 1;
-      continue;
-    }
-    while (k < sizeof texts / sizeof *texts && strcmp(argv[i], texts[k].name)) k++;
-    if (k == sizeof texts / sizeof *texts) return usage("unknown option ", argv[i]);
-    if (i + 1 == argc) return usage("an option without its value: ", argv[i]);
-    *texts[k].value = argv[++i];
-  }
+  bench_command *c = &o->command;
+  const bench_option own[] = {{"--shape", &o->shape},   {"--effort", &o->effort}, {"--deadline", &o->deadline},
+                              {"--rounds", &o->rounds}, {"--csv", &c->csv},       {"--templates", &o->templates}};
+  c->options = own;
+  c->option_count = sizeof own / sizeof *own;
+  int status = bench_options_read(c, argc, argv);
+  c->options = NULL;
+  if (status != BENCH_GO_ON) return status;
   if (o->rounds && (atoi(o->rounds) < LEAST_ROUNDS || atoi(o->rounds) > BENCH_SAMPLES))
-    return usage("--rounds must be 3 to 1000, not ", o->rounds);
-  if (o->deadline && !(atof(o->deadline) > 0)) return usage("--deadline must be more than 0, not ", o->deadline);
-  return 0;
+    return bench_usage(c, "--rounds must be 3 to 1000, not ", o->rounds);
+  if (o->deadline && !(atof(o->deadline) > 0))
+    return bench_usage(c, "--deadline must be more than 0, not ", o->deadline);
+  return BENCH_GO_ON;
 }
 
 int main(int argc, char **argv) {
-  options o = {.device = "cuda:0", .templates = "bench/ceilings/templates"};
+  options o = {.command = {.program = "snapmla-bench-regret", .help = help, .device = "cuda:0"},
+               .templates = "bench/ceilings/templates"};
+  const bench_command *c = &o.command;
   shape one = {.set = "one", .batch = 2, .heads = 4, .tokens = 300};
-  for (int i = 1; i < argc; i++)
-    if (!strcmp(argv[i], "-h") || !strcmp(argv[i], "--help")) return fputs(help, stdout) < 0;
   int exit_code = parse(&o, argc, argv);
-  if (exit_code) return exit_code;
+  if (exit_code != BENCH_GO_ON) return exit_code;
   if (o.shape && (sscanf(o.shape, "%d,%d,%d", &one.batch, &one.heads, &one.tokens) != 3 || one.batch < 1 ||
                   one.heads < 1 || one.tokens < 1))
-    return usage("--shape is batch,heads,context as in 32,64,8192, not ", o.shape);
-  bench b = {.small = o.small, .repeats = 1};
+    return bench_usage(c, "--shape is batch,heads,context as in 32,64,8192, not ", o.shape);
+  bench b = {.small = c->small, .repeats = 1};
   regret r = {.b = &b,
-              .effort = o.small ? SNAPMLA_EFFORT_MEASURE : SNAPMLA_EFFORT_EXHAUSTIVE,
+              .effort = c->small ? SNAPMLA_EFFORT_MEASURE : SNAPMLA_EFFORT_EXHAUSTIVE,
               .deadline = o.deadline ? atof(o.deadline) : 0,
-              .rounds = o.rounds  ? (size_t)atoi(o.rounds)
-                        : o.small ? LEAST_ROUNDS
-                                  : 31};
+              .rounds = o.rounds   ? (size_t)atoi(o.rounds)
+                        : c->small ? LEAST_ROUNDS
+                                   : 31};
   if (o.effort && !(r.effort = effort_of(o.effort)))
-    return usage("--effort must be measure, patient or exhaustive, not ", o.effort);
-  const int alone = o.shape || o.small;
+    return bench_usage(c, "--effort must be measure, patient or exhaustive, not ", o.effort);
+  const int alone = o.shape || c->small;
   b.repeats = (int)r.rounds;
   return run(&r, &o, alone ? &one : shipped_shapes, alone ? 1 : sizeof shipped_shapes / sizeof *shipped_shapes, argc,
              argv);

@@ -122,7 +122,7 @@ static snapmla_status run(subject *s, const smla_generator *generator, const cha
                                  .threads = 128,
                                  .smem_bytes = smem_bytes,
                                  .cluster = 1,
-                                 .params = &params};
+                                 .params = SMLA_PARAMS(params)};
     status = s->device->ops->launch(s->device, &launch, &counters);
   }
   if (!status) status = s->device->ops->copy_out(s->device, output, s->output, output_bytes * blocks);
