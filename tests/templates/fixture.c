@@ -221,6 +221,14 @@ static void compare(const decode_case *c, const snapmla_decode_args *host, decod
 
 /* --- the step --------------------------------------------------------------------------------------------------------- */
 
+void decode_case_reshape(decode_case *c, const decode_shape *shape) {
+  c->problem.heads = shape->heads;
+  c->problem.q_len = shape->q_len;
+  c->problem.latent_rank = shape->latent;
+  c->problem.page_tokens = shape->page;
+  c->variant = shape->variant;
+}
+
 decode_case decode_case_default(void) {
   decode_case c = {
       .batch = 1, .lengths = {65}, .sigma = 1.0, .seed = 1, .sms = 16, .bad_page_request = -1, .nan_query = -1};
@@ -402,6 +410,24 @@ decode_result decode_case_run(const decode_case *c) {
 void decode_result_free(decode_result *r) {
   free(r->out), free(r->lse);
   *r = (decode_result){0};
+}
+
+static void expect_within(const char *name, const decode_case *c, double limit, double rounded) {
+  decode_result r = decode_case_run(c);
+  print_message("%-40s %3d SMs  rel_l2 %.2e  against rounded P %.2e  lse %.2f of its limit\n", name, (int)c->sms,
+                r.rel_l2, r.rel_l2_rounded, r.lse_excess);
+  assert_true(r.rel_l2 <= limit);
+  assert_true(r.rel_l2_rounded <= rounded);
+  assert_true(r.lse_excess <= 1.0);
+  assert_int_equal(r.status_word, 0);
+  decode_result_free(&r);
+}
+
+void expect_limits_kept(const char *name, decode_case c, double limit, double rounded) {
+  expect_within(name, &c, limit, INFINITY);
+  if (smla_env(SMLA_ENV_TEST_TARGET)) return;
+  c.sms = 1;
+  expect_within(name, &c, limit, rounded);
 }
 
 void expect_same_bits(const decode_result *a, const decode_result *b) {

@@ -51,6 +51,13 @@ typedef struct decode_result {
   double rel_l2_beyond; /* rel_l2 without what rounding the oracle's output to bf16 costs, in squares */
 } decode_result;
 
+/* What a case is of: a row of the tests' tables. */
+typedef struct decode_shape {
+  int32_t heads, q_len, latent, page;
+  const char *variant; /* NULL: the problem's own */
+} decode_shape;
+void decode_case_reshape(decode_case *c, const decode_shape *shape);
+
 /* A case of 16 heads, latent 512, one decode token, page 64, sigma 1. */
 decode_case decode_case_default(void);
 
@@ -61,6 +68,11 @@ uint64_t decode_case_orders(uint64_t orders);
  * The caller frees the result. */
 decode_result decode_case_run(const decode_case *c);
 void decode_result_free(decode_result *r);
+
+/* Fails the running test unless the case keeps the limits, cut up over many multiprocessors and whole on one. `rounded`, the distance
+ * to the oracle that rounds P, is asked of the whole alone: that oracle knows no pieces, which the kernel normalises each by itself
+ * and merges by their unrounded sums (docs/accuracy.md). A GPU has the multiprocessors it has, and decodes once. */
+void expect_limits_kept(const char *name, decode_case c, double limit, double rounded);
 
 /* Fails the running test unless both results are the same bits. */
 void expect_same_bits(const decode_result *a, const decode_result *b);

@@ -20,35 +20,14 @@ static decode_case mixed_case(void) {
   return c;
 }
 
-/* Holds one run of the case against the level's limits. */
-static void expect_within(const char *name, const decode_case *c, double limit, double rounded) {
-  decode_result r = decode_case_run(c);
-  print_message("%-34s %3d SMs  rel_l2 %.2e  against rounded P %.2e  lse %.2f of its limit\n", name, (int)c->sms,
-                r.rel_l2, r.rel_l2_rounded, r.lse_excess);
-  assert_true(r.rel_l2 <= limit);
-  assert_true(r.rel_l2_rounded <= rounded);
-  assert_true(r.lse_excess <= 1.0);
-  assert_int_equal(r.status_word, 0);
-  decode_result_free(&r);
-}
-
-/* Split over many multiprocessors, and whole on one: the oracle that rounds P knows no pieces, which the kernel normalises each by
- * itself and merges by their unrounded sums (docs/accuracy.md), so its limit is held by the whole, on the emulator. */
-static void expect_accurate(const char *name, decode_case c, double limit, double rounded) {
-  expect_within(name, &c, limit, INFINITY);
-  if (smla_env(SMLA_ENV_TEST_TARGET)) return; /* a GPU has the multiprocessors it has */
-  c.sms = 1;
-  expect_within(name, &c, limit, rounded);
-}
-
-/* The same by the shape for few rows, which the problem takes by itself, and by that for 64. */
+/* By the shape for few rows, which the problem takes by itself, and by that for 64. */
 static void expect_shapes_accurate(const char *name, decode_case c, double limit, double rounded) {
-  expect_accurate(name, c, limit, rounded);
+  expect_limits_kept(name, c, limit, rounded);
   char roles_name[80], roles[80];
   snprintf(roles_name, sizeof roles_name, "%s, 64 rows", name);
   snprintf(roles, sizeof roles, "%s%srows=64", c.variant ? c.variant : "mla_decode", c.variant ? "," : ":");
   c.variant = roles;
-  expect_accurate(roles_name, c, limit, rounded);
+  expect_limits_kept(roles_name, c, limit, rounded);
 }
 
 static const double fast_limit = 3.5e-2, fast_offset_limit = 3e-3, fast_rounded_limit = 8e-3;
@@ -168,7 +147,7 @@ static void few_rows(void **state) {
     c.variant = cases[i].variant;
     snprintf(name, sizeof name, "%d x %d, latent %d, page %d %s", cases[i].heads, cases[i].q_len, cases[i].latent,
              c.problem.page_tokens, c.variant ? c.variant + sizeof "mla_decode" : "");
-    expect_accurate(name, c, fast_limit, fast_rounded_limit);
+    expect_limits_kept(name, c, fast_limit, fast_rounded_limit);
   }
 }
 
@@ -178,7 +157,7 @@ static void several_query_tokens(void **state) {
   decode_case c = mixed_case();
   c.problem.heads = 40;
   c.problem.q_len = 3;
-  expect_accurate("40 heads x 3 tokens", c, fast_limit, fast_rounded_limit);
+  expect_limits_kept("40 heads x 3 tokens", c, fast_limit, fast_rounded_limit);
 }
 
 static void many_heads(void **state) {
@@ -186,7 +165,7 @@ static void many_heads(void **state) {
   decode_case c = mixed_case();
   c.problem.heads = 128;
   c.lengths[5] = 300;
-  expect_accurate("128 heads", c, fast_limit, fast_rounded_limit);
+  expect_limits_kept("128 heads", c, fast_limit, fast_rounded_limit);
 }
 
 /* Pages below a tile: lengths around both borders, so that tail tiles lack pages. */

@@ -112,10 +112,7 @@ static void hard_data(void **state) {
 /* Heads, query tokens, ranks and pages that take every shape and width; the default stages fit. */
 static void other_dimensions(void **state) {
   (void)state;
-  static const struct {
-    int32_t heads, q_len, latent, page;
-    const char *variant;
-  } cases[] = {
+  static const decode_shape cases[] = {
       {8, 1, 512, 64, NULL},
       {32, 1, 512, 64, NULL},
       {64, 1, 512, 64, NULL},
@@ -137,11 +134,8 @@ static void other_dimensions(void **state) {
       decode_case c = mixed_case(cases[i].heads);
       c.lengths[5] = 200;
       c.seed = 200 + i;
-      c.problem.q_len = cases[i].q_len;
-      c.problem.latent_rank = cases[i].latent;
-      c.problem.page_tokens = cases[i].page;
       c.problem.accuracy = levels[k].accuracy;
-      c.variant = cases[i].variant;
+      decode_case_reshape(&c, &cases[i]);
       c.sms = 3;
       snprintf(name, sizeof name, "%d x %d, latent %d, page %d", cases[i].heads, cases[i].q_len, cases[i].latent,
                cases[i].page);

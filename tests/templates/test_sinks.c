@@ -8,7 +8,6 @@
 
 #include <cmocka.h>
 
-#include "env.h"
 #include "fixture.h"
 #include "narrow_float.h"
 
@@ -30,28 +29,9 @@ static decode_case sink_case(void) {
   return c;
 }
 
-/* Cut up over many multiprocessors, and whole on one (see test_decode.c). */
-static void expect_accurate(const char *name, decode_case c, double limit, double rounded) {
-  const int on_gpu = smla_env(SMLA_ENV_TEST_TARGET) != NULL;
-  for (int whole = 0; whole <= !on_gpu; ++whole) {
-    if (whole) c.sms = 1;
-    decode_result r = decode_case_run(&c);
-    print_message("%-40s %3d SMs  rel_l2 %.2e  against rounded P %.2e  lse %.2f of its limit\n", name, (int)c.sms,
-                  r.rel_l2, r.rel_l2_rounded, r.lse_excess);
-    assert_true(r.rel_l2 <= limit);
-    assert_true(!whole || r.rel_l2_rounded <= rounded);
-    assert_true(r.lse_excess <= 1.0);
-    assert_int_equal(r.status_word, 0);
-    decode_result_free(&r);
-  }
-}
-
 static void shapes_and_heads(void **state) {
   (void)state;
-  static const struct {
-    int32_t heads, q_len, latent, page;
-    const char *variant;
-  } cases[] = {
+  static const decode_shape cases[] = {
       {8, 1, 512, 64, NULL},
       {16, 1, 512, 16, NULL},
       {32, 1, 256, 64, NULL},
@@ -68,15 +48,12 @@ static void shapes_and_heads(void **state) {
     char name[96];
     decode_case c = sink_case();
     c.seed = 60 + i;
-    c.problem.heads = cases[i].heads;
-    c.problem.q_len = cases[i].q_len;
-    c.problem.latent_rank = cases[i].latent;
-    c.problem.page_tokens = cases[i].page;
-    c.variant = cases[i].variant;
+    decode_case_reshape(&c, &cases[i]);
     snprintf(name, sizeof name, "%d x %d, latent %d %s", cases[i].heads, cases[i].q_len, cases[i].latent,
              c.variant ? c.variant + sizeof "mla_decode" : "");
     /* The oracle that rounds P normalises by its sum as rounded. */
-    expect_accurate(name, c, fast_limit, c.variant && strstr(c.variant, "sums=exact") ? INFINITY : fast_rounded_limit);
+    expect_limits_kept(name, c, fast_limit,
+                       c.variant && strstr(c.variant, "sums=exact") ? INFINITY : fast_rounded_limit);
   }
 }
 
@@ -101,7 +78,7 @@ static void formats_and_levels(void **state) {
       c.variant = s && cases[i].accuracy == SNAPMLA_ACCURACY_MAX ? "mla_decode:rows=64,stages=3" : shapes[s];
       snprintf(name, sizeof name, "%s, %s, %s", snapmla_kv_format_name(c.problem.kv_format),
                snapmla_accuracy_name(c.problem.accuracy), s ? "64 rows" : "16 rows");
-      expect_accurate(name, c, cases[i].limit, fast_rounded_limit);
+      expect_limits_kept(name, c, cases[i].limit, fast_rounded_limit);
     }
 }
 
@@ -123,77 +100,79 @@ static void lists(void **state) {
     c.problem.max_indices = most;
     c.fill_list = fill_list;
     c.variant = shapes[s];
-    expect_accurate(s ? "lists, 64 rows" : "lists", c, fast_limit, fast_rounded_limit);
+    expect_limits_kept(s ? "lists, 64 rows" : "lists", c, fast_limit, fast_rounded_limit);
   }
 }
 
-/* -inf is no sink: the bits are those of a kernel that knows none, pieces merged or not. The lse never has one. */
-static void without_a_part(void **state) {
-  (void)state;
+/* The case by either shape, whole on one multiprocessor and cut up over 16. */
+static void in_each_way(void (*expect)(decode_case c)) {
   for (int s = 0; s < 2; s++)
     for (int32_t sms = 1; sms <= 16; sms += 15) {
       decode_case c = sink_case();
       c.sms = sms;
       c.variant = shapes[s];
-      decode_result with = decode_case_run(&c);
-      for (int h = 0; h < most_heads; h++) sinks[h] = -INFINITY;
-      decode_result none = decode_case_run(&c);
-      c.problem.flags = 0;
-      c.sinks = NULL;
-      decode_result plain = decode_case_run(&c);
-      expect_same_bits(&none, &plain);
-      assert_memory_equal(with.lse, plain.lse, plain.lse_count * sizeof *plain.lse);
-      assert_memory_not_equal(with.out, plain.out, plain.out_count * sizeof *plain.out);
-      decode_result_free(&with), decode_result_free(&none), decode_result_free(&plain);
+      expect(c);
     }
+}
+
+/* -inf is no sink: the bits are those of a kernel that knows none, pieces merged or not. The lse never has one. */
+static void expect_without_a_part(decode_case c) {
+  decode_result with = decode_case_run(&c);
+  for (int h = 0; h < most_heads; h++) sinks[h] = -INFINITY;
+  decode_result none = decode_case_run(&c);
+  c.problem.flags = 0;
+  c.sinks = NULL;
+  decode_result plain = decode_case_run(&c);
+  expect_same_bits(&none, &plain);
+  assert_memory_equal(with.lse, plain.lse, plain.lse_count * sizeof *plain.lse);
+  assert_memory_not_equal(with.out, plain.out, plain.out_count * sizeof *plain.out);
+  decode_result_free(&with), decode_result_free(&none), decode_result_free(&plain);
+}
+
+static void without_a_part(void **state) {
+  (void)state;
+  in_each_way(expect_without_a_part);
 }
 
 /* +inf, and what outweighs any token: zeros, none of them NaN; others are as they were. */
+static void expect_all_of_it(decode_case c) {
+  const float large[] = {INFINITY, 3e38f, 1000.0f};
+  for (int i = 0; i < 3; i++) {
+    sinks[2] = sinks[15] = large[i];
+    decode_result r = decode_case_run(&c);
+    assert_true(r.rel_l2 <= fast_limit);
+    for (size_t at = 0; at < r.out_count; at++) {
+      size_t head = at / 512 % 16;
+      if (head == 2 || head == 15) assert_true(smla_bf16_to_float(r.out[at]) == 0.0f);
+    }
+    decode_result_free(&r);
+  }
+}
+
 static void all_of_it(void **state) {
   (void)state;
-  const float large[] = {INFINITY, 3e38f, 1000.0f};
-  for (int i = 0; i < 3; i++)
-    for (int s = 0; s < 2; s++)
-      for (int32_t sms = 1; sms <= 16; sms += 15) {
-        decode_case c = sink_case();
-        c.sms = sms;
-        c.variant = shapes[s];
-        sinks[2] = sinks[15] = large[i];
-        decode_result r = decode_case_run(&c);
-        assert_true(r.rel_l2 <= fast_limit);
-        for (size_t at = 0; at < r.out_count; at++) {
-          size_t head = at / 512 % 16;
-          if (head == 2 || head == 15) assert_true(smla_bf16_to_float(r.out[at]) == 0.0f);
-        }
-        decode_result_free(&r);
-      }
+  in_each_way(expect_all_of_it);
 }
 
 /* A NaN is the head's alone. */
+static void expect_nan_of_one_head(decode_case c) {
+  decode_result good = decode_case_run(&c);
+  sinks[3] = NAN;
+  c.skip_comparison = 1;
+  decode_result r = decode_case_run(&c);
+  for (size_t at = 0; at < r.out_count; at++) {
+    size_t head = at / 512 % 16, request = at / 512 / 16;
+    if (head != 3)
+      assert_int_equal(r.out[at], good.out[at]);
+    else if (c.lengths[request])
+      assert_true(isnan(smla_bf16_to_float(r.out[at])));
+  }
+  decode_result_free(&r), decode_result_free(&good);
+}
+
 static void not_a_number(void **state) {
   (void)state;
-  for (int s = 0; s < 2; s++)
-    for (int32_t sms = 1; sms <= 16; sms += 15) {
-      decode_case c = sink_case();
-      c.sms = sms;
-      c.variant = shapes[s];
-      decode_result good = decode_case_run(&c);
-      c.sinks = NULL;
-      float with_nan[most_heads];
-      memcpy(with_nan, sinks, sizeof sinks);
-      with_nan[3] = NAN;
-      c.sinks = with_nan;
-      c.skip_comparison = 1;
-      decode_result r = decode_case_run(&c);
-      for (size_t at = 0; at < r.out_count; at++) {
-        size_t head = at / 512 % 16, request = at / 512 / 16;
-        if (head != 3)
-          assert_int_equal(r.out[at], good.out[at]);
-        else if (c.lengths[request])
-          assert_true(isnan(smla_bf16_to_float(r.out[at])));
-      }
-      decode_result_free(&r), decode_result_free(&good);
-    }
+  in_each_way(expect_nan_of_one_head);
 }
 
 static void completion_orders(void **state) {

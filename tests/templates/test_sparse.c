@@ -76,20 +76,8 @@ static decode_case sparse_case(list_filler fill) {
   return c;
 }
 
-/* Holds one run of the case against the level's limits: cut up over many multiprocessors, and whole on one (see test_decode.c). */
 static void expect_accurate(const char *name, decode_case c) {
-  const int on_gpu = smla_env(SMLA_ENV_TEST_TARGET) != NULL;
-  for (int whole = 0; whole <= !on_gpu; ++whole) {
-    if (whole) c.sms = 1;
-    decode_result r = decode_case_run(&c);
-    print_message("%-40s %3d SMs  rel_l2 %.2e  against rounded P %.2e  lse %.2f of its limit\n", name, (int)c.sms,
-                  r.rel_l2, r.rel_l2_rounded, r.lse_excess);
-    assert_true(r.rel_l2 <= fast_limit);
-    assert_true(!whole || r.rel_l2_rounded <= fast_rounded_limit);
-    assert_true(r.lse_excess <= 1.0);
-    assert_int_equal(r.status_word, 0);
-    decode_result_free(&r);
-  }
+  expect_limits_kept(name, c, fast_limit, fast_rounded_limit);
 }
 
 static void lists_of_many_lengths(void **state) {
