@@ -52,29 +52,6 @@ static void write_layer(const char *path) {
   write_file(path, tensors, 3);
 }
 
-static int lapack_is_missing;
-
-/* LAPACK is opened when the program needs it. Where the build saw one (SNAPMLA_LAPACK), a program that finds none is wrong. */
-static int look_for_lapack(void **state) {
-  if (temporary_setup(state)) return 1;
-  write_layer(in(state, "a.safetensors"));
-  program_result result =
-      program_run(PROGRAM, "analyze", in(state, "a.safetensors"), "--heads", "2", "--content", "32", NULL);
-  lapack_is_missing = result.code && strstr(result.err, "need LAPACK");
-  if (lapack_is_missing && getenv("SNAPMLA_LAPACK")) {
-    print_error("%s is there, but: %s", getenv("SNAPMLA_LAPACK"), result.err);
-    lapack_is_missing = 0; /* and so every test fails */
-  }
-  program_free(&result);
-  return temporary_teardown(state);
-}
-
-static void needs_lapack(void) {
-  if (!lapack_is_missing) return;
-  print_message("left out: there is no LAPACK; install libopenblas0\n");
-  skip();
-}
-
 static double number(json_t *object, const char *key) {
   json_t *value = json_object_get(object, key);
   if (!json_is_number(value)) fail_msg("%s is no number", key);
@@ -107,7 +84,6 @@ static json_t *analyzed(const char *path, json_t **root) {
 }
 
 static void errors_are_those_by_hand(void **state) {
-  needs_lapack();
   write_layer(in(state, "a.safetensors"));
   json_t *root, *layer = analyzed(in(state, "a.safetensors"), &root);
   double norm = sqrt(big * big + small * small), product = sqrt(big * big + GAIN * small * GAIN * small);
@@ -137,7 +113,6 @@ static void errors_are_those_by_hand(void **state) {
 /* A head sees half of the latent. Its condition number times the latent's relative error is 8 / 448.3, less than the error seen, 1 / 17:
  * the published form is wrong for it. With the error of what it sees the bound holds. */
 static void a_head_that_sees_a_part_needs_the_error_of_that_part(void **state) {
-  needs_lapack();
   write_layer(in(state, "a.safetensors"));
   json_t *root, *layer = analyzed(in(state, "a.safetensors"), &root);
   double norm = sqrt(big * big + small * small);
@@ -174,7 +149,6 @@ static void recommended(void **state, const char *const *more, int code, const c
 
 /* The error is 8 / sqrt(448^2 + 136^2) = 0.0171. */
 static void the_smallest_format_within_the_budget_is_recommended(void **state) {
-  needs_lapack();
   write_layer(in(state, "a.safetensors"));
   recommended(state, (const char *[]){"--budget", "0.018", NULL, NULL}, 0, "fp8_tensor");
   recommended(state, (const char *[]){"--budget", "0.016", NULL, NULL}, 0, "bf16");
@@ -186,7 +160,6 @@ static void other_forms_of_the_weights_are_the_same(void **state) {
   static float uk[2 * 32 * RANK], uv[2 * 32 * RANK];
   static uint8_t eighths[RANK * RANK]; /* e4m3 of up / 8: 1/8 is 0x20, 1 is 0x38 */
   float scale = 8;
-  needs_lapack();
   write_layer(in(state, "a.safetensors"));
   for (int h = 0; h < 2; ++h) {
     memcpy(uk + h * 32 * RANK, up + h * 64 * RANK, 32 * RANK * sizeof *uk);
@@ -222,7 +195,6 @@ static void without_lapack_it_says_what_to_install(void **state) {
 }
 
 static void what_does_not_fit_is_refused(void **state) {
-  needs_lapack();
   const char *path = in(state, "a.safetensors"), *latents = in(state, "latents.safetensors");
   write_layer(path);
   smla_tensor rows = tensor("layers.3.latent", SMLA_DTYPE_BF16, 2, (int64_t[]){TOKENS, RANK}, latent);
@@ -251,5 +223,5 @@ int main(void) {
       cmocka_unit_test_setup_teardown(without_lapack_it_says_what_to_install, temporary_setup, temporary_teardown),
       cmocka_unit_test_setup_teardown(what_does_not_fit_is_refused, temporary_setup, temporary_teardown),
   };
-  return cmocka_run_group_tests(tests, look_for_lapack, NULL);
+  return cmocka_run_group_tests(tests, NULL, NULL);
 }
