@@ -28,7 +28,7 @@ const smla_option smla_options[] = {
      .commands = SMLA_FOR_PROBLEM},
     {"page", 0, "N", "tokens per page of the cache: 16, 32, 64 or 128 (64)", COUNT(1, INT32_MAX), .field = FIELD(page),
      .commands = SMLA_FOR_PROBLEM},
-    {"format", 0, "NAME", "how the cache is stored: fp8_token, bf16, fp8_tensor or fp8_tile (fp8_token)",
+    {"format", 0, "NAME", "how the cache is stored: fp8_token, fp8_token_r4, bf16, fp8_tensor or fp8_tile (fp8_token)",
      smla_parse_text, .field = FIELD(format), .commands = SMLA_FOR_PROBLEM},
     {"scales", 0, "NAME", "what scales an append finds: fp32 or power_of_two (fp32)", smla_parse_text,
      .field = FIELD(scales), .commands = SMLA_FOR_PROBLEM},

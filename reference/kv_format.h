@@ -24,6 +24,7 @@ typedef struct smla_kv_facts {
   smla_scaling scaling;
   int is_image;        /* pages are swizzled images; otherwise rows of tokens, one after another */
   int32_t only_latent; /* the one latent rank that there is; 0: any */
+  int has_residual;    /* four more bits of each content channel (smla_token_quant_residual) */
 } smla_kv_facts;
 
 enum { SMLA_GROUP_CHANNELS = 128 /* content channels that share a scale of SMLA_SCALING_GROUP */ };
@@ -36,6 +37,11 @@ static inline int32_t smla_kv_scales(const smla_kv_facts *facts, int32_t latent_
   return facts->scaling == SMLA_SCALING_TOKEN   ? 1
          : facts->scaling == SMLA_SCALING_GROUP ? latent_rank / SMLA_GROUP_CHANNELS
                                                 : 0;
+}
+
+/* Bytes of a token's residual: half a byte a channel. */
+static inline int32_t smla_kv_residual_bytes(const smla_kv_facts *facts, int32_t latent_rank) {
+  return facts->has_residual ? latent_rank / 2 : 0;
 }
 
 /* What a kernel multiplies P and values as: numbers of the content's type, or bf16 where scales differ from channel to channel, so

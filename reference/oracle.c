@@ -34,19 +34,21 @@ static snapmla_status scratch_create(const snapmla_problem *problem, scratch *s)
   if (status) return status;
   size_t keys = (size_t)(problem->latent_rank + problem->rope_dim) * SMLA_TILE_TOKENS;
   size_t values = (size_t)problem->latent_rank * SMLA_TILE_TOKENS;
-  s->tile.keys = malloc((keys + values) * sizeof *s->tile.keys);
+  size_t residual = smla_kv_facts_of(problem->kv_format)->has_residual ? values : 0;
+  s->tile.keys = malloc((keys + values + residual) * sizeof *s->tile.keys);
   if (!s->tile.keys) {
     smla_oracle_rows_destroy(&s->rows);
     return smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: %zu bytes for the oracle",
-                     (keys + values) * sizeof(double));
+                     (keys + values + residual) * sizeof(double));
   }
   s->tile.values = s->tile.keys + keys;
+  if (residual) s->tile.residual = s->tile.values + values;
   return SNAPMLA_OK;
 }
 
 static void scratch_destroy(scratch *s) {
   smla_oracle_rows_destroy(&s->rows);
-  free(s->tile.keys); /* and the values behind them */
+  free(s->tile.keys); /* and the values and residuals behind them */
 }
 
 static int32_t blocks_of_heads(const snapmla_problem *problem) {

@@ -149,6 +149,14 @@ static void weigh(smla_oracle_rows *rows, int32_t r, double *scores, const smla_
   }
 }
 
+/* A sixteenth of the residuals' scores, sums of their own, added to those of row r. */
+static void add_residual_scores(smla_oracle_rows *rows, int32_t r, const smla_oracle_tile *tile,
+                                const smla_tensor_operand *query, const smla_tensor_operand *residual) {
+  double sums[SMLA_TILE_TOKENS], *scores = rows->scores + r * SMLA_TILE_TOKENS;
+  smla_tensor_scores(rows->latent_rank, rows->latent_rank, 0, query, residual, NULL, sums);
+  for (int32_t t = 0; t < tile->count; t++) scores[t] = fmaf((float)sums[t], 1.0f / 16, (float)scores[t]);
+}
+
 /* The scores of the tile as a kernel has them, in the rows in use. */
 static void score_as_kernel(smla_oracle_rows *rows, const smla_oracle_tile *tile) {
   smla_tensor_operand keys = {tile->keys, rows->key_exponents,
@@ -159,6 +167,15 @@ static void score_as_kernel(smla_oracle_rows *rows, const smla_oracle_tile *tile
     smla_tensor_operand query = {rows->query + at, rows->query_exponents + at, rows->query_special[r]};
     smla_tensor_scores(e4m3_channels(rows), rows->latent_rank, rows->channels - rows->latent_rank, &query, &keys,
                        groups, rows->scores + r * SMLA_TILE_TOKENS);
+  }
+  if (!tile->residual) return;
+  smla_tensor_operand residual = {tile->residual, rows->key_exponents,
+                                  smla_tensor_exponents(rows->latent_rank, rows->latent_rank, SMLA_TILE_TOKENS,
+                                                        tile->residual, rows->key_exponents)};
+  for (int32_t r = 0; r < rows->count; r++) {
+    size_t at = (size_t)r * (size_t)rows->channels;
+    smla_tensor_operand query = {rows->query + at, rows->query_exponents + at, rows->query_special[r]};
+    add_residual_scores(rows, r, tile, &query, &residual);
   }
 }
 

@@ -6,7 +6,7 @@
 #include "narrow_float.h"
 #include "token_store.h"
 
-enum { MOST_ROPE = 64 };
+enum { MOST_ROPE = 64, MOST_LATENT = 512 };
 
 smla_oracle_source smla_oracle_source_of(const snapmla_problem *problem, const snapmla_decode_args *args,
                                          const float *latent, const float *rope, const int64_t *row_of) {
@@ -73,6 +73,17 @@ static void take_groups(const smla_page_geometry *geometry, const double *groups
     values[c] = smla_bf16_to_float(smla_bf16_from_float((float)(values[c] * groups[c / SMLA_GROUP_CHANNELS])));
 }
 
+/* Parts token t's key into what the tensor cores multiply: its e4m3 numbers, and sixteen times its residual's. */
+static void part_residual(const smla_page_geometry *geometry, const unsigned char *page, int32_t token, int32_t t,
+                          smla_oracle_tile *tile) {
+  double residual[MOST_LATENT];
+  smla_token_load_residual(geometry, page, token, residual);
+  for (int32_t c = 0; c < geometry->latent_rank; c++) {
+    tile->residual[c * SMLA_TILE_TOKENS + t] = residual[c];
+    tile->keys[c * SMLA_TILE_TOKENS + t] -= residual[c] / 16.0;
+  }
+}
+
 static void load_cached(const smla_oracle_source *source, int64_t slot, int32_t t, smla_oracle_tile *tile) {
   const smla_page_geometry *geometry = &source->geometry;
   const unsigned char *page =
@@ -83,6 +94,7 @@ static void load_cached(const smla_oracle_source *source, int64_t slot, int32_t 
   smla_token_load(geometry, source->kv_scale, page, token, latent, rope, &tile->scale[t],
                   source->as_kernel ? groups : NULL);
   for (int32_t c = 0; c < geometry->latent_rank; c++) tile->keys[c * SMLA_TILE_TOKENS + t] = latent[c];
+  if (source->as_kernel && tile->residual) part_residual(geometry, page, token, t, tile);
   if (source->as_kernel && geometry->facts->scaling == SMLA_SCALING_GROUP)
     take_groups(geometry, groups, t, latent, tile);
   for (int32_t c = 0; c < geometry->rope_dim; c++)
@@ -104,6 +116,7 @@ static void clear(const smla_oracle_source *source, smla_oracle_tile *tile) {
   size_t latent_rank = (size_t)source->problem->latent_rank, channels = latent_rank + (size_t)source->problem->rope_dim;
   memset(tile->keys, 0, channels * SMLA_TILE_TOKENS * sizeof *tile->keys);
   memset(tile->values, 0, SMLA_TILE_TOKENS * latent_rank * sizeof *tile->values);
+  if (tile->residual) memset(tile->residual, 0, latent_rank * SMLA_TILE_TOKENS * sizeof *tile->residual);
   memset(tile->scale, 0, sizeof tile->scale);
   memset(tile->group_scale, 0, sizeof tile->group_scale);
 }

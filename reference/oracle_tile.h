@@ -13,6 +13,9 @@ enum { SMLA_TILE_TOKENS = 64, SMLA_TILE_GROUPS = 4 };
 typedef struct smla_oracle_tile {
   double *keys;   /* [latent_rank + rope_dim][64] */
   double *values; /* [64][latent_rank] */
+  /* [latent_rank][64], or NULL. Where the source is as a kernel has it and the format has residuals: sixteen times the residual's part
+   * of the keys' content, which `keys` is without then. */
+  double *residual;
   double scale[SMLA_TILE_TOKENS];
   /* [group of 128 channels][64], of formats whose scales are those: what else the keys' content is multiplied by, where the source is
    * as a kernel has it. */

@@ -7,12 +7,15 @@
 #include "hash.h"
 #include "status.h"
 
-/* Images: subtiles of 128-byte rows, then RoPE, then scales, padded. */
+/* Images: subtiles of 128-byte rows, then RoPE, then residuals, subtile by subtile, then scales, padded. */
 static void lay_out_image(smla_page_geometry *geometry) {
   int64_t content_bytes = (int64_t)geometry->latent_rank * geometry->facts->content;
   geometry->subtile_bytes = (int64_t)geometry->image_tokens * SMLA_SUBTILE_ROW;
   geometry->rope_offset = content_bytes / SMLA_SUBTILE_ROW * geometry->subtile_bytes;
-  geometry->scales_offset = geometry->rope_offset + geometry->subtile_bytes;
+  geometry->residual_offset = geometry->rope_offset + geometry->subtile_bytes;
+  geometry->scales_offset =
+      geometry->residual_offset +
+      geometry->image_tokens * (int64_t)smla_kv_residual_bytes(geometry->facts, geometry->latent_rank);
   int64_t scales = smla_kv_scales(geometry->facts, geometry->latent_rank) * (int64_t)sizeof(float);
   int64_t used = geometry->scales_offset + geometry->image_tokens * scales;
   geometry->image_bytes = (used + SMLA_PAGE_ALIGNMENT - 1) / SMLA_PAGE_ALIGNMENT * SMLA_PAGE_ALIGNMENT;
@@ -70,6 +73,12 @@ int64_t smla_page_rope_offset(const smla_page_geometry *geometry, int32_t token,
 int64_t smla_page_scale_offset(const smla_page_geometry *geometry, int32_t token) {
   if (geometry->row_bytes) return token * geometry->row_bytes + geometry->scales_offset;
   return image_offset(geometry, token) + geometry->scales_offset + 4 * (int64_t)(token % geometry->image_tokens);
+}
+
+int64_t smla_page_residual_offset(const smla_page_geometry *geometry, int32_t token, int32_t channel) {
+  int32_t row = token % geometry->image_tokens, subtile = channel / SMLA_SUBTILE_ROW;
+  return image_offset(geometry, token) + geometry->residual_offset + subtile * geometry->subtile_bytes / 2 +
+         row * (SMLA_SUBTILE_ROW / 2) + channel % SMLA_SUBTILE_ROW / 2;
 }
 
 /* SHA-256, in hexadecimal, of the layout's text: what decides where a byte lies, and nothing else. */

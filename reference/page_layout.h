@@ -22,8 +22,8 @@ typedef struct smla_page_geometry {
   int power_of_two;      /* scales are rounded up to a power of two when a token is written */
   int64_t row_bytes;     /* from token to token; 0 in images */
   int64_t subtile_bytes; /* of an image: image_tokens rows of 128 bytes */
-  int64_t rope_offset, scales_offset;
-  int64_t image_bytes, page_bytes; /* image_bytes: of image_tokens tokens, in rows too */
+  int64_t rope_offset, residual_offset, scales_offset; /* residuals: of images whose format has them */
+  int64_t image_bytes, page_bytes;                     /* image_bytes: of image_tokens tokens, in rows too */
 } smla_page_geometry;
 
 /* `problem` has passed snapmla_problem_check. */
@@ -34,5 +34,8 @@ smla_page_geometry smla_page_geometry_of(const snapmla_problem *problem);
 int64_t smla_page_latent_offset(const smla_page_geometry *geometry, int32_t token, int32_t channel);
 int64_t smla_page_rope_offset(const smla_page_geometry *geometry, int32_t token, int32_t channel);
 int64_t smla_page_scale_offset(const smla_page_geometry *geometry, int32_t token);
+
+/* Of the byte that has the channel's residual: in the low half where the channel is even, else in the high one. */
+int64_t smla_page_residual_offset(const smla_page_geometry *geometry, int32_t token, int32_t channel);
 
 #endif

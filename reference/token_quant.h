@@ -16,4 +16,11 @@ float smla_token_quant_power_of_two(float scale);
 uint8_t smla_token_quant_content(uint16_t value, float scale);
 uint16_t smla_token_quant_rope(uint16_t value, float scale);
 
+/* Four more bits of value / scale, whose e4m3 number is `content`: a sign and a magnitude 0..7 of what that leaves, in sixteenths of
+ * the number's own step, between whole ones: it stands for +-(magnitude + 1/2) of them. A number below 2^-2 has no more bits (0). */
+uint8_t smla_token_quant_residual(uint16_t value, float scale, uint8_t content);
+
+/* Sixteen times what such four bits stand for, in units of the scale: an e4m3 number. */
+float smla_token_residual_sixteenfold(uint8_t content, uint8_t residual);
+
 #endif

@@ -73,6 +73,29 @@ static token_scales stored_scales(const smla_page_geometry *geometry, float kv_s
   return scales;
 }
 
+static void store_residual(const smla_page_geometry *geometry, unsigned char *page, int32_t token, int32_t channel,
+                           uint16_t value, float scale) {
+  uint8_t content = page[smla_page_latent_offset(geometry, token, channel)];
+  uint8_t bits = smla_token_quant_residual(value, scale, content);
+  unsigned char *at = page + smla_page_residual_offset(geometry, token, channel);
+  *at = (unsigned char)(channel % 2 ? (*at & 0x0f) | bits << 4 : (*at & 0xf0) | bits);
+}
+
+static float load_residual_sixteenfold(const smla_page_geometry *geometry, const unsigned char *page, int32_t token,
+                                       int32_t channel) {
+  uint8_t both = page[smla_page_residual_offset(geometry, token, channel)];
+  return smla_token_residual_sixteenfold(page[smla_page_latent_offset(geometry, token, channel)],
+                                         (uint8_t)(channel % 2 ? both >> 4 : both & 0x0f));
+}
+
+/* A content channel in units of its scale. Exact: e4m3's four bits and four more. */
+static float load_content(const smla_page_geometry *geometry, const unsigned char *page, int32_t token,
+                          int32_t channel) {
+  float number = load_number(geometry->facts->content, page + smla_page_latent_offset(geometry, token, channel));
+  if (!geometry->facts->has_residual) return number;
+  return number + load_residual_sixteenfold(geometry, page, token, channel) / 16.0f;
+}
+
 void smla_token_write(const smla_page_geometry *geometry, float kv_scale, unsigned char *page, int32_t token,
                       const uint16_t *latent, const uint16_t *rope) {
   const smla_kv_facts *facts = geometry->facts;
@@ -80,6 +103,8 @@ void smla_token_write(const smla_page_geometry *geometry, float kv_scale, unsign
   for (int32_t c = 0; c < geometry->latent_rank; c++)
     store_number(facts->content, page + smla_page_latent_offset(geometry, token, c), latent[c],
                  scale_of_channel(&scales, c));
+  for (int32_t c = 0; facts->has_residual && c < geometry->latent_rank; c++)
+    store_residual(geometry, page, token, c, latent[c], scale_of_channel(&scales, c));
   for (int32_t c = 0; c < geometry->rope_dim; c++)
     store_number(facts->rope, page + smla_page_rope_offset(geometry, token, c), rope[c], scales.rope);
   size_t count = (size_t)smla_kv_scales(facts, geometry->latent_rank);
@@ -91,8 +116,7 @@ void smla_token_read(const smla_page_geometry *geometry, float kv_scale, const u
   const smla_kv_facts *facts = geometry->facts;
   token_scales scales = stored_scales(geometry, kv_scale, page, token);
   for (int32_t c = 0; c < geometry->latent_rank; c++)
-    latent[c] =
-        load_number(facts->content, page + smla_page_latent_offset(geometry, token, c)) * scale_of_channel(&scales, c);
+    latent[c] = load_content(geometry, page, token, c) * scale_of_channel(&scales, c);
   for (int32_t c = 0; c < geometry->rope_dim; c++)
     rope[c] = load_number(facts->rope, page + smla_page_rope_offset(geometry, token, c)) * scales.rope;
 }
@@ -106,8 +130,14 @@ void smla_token_load(const smla_page_geometry *geometry, float kv_scale, const u
     groups[i] = (double)scales.content[i];
   *scale = grouped ? 1.0 : (double)scales.rope;
   for (int32_t c = 0; c < geometry->latent_rank; c++)
-    latent[c] = (double)load_number(facts->content, page + smla_page_latent_offset(geometry, token, c)) *
-                (multiplied ? (double)scale_of_channel(&scales, c) : 1.0);
+    latent[c] =
+        (double)load_content(geometry, page, token, c) * (multiplied ? (double)scale_of_channel(&scales, c) : 1.0);
   for (int32_t c = 0; c < geometry->rope_dim; c++)
     rope[c] = load_number(facts->rope, page + smla_page_rope_offset(geometry, token, c));
+}
+
+void smla_token_load_residual(const smla_page_geometry *geometry, const unsigned char *page, int32_t token,
+                              double *residual) {
+  for (int32_t c = 0; c < geometry->latent_rank; c++)
+    residual[c] = (double)load_residual_sixteenfold(geometry, page, token, c);
 }

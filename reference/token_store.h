@@ -21,4 +21,8 @@ void smla_token_read(const smla_page_geometry *geometry, float kv_scale, const u
 void smla_token_load(const smla_page_geometry *geometry, float kv_scale, const unsigned char *page, int32_t token,
                      double *latent, double *rope, double *scale, double *groups);
 
+/* Sixteen times the residual's part of latent, [latent_rank], in units of the token's scale: e4m3 numbers. For formats that have one. */
+void smla_token_load_residual(const smla_page_geometry *geometry, const unsigned char *page, int32_t token,
+                              double *residual);
+
 #endif

@@ -19,8 +19,10 @@ typedef enum snapmla_kv_format {
   SNAPMLA_KV_FP8_TENSOR =
       2, /* rows of e4m3: latent, then RoPE, in units of one scale of the whole cache (kv_scale of a call) */
   SNAPMLA_KV_FP8_TILE =
-      3 /* rows of 656 bytes, as engines interchange them: 512 channels of e4m3, four fp32 scales of 128
+      3, /* rows of 656 bytes, as engines interchange them: 512 channels of e4m3, four fp32 scales of 128
                              channels each, 64 channels of bf16 RoPE as they are; latent_rank 512 alone */
+  SNAPMLA_KV_FP8_TOKEN_R4 =
+      4 /* fp8_token and four more bits of each content channel, what its e4m3 number leaves: the precision of bf16; page images */
 } snapmla_kv_format;
 
 /* How exact the arithmetic is; the limits are in docs/accuracy.md. */
@@ -34,7 +36,7 @@ typedef enum snapmla_accuracy {
 
 /* Bits of a problem's flags. */
 enum {
-  /* Scales that an append finds (fp8_token, fp8_tile) are rounded up to a power of two: dividing by them is exact, and up to half of e4m3's range
+  /* Scales that an append finds (fp8_token, fp8_tile, fp8_token_r4) are rounded up to a power of two: dividing by them is exact, and up to half of e4m3's range
    * is given up. Reading a cache does not depend on it. */
   SNAPMLA_PROBLEM_POWER_OF_TWO_SCALES = 1u,
   /* Attention sinks: each head has a logit more in its softmax, of a token without a value, which every call gives (sinks). */

@@ -4,12 +4,14 @@
 --   scaling         what multiplies the numbers: nothing; an fp32 of the token; one of the call, for the whole cache;
 --                   or, content alone, an fp32 of the token for each group of 128 channels
 --   layout          "image": pages are swizzled shared-memory images; "rows": tokens one after another
+--   residual        bits of each content channel besides: what its e4m3 number leaves, in sixteenths of the number's step
 --   only_latent     the one latent rank that there is; nil: any
 local rows = {
   { name = "fp8_token", content = 1, rope = 2, scaling = "token", layout = "image" },
   { name = "bf16", content = 2, rope = 2, scaling = "none", layout = "rows" },
   { name = "fp8_tensor", content = 1, rope = 1, scaling = "call", layout = "rows" },
   { name = "fp8_tile", content = 1, rope = 2, scaling = "group", layout = "rows", only_latent = 512 },
+  { name = "fp8_token_r4", content = 1, rope = 2, scaling = "token", layout = "image", residual = 4 },
 }
 
 local names, by_name = {}, {}
@@ -24,6 +26,7 @@ local types = { "e4m3", "bf16" }
 local function quantities(format, latent, rope)
   local f = by_name[format]
   local content_bytes, rope_bytes = latent * f.content, rope * f.rope
+  local residual_bytes = latent * (f.residual or 0) // 8
   local scales = f.scaling == "token" and 1 or f.scaling == "group" and latent // 128 or 0
   return {
     content_type = types[f.content],
@@ -35,7 +38,8 @@ local function quantities(format, latent, rope)
     content_bytes = content_bytes,
     rope_bytes = rope_bytes,
     scales = scales, -- of a token, fp32
-    row_bytes = content_bytes + 4 * scales + rope_bytes, -- from token to token where the layout is rows
+    residual_bytes = residual_bytes,
+    row_bytes = content_bytes + 4 * scales + rope_bytes + residual_bytes, -- from token to token where the layout is rows
     subtiles = content_bytes // 128, -- of content, in shared memory: 128 bytes of each token
   }
 end

@@ -36,11 +36,18 @@ local function level_rule(name)
   }
 end
 
--- The fewest rows that hold all of a request, or of a list (a query token); more than 64 are cut into groups of 64.
+-- The most rows of a block: residuals are for streams alone, and two terms of the query leave 32 rows neither room nor registers.
+local function most_rows(settings)
+  if settings.format ~= "fp8_token_r4" then return 64 end
+  return settings.accuracy == "max" and 16 or 32
+end
+
+-- The fewest rows that hold all of a request, or of a list (a query token); more than a block may have are cut into groups.
 local function rows_for(settings)
   local rows = (settings.heads or 64) * (settings.tokens == "indexed" and 1 or settings.q_len or 1)
+  local most = most_rows(settings)
   for _, n in ipairs { 8, 16, 32 } do
-    if rows <= n then return n end
+    if rows <= n or n == most then return n end
   end
   return 64
 end
@@ -76,23 +83,26 @@ local function shape_of(v) return v.rows == 64 and shapes.roles or shapes.stream
 local function derive(v)
   local d = formats.quantities(v.format, v.latent, v.rope)
   local subtile_bytes = 64 * 128
-  local tile_bytes = (d.subtiles + 1) * subtile_bytes
+  local residual_tile_bytes = 64 * d.residual_bytes -- as stored, half a byte a channel
+  local copied_bytes = (d.subtiles + 1) * subtile_bytes + residual_tile_bytes
+  local tile_bytes = copied_bytes + 2 * residual_tile_bytes
   local scale_bytes = 64 * 4 -- of a tile
   local raw_scale_bytes = scale_bytes * d.scales
   local shape = shape_of(v)
   local query_bytes = (v.query_terms * d.subtiles + 1) * v.rows * 128
   local image_tokens = math.min(v.page, 64) -- tokens that lie together in a page
   local images_per_tile = 64 // image_tokens
-  -- Two queries where they leave the ring its room; the shape for 64 rows has one.
-  local query_buffers = (shape == shapes.roles or query_bytes > 32768) and 1 or 2
+  -- Two queries where they leave the ring, and what residuals are widened into, their room; the shape for 64 rows has one.
+  local query_buffers = (shape == shapes.roles or query_bytes > (d.residual_bytes > 0 and 16384 or 32768)) and 1 or 2
   d.shape = shape.name
   d.threads = shape.threads
   d.tile_tokens = 64
   d.subtile_bytes = subtile_bytes
-  d.tile_bytes = tile_bytes -- content subtiles and RoPE
+  d.copied_bytes = copied_bytes -- content subtiles, RoPE and residuals
+  d.tile_bytes = tile_bytes -- and behind them the residuals as e4m3 numbers
   d.image_tokens = image_tokens
   d.images_per_tile = images_per_tile
-  d.image_bytes = (tile_bytes + raw_scale_bytes) // images_per_tile -- of which a tile is made: without padding
+  d.image_bytes = (copied_bytes + raw_scale_bytes) // images_per_tile -- of which a tile is made: without padding
   d.raw_scale_bytes = raw_scale_bytes
   d.value_bytes = d.value_type == "e4m3" and 1 or 2 -- of a number of P and of the values
   d.p_bytes = 4096 * d.value_bytes * v.p_terms -- of a tile of P with 64 rows
@@ -170,6 +180,12 @@ return {
       reason = "scores of fp8_tile are summed by groups of channels, and keep the limits of level fast: "
         .. "take accuracy=fast and score_parts=4, or convert to fp8_token",
       legal = function(v, d) return d.scaling ~= "group" or v.accuracy == "fast" and v.score_parts == 4 end },
+    { name = "residuals_in_streams",
+      reason = function(v)
+        return ("the residuals of fp8_token_r4 are widened by the streams of the shape for few rows, and added in fp32: take "
+          .. "rows=%d or fewer, with promotion=tile"):format(most_rows(v))
+      end,
+      legal = function(v, d) return d.residual_bytes == 0 or v.rows <= most_rows(v) and v.promotion == "tile" end },
     level_rule("query_terms"),
     level_rule("p_terms"),
     level_rule("score_parts"),

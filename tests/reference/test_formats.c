@@ -12,6 +12,7 @@
 
 #include "narrow_float.h"
 #include "page_layout.h"
+#include "token_quant.h"
 
 enum { LATENT = 512, ROPE = 64, PAGES = 2, MOST_BYTES = PAGES * 73728 };
 
@@ -44,9 +45,11 @@ static void sizes(void **state) {
     int32_t latent_rank, page_tokens;
     int64_t page_bytes;
     double per_token;
-  } cases[] = {{SNAPMLA_KV_BF16, 512, 64, 73728, 1152},      {SNAPMLA_KV_BF16, 128, 16, 6144, 384},
-               {SNAPMLA_KV_FP8_TENSOR, 512, 64, 36864, 576}, {SNAPMLA_KV_FP8_TENSOR, 384, 128, 57344, 448},
-               {SNAPMLA_KV_FP8_TILE, 512, 64, 41984, 656},   {SNAPMLA_KV_FP8_TILE, 512, 16, 10496, 656}};
+  } cases[] = {{SNAPMLA_KV_BF16, 512, 64, 73728, 1152},        {SNAPMLA_KV_BF16, 128, 16, 6144, 384},
+               {SNAPMLA_KV_FP8_TENSOR, 512, 64, 36864, 576},   {SNAPMLA_KV_FP8_TENSOR, 384, 128, 57344, 448},
+               {SNAPMLA_KV_FP8_TILE, 512, 64, 41984, 656},     {SNAPMLA_KV_FP8_TILE, 512, 16, 10496, 656},
+               {SNAPMLA_KV_FP8_TOKEN_R4, 512, 64, 57600, 900}, {SNAPMLA_KV_FP8_TOKEN_R4, 512, 16, 14464, 904},
+               {SNAPMLA_KV_FP8_TOKEN_R4, 128, 128, 41472, 324}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     snapmla_problem problem = problem_of(cases[i].format);
     problem.latent_rank = cases[i].latent_rank;
@@ -120,6 +123,59 @@ static void fp8_tile_rows(void **state) {
   assert_non_null(strstr(snapmla_error_message(), "fp8_tile is defined for 512 alone"));
 }
 
+/* latent[c] = (c - 200) / 16: the scale is, as bf16, 312 / 16 / 448. In its units latent[1] = -285.74: -288, whose step is 32, and 2.26, 1.1
+ * sixteenths of it. latent[201] = 1.436: 1.375, whose step is 1/8, and 0.061, 7.8 sixteenths. latent[202] = 2.872: 2.75, of 1/4, and 0.122, 7.8.
+ * latent[199] is the negative of latent[201]. latent[200] = 0 has none. */
+static void fp8_token_r4_images(void **state) {
+  (void)state;
+  snapmla_problem problem = problem_of(SNAPMLA_KV_FP8_TOKEN_R4);
+  snapmla_cache cache = cache_of(&problem, memory[0], 0.0f);
+  float read[LATENT], read_rope[ROPE], scale;
+  assert_int_equal(snapmla_cache_write(&problem, &cache, 9, latent, rope), SNAPMLA_OK);
+  const unsigned char *image = memory[0], *residual = image + 40960;
+  memcpy(&scale, image + 40960 + 16384 + 4 * 9, sizeof scale);
+  assert_true(scale == smla_bf16_to_float(latent[511]) / 448.0f);
+  assert_int_equal(image[9 * 128 + (1 ^ 16)], 0xf9); /* -288 */
+  assert_int_equal(residual[9 * 64] >> 4, 1);
+  assert_int_equal(image[8192 + 9 * 128 + ((201 - 128) ^ 16)], 0x3b); /* 1.375 */
+  assert_int_equal(residual[4096 + 9 * 64 + (200 - 128) / 2], 7 << 4);
+  assert_int_equal(residual[4096 + 9 * 64 + (199 - 128) / 2] >> 4, 8 | 7);
+  assert_int_equal(residual[4096 + 9 * 64 + (202 - 128) / 2] & 15, 7);
+  for (size_t i = 0; i < 57600; i++) { /* nothing else was written */
+    size_t row = i < 40960 ? i % 8192 / 128 : i < 57344 ? (i - 40960) % 4096 / 64 : (i - 57344) / 4;
+    if (row != 9) assert_int_equal(image[i], 0xff);
+  }
+  assert_int_equal(snapmla_cache_read(&problem, &cache, 9, read, read_rope), SNAPMLA_OK);
+  assert_true(read[200] == 0.0f);
+  for (int c = 0; c < LATENT; c++) {
+    float value = smla_bf16_to_float(latent[c]);
+    assert_true(fabsf(read[c] - value) <= fmaxf(fabsf(value) * 0x1p-8f * 1.0001f, 0x1p-7f * scale));
+  }
+}
+
+/* Every e4m3 number and every four bits: what they stand for is exact, and comes back as it was. */
+static void residuals_come_back(void **state) {
+  (void)state;
+  for (int content = 0; content < 0x7f; content++)
+    for (int bits = 0; bits < 16; bits++) {
+      float number = smla_e4m3_to_float((uint8_t)content);
+      float rest = smla_token_residual_sixteenfold((uint8_t)content, (uint8_t)bits);
+      if (number < 0.25f) {
+        assert_true(rest == 0.0f);
+        assert_int_equal(smla_token_quant_residual(smla_bf16_from_float(number), 1.0f, (uint8_t)content), 0);
+        continue;
+      }
+      assert_true(smla_e4m3_to_float(smla_e4m3_from_float(rest)) == rest); /* kernels multiply it as e4m3 */
+      for (int negative = 0; negative < 2; negative++) {
+        float sign = negative ? -1.0f : 1.0f, value = sign * number + sign * rest / 16.0f;
+        uint8_t of = (uint8_t)(content | negative << 7);
+        uint8_t expected = (uint8_t)(negative ? bits ^ 8 : bits); /* the sign is the residual's own */
+        if (smla_bf16_to_float(smla_bf16_from_float(value)) == value)
+          assert_int_equal(smla_token_quant_residual(smla_bf16_from_float(value), 1.0f, of), expected);
+      }
+    }
+}
+
 /* The oracle over the cache is the oracle over what the cache holds; and rounding P and values as a kernel does moves it a little. */
 static void the_oracle_sees_scales_of_groups(void **state) {
   (void)state;
@@ -177,20 +233,21 @@ static void the_oracle_sees_scales_of_groups(void **state) {
 /* From each format to each: what comes out is what the first one kept, quantised again. */
 static void conversions(void **state) {
   (void)state;
-  static const snapmla_kv_format formats[] = {SNAPMLA_KV_FP8_TOKEN, SNAPMLA_KV_BF16, SNAPMLA_KV_FP8_TENSOR,
-                                              SNAPMLA_KV_FP8_TILE};
+  enum { FORMATS = SNAPMLA_KV_FP8_TOKEN_R4 + 1 };
   const int64_t from_slots[] = {70}, to_slots[] = {5};
-  for (int i = 0; i < 4; i++) {
-    for (int k = 0; k < 4; k++) {
-      snapmla_problem from = problem_of(formats[i]), to = problem_of(formats[k]);
+  for (int i = 0; i < FORMATS; i++) {
+    for (int k = 0; k < FORMATS; k++) {
+      snapmla_problem from = problem_of((snapmla_kv_format)i), to = problem_of((snapmla_kv_format)k);
       snapmla_cache a = cache_of(&from, memory[0], 0.125f), b = cache_of(&to, memory[1], 0.125f);
       float kept[LATENT], kept_rope[ROPE], got[LATENT], got_rope[ROPE];
       assert_int_equal(snapmla_cache_write(&from, &a, 70, latent, rope), SNAPMLA_OK);
       assert_int_equal(snapmla_cache_read(&from, &a, 70, kept, kept_rope), SNAPMLA_OK);
       assert_int_equal(snapmla_cache_convert(&from, &a, from_slots, &to, &b, to_slots, 1), SNAPMLA_OK);
       assert_int_equal(snapmla_cache_read(&to, &b, 5, got, got_rope), SNAPMLA_OK);
-      float step = formats[k] == SNAPMLA_KV_BF16 ? 0x1p-8f : 0x1p-4f;
-      float rope_step = formats[k] == SNAPMLA_KV_FP8_TENSOR ? 0x1p-4f : 0x1p-7f;
+      float step = k == SNAPMLA_KV_BF16           ? 0x1p-8f
+                   : k == SNAPMLA_KV_FP8_TOKEN_R4 ? 0x1.8p-8f /* and a rounding to bf16 before it */
+                                                  : 0x1p-4f;
+      float rope_step = k == SNAPMLA_KV_FP8_TENSOR ? 0x1p-4f : 0x1p-7f;
       for (int c = 0; c < LATENT; c++)
         assert_true(fabsf(got[c] - kept[c]) <= fmaxf(step * 1.05f * fabsf(kept[c]), 0x1p-10f));
       for (int c = 0; c < ROPE; c++)
@@ -227,6 +284,8 @@ int main(void) {
                                      cmocka_unit_test_setup(bf16_rows, setup),
                                      cmocka_unit_test_setup(fp8_tensor_rows, setup),
                                      cmocka_unit_test_setup(fp8_tile_rows, setup),
+                                     cmocka_unit_test_setup(fp8_token_r4_images, setup),
+                                     cmocka_unit_test(residuals_come_back),
                                      cmocka_unit_test_setup(the_oracle_sees_scales_of_groups, setup),
                                      cmocka_unit_test_setup(conversions, setup),
                                      cmocka_unit_test_setup(powers_of_two, setup)};

@@ -281,9 +281,10 @@ static void expect_invariant(const snapmla_problem *problem, const char *variant
 static void streams(void **state) {
   (void)state;
   const snapmla_problem cases[] = {
-      problem_of(8, 1, 128, SNAPMLA_KV_FP8_TOKEN),  problem_of(5, 3, 128, SNAPMLA_KV_FP8_TOKEN),
-      problem_of(32, 1, 512, SNAPMLA_KV_FP8_TOKEN), problem_of(16, 1, 256, SNAPMLA_KV_BF16),
-      problem_of(8, 2, 128, SNAPMLA_KV_FP8_TENSOR), problem_of(8, 1, 512, SNAPMLA_KV_FP8_TILE)};
+      problem_of(8, 1, 128, SNAPMLA_KV_FP8_TOKEN),   problem_of(5, 3, 128, SNAPMLA_KV_FP8_TOKEN),
+      problem_of(32, 1, 512, SNAPMLA_KV_FP8_TOKEN),  problem_of(16, 1, 256, SNAPMLA_KV_BF16),
+      problem_of(8, 2, 128, SNAPMLA_KV_FP8_TENSOR),  problem_of(8, 1, 512, SNAPMLA_KV_FP8_TILE),
+      problem_of(8, 1, 256, SNAPMLA_KV_FP8_TOKEN_R4)};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) expect_invariant(&cases[i], NULL);
 }
 

@@ -47,7 +47,8 @@ static void check_rows(const layer_device *d) {
   static const double step[] = {[SNAPMLA_KV_FP8_TOKEN] = 1.0 / 16,
                                 [SNAPMLA_KV_BF16] = 1.0 / 256,
                                 [SNAPMLA_KV_FP8_TENSOR] = 1.0 / 16,
-                                [SNAPMLA_KV_FP8_TILE] = 1.0 / 16};
+                                [SNAPMLA_KV_FP8_TILE] = 1.0 / 16,
+                                [SNAPMLA_KV_FP8_TOKEN_R4] = 1.0 / 256};
   const layer_case *c = d->host;
   size_t rank = (size_t)c->problem.attention.latent_rank, dim = (size_t)c->problem.attention.rope_dim;
   double limit = step[c->problem.attention.kv_format];

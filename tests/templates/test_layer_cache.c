@@ -108,7 +108,7 @@ static void requests_share_a_prefix(void **state) {
 
 static void cached_tokens_come_back(void **state) {
   (void)state;
-  for (int format = SNAPMLA_KV_FP8_TOKEN; format <= SNAPMLA_KV_FP8_TILE; format++) {
+  for (int format = SNAPMLA_KV_FP8_TOKEN; format <= SNAPMLA_KV_FP8_TOKEN_R4; format++) {
     layer_case c = small((snapmla_kv_format)format);
     layer_case_create(&c, 4);
     layer_device d = open_device(&c);
@@ -186,7 +186,7 @@ static void rejected_tokens_leave_no_trace(void **state) {
 
 static void tokens_move_bit_for_bit(void **state) {
   (void)state;
-  for (int format = SNAPMLA_KV_FP8_TOKEN; format <= SNAPMLA_KV_FP8_TILE; format++) {
+  for (int format = SNAPMLA_KV_FP8_TOKEN; format <= SNAPMLA_KV_FP8_TOKEN_R4; format++) {
     layer_case c = small((snapmla_kv_format)format);
     layer_case_create(&c, 6);
     layer_device d = open_device(&c);

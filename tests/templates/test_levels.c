@@ -47,10 +47,10 @@ static void expect_within(const char *name, const level *l, const decode_case *c
   decode_result_free(&r);
 }
 
-/* Every level, split and whole, by the shape that the problem takes and by that for 64 rows. */
+/* Every level, split and whole, by the shape that the problem takes and by that for 64 rows, which has no residuals. */
 static void expect_accurate(const char *name, decode_case c) {
   for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
-    for (int roles = 0; roles < 2; roles++) {
+    for (int roles = 0; roles < (c.problem.kv_format == SNAPMLA_KV_FP8_TOKEN_R4 ? 1 : 2); roles++) {
       for (int whole = 0; whole < (smla_env(SMLA_ENV_TEST_TARGET) ? 1 : 2); whole++) {
         char text[80];
         snprintf(text, sizeof text, "%s%s", name, roles ? ", 64 rows" : "");
@@ -106,6 +106,24 @@ static void hard_data(void **state) {
     c.value_mean = cases[i].value_mean;
     c.lengths[4] = cases[i].length;
     expect_accurate(cases[i].name, c);
+  }
+}
+
+/* Residuals, which the shape for few rows alone decodes: every level, ranks and pages that take each width. */
+static void residuals(void **state) {
+  (void)state;
+  static const decode_shape cases[] = {{8, 1, 512, 64, NULL},  {16, 1, 512, 16, NULL}, {32, 1, 512, 128, NULL},
+                                       {40, 2, 512, 64, NULL}, {16, 2, 256, 32, NULL}, {33, 1, 384, 64, NULL},
+                                       {5, 3, 128, 128, NULL}, {50, 1, 128, 16, NULL}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    char name[64];
+    decode_case c = mixed_case(8);
+    decode_case_reshape(&c, &cases[i]);
+    c.problem.kv_format = SNAPMLA_KV_FP8_TOKEN_R4;
+    c.value_mean = (double)(i % 2);
+    snprintf(name, sizeof name, "r4, %d x %d, latent %d, page %d", (int)cases[i].heads, (int)cases[i].q_len,
+             (int)cases[i].latent, (int)cases[i].page);
+    expect_accurate(name, c);
   }
 }
 
@@ -268,9 +286,13 @@ static void levels_refuse_worse_axes(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(normal_logits),     cmocka_unit_test(hard_data),
-      cmocka_unit_test(other_dimensions),  cmocka_unit_test(drift_needs_promotion),
-      cmocka_unit_test(completion_orders), cmocka_unit_test(levels_refuse_worse_axes),
+      cmocka_unit_test(normal_logits),
+      cmocka_unit_test(hard_data),
+      cmocka_unit_test(residuals),
+      cmocka_unit_test(other_dimensions),
+      cmocka_unit_test(drift_needs_promotion),
+      cmocka_unit_test(completion_orders),
+      cmocka_unit_test(levels_refuse_worse_axes),
   };
   return cmocka_run_group_tests_name("levels", tests, NULL, NULL);
 }
