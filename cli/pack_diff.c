@@ -33,16 +33,12 @@ static int find_plan(const snapmla_pack *pack, int32_t count, const snapmla_pack
   return 0;
 }
 
-static size_t family_length(const char *variant) { return strcspn(variant, ":"); }
-
-/* The kernel of the same family as `like`. Nonzero if there is one. */
-static int find_kernel(const snapmla_pack *pack, const snapmla_pack_plan *plan, const char *like,
+/* The kernel that the plan has for `role`. Nonzero if there is one. */
+static int find_kernel(const snapmla_pack *pack, const snapmla_pack_plan *plan, const char *role,
                        snapmla_pack_artifact *out) {
   for (int32_t i = 0; i < plan->kernel_count; ++i) {
     *out = (snapmla_pack_artifact){.size = sizeof *out};
-    if (!snapmla_pack_artifact_get(pack, plan->kernels[i], out) && family_length(out->variant) == family_length(like) &&
-        !memcmp(out->variant, like, family_length(like)))
-      return 1;
+    if (!strcmp(plan->roles[i], role) && !snapmla_pack_artifact_get(pack, plan->kernels[i], out)) return 1;
   }
   return 0;
 }
@@ -71,14 +67,14 @@ static void compare_plans(const snapmla_pack *a, const snapmla_pack_plan *of_a, 
   for (int32_t i = 0; i < of_a->kernel_count; ++i) {
     snapmla_pack_artifact one = {.size = sizeof one}, other;
     if (snapmla_pack_artifact_get(a, of_a->kernels[i], &one)) continue;
-    if (!find_kernel(b, of_b, one.variant, &other))
+    if (!find_kernel(b, of_b, of_a->roles[i], &other))
       tell(list, "variant", where, one.variant, NULL);
     else if (strcmp(one.variant, other.variant))
       tell(list, "variant", where, one.variant, other.variant);
   }
   for (int32_t i = 0; i < of_b->kernel_count; ++i) {
     snapmla_pack_artifact one = {.size = sizeof one}, other;
-    if (!snapmla_pack_artifact_get(b, of_b->kernels[i], &one) && !find_kernel(a, of_a, one.variant, &other))
+    if (!snapmla_pack_artifact_get(b, of_b->kernels[i], &one) && !find_kernel(a, of_a, of_b->roles[i], &other))
       tell(list, "variant", where, NULL, one.variant);
   }
 }
