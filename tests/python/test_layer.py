@@ -176,7 +176,7 @@ class Layer(unittest.TestCase):
                     want, want_lse = case.expected()
                     error = np.linalg.norm(wide(out) - want) / np.linalg.norm(want)
                     self.assertLess(error, LIMITS[kv_format])
-                    self.assertLess(np.abs(lse - want_lse).max(), 2e-2 if kv_format == "bf16" else 1e-1)
+                    self.assertLess(np.abs(lse - want_lse).max(), 5e-3 if kv_format == "bf16" else 3e-2)
                     again, _ = device.step(appends=False)  # its tokens are in the cache
                     self.assertTrue((again == out).all())
 
