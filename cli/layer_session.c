@@ -315,7 +315,7 @@ snapmla_status smla_layer_session_open(const smla_settings *settings, snapmla_co
                                        const snapmla_device_info *info, smla_layer_session *s) {
   *s = (smla_layer_session){.settings = settings, .context = context, .info = *info};
   snapmla_status status = read_problem(s);
-  if (!status) status = smla_layer_plan_make(settings, s->context, &s->problem, &s->plan);
+  if (!status) status = smla_layer_plan_of_settings(settings, s->context, &s->problem, &s->plan);
   if (!status) status = smla_library_status(snapmla_stream_create(s->context, &s->stream));
   if (!status) status = smla_library_status(snapmla_event_create(s->context, &s->start));
   if (!status) status = smla_library_status(snapmla_event_create(s->context, &s->stop));

@@ -1,5 +1,5 @@
-/* Packs: compiled kernels and the problems they serve in one file, which a target machine runs with the driver alone:
- * no compiler, no Lua, no file written. docs/pack.md specifies the file byte by byte. pack_make.h makes packs.
+/* Packs: compiled kernels and the problems they serve, of decoding and of layers, in one file, which a target machine runs with the
+ * driver alone: no compiler, no Lua, no file written. docs/pack.md specifies the file byte by byte. pack_make.h makes packs.
  *
  * snapmla_pack_open checks header, index and signature; a kernel is checked when it is used, or by
  * snapmla_pack_verify. All is read into private memory first: what was checked is what runs, whatever happens to the
@@ -104,8 +104,7 @@ SNAPMLA_API snapmla_status snapmla_pack_artifact_get(const snapmla_pack *pack, i
 typedef struct snapmla_pack_plan {
   size_t size; /* sizeof(snapmla_pack_plan), set by the caller */
   const char *target;
-  const char *
-      shape; /* the rest of the problem: "heads=128,q_len=1,…", of a layer problem with ",nope=128,v=128,…" at the end */
+  const char *shape; /* the rest of the problem: "heads=128,q_len=1,…"; of a layer problem ",nope=128,…" follows */
   const char *device_class; /* that its variants were chosen for, as docs/tuning.md writes it; "": none in particular */
   int32_t max_batch, max_context;
   const char *provenance; /* of its variants: "given", "exact", "near", "estimated"; "default": nothing was looked up */
@@ -114,8 +113,8 @@ typedef struct snapmla_pack_plan {
   double microseconds;    /* of a decode call in the measurement that they were chosen by; 0: there is none */
   int32_t kernel_count;
   const int32_t *kernels; /* [kernel_count] indices of artifacts, in the order of roles */
-  const char *const
-      *roles; /* [kernel_count] what each is for: its family ("mla_decode"), or a part of a layer ("layer_absorb") */
+  /* [kernel_count], sorted: what the plan has each kernel for: its family ("mla_decode"), or a part of a layer ("layer_absorb") */
+  const char *const *roles;
 } snapmla_pack_plan;
 /* `index`: 0 .. plan_count - 1, sorted by target, shape, device class, batch and context. Error: INVALID_ARGUMENT. */
 SNAPMLA_API snapmla_status snapmla_pack_plan_get(const snapmla_pack *pack, int32_t index, snapmla_pack_plan *out);

@@ -431,6 +431,7 @@ static void packs_layers(void **state) {
   json_t *list = json_object_get(root, "differences");
   assert_int_equal(json_array_size(list), 3); /* query_absorb, twice; a plan that the second lacks */
   assert_text(json_array_get(list, 0), "what", "variant");
+  assert_non_null(strstr(json_string_value(json_object_get(json_array_get(list, 0), "where")), ": layer_absorb"));
   assert_non_null(strstr(json_string_value(json_object_get(json_array_get(list, 0), "b")), "query_absorb:"));
   assert_text(json_array_get(list, 1), "what", "variant");
   assert_text(json_array_get(list, 2), "what", "plan");

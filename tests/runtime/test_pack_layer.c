@@ -279,6 +279,49 @@ static void takes_the_smallest_that_covers(void **state) {
   snapmla_context_destroy(context);
 }
 
+/* A plan for a class is taken there, elsewhere with a word, or not at all; its layer's kernels are the compiled plan's. */
+static void tells_device_classes(void **state) {
+  (void)state;
+  static const char *const classes[] = {"emulator-7sm", "emulator-8sm"};
+  const layer_case c = small();
+  const snapmla_pack_request request = {.size = sizeof request, .layer = &c.problem};
+  snapmla_pack_make_options options = make_options;
+  void *data;
+  size_t bytes;
+  options.device_classes = classes;
+  for (options.device_class_count = 1; options.device_class_count <= 2; options.device_class_count++) {
+    snapmla_context *context = open_emulator();
+    snapmla_layer_plan *plan = NULL, *compiled;
+    snapmla_pack_choice choice = {.size = sizeof choice};
+    snapmla_plan_report report = {.size = sizeof report};
+    const int is_own = options.device_class_count == 2;
+    must(snapmla_pack_make(&options, &request, 1, &data, &bytes));
+    snapmla_pack *pack = open_bytes(data, bytes);
+    must(snapmla_pack_choose_layer(context, pack, &c.problem, &choice));
+    assert_int_equal(choice.other_class, !is_own);
+    assert_int_equal(choice.plan, is_own);
+    must(snapmla_layer_plan_create_from_pack(context, pack, &c.problem, &plan));
+    must(snapmla_plan_report_get(snapmla_layer_plan_attention(plan), &report));
+    assert_int_equal(report.provenance, SNAPMLA_PROVENANCE_PACKED);
+    assert_string_equal(report.difference, is_own ? "" : "device emulator-7sm (here emulator-8sm)");
+    must(snapmla_layer_plan_create(context, &c.problem, NULL, &compiled));
+    assert_string_equal(snapmla_layer_plan_variant(plan, "query_absorb"),
+                        snapmla_layer_plan_variant(compiled, "query_absorb"));
+    snapmla_layer_plan_destroy(compiled);
+    snapmla_layer_plan_destroy(plan);
+    snapmla_pack_close(pack);
+    const snapmla_pack_options strict = {.size = sizeof strict, .allow_host_code = 1, .require_device_class = 1};
+    must(snapmla_pack_open_memory(data, bytes, &strict, &pack));
+    snapmla_status status = snapmla_layer_plan_create_from_pack(context, pack, &c.problem, &plan);
+    assert_int_equal(status, is_own ? SNAPMLA_OK : SNAPMLA_NOT_FOUND);
+    if (!is_own) assert_non_null(strstr(snapmla_error_message(), "chosen for the device class emulator-7sm and none"));
+    snapmla_layer_plan_destroy(plan);
+    snapmla_pack_close(pack);
+    snapmla_pack_data_free(data);
+    snapmla_context_destroy(context);
+  }
+}
+
 /* The pack with `count` bytes of `value` at `at`, as a forger would leave it: no plan. */
 static void forged(snapmla_context *context, size_t at, uint64_t value, int count, const char *expected) {
   const layer_case c = small();
@@ -370,6 +413,7 @@ int main(void) {
       cmocka_unit_test(lists_its_kernels),
       cmocka_unit_test(misses_are_errors),
       cmocka_unit_test(takes_the_smallest_that_covers),
+      cmocka_unit_test(tells_device_classes),
       cmocka_unit_test(refuses_forged_kernels),
       cmocka_unit_test(refuses_bad_requests),
   };

@@ -43,8 +43,8 @@ static int compile_instead(const smla_settings *settings, snapmla_status from_pa
   return 1;
 }
 
-snapmla_status smla_plan_make(const smla_settings *settings, snapmla_context *context, const snapmla_problem *problem,
-                              snapmla_plan **out) {
+snapmla_status smla_plan_of_settings(const smla_settings *settings, snapmla_context *context,
+                                     const snapmla_problem *problem, snapmla_plan **out) {
   snapmla_status status = check_settings(settings);
   if (status) return status;
   if (!settings->pack) return compile(settings, context, problem, out);
@@ -52,8 +52,8 @@ snapmla_status smla_plan_make(const smla_settings *settings, snapmla_context *co
   return compile_instead(settings, status) ? compile(settings, context, problem, out) : status;
 }
 
-snapmla_status smla_layer_plan_make(const smla_settings *settings, snapmla_context *context,
-                                    const snapmla_layer_problem *problem, snapmla_layer_plan **out) {
+snapmla_status smla_layer_plan_of_settings(const smla_settings *settings, snapmla_context *context,
+                                           const snapmla_layer_problem *problem, snapmla_layer_plan **out) {
   snapmla_status status = check_settings(settings);
   if (status) return status;
   if (!settings->pack) return compile_layer(settings, context, problem, out);
