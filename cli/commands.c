@@ -20,7 +20,7 @@ smla_exit smla_command_version(const smla_settings *settings) {
   return smla_console_exit_code(smla_json_print(root));
 }
 
-smla_exit smla_command_run(const smla_settings *settings) { return smla_run(settings, smla_plan_make); }
+smla_exit smla_command_run(const smla_settings *settings) { return smla_run(settings, smla_plan_of_settings); }
 
 smla_exit smla_command_help(const smla_settings *settings) {
   (void)settings;

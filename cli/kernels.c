@@ -120,6 +120,11 @@ static snapmla_status add_problems(const smla_settings *settings, smla_kernels *
       status = smla_console_fail(SNAPMLA_INVALID_ARGUMENT,
                                  "problem %zu has a \"variant\", which is for export: give --variant, or leave it out",
                                  i + 1);
+    if (!status && problems.requests[i].layer)
+      status = smla_console_fail(SNAPMLA_UNSUPPORTED,
+                                 "problem %zu is a \"layer\", which is for export: leave it out, or take its attention "
+                                 "alone",
+                                 i + 1);
     if (!status) status = add_problem(settings, (request){problems.requests[i].problem, problems.names[i]}, out);
   }
   smla_problems_free(&problems);

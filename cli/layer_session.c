@@ -8,6 +8,7 @@
 #include "data.h"
 #include "library.h"
 #include "narrow.h"
+#include "plan_maker.h"
 
 enum {
   CHUNK = 1024 /* tokens appended together */,
@@ -312,13 +313,9 @@ static snapmla_status make_step(smla_layer_session *s) {
 
 snapmla_status smla_layer_session_open(const smla_settings *settings, snapmla_context *context,
                                        const snapmla_device_info *info, smla_layer_session *s) {
-  char *variant = NULL;
   *s = (smla_layer_session){.settings = settings, .context = context, .info = *info};
   snapmla_status status = read_problem(s);
-  if (!status) status = smla_problem_variant(settings, &variant);
-  const snapmla_plan_options options = {.size = sizeof options, .variant = variant};
-  if (!status) status = smla_library_status(snapmla_layer_plan_create(s->context, &s->problem, &options, &s->plan));
-  free(variant);
+  if (!status) status = smla_layer_plan_of_settings(settings, s->context, &s->problem, &s->plan);
   if (!status) status = smla_library_status(snapmla_stream_create(s->context, &s->stream));
   if (!status) status = smla_library_status(snapmla_event_create(s->context, &s->start));
   if (!status) status = smla_library_status(snapmla_event_create(s->context, &s->stop));

@@ -169,14 +169,14 @@ const smla_option smla_options[] = {
     {"sign", 0, "FILE", "sign with this secret key, which 'snapmla pack keygen' makes", smla_parse_text,
      .field = FIELD(sign), .commands = SMLA_FOR_EXPORT},
     {"pack", 0, "FILE", "take kernels from this pack", smla_parse_text, .field = FIELD(pack),
-     .commands = SMLA_FOR_DATA},
+     .commands = SMLA_FOR_PACKED},
     {"key", 0, "KEY", "the pack must be signed with this public key, a file or 64 digits (repeatable)", smla_parse_list,
-     .field = FIELD(keys), .commands = SMLA_FOR_DATA | SMLA_FOR_PACK},
+     .field = FIELD(keys), .commands = SMLA_FOR_PACKED | SMLA_FOR_PACK},
     {"strict", 0, NULL,
      "a problem that the pack lacks is an error, never compiled; so is one that it has for other device classes alone",
-     smla_parse_flag, .field = FIELD(strict), .commands = SMLA_FOR_DATA},
+     smla_parse_flag, .field = FIELD(strict), .commands = SMLA_FOR_PACKED},
     {"allow-host-code", 0, NULL, "let the pack's kernels for the emulator run in this process", smla_parse_flag,
-     .field = FIELD(allow_host_code), .commands = SMLA_FOR_DATA},
+     .field = FIELD(allow_host_code), .commands = SMLA_FOR_PACKED},
 
     /* data */
     {"data", 0, "KIND", "synthetic data: normal, sink, uniform or outlier (normal; verify: all)", smla_parse_choice,

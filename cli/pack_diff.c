@@ -33,16 +33,12 @@ static int find_plan(const snapmla_pack *pack, int32_t count, const snapmla_pack
   return 0;
 }
 
-static size_t family_length(const char *variant) { return strcspn(variant, ":"); }
-
-/* The kernel of the same family as `like`. Nonzero if there is one. */
-static int find_kernel(const snapmla_pack *pack, const snapmla_pack_plan *plan, const char *like,
+/* The kernel that the plan has for `role`. Nonzero if there is one. */
+static int find_kernel(const snapmla_pack *pack, const snapmla_pack_plan *plan, const char *role,
                        snapmla_pack_artifact *out) {
   for (int32_t i = 0; i < plan->kernel_count; ++i) {
     *out = (snapmla_pack_artifact){.size = sizeof *out};
-    if (!snapmla_pack_artifact_get(pack, plan->kernels[i], out) && family_length(out->variant) == family_length(like) &&
-        !memcmp(out->variant, like, family_length(like)))
-      return 1;
+    if (!strcmp(plan->roles[i], role) && !snapmla_pack_artifact_get(pack, plan->kernels[i], out)) return 1;
   }
   return 0;
 }
@@ -65,21 +61,23 @@ static void compare_origins(const snapmla_pack_plan *a, const snapmla_pack_plan 
 /* The kernels that two plans of one problem differ in. */
 static void compare_plans(const snapmla_pack *a, const snapmla_pack_plan *of_a, const snapmla_pack *b,
                           const snapmla_pack_plan *of_b, json_t *list) {
-  char where[8192];
+  char where[8192], kernel[8192 + 64];
   name_plan(of_a, where, sizeof where);
   compare_origins(of_a, of_b, where, list);
   for (int32_t i = 0; i < of_a->kernel_count; ++i) {
     snapmla_pack_artifact one = {.size = sizeof one}, other;
     if (snapmla_pack_artifact_get(a, of_a->kernels[i], &one)) continue;
-    if (!find_kernel(b, of_b, one.variant, &other))
-      tell(list, "variant", where, one.variant, NULL);
+    snprintf(kernel, sizeof kernel, "%s: %.50s", where, of_a->roles[i]);
+    if (!find_kernel(b, of_b, of_a->roles[i], &other))
+      tell(list, "variant", kernel, one.variant, NULL);
     else if (strcmp(one.variant, other.variant))
-      tell(list, "variant", where, one.variant, other.variant);
+      tell(list, "variant", kernel, one.variant, other.variant);
   }
   for (int32_t i = 0; i < of_b->kernel_count; ++i) {
     snapmla_pack_artifact one = {.size = sizeof one}, other;
-    if (!snapmla_pack_artifact_get(b, of_b->kernels[i], &one) && !find_kernel(a, of_a, one.variant, &other))
-      tell(list, "variant", where, NULL, one.variant);
+    snprintf(kernel, sizeof kernel, "%s: %.50s", where, of_b->roles[i]);
+    if (!snapmla_pack_artifact_get(b, of_b->kernels[i], &one) && !find_kernel(a, of_a, of_b->roles[i], &other))
+      tell(list, "variant", kernel, NULL, one.variant);
   }
 }
 

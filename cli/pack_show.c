@@ -52,9 +52,10 @@ snapmla_status smla_pack_show_verdict(const smla_settings *settings, const snapm
 }
 
 static json_t *plan_json(const snapmla_pack *pack, const snapmla_pack_plan *plan) {
-  json_t *object = json_object(), *variants = json_array();
+  json_t *object = json_object(), *variants = json_array(), *roles = json_array();
   for (int32_t i = 0; i < plan->kernel_count; ++i) {
     snapmla_pack_artifact a = {.size = sizeof a};
+    json_array_append_new(roles, json_string(plan->roles[i]));
     if (!snapmla_pack_artifact_get(pack, plan->kernels[i], &a)) json_array_append_new(variants, json_string(a.variant));
   }
   smla_json_set(object, "target", json_string(plan->target));
@@ -66,6 +67,7 @@ static json_t *plan_json(const snapmla_pack *pack, const snapmla_pack_plan *plan
   smla_json_set(object, "difference", json_string(plan->difference));
   smla_json_set(object, "time_kind", json_string(plan->time_kind));
   smla_json_set(object, "time_us", plan->microseconds > 0 ? smla_json_real(plan->microseconds) : json_null());
+  smla_json_set(object, "roles", roles);
   smla_json_set(object, "variants", variants);
   return object;
 }
@@ -106,7 +108,8 @@ snapmla_status smla_pack_show(const smla_settings *settings, const snapmla_pack 
     if (settings->json) continue;
     printf("\n%s up to batch %d and context %d on %s\n", plan.shape, plan.max_batch, plan.max_context, plan.target);
     print_origin(&plan);
-    for (int32_t k = 0; k < plan.kernel_count; ++k) printf("%s%d", k ? ", " : "  kernels ", plan.kernels[k]);
+    for (int32_t k = 0; k < plan.kernel_count; ++k)
+      printf("%s%s %d", k ? ", " : "  kernels: ", plan.roles[k], plan.kernels[k]);
     putchar('\n');
   }
   if (!status && !settings->json)

@@ -18,13 +18,16 @@ snapmla_status smla_pack_open(const smla_settings *settings, const char *path, s
   return status;
 }
 
+static snapmla_status open_named(const smla_settings *settings, snapmla_pack **out) {
+  if (!settings->pack) return smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "no pack is named: give --pack FILE");
+  return smla_pack_open(settings, settings->pack, out);
+}
+
 /* A pack that was tuned for other devices computes the same, but perhaps slower: said, not hidden. */
-static void note_other_class(snapmla_context *context, const snapmla_pack *pack, const snapmla_problem *problem) {
-  snapmla_pack_choice choice = {.size = sizeof choice};
+static void note_other_class(snapmla_context *context, const snapmla_pack *pack, const snapmla_pack_choice *choice) {
   snapmla_pack_plan plan = {.size = sizeof plan};
   snapmla_device_info info = {.size = sizeof info};
-  if (snapmla_pack_choose(context, pack, problem, &choice) || !choice.other_class ||
-      snapmla_pack_plan_get(pack, choice.plan, &plan) || snapmla_context_info(context, &info))
+  if (!choice->other_class || snapmla_pack_plan_get(pack, choice->plan, &plan) || snapmla_context_info(context, &info))
     return;
   smla_console_note(
       "the pack's plan was chosen for the device class %s, and this device is of %s: it may be slower than "
@@ -35,10 +38,21 @@ static void note_other_class(snapmla_context *context, const snapmla_pack *pack,
 snapmla_status smla_plan_from_pack(const smla_settings *settings, snapmla_context *context,
                                    const snapmla_problem *problem, snapmla_plan **out) {
   snapmla_pack *pack = NULL;
-  if (!settings->pack) return smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "no pack is named: give --pack FILE");
-  snapmla_status status = smla_pack_open(settings, settings->pack, &pack);
+  snapmla_pack_choice choice = {.size = sizeof choice};
+  snapmla_status status = open_named(settings, &pack);
   if (!status) status = smla_library_status(snapmla_plan_create_from_pack(context, pack, problem, out));
-  if (!status) note_other_class(context, pack, problem);
+  if (!status && !snapmla_pack_choose(context, pack, problem, &choice)) note_other_class(context, pack, &choice);
+  snapmla_pack_close(pack);
+  return status;
+}
+
+snapmla_status smla_layer_plan_from_pack(const smla_settings *settings, snapmla_context *context,
+                                         const snapmla_layer_problem *problem, snapmla_layer_plan **out) {
+  snapmla_pack *pack = NULL;
+  snapmla_pack_choice choice = {.size = sizeof choice};
+  snapmla_status status = open_named(settings, &pack);
+  if (!status) status = smla_library_status(snapmla_layer_plan_create_from_pack(context, pack, problem, out));
+  if (!status && !snapmla_pack_choose_layer(context, pack, problem, &choice)) note_other_class(context, pack, &choice);
   snapmla_pack_close(pack);
   return status;
 }

@@ -9,8 +9,9 @@
 #include "settings.h"
 
 typedef struct smla_problems {
-  snapmla_pack_request *requests; /* [count]; owned, as are their problems and variants */
-  char **names;                   /* [count]: what a file calls them, NULL where it does not; owned */
+  snapmla_pack_request *requests;   /* [count], each of a problem or of a layer; owned, as are their variants */
+  snapmla_layer_problem **problems; /* [count]: what they are of, or the attention of which they are of; owned */
+  char **names;                     /* [count]: what a file calls them, NULL where it does not; owned */
   size_t count;
 } smla_problems;
 

@@ -148,7 +148,7 @@ static snapmla_status verify_kind(report *rep, const smla_data *data) {
   snapmla_status status = smla_lengths_read(rep->settings, default_context, &lengths);
   if (!status)
     status = smla_workload_synthetic(rep->settings, &lengths, smla_workload_data(rep->settings, *data), &work);
-  if (!status) status = smla_plan_make(rep->settings, rep->context, &work.problem, &plan);
+  if (!status) status = smla_plan_of_settings(rep->settings, rep->context, &work.problem, &plan);
   if (!status) status = smla_session_open(rep->context, rep->info, &work, plan, &session);
   if (status) goto out;
   out = malloc(smla_session_out_count(&work) * sizeof *out);

@@ -13,9 +13,8 @@ enum {
   MOST_PIECES = 1024 /* as in mla_combine's space */
 };
 
-/* `fallback` < 0: the quantity must be there. */
-static snapmla_status pick(const smla_quantity *quantities, size_t count, const char *variant, const char *name,
-                           long long least, long long most, long long fallback, int32_t *out) {
+snapmla_status smla_quantity_pick(const smla_quantity *quantities, size_t count, const char *variant, const char *name,
+                                  long long least, long long most, long long fallback, int32_t *out) {
   long long value = fallback;
   int found = fallback >= 0;
   for (size_t i = 0; i < count; i++) {
@@ -33,17 +32,22 @@ static snapmla_status pick(const smla_quantity *quantities, size_t count, const 
 
 snapmla_status smla_geometry_read(const smla_quantity *quantities, size_t count, const char *variant,
                                   smla_geometry *out) {
-  snapmla_status status = pick(quantities, count, variant, "threads", 32, MOST_THREADS, -1, &out->threads);
+  snapmla_status status =
+      smla_quantity_pick(quantities, count, variant, "threads", 32, MOST_THREADS, -1, &out->threads);
   if (!status && out->threads % 32)
     status = smla_fail(SNAPMLA_TEMPLATE, "%s: its space derives threads = %d, it must be a multiple of 32", variant,
                        out->threads);
-  if (!status) status = pick(quantities, count, variant, "smem_bytes", 0, MOST_SHARED_BYTES, -1, &out->smem_bytes);
-  if (!status) status = pick(quantities, count, variant, "cluster", 1, MOST_CLUSTER, 1, &out->cluster);
-  if (!status) status = pick(quantities, count, variant, "partial_bytes", 2, 4, 4, &out->partial_bytes);
-  if (!status) status = pick(quantities, count, variant, "rows", 0, MOST_ROWS, 0, &out->rows);
-  if (!status) status = pick(quantities, count, variant, "query_terms", 1, MOST_TERMS, 1, &out->query_terms);
-  if (!status) status = pick(quantities, count, variant, "most_pieces", 0, MOST_PIECES, 0, &out->most_pieces);
   if (!status)
-    status = pick(quantities, count, variant, "least_piece", out->most_pieces > 0, MOST_PIECES, 0, &out->least_piece);
+    status = smla_quantity_pick(quantities, count, variant, "smem_bytes", 0, MOST_SHARED_BYTES, -1, &out->smem_bytes);
+  if (!status) status = smla_quantity_pick(quantities, count, variant, "cluster", 1, MOST_CLUSTER, 1, &out->cluster);
+  if (!status) status = smla_quantity_pick(quantities, count, variant, "partial_bytes", 2, 4, 4, &out->partial_bytes);
+  if (!status) status = smla_quantity_pick(quantities, count, variant, "rows", 0, MOST_ROWS, 0, &out->rows);
+  if (!status)
+    status = smla_quantity_pick(quantities, count, variant, "query_terms", 1, MOST_TERMS, 1, &out->query_terms);
+  if (!status)
+    status = smla_quantity_pick(quantities, count, variant, "most_pieces", 0, MOST_PIECES, 0, &out->most_pieces);
+  if (!status)
+    status = smla_quantity_pick(quantities, count, variant, "least_piece", out->most_pieces > 0, MOST_PIECES, 0,
+                                &out->least_piece);
   return status;
 }

@@ -20,6 +20,11 @@ typedef struct smla_geometry {
   int32_t least_piece;   /* tiles of 64 tokens of the shortest piece of several; 0 with the above */
 } smla_geometry;
 
+/* The quantity `name` of a variant, or `fallback` where it has none; `fallback` < 0: it must be there. Error: TEMPLATE (it is missing,
+ * or not `least` to `most`). Pure. */
+snapmla_status smla_quantity_pick(const smla_quantity *quantities, size_t count, const char *variant, const char *name,
+                                  long long least, long long most, long long fallback, int32_t *out);
+
 /* Picks them out of a variant's `count` quantities. Error: TEMPLATE (one is missing or absurd). Pure. */
 snapmla_status smla_geometry_read(const smla_quantity *quantities, size_t count, const char *variant,
                                   smla_geometry *out);

@@ -17,16 +17,6 @@
 
 enum { WARP = 32, BLOCKS_PER_SM = 8 /* fill the GPU; more tokens are looped over */, BOX_BYTES = 128, BF16_BYTES = 2 };
 
-const char *const smla_layer_families[SMLA_LAYER_KERNEL_COUNT] = {
-    [SMLA_LAYER_APPEND] = "kv_append",
-    [SMLA_LAYER_ABSORB] = "query_absorb",
-    [SMLA_LAYER_ABSORB_FEW] = "query_absorb",
-    [SMLA_LAYER_PROJECT] = "value_project",
-    [SMLA_LAYER_PROJECT_FEW] = "value_project",
-    [SMLA_LAYER_FETCH] = "kv_fetch",
-    [SMLA_LAYER_MOVE] = "kv_fetch",
-};
-
 static snapmla_status check_plan(const snapmla_layer_plan *plan, const void *args) {
   if (!plan || !args) return smla_fail(SNAPMLA_INVALID_ARGUMENT, "plan and args are needed, and one is NULL");
   return SNAPMLA_OK;

@@ -18,7 +18,10 @@ typedef enum smla_layer_kernel {
   SMLA_LAYER_KERNEL_COUNT
 } smla_layer_kernel;
 
-enum { SMLA_LAYER_FEW_TOKENS = 8 /* the fewest columns that tensor cores multiply */ };
+enum {
+  SMLA_LAYER_FEW_TOKENS = 8, /* the fewest columns that tensor cores multiply */
+  SMLA_LAYER_MOST_BOX = 256  /* rows of a tensor copy's box */
+};
 
 /* What launching a skinny product needs of its variant beside the geometry. */
 typedef struct smla_layer_tile {
@@ -38,6 +41,17 @@ struct snapmla_layer_plan {
 };
 
 extern const char *const smla_layer_families[SMLA_LAYER_KERNEL_COUNT];
+
+/* What a pack calls each, beside the attention's kernels, which go by their families' names. */
+extern const char *const smla_layer_roles[SMLA_LAYER_KERNEL_COUNT];
+
+/* Starts a plan of a checked problem: no kernels and no attention's plan yet. Error: OUT_OF_MEMORY. */
+snapmla_status smla_layer_plan_open(const snapmla_layer_problem *problem, snapmla_layer_plan **out);
+
+/* Picks out of the `count` quantities of `kernel`'s variant what launching it needs; nothing where it is no skinny product.
+ * Error: TEMPLATE (one is missing or absurd). */
+snapmla_status smla_layer_tile_read(smla_layer_kernel kernel, const smla_quantity *quantities, size_t count,
+                                    const char *variant, smla_layer_tile *out);
 
 /* The stages of a step. */
 enum {

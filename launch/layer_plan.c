@@ -1,8 +1,22 @@
-/* A layer plan seen from outside, and its end. */
+/* What is common to layer plans, whatever made them. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "layer_object.h"
+#include "status.h"
+
+snapmla_status smla_layer_plan_open(const snapmla_layer_problem *problem, snapmla_layer_plan **out) {
+  snapmla_layer_plan *plan = calloc(1, sizeof *plan);
+  if (plan) plan->tally = calloc(1, sizeof *plan->tally);
+  if (!plan || !plan->tally) {
+    free(plan);
+    return smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a layer plan");
+  }
+  pthread_mutex_init(&plan->tally->lock, NULL);
+  plan->problem = *problem;
+  *out = plan;
+  return SNAPMLA_OK;
+}
 
 void snapmla_layer_plan_destroy(snapmla_layer_plan *plan) {
   if (!plan) return;

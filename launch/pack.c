@@ -25,11 +25,12 @@ static snapmla_status check_header(const snapmla_pack *pack, uint64_t *blobs, ui
                      "%s is no pack: it does not begin as one; name a file that snapmla export wrote", pack->name);
   if (pack->bytes < SMLA_PACK_HEADER_BYTES) return smla_pack_malformed(pack->name, "it ends within its header");
   uint32_t version = smla_get_u32(head + SMLA_PACK_AT_VERSION), flags = smla_get_u32(head + SMLA_PACK_AT_FLAGS);
-  if (version != SNAPMLA_PACK_VERSION)
-    return smla_fail(SNAPMLA_UNSUPPORTED,
-                     "pack %s is of version %u and this library reads version %d; use a library as new as the one that "
-                     "wrote it, or export it again",
-                     pack->name, version, (int)SNAPMLA_PACK_VERSION);
+  if (version < SMLA_PACK_OLDEST_VERSION || version > SNAPMLA_PACK_VERSION)
+    return smla_fail(SNAPMLA_UNSUPPORTED, "pack %s is of version %u and this library reads versions %d to %d; %s",
+                     pack->name, version, (int)SMLA_PACK_OLDEST_VERSION, (int)SNAPMLA_PACK_VERSION,
+                     version < SMLA_PACK_OLDEST_VERSION
+                         ? "export it again"
+                         : "use a library as new as the one that wrote it, or export it again with this one");
   uint64_t bytes = smla_get_u64(head + SMLA_PACK_AT_BYTES), index = smla_get_u64(head + SMLA_PACK_AT_INDEX);
   uint64_t seal = flags & SMLA_PACK_FLAG_SIGNED ? SMLA_PACK_SIGNATURE_BYTES : 0;
   if (bytes != pack->bytes) return malformed_length(pack, bytes);
@@ -96,10 +97,10 @@ static snapmla_status check(snapmla_pack *pack, const snapmla_pack_options *opti
   snapmla_status status = check_header(pack, &blobs, &end);
   if (!status) status = check_seal(pack, options);
   if (!status)
-    status = smla_pack_index_read(pack->name, pack->data + SMLA_PACK_HEADER_BYTES,
-                                  (size_t)smla_get_u64(pack->data + SMLA_PACK_AT_INDEX),
-                                  smla_get_u32(pack->data + SMLA_PACK_AT_ARTIFACTS),
-                                  smla_get_u32(pack->data + SMLA_PACK_AT_PLANS), blobs, end, &pack->index);
+    status = smla_pack_index_read(
+        pack->name, smla_get_u32(pack->data + SMLA_PACK_AT_VERSION), pack->data + SMLA_PACK_HEADER_BYTES,
+        (size_t)smla_get_u64(pack->data + SMLA_PACK_AT_INDEX), smla_get_u32(pack->data + SMLA_PACK_AT_ARTIFACTS),
+        smla_get_u32(pack->data + SMLA_PACK_AT_PLANS), blobs, end, &pack->index);
   return status ? status : check_padding(pack, blobs, end);
 }
 

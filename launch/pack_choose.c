@@ -52,53 +52,67 @@ static double distance_of(const smla_pack_plan *p, const char *device_class) {
   return distance < 0 ? unlike : distance;
 }
 
-snapmla_status smla_pack_find(const snapmla_pack *pack, const snapmla_problem *problem, snapmla_target wanted,
-                              const char *device_class, const smla_pack_plan **out, int *other_class) {
-  const char *target = smla_target_name(wanted);
+snapmla_status smla_pack_find(const snapmla_pack *pack, const snapmla_context *context, const char *shape,
+                              const snapmla_problem *range, smla_pack_found *out) {
+  const char *target = smla_target_name(context->device->target);
   const smla_pack_plan *found = NULL;
   double nearest = 0;
-  smla_buffer shape = {0};
-  snapmla_status status = smla_problem_shape(problem, &shape);
-  for (size_t i = 0; i < pack->index.plan_count && !status; i++) {
+  smla_context_device_class(context, out->device_class);
+  for (size_t i = 0; i < pack->index.plan_count; i++) {
     const smla_pack_plan *p = &pack->index.plans[i];
-    if (strcmp(p->target, target) || strcmp(p->shape, shape.data) || p->max_batch < problem->max_batch ||
-        p->max_context < problem->max_context)
+    if (strcmp(p->target, target) || strcmp(p->shape, shape) || p->max_batch < range->max_batch ||
+        p->max_context < range->max_context)
       continue;
-    double distance = distance_of(p, device_class); /* of one class the smallest comes first: they are sorted */
+    double distance = distance_of(p, out->device_class); /* of one class the smallest comes first: they are sorted */
     if (found && distance >= nearest) continue;
     found = p;
     nearest = distance;
   }
-  int other = found && *found->device_class && strcmp(found->device_class, device_class);
-  if (!status && !found) status = missing(pack, problem, target, shape.data);
-  if (!status && other && pack->require_device_class)
-    status =
-        smla_fail(SNAPMLA_NOT_FOUND,
-                  "pack %s has a plan for %s chosen for the device class %s and none for %s, which this device is, and "
-                  "strict use takes no other; export it with --device-class %s, or do without --strict "
-                  "(require_device_class)",
-                  pack->name, shape.data, found->device_class, device_class, device_class);
-  smla_buffer_free(&shape);
+  if (!found) return missing(pack, range, target, shape);
+  out->plan = found;
+  out->other_class = *found->device_class && strcmp(found->device_class, out->device_class);
+  if (!out->other_class || !pack->require_device_class) return SNAPMLA_OK;
+  return smla_fail(
+      SNAPMLA_NOT_FOUND,
+      "pack %s has a plan for %s chosen for the device class %s and none for %s, which this device is, and "
+      "strict use takes no other; export it with --device-class %s, or do without --strict "
+      "(require_device_class)",
+      pack->name, shape, found->device_class, out->device_class, out->device_class);
+}
+
+/* The choice for a shape, which is freed. */
+static snapmla_status choose(const snapmla_context *context, const snapmla_pack *pack, smla_buffer *shape,
+                             const snapmla_problem *range, snapmla_pack_choice *out) {
+  smla_pack_found found;
+  snapmla_status status = smla_pack_find(pack, context, shape->data, range, &found);
+  smla_buffer_free(shape);
   if (status) return status;
-  *out = found;
-  *other_class = other;
+  out->plan = (int32_t)(found.plan - pack->index.plans);
+  out->other_class = found.other_class;
   return SNAPMLA_OK;
+}
+
+static snapmla_status check_arguments(const snapmla_context *context, const snapmla_pack *pack,
+                                      const snapmla_pack_choice *out) {
+  if (!context || !pack || !out)
+    return smla_fail(SNAPMLA_INVALID_ARGUMENT, "context, pack and out are needed, and one is NULL");
+  return smla_struct_size_check("snapmla_pack_choice", out, out->size, sizeof *out);
 }
 
 snapmla_status snapmla_pack_choose(snapmla_context *context, const snapmla_pack *pack, const snapmla_problem *problem,
                                    snapmla_pack_choice *out) {
-  if (!context || !pack || !out)
-    return smla_fail(SNAPMLA_INVALID_ARGUMENT, "context, pack and out are needed, and one is NULL");
-  snapmla_status status = smla_struct_size_check("snapmla_pack_choice", out, out->size, sizeof *out);
+  smla_buffer shape = {0};
+  snapmla_status status = check_arguments(context, pack, out);
   if (!status) status = snapmla_problem_check(problem);
-  if (status) return status;
-  char device_class[SMLA_DEVICE_CLASS_MAX];
-  const smla_pack_plan *found;
-  int other_class;
-  smla_context_device_class(context, device_class);
-  status = smla_pack_find(pack, problem, context->device->target, device_class, &found, &other_class);
-  if (status) return status;
-  out->plan = (int32_t)(found - pack->index.plans);
-  out->other_class = other_class;
-  return SNAPMLA_OK;
+  if (!status) status = smla_problem_shape(problem, &shape);
+  return status ? status : choose(context, pack, &shape, problem, out);
+}
+
+snapmla_status snapmla_pack_choose_layer(snapmla_context *context, const snapmla_pack *pack,
+                                         const snapmla_layer_problem *problem, snapmla_pack_choice *out) {
+  smla_buffer shape = {0};
+  snapmla_status status = check_arguments(context, pack, out);
+  if (!status) status = snapmla_layer_problem_check(problem);
+  if (!status) status = smla_layer_shape(problem, &shape);
+  return status ? status : choose(context, pack, &shape, &problem->attention, out);
 }

@@ -20,6 +20,7 @@ enum {
 };
 
 enum {
+  SMLA_PACK_OLDEST_VERSION = 2, /* that is still read: its plans are of decode problems, and name no roles */
   SMLA_PACK_DIGEST_BYTES = 32,
   SMLA_PACK_SIGNATURE_BYTES = 64, /* Ed25519 over header and index; at the end of the file */
   SMLA_PACK_ALIGNMENT = 64,       /* of blobs and of the signature, in the file */

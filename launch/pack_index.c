@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <snapmla/source.h>
+
 #include "device_class.h"
 #include "status.h"
 
@@ -28,6 +30,7 @@ void smla_pack_hex(const unsigned char bytes[SMLA_PACK_DIGEST_BYTES], char hex[S
 
 /* A place in the index. Reading past the end gives zeros and is remembered. */
 typedef struct cursor {
+  uint32_t version;
   const unsigned char *at, *end;
   char *texts; /* where the next text goes */
   int failed;
@@ -137,10 +140,9 @@ static snapmla_status take_artifact(cursor *c, const char *name, uint64_t end, u
   return check_blob(name, a, end, next);
 }
 
-int smla_pack_family_compare(const char *variant, const char *other) {
-  size_t a = strcspn(variant, ":"), b = strcspn(other, ":");
-  int order = memcmp(variant, other, a < b ? a : b);
-  return order ? order : (a > b) - (a < b);
+int smla_pack_is_of_family(const char *variant, const char *family) {
+  size_t length = strlen(family);
+  return !strncmp(variant, family, length) && variant[length] == ':';
 }
 
 static int is_one_of(const char *text, const char *const *names) {
@@ -160,6 +162,33 @@ static int take_origin(cursor *c, smla_pack_plan *p) {
          !strcmp(p->time_kind, "none") == !p->nanoseconds;
 }
 
+/* Version 2 has no roles: a kernel's is its family, of those there were. NULL: it is of none. */
+static const char *role_of(const char *variant) {
+  for (const char *const *family = snapmla_family_names(); *family; family++)
+    if (smla_pack_is_of_family(variant, *family)) return *family;
+  return NULL;
+}
+
+/* One kernel of a plan, the `i`th. */
+static snapmla_status take_kernel(cursor *c, const char *name, const smla_pack_index *index, smla_pack_plan *p,
+                                  size_t i) {
+  const char *role = c->version > 2 ? take_text(c) : NULL;
+  uint32_t which = take_u32(c);
+  if (c->failed || which >= index->artifact_count)
+    return smla_pack_malformed(name, "the plan for %s names a kernel that is not there", p->shape);
+  const smla_pack_artifact *a = &index->artifacts[which];
+  if (!role) role = role_of(a->variant);
+  if (!role || !*role)
+    return smla_pack_malformed(name, "the plan for %s has no use for the kernel %s", p->shape, a->variant);
+  if (strcmp(a->target, p->target))
+    return smla_pack_malformed(name, "the plan for %s names a kernel of another target", p->shape);
+  if (i && strcmp(p->roles[i - 1], role) >= 0)
+    return smla_pack_malformed(name, "the kernels of the plan for %s are not in order", p->shape);
+  p->roles[i] = role;
+  p->kernels[i] = (int32_t)which;
+  return SNAPMLA_OK;
+}
+
 static snapmla_status take_plan(cursor *c, const char *name, const smla_pack_index *index, smla_pack_plan *p) {
   p->target = take_text(c);
   p->shape = take_text(c);
@@ -171,21 +200,13 @@ static snapmla_status take_plan(cursor *c, const char *name, const smla_pack_ind
   if (c->failed || !origin || !count || count > SMLA_PACK_MOST_KERNELS || !*p->target || !*p->shape ||
       (*p->device_class && !smla_device_class_is(p->device_class)))
     return smla_pack_malformed(name, "a plan's record is not one");
+  p->roles = calloc(count, sizeof *p->roles);
   p->kernels = calloc(count, sizeof *p->kernels);
-  if (!p->kernels) return smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: the index of a pack");
+  if (!p->roles || !p->kernels) return smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: the index of a pack");
   p->kernel_count = count;
-  for (size_t i = 0; i < count; i++) {
-    uint32_t which = take_u32(c);
-    if (c->failed || which >= index->artifact_count)
-      return smla_pack_malformed(name, "the plan for %s names a kernel that is not there", p->shape);
-    const smla_pack_artifact *a = &index->artifacts[which];
-    if (strcmp(a->target, p->target))
-      return smla_pack_malformed(name, "the plan for %s names a kernel of another target", p->shape);
-    p->kernels[i] = (int32_t)which;
-    if (i && smla_pack_family_compare(index->artifacts[p->kernels[i - 1]].variant, a->variant) >= 0)
-      return smla_pack_malformed(name, "the kernels of the plan for %s are not in order", p->shape);
-  }
-  return SNAPMLA_OK;
+  snapmla_status status = SNAPMLA_OK;
+  for (size_t i = 0; i < count && !status; i++) status = take_kernel(c, name, index, p, i);
+  return status;
 }
 
 int smla_pack_plan_compare(const smla_pack_plan *a, const smla_pack_plan *b) {
@@ -216,8 +237,9 @@ static snapmla_status take_all(cursor *c, const char *name, uint64_t blobs, uint
   return status;
 }
 
-snapmla_status smla_pack_index_read(const char *name, const unsigned char *bytes, size_t count, uint32_t artifacts,
-                                    uint32_t plans, uint64_t blobs, uint64_t end, smla_pack_index *out) {
+snapmla_status smla_pack_index_read(const char *name, uint32_t version, const unsigned char *bytes, size_t count,
+                                    uint32_t artifacts, uint32_t plans, uint64_t blobs, uint64_t end,
+                                    smla_pack_index *out) {
   enum { LEAST_ARTIFACT = 2 * SMLA_PACK_DIGEST_BYTES + 62, LEAST_PLAN = 34 }; /* bytes of a record without texts */
   *out = (smla_pack_index){0};
   if (artifacts > SMLA_PACK_MOST_RECORDS || plans > SMLA_PACK_MOST_RECORDS || artifacts > count / LEAST_ARTIFACT ||
@@ -232,7 +254,7 @@ snapmla_status smla_pack_index_read(const char *name, const unsigned char *bytes
   } else {
     out->artifact_count = artifacts;
     out->plan_count = plans;
-    cursor c = {bytes, bytes + count, out->texts, 0};
+    cursor c = {version, bytes, bytes + count, out->texts, 0};
     status = take_all(&c, name, blobs, end, out);
   }
   if (status) smla_pack_index_free(out);
@@ -241,7 +263,10 @@ snapmla_status smla_pack_index_read(const char *name, const unsigned char *bytes
 
 void smla_pack_index_free(smla_pack_index *index) {
   for (size_t i = 0; i < index->artifact_count; i++) free(index->artifacts[i].quantities);
-  for (size_t i = 0; i < index->plan_count; i++) free(index->plans[i].kernels);
+  for (size_t i = 0; i < index->plan_count; i++) {
+    free(index->plans[i].roles);
+    free(index->plans[i].kernels);
+  }
   free(index->artifacts);
   free(index->plans);
   free(index->texts);

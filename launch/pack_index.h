@@ -26,14 +26,16 @@ typedef struct smla_pack_artifact {
 } smla_pack_artifact;
 
 typedef struct smla_pack_plan {
-  const char *target, *shape;
+  const char *target;
+  const char *shape;        /* of a problem, or of a layer problem */
   const char *device_class; /* that its variants were chosen for, or "" */
   int32_t max_batch, max_context;
   const char *provenance; /* "given", "exact", "near", "estimated", "default" */
   const char *difference; /* of a near one: the fields of the wisdom's key that differ; else "" */
   const char *time_kind;  /* "none", "measured", "modelled" */
   uint64_t nanoseconds;   /* of a decode call in the measurement that it was chosen by; 0 where there is none */
-  int32_t *kernels;       /* indices of artifacts, sorted by family */
+  const char **roles;     /* what the plan takes each kernel for, sorted; texts of others' */
+  int32_t *kernels;       /* indices of artifacts, one for each role */
   size_t kernel_count;
 } smla_pack_plan;
 
@@ -45,17 +47,18 @@ typedef struct smla_pack_index {
   char *texts; /* holds the texts of an index that was read; NULL where they belong to others */
 } smla_pack_index;
 
-/* Reads `count` bytes of an index with the given numbers of records; blobs begin at `blobs`, the first multiple of the
+/* Reads `count` bytes of an index of `version` with the given numbers of records; blobs begin at `blobs`, the first multiple of the
  * alignment after the index, and end before `end`. Everything is checked: order, bounds, that blobs follow one another.
  * `name` is the pack's, for messages. *out is freed on failure. Errors: BAD_FORMAT, OUT_OF_MEMORY. */
-snapmla_status smla_pack_index_read(const char *name, const unsigned char *bytes, size_t count, uint32_t artifacts,
-                                    uint32_t plans, uint64_t blobs, uint64_t end, smla_pack_index *out);
+snapmla_status smla_pack_index_read(const char *name, uint32_t version, const unsigned char *bytes, size_t count,
+                                    uint32_t artifacts, uint32_t plans, uint64_t blobs, uint64_t end,
+                                    smla_pack_index *out);
 void smla_pack_index_free(smla_pack_index *index);
 
 /* The order of plans: target, shape, device class, batch, context. 0: the same problem. */
 int smla_pack_plan_compare(const smla_pack_plan *a, const smla_pack_plan *b);
-/* The order of a plan's kernels: that of their families' names. */
-int smla_pack_family_compare(const char *variant, const char *other);
+/* Whether a variant's text is of `family`. */
+int smla_pack_is_of_family(const char *variant, const char *family);
 
 /* 32 bytes as 64 hexadecimal digits. */
 void smla_pack_hex(const unsigned char bytes[SMLA_PACK_DIGEST_BYTES], char hex[SMLA_HASH_HEX]);

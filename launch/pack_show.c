@@ -99,6 +99,7 @@ snapmla_status snapmla_pack_plan_get(const snapmla_pack *pack, int32_t index, sn
       .microseconds = (double)p->nanoseconds * 1e-3,
       .kernel_count = (int32_t)p->kernel_count,
       .kernels = p->kernels,
+      .roles = p->roles,
   };
   return SNAPMLA_OK;
 }

@@ -1,88 +1,26 @@
 /* Making a layer plan: the attention's plan, then the layer's own kernels for the same problem. */
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "layer_object.h"
+#include "layer_make.h"
 #include "plan_kernels.h"
-#include "problem_settings.h"
-#include "quantities.h"
 #include "status.h"
 #include "tuner.h"
 
-/* A layer's problem as axis values, beside the attention's. */
-typedef struct layer_settings {
-  char nope[16], v[16], step_tokens[16];
-  smla_setting settings[8];
-  size_t count;
-} layer_settings;
-
-static void read_settings(const snapmla_layer_problem *problem, smla_layer_kernel kernel, layer_settings *out) {
-  const char *rotate = problem->flags & SNAPMLA_LAYER_ROTATED            ? "none"
-                       : problem->rope_pairs == SNAPMLA_ROPE_INTERLEAVED ? "interleaved"
-                                                                         : "half";
-  snprintf(out->nope, sizeof out->nope, "%d", problem->nope_dim);
-  snprintf(out->v, sizeof out->v, "%d", problem->v_dim);
-  int few = kernel == SMLA_LAYER_ABSORB_FEW || kernel == SMLA_LAYER_PROJECT_FEW;
-  int32_t most = problem->attention.max_batch * problem->attention.q_len;
-  snprintf(out->step_tokens, sizeof out->step_tokens, "%d",
-           few && most > SMLA_LAYER_FEW_TOKENS ? SMLA_LAYER_FEW_TOKENS : most);
-  const smla_setting settings[] = {{"nope", out->nope},
-                                   {"v", out->v},
-                                   {"step_tokens", out->step_tokens},
-                                   {"weights", problem->weight_type == SNAPMLA_WEIGHT_FP8_BLOCK ? "fp8" : "bf16"},
-                                   {"rotate", rotate},
-                                   {"norm", problem->flags & SNAPMLA_LAYER_NORMED ? "none" : "rms"},
-                                   {"to", kernel == SMLA_LAYER_MOVE ? "cache" : "rows"}};
-  out->count = sizeof settings / sizeof *settings;
-  memcpy(out->settings, settings, sizeof settings);
-}
-
-/* The number that a variant's space names; 0 where it has none of that name. */
-static snapmla_status quantity(const smla_generator *generator, const char *variant, const char *name, int32_t *out) {
-  smla_quantity *quantities = NULL;
-  size_t count = 0;
-  snapmla_status status = smla_generator_describe(generator, variant, &quantities, &count);
-  *out = 0;
-  for (size_t i = 0; i < count && !status; i++)
-    if (!strcmp(quantities[i].name, name)) *out = (int32_t)quantities[i].value;
-  free(quantities);
-  if (!status && *out < 1)
-    status = smla_fail(SNAPMLA_TEMPLATE, "%s: its space has no \"%s\", which a layer needs", variant, name);
-  return status;
-}
-
+/* The kernels follow the decode kernel that was chosen. */
 static snapmla_status resolve(snapmla_layer_plan *plan, const char *layers_text) {
   const smla_generator *generator = plan->attention->context->generator;
-  smla_buffer text = {0};
-  /* The kernels follow the decode kernel that was chosen. */
-  snapmla_status status = smla_buffer_printf(&text, "%s;%s", plan->attention->kernels[SMLA_MLA_DECODE].variant,
-                                             layers_text ? layers_text : "");
+  char *variants[SMLA_LAYER_KERNEL_COUNT];
+  snapmla_status status = smla_layer_variants(generator, &plan->problem,
+                                              plan->attention->kernels[SMLA_MLA_DECODE].variant, layers_text, variants);
+  if (status) return status;
+  for (int i = 0; i < SMLA_LAYER_KERNEL_COUNT; i++) plan->kernels[i].variant = variants[i];
   for (int i = 0; i < SMLA_LAYER_KERNEL_COUNT && !status; i++) {
-    smla_plan_kernel *kernel = &plan->kernels[i];
-    layer_settings s;
-    smla_buffer variant = {0};
-    read_settings(&plan->problem, (smla_layer_kernel)i, &s);
-    status = smla_problem_resolve_with(generator, &plan->problem.attention, smla_layer_families[i], text.data,
-                                       s.settings, s.count, &variant);
-    if (!status && !(kernel->variant = smla_buffer_take(&variant)))
-      status = smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a variant");
-    if (!status) status = smla_geometry_get(generator, kernel->variant, &kernel->geometry);
-    smla_buffer_free(&variant);
-  }
-  smla_buffer_free(&text);
-  static const struct {
-    smla_layer_kernel kernel;
-    const char *box_rows;
-  } products[] = {{SMLA_LAYER_ABSORB, "chunk"},
-                  {SMLA_LAYER_ABSORB_FEW, "chunk"},
-                  {SMLA_LAYER_PROJECT, "m"},
-                  {SMLA_LAYER_PROJECT_FEW, "m"}};
-  for (size_t i = 0; i < sizeof products / sizeof *products && !status; i++) {
-    smla_layer_tile *tile = &plan->tiles[products[i].kernel];
-    const char *variant = plan->kernels[products[i].kernel].variant;
-    status = quantity(generator, variant, "columns", &tile->columns);
-    if (!status) status = quantity(generator, variant, products[i].box_rows, &tile->box_rows);
+    smla_quantity *quantities = NULL;
+    size_t count = 0;
+    status = smla_generator_describe(generator, variants[i], &quantities, &count);
+    if (!status) status = smla_geometry_read(quantities, count, variants[i], &plan->kernels[i].geometry);
+    if (!status) status = smla_layer_tile_read((smla_layer_kernel)i, quantities, count, variants[i], &plan->tiles[i]);
+    free(quantities);
   }
   return status;
 }
@@ -101,40 +39,6 @@ static snapmla_status compile_and_load(snapmla_layer_plan *plan, uint32_t flags)
   return status;
 }
 
-static void add_family(const char **families, size_t *count, const char *name) {
-  for (size_t i = 0; i < *count; i++)
-    if (!strcmp(families[i], name)) return;
-  families[(*count)++] = name;
-}
-
-/* The parts of an override that are for the layer's kernels, and those for the attention's. One that names a family of both, as
- * kv_append is, is for the layer's: of the attention's plan a layer uses no append. */
-static snapmla_status share_override(const char *text, smla_buffer *layers, smla_buffer *attention) {
-  const char *families[SMLA_LAYER_KERNEL_COUNT + SMLA_FAMILY_COUNT]; /* the layer's, then the attention's others */
-  size_t count = 0;
-  for (int i = 0; i < SMLA_LAYER_KERNEL_COUNT; i++) add_family(families, &count, smla_layer_families[i]);
-  size_t layer_count = count;
-  for (int i = 0; i < SMLA_FAMILY_COUNT; i++) add_family(families, &count, smla_family_names[i]);
-  snapmla_status status = smla_override_check(text, families, count);
-  if (!status) status = smla_override_part(text, families, layer_count, layers);
-  if (!status) status = smla_override_part(text, families + layer_count, count - layer_count, attention);
-  return status;
-}
-
-/* An empty plan of a checked problem. */
-static snapmla_status start(const snapmla_layer_problem *problem, snapmla_layer_plan **out) {
-  snapmla_layer_plan *plan = calloc(1, sizeof *plan);
-  if (plan) plan->tally = calloc(1, sizeof *plan->tally);
-  if (!plan || !plan->tally) {
-    free(plan);
-    return smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a layer plan");
-  }
-  pthread_mutex_init(&plan->tally->lock, NULL);
-  plan->problem = *problem;
-  *out = plan;
-  return SNAPMLA_OK;
-}
-
 snapmla_status snapmla_layer_plan_create(snapmla_context *context, const snapmla_layer_problem *problem,
                                          const snapmla_plan_options *options, snapmla_layer_plan **out) {
   if (!context || !out) return smla_fail(SNAPMLA_INVALID_ARGUMENT, "context and out are needed, and one is NULL");
@@ -144,8 +48,8 @@ snapmla_status snapmla_layer_plan_create(snapmla_context *context, const snapmla
   smla_buffer layers = {0}, others = {0};
   snapmla_status status = snapmla_layer_problem_check(problem);
   if (!status) status = smla_plan_options_read(options, &known);
-  if (!status) status = share_override(known.variant, &layers, &others);
-  if (!status) status = start(problem, &plan);
+  if (!status) status = smla_layer_override_share(known.variant, &layers, &others);
+  if (!status) status = smla_layer_plan_open(problem, &plan);
   if (!status) {
     known.variant = others.data;
     status = snapmla_plan_create(context, &problem->attention, &known, &plan->attention);

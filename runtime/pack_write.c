@@ -90,7 +90,10 @@ static void put_plan(writer *w, const smla_pack_plan *p) {
   put_text(w, p->time_kind);
   put_number(w, p->nanoseconds, 8);
   put_number(w, p->kernel_count, 2);
-  for (size_t i = 0; i < p->kernel_count; i++) put_count(w, p->kernels[i]);
+  for (size_t i = 0; i < p->kernel_count; i++) {
+    put_text(w, p->roles[i]);
+    put_count(w, p->kernels[i]);
+  }
 }
 
 static snapmla_status put_index(const smla_pack_index *index, smla_buffer *out) {

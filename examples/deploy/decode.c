@@ -1,44 +1,9 @@
 /* Appends a few tokens to a paged cache and decodes one step, with kernels that are linked into this program: no
  * compiler, no file, nothing but the driver. Where there is no Hopper GPU, the emulator runs them. */
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <snapmla/snapmla.h>
-
 #include "decode_kernels.h"
+#include "device.h"
 
 enum { BATCH = 2, HEADS = 16, LATENT = 512, ROPE = 64, PAGE = 64, TOKENS = 100, PAGES = BATCH * 2 };
-
-static void check(snapmla_status status, const char *doing) {
-  if (!status) return;
-  fprintf(stderr, "decode: cannot %s: %s\n", doing, snapmla_error_message());
-  exit(1);
-}
-
-/* A number near 0 as bf16. */
-static uint16_t small_bf16(unsigned index) {
-  float value = sinf(1.7f * (float)index) * 0.25f;
-  uint32_t bits;
-  memcpy(&bits, &value, sizeof bits);
-  return (uint16_t)(bits >> 16);
-}
-
-static float widen(uint16_t value) {
-  uint32_t bits = (uint32_t)value << 16;
-  float result;
-  memcpy(&result, &bits, sizeof result);
-  return result;
-}
-
-/* A buffer on the device, holding `data` or, where that is NULL, nothing yet. */
-static snapmla_buffer *upload(snapmla_context *context, const void *data, size_t bytes) {
-  snapmla_buffer *buffer;
-  check(snapmla_buffer_create(context, bytes, &buffer), "allocate");
-  if (data) check(snapmla_buffer_write(buffer, 0, data, bytes), "copy to the device");
-  return buffer;
-}
 
 static snapmla_plan *make_plan(snapmla_context *context, const snapmla_problem *problem) {
   /* The kernels are this program's own: those for the emulator may run in it. */

@@ -6,7 +6,7 @@
  *   up-project  the attended latent . W_UV for each head                                   one kernel
  *
  * What comes before (the projections that give q and the latent) and after (W_O) are plain matrix products: the caller's.
- * docs/layer.md has the formulas and their sources. Not in snapmla-deploy. */
+ * docs/layer.md has the formulas and their sources. */
 #ifndef SNAPMLA_LAYER_H
 #define SNAPMLA_LAYER_H
 
@@ -81,8 +81,8 @@ SNAPMLA_API snapmla_status snapmla_rope_table_fill(const snapmla_layer_problem *
 typedef struct snapmla_layer_plan snapmla_layer_plan;
 
 /* Makes the plan of `problem`: an attention plan by `options` (NULL, or as for snapmla_plan_create: the search is of the attention's
- * kernels) and the layer's own kernels, whose variants an override may name too ("query_absorb:columns=16").
- * Errors: as snapmla_plan_create. */
+ * kernels) and the layer's own kernels, whose variants an override may name too ("query_absorb:columns=16"). Not in
+ * snapmla-deploy, whose layer plans come from packs: see pack.h. Errors: as snapmla_plan_create. */
 SNAPMLA_API snapmla_status snapmla_layer_plan_create(snapmla_context *context, const snapmla_layer_problem *problem,
                                                      const snapmla_plan_options *options, snapmla_layer_plan **out);
 SNAPMLA_API void snapmla_layer_plan_destroy(snapmla_layer_plan *plan);

@@ -1,5 +1,5 @@
-/* Packs: compiled kernels and the problems they serve in one file, which a target machine runs with the driver alone:
- * no compiler, no Lua, no file written. docs/pack.md specifies the file byte by byte. pack_make.h makes packs.
+/* Packs: compiled kernels and the problems they serve, of decoding and of layers, in one file, which a target machine runs with the
+ * driver alone: no compiler, no Lua, no file written. docs/pack.md specifies the file byte by byte. pack_make.h makes packs.
  *
  * snapmla_pack_open checks header, index and signature; a kernel is checked when it is used, or by
  * snapmla_pack_verify. All is read into private memory first: what was checked is what runs, whatever happens to the
@@ -12,6 +12,7 @@
 
 #include <snapmla/context.h>
 #include <snapmla/export.h>
+#include <snapmla/layer.h>
 #include <snapmla/plan.h>
 #include <snapmla/problem.h>
 #include <snapmla/status.h>
@@ -21,7 +22,7 @@ extern "C" {
 #endif
 
 enum {
-  SNAPMLA_PACK_VERSION = 2,           /* of the file */
+  SNAPMLA_PACK_VERSION = 3,           /* of the file; version 2 is read too */
   SNAPMLA_PACK_PUBLIC_KEY_BYTES = 32, /* Ed25519 */
   SNAPMLA_PACK_SECRET_KEY_BYTES = 64
 };
@@ -99,11 +100,11 @@ typedef struct snapmla_pack_artifact {
 SNAPMLA_API snapmla_status snapmla_pack_artifact_get(const snapmla_pack *pack, int32_t index,
                                                      snapmla_pack_artifact *out);
 
-/* A problem and the kernels that serve it, and every smaller batch and context of the same shape. */
+/* A problem, or a layer problem, and the kernels that serve it, and every smaller batch and context of the same shape. */
 typedef struct snapmla_pack_plan {
   size_t size; /* sizeof(snapmla_pack_plan), set by the caller */
   const char *target;
-  const char *shape;        /* the rest of the problem: "heads=128,q_len=1,…" */
+  const char *shape; /* the rest of the problem: "heads=128,q_len=1,…"; of a layer problem ",nope=128,…" follows */
   const char *device_class; /* that its variants were chosen for, as docs/tuning.md writes it; "": none in particular */
   int32_t max_batch, max_context;
   const char *provenance; /* of its variants: "given", "exact", "near", "estimated"; "default": nothing was looked up */
@@ -111,7 +112,9 @@ typedef struct snapmla_pack_plan {
   const char *time_kind;  /* "measured", "modelled"; "none" without wisdom */
   double microseconds;    /* of a decode call in the measurement that they were chosen by; 0: there is none */
   int32_t kernel_count;
-  const int32_t *kernels; /* [kernel_count] indices of artifacts, in the order of their families' names */
+  const int32_t *kernels; /* [kernel_count] indices of artifacts, in the order of roles */
+  /* [kernel_count], sorted: what the plan has each kernel for: its family ("mla_decode"), or a part of a layer ("layer_absorb") */
+  const char *const *roles;
 } snapmla_pack_plan;
 /* `index`: 0 .. plan_count - 1, sorted by target, shape, device class, batch and context. Error: INVALID_ARGUMENT. */
 SNAPMLA_API snapmla_status snapmla_pack_plan_get(const snapmla_pack *pack, int32_t index, snapmla_pack_plan *out);
@@ -128,12 +131,19 @@ typedef struct snapmla_pack_choice {
  * OUT_OF_MEMORY. Thread-safe. */
 SNAPMLA_API snapmla_status snapmla_pack_choose(snapmla_context *context, const snapmla_pack *pack,
                                                const snapmla_problem *problem, snapmla_pack_choice *out);
+/* The same for a layer problem, among the plans of layers: one of its nope_dim, v_dim, weight type, rotation and norm. */
+SNAPMLA_API snapmla_status snapmla_pack_choose_layer(snapmla_context *context, const snapmla_pack *pack,
+                                                     const snapmla_layer_problem *problem, snapmla_pack_choice *out);
 
 /* Makes a plan of the pack's kernels alone: expands and compiles nothing and writes no file. Which, snapmla_pack_choose says.
  * Errors: NOT_FOUND (the pack has no such plan: says what it has), UNSUPPORTED (host code that was not allowed; kernels of
  * another version of this library), BAD_FORMAT (a kernel was changed), INVALID_ARGUMENT, DEVICE, IO, OUT_OF_MEMORY. */
 SNAPMLA_API snapmla_status snapmla_plan_create_from_pack(snapmla_context *context, const snapmla_pack *pack,
                                                          const snapmla_problem *problem, snapmla_plan **out);
+/* The same for a layer: which, snapmla_pack_choose_layer says. The plan's epsilon and angles are the problem's; the pack knows none. */
+SNAPMLA_API snapmla_status snapmla_layer_plan_create_from_pack(snapmla_context *context, const snapmla_pack *pack,
+                                                               const snapmla_layer_problem *problem,
+                                                               snapmla_layer_plan **out);
 
 #ifdef __cplusplus
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <snapmla/export.h>
+#include <snapmla/layer.h>
 #include <snapmla/pack.h>
 #include <snapmla/plan.h>
 #include <snapmla/problem.h>
@@ -16,11 +17,12 @@
 extern "C" {
 #endif
 
-/* A problem that a pack is to serve. Zero-initialise and set size. */
+/* A problem that a pack is to serve, or a layer problem. Zero-initialise and set size. */
 typedef struct snapmla_pack_request {
-  size_t size; /* sizeof(snapmla_pack_request) */
-  const snapmla_problem *problem;
-  const char *variant; /* override, as of snapmla_plan_options, or NULL */
+  size_t size;                        /* sizeof(snapmla_pack_request) */
+  const snapmla_problem *problem;     /* or NULL, and `layer`: of the two exactly one */
+  const char *variant;                /* override, as of snapmla_plan_options, or NULL */
+  const snapmla_layer_problem *layer; /* its epsilon and angles are of no account: a plan from the pack takes its own */
 } snapmla_pack_request;
 
 /* Zero-initialise and set size; every zero field has a default. */

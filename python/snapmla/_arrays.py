@@ -134,33 +134,37 @@ class Call:
     """A call of the library for arrays of one signature: its struct but for pointers and numbers.
 
     `fields`: for each array its pointer's field, those of its strides, whether the call writes to it, and how many bytes
-    from its start the pointer is."""
+    from its start the pointer is. A field of the struct that args.launch() is begins with a dot; the strides of its array
+    are there too."""
 
     def __init__(self, context, name, args, fields):
-        self.context, self.name, self.fields = context, name, fields
+        self.context, self.name = context, name
+        self.fields = [(f[0][0] == ".", f[0].lstrip("."), *f[1:]) for f in fields]
         self.struct, self.template = type(args), bytes(args)
 
     def run(self, handle, arrays, numbers, stream):
         args = self.struct.from_buffer_copy(self.template)
+        inner = args.launch()
         for field, value in numbers:
             try:
-                setattr(args, field, value)
+                setattr(inner if field[0] == "." else args, field.lstrip("."), value)
             except TypeError:
-                fail(f"{field}: it is {value!r}, it must be a number")
+                fail(f"{field.lstrip('.')}: it is {value!r}, it must be a number")
         if self.context.is_emulator:
-            self._run_staged(handle, args, arrays)
+            self._run_staged(handle, args, inner, arrays)
             return
-        for (field, _, _, offset), array in zip(self.fields, arrays):
+        for (is_inner, field, _, _, offset), array in zip(self.fields, arrays):
             if array is not None:
-                setattr(args, field, array.data_ptr() + offset)
+                setattr(inner if is_inner else args, field, array.data_ptr() + offset)
         call_on_gpu(self.context, self.name, handle, args, stream)
 
-    def _run_staged(self, handle, args, arrays):
+    def _run_staged(self, handle, args, inner, arrays):
         """The emulator's kernels touch its own memory alone: other arrays are copied there, and back if they are written to."""
         kept, back = [], []
-        for (field, stride_fields, writes, offset), array in zip(self.fields, arrays):
+        for (is_inner, field, stride_fields, writes, offset), array in zip(self.fields, arrays):
             if array is None:
                 continue
+            into = inner if is_inner else args
             address = array.data_ptr() if torch_tensor(array) else array.__array_interface__["data"][0]
             if not self.context.holds_address(address):
                 array = numpy_of(array)
@@ -172,9 +176,9 @@ class Call:
                 if writes:
                     back.append((array, copy))
                 for stride_field, stride in zip(stride_fields, strides_of(copy)):
-                    setattr(args, stride_field, stride * copy.itemsize if stride_field == "page_stride" else stride)
+                    setattr(into, stride_field, stride * copy.itemsize if stride_field == "page_stride" else stride)
                 address = copy.__array_interface__["data"][0]
-            setattr(args, field, address + offset)
+            setattr(into, field, address + offset)
         call(self.name, handle, c.byref(args))
         for array, copy in back:
             array[...] = copy
@@ -183,13 +187,14 @@ class Call:
 def call_on_gpu(context, name, handle, args, stream):
     """On `stream` or torch's current one, with the context's device the current one for the call."""
     torch = sys.modules["torch"]
+    launch = args.launch()
     if stream is None:
         raw = getattr(
             torch._C, "_cuda_getCurrentRawStream", None
         )  # what compiled torch code asks: no Stream object is made
-        args.stream = raw(context.ordinal) if raw else torch.cuda.current_stream(context.ordinal).cuda_stream
+        launch.stream = raw(context.ordinal) if raw else torch.cuda.current_stream(context.ordinal).cuda_stream
     else:
-        args.stream = int(getattr(stream, "cuda_stream", stream))
+        launch.stream = int(getattr(stream, "cuda_stream", stream))
     if torch.cuda.current_device() == context.ordinal:
         call(name, handle, c.byref(args))
         return

@@ -9,6 +9,10 @@ class _Sized(c.Structure):
     def __init__(self, **fields):
         super().__init__(size=c.sizeof(type(self)), **fields)
 
+    def launch(self):
+        """The part of a call's arguments that has its stream."""
+        return self
+
 
 class ContextOptions(_Sized):
     C_NAME = "snapmla_context_options"
@@ -161,4 +165,129 @@ class Cache(_Sized):
     ]
 
 
-ALL = (ContextOptions, DeviceInfo, Problem, PlanOptions, DecodeArgs, AppendArgs, PageLayout, Cache)
+class Rope(c.Structure):
+    C_NAME = "snapmla_rope"
+    _fields_ = [
+        ("base", c.c_double),
+        ("factor", c.c_double),
+        ("original_context", c.c_double),
+        ("beta_fast", c.c_double),
+        ("beta_slow", c.c_double),
+        ("mscale", c.c_double),
+        ("mscale_all_dim", c.c_double),
+    ]
+
+
+class LayerProblem(_Sized):
+    C_NAME = "snapmla_layer_problem"
+    _fields_ = [
+        ("size", c.c_size_t),
+        ("attention", Problem),
+        ("nope_dim", c.c_int32),
+        ("v_dim", c.c_int32),
+        ("weight_type", c.c_int),
+        ("rope_pairs", c.c_int),
+        ("norm_epsilon", c.c_float),
+        ("flags", c.c_uint32),
+        ("rope", Rope),
+    ]
+
+
+class LayerWeights(c.Structure):
+    C_NAME = "snapmla_layer_weights"
+    _fields_ = [
+        ("kv_b", c.c_void_p),
+        ("kv_b_stride", c.c_int64),
+        ("kv_b_scale", c.c_void_p),
+        ("kv_b_scale_stride", c.c_int64),
+        ("norm", c.c_void_p),
+        ("rope_table", c.c_void_p),
+        ("rope_positions", c.c_int32),
+    ]
+
+
+class LayerAppendArgs(_Sized):
+    C_NAME = "snapmla_layer_append_args"
+    _fields_ = [
+        ("size", c.c_size_t),
+        ("append", AppendArgs),
+        ("positions", c.c_void_p),
+        ("weights", c.c_void_p),
+    ]
+
+    def launch(self):
+        return self.append
+
+
+class LayerArgs(_Sized):
+    C_NAME = "snapmla_layer_args"
+    _fields_ = [
+        ("size", c.c_size_t),
+        ("weights", c.c_void_p),
+        ("q", c.c_void_p),
+        ("q_stride_token", c.c_int64),
+        ("q_stride_head", c.c_int64),
+        ("positions", c.c_void_p),
+        ("latent", c.c_void_p),
+        ("latent_stride", c.c_int64),
+        ("rope", c.c_void_p),
+        ("rope_stride", c.c_int64),
+        ("slot_mapping", c.c_void_p),
+        ("out", c.c_void_p),
+        ("out_stride_token", c.c_int64),
+        ("out_stride_head", c.c_int64),
+        ("decode", DecodeArgs),
+    ]
+
+    def launch(self):
+        return self.decode
+
+
+class FetchArgs(_Sized):
+    C_NAME = "snapmla_fetch_args"
+    _fields_ = [
+        ("size", c.c_size_t),
+        ("tokens", c.c_int64),
+        ("slots", c.c_void_p),
+        ("latent", c.c_void_p),
+        ("latent_stride", c.c_int64),
+        ("rope", c.c_void_p),
+        ("rope_stride", c.c_int64),
+        ("kv", c.c_void_p),
+        ("page_stride", c.c_int64),
+        ("num_pages", c.c_int64),
+        ("stream", c.c_void_p),
+        ("kv_scale", c.c_float),
+        ("kv_scale_pointer", c.c_void_p),
+    ]
+
+
+class MoveArgs(_Sized):
+    C_NAME = "snapmla_move_args"
+    _fields_ = [
+        ("size", c.c_size_t),
+        ("tokens", c.c_int64),
+        ("from", c.c_void_p),
+        ("to", c.c_void_p),
+        ("kv", c.c_void_p),
+        ("page_stride", c.c_int64),
+        ("num_pages", c.c_int64),
+        ("stream", c.c_void_p),
+    ]
+
+
+class PackOptions(_Sized):
+    C_NAME = "snapmla_pack_options"
+    _fields_ = [
+        ("size", c.c_size_t),
+        ("keys", c.c_char_p),
+        ("key_count", c.c_size_t),
+        ("allow_host_code", c.c_int32),
+        ("require_device_class", c.c_int32),
+    ]
+
+
+ALL = (
+    ContextOptions, DeviceInfo, Problem, PlanOptions, DecodeArgs, AppendArgs, PageLayout, Cache, Rope, LayerProblem, LayerWeights,
+    LayerAppendArgs, LayerArgs, FetchArgs, MoveArgs, PackOptions,
+)  # fmt: skip

@@ -10,9 +10,10 @@ import numpy as np
 from . import _structs as s
 from ._arrays import Call, Calls, checked, dense, signature, torch_tensor, whole
 from ._library import ArgumentError, fail, kv_formats
+from ._plans import scale_of
 from .cache import SINKS, Layout, problem
 from .context import Context
-from .plan import DECODE_FIELDS, Plan, scale_of
+from .plan import DECODE_FIELDS, Plan
 
 ROPE = 64
 

@@ -4,23 +4,11 @@ import ctypes as c
 import itertools
 import weakref
 
-import numpy as np
-
 from . import _structs as s
-from ._arrays import (
-    Call,
-    Calls,
-    checked,
-    dense,
-    imported_torch,
-    signature,
-    torch_tensor,
-)
+from ._arrays import Call, checked, dense, signature
 from ._library import call, fail, function
-from .cache import Layout
-from .context import Context, _Handle
+from ._plans import SCHEDULE_FIELDS, PlanBase, put_strides, scale_of, strides_named
 
-EFFORTS = ("estimate", "measure", "patient", "exhaustive")  # in the order of snapmla_effort
 _numbers, _by_number = itertools.count(1), weakref.WeakValueDictionary()
 
 
@@ -32,36 +20,20 @@ def plan_numbered(number):
     return plan
 
 
-class Plan(_Handle):
+class Plan(PlanBase):
     """A problem bound to its variants on a device. Slow to make: expands, compiles and loads kernels. Thread-safe as plan.h
     says: calls may run at once where each has a workspace of its own.
 
     `variant`: an override, as "mla_decode:stages=3". `effort`: "estimate" takes what was tuned before, else the cost model;
     "measure", "patient" and "exhaustive" tune where nothing so good is known, which takes seconds to minutes, and remember it;
-    `deadline_seconds` ends that with the best so far (0: none).
+    `deadline_seconds` ends that with the best so far (0: none). `pack`: a Pack whose kernels are taken, in place of all these.
 
     What decides whether arguments fit (types, shapes, strides, devices) is looked at once for each combination and
     remembered; a call after that hands over pointers and numbers, which the library checks. A kv_scale is a number, or an
     array of one fp32, which the device reads."""
 
-    def __init__(self, context, of, variant=None, effort="estimate", deadline_seconds=0.0):
-        if not isinstance(context, Context):
-            fail(f"context: it is a {type(context).__name__}, it must be a Context")
-        self.layout = Layout(of)
-        if effort not in EFFORTS:
-            fail(f"effort: it is {effort!r}, it must be one of {', '.join(EFFORTS)}")
-        options = s.PlanOptions(
-            variant=variant.encode() if variant else None, effort=EFFORTS.index(effort), deadline_seconds=deadline_seconds
-        )
-        out = c.c_void_p()
-        owner = context.owner
-        call("plan_create", owner.handle, c.byref(of), c.byref(options), c.byref(out))
-        self.context, self.problem = context, of
-        self._raw = out.value
-        self._finalizer = weakref.finalize(self, _destroy, out.value, owner)
-        self._finalizer.atexit = False
-        self.workspace_bytes = function("plan_workspace_bytes")(self.handle)
-        self._calls = Calls()
+    def __init__(self, context, of, variant=None, effort="estimate", deadline_seconds=0.0, pack=None):
+        self._make(context, "plan", of, of, pack, dict(variant=variant, effort=effort, deadline_seconds=deadline_seconds))
         self.number = next(_numbers)
         _by_number[self.number] = self
 
@@ -75,15 +47,6 @@ class Plan(_Handle):
         out = c.create_string_buffer(65)
         call("plan_fingerprint", self.handle, out)
         return out.value.decode()
-
-    def workspace(self, like=None):
-        """Room for one step at a time, uint8: pass it to schedule() and to the decode() of every layer. On the emulator an
-        array in its memory (a torch tensor over it where `like` is one), on a GPU a torch tensor."""
-        if not self.context.is_emulator:
-            torch = imported_torch("Plan.workspace")
-            return torch.empty(self.workspace_bytes, dtype=torch.uint8, device=self.context.name)
-        array = self.context.empty((self.workspace_bytes,), np.uint8)
-        return imported_torch("Plan.workspace").from_numpy(array) if torch_tensor(like) else array
 
     def append(self, cache, latent, rope, slot_mapping, kv_scale=0.0, stream=None):
         """Quantises rows and writes them at their slots; negative slots are skipped.
@@ -101,7 +64,7 @@ class Plan(_Handle):
         sparse decoding index_counts [batch, q_len] int32 instead of both."""
         arrays = workspace, block_table, seqlens, index_counts
         key = "schedule", signature(arrays)
-        known = self._calls.get(key, lambda: self._schedule_call(*arrays))
+        known = self._calls.get(key, lambda: Call(self.context, "plan_schedule", self._schedule_args(*arrays), SCHEDULE_FIELDS))
         known.run(self.handle, arrays, (), stream)
 
     def decode(self, workspace, q_nope, q_rope, cache, block_table, seqlens, softmax_scale, out, lse=None, kv_scale=0.0,
@@ -135,27 +98,13 @@ class Plan(_Handle):
             ("slot_mapping", (), False, 0), ("kv_scale_pointer", (), False, 0),
         ))  # fmt: skip
 
-    def _schedule_call(self, workspace, block_table, seqlens, index_counts):
-        if self.problem.max_indices:
-            batch, table_stride = self._counts(block_table, seqlens, index_counts), 0
-        else:
-            batch, table_stride = self._lengths(block_table, seqlens, None, index_counts)
-        args = s.DecodeArgs(batch=batch, block_table_stride=table_stride, workspace_bytes=self._workspace(workspace))
-        return Call(self.context, "plan_schedule", args, (
-            ("workspace", (), True, 0), ("block_table", ("block_table_stride",), False, 0), ("seqlens", (), False, 0),
-            ("index_counts", (), False, 0),
-        ))  # fmt: skip
-
     def _decode_call(
         self, workspace, q_nope, q_rope, cache, block_table, seqlens, out, lse, indices, index_counts, kv_scale, sinks
     ):
         of, context, fields = self.problem, self.context, {}
         if of.max_indices:
             batch = self._counts(block_table, seqlens, index_counts)
-            (_, _, entries), strides = checked(context, "indices", indices, "int32", (batch, of.q_len, None))
-            if entries > of.max_indices:
-                fail(f"indices: its lists have {entries} entries, the plan is for at most {of.max_indices}")
-            _put_strides(fields, "indices", strides, ("batch", "token"))
+            put_strides(fields, "indices", self._indices(indices, batch), ("batch", "token"))
         else:
             batch, fields["block_table_stride"] = self._lengths(block_table, seqlens, indices, index_counts)
         rows = (batch, of.q_len, of.heads)
@@ -166,91 +115,29 @@ class Plan(_Handle):
             ("out", out, of.latent_rank),
         ):
             _, strides = checked(context, name, array, "bf16", rows + (width,))
-            _put_strides(fields, name, strides, ("batch", "token", "head"))
+            put_strides(fields, name, strides, ("batch", "token", "head"))
         if lse is not None:
             _, strides = checked(context, "lse", lse, "fp32", (batch, of.heads, of.q_len))
-            _put_strides(fields, "lse", strides, ("batch", "head", "token"))
+            put_strides(fields, "lse", strides, ("batch", "head", "token"))
         self._kv_scale(kv_scale)
         self._sinks(sinks)
         args = s.DecodeArgs(batch=batch, page_stride=page_stride, num_pages=pages,
                             workspace_bytes=self._workspace(workspace), **fields)  # fmt: skip
         return Call(context, "plan_decode", args, DECODE_FIELDS)
 
-    def _workspace(self, workspace):
-        (size,), _ = checked(self.context, "workspace", workspace, "byte", (None,))
-        return size
-
-    def _cache(self, cache):
-        (pages, width), strides = checked(self.context, "cache", cache, "byte", (None, None))
-        if width < self.layout.page_bytes:
-            fail(f"cache: a page has {width} bytes, it must have {self.layout.page_bytes}")
-        if pages > 1 and strides[0] < width:
-            fail("cache: its pages overlap; pass one whose first stride is at least a page")
-        return pages, strides[0] if pages > 1 else width
-
-    def _lengths(self, block_table, seqlens, indices, index_counts):
-        """(batch, stride of the table)"""
-        if indices is not None or index_counts is not None:
-            fail("indices: the plan is for dense decoding; make one for a problem with max_indices, or leave them out")
-        (batch,), _ = checked(self.context, "seqlens", seqlens, "int32", (None,))
-        dense("seqlens", seqlens)
-        (_, width), strides = checked(self.context, "block_table", block_table, "int32", (batch, None))
-        if batch > 1 and strides[0] < width:
-            fail("block_table: its rows overlap; make it contiguous")
-        return batch, strides[0] if batch > 1 else width
-
-    def _counts(self, block_table, seqlens, index_counts):
-        if block_table is not None or seqlens is not None:
-            fail(
-                "block_table: the plan is for sparse decoding, which looks at indices alone; pass None for it and for seqlens"
-            )
-        (batch, _), _ = checked(self.context, "index_counts", index_counts, "int32", (None, self.problem.q_len))
-        dense("index_counts", index_counts)
-        return batch
-
-    def _sinks(self, sinks):
-        if sinks is not None:
-            checked(self.context, "sinks", sinks, "fp32", (self.problem.heads,))
-            dense("sinks", sinks)
-
-    def _kv_scale(self, kv_scale):
-        if kv_scale is not None:
-            checked(self.context, "kv_scale", kv_scale, "fp32", (1,) * len(kv_scale.shape))
-
-
-def _strides(name, dimensions):
-    return tuple(f"{name}_stride_{dimension}" for dimension in dimensions)
-
-
-def _put_strides(fields, name, strides, dimensions):
-    fields.update(zip(_strides(name, dimensions), strides))
-
 
 # In the order of the arrays of Plan.decode.
 DECODE_FIELDS = (
     ("workspace", (), True, 0),
-    ("q_nope", _strides("q_nope", ("batch", "token", "head")), False, 0),
-    ("q_rope", _strides("q_rope", ("batch", "token", "head")), False, 0),
+    ("q_nope", strides_named("q_nope", ("batch", "token", "head")), False, 0),
+    ("q_rope", strides_named("q_rope", ("batch", "token", "head")), False, 0),
     ("kv", ("page_stride",), False, 0),
     ("block_table", ("block_table_stride",), False, 0),
     ("seqlens", (), False, 0),
-    ("out", _strides("out", ("batch", "token", "head")), True, 0),
-    ("lse", _strides("lse", ("batch", "head", "token")), True, 0),
-    ("indices", _strides("indices", ("batch", "token")), False, 0),
+    ("out", strides_named("out", ("batch", "token", "head")), True, 0),
+    ("lse", strides_named("lse", ("batch", "head", "token")), True, 0),
+    ("indices", strides_named("indices", ("batch", "token")), False, 0),
     ("index_counts", (), False, 0),
     ("kv_scale_pointer", (), False, 0),
     ("sinks", (), False, 0),
 )
-
-
-def scale_of(kv_scale, name="kv_scale"):
-    """(number, array or None) of what a caller gives as a scale."""
-    if isinstance(kv_scale, (int, float, np.generic)):
-        return float(kv_scale), None
-    if hasattr(kv_scale, "dtype") and hasattr(kv_scale, "shape"):
-        return 0.0, kv_scale
-    fail(f"{name}: it is a {type(kv_scale).__name__}, it must be a number or an array of one fp32")
-
-
-def _destroy(plan, _owner):
-    function("plan_destroy")(plan)

@@ -10,7 +10,7 @@ import numpy as np
 from ._arrays import imported_torch, torch_tensor
 from ._library import fail
 from .cache import Layout
-from .plan import scale_of
+from ._plans import scale_of
 
 _WORD, _CHUNK, _SUBTILE = 4, 16, 128  # bytes
 _AT_ONCE = 8192  # tokens: an index of 8 bytes for each word of them lies in memory at a time

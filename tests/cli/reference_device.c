@@ -222,6 +222,16 @@ snapmla_status snapmla_layer_plan_create(snapmla_context *context, const snapmla
   (void)context, (void)problem, (void)options, (void)out;
   return smla_fail(SNAPMLA_UNSUPPORTED, "the reference runs no layers");
 }
+snapmla_status snapmla_layer_plan_create_from_pack(snapmla_context *context, const snapmla_pack *pack,
+                                                   const snapmla_layer_problem *problem, snapmla_layer_plan **out) {
+  (void)context, (void)pack, (void)problem, (void)out;
+  return smla_fail(SNAPMLA_UNSUPPORTED, "the reference runs no layers");
+}
+snapmla_status snapmla_pack_choose_layer(snapmla_context *context, const snapmla_pack *pack,
+                                         const snapmla_layer_problem *problem, snapmla_pack_choice *out) {
+  (void)context, (void)pack, (void)problem, (void)out;
+  return smla_fail(SNAPMLA_UNSUPPORTED, "the reference runs no layers");
+}
 void snapmla_layer_plan_destroy(snapmla_layer_plan *plan) { (void)plan; }
 const snapmla_plan *snapmla_layer_plan_attention(const snapmla_layer_plan *plan) {
   (void)plan;

@@ -331,6 +331,14 @@ static void reads_problems(void **state) {
       {"[{\"heads\": [16, 0]}]", "problem 1: problem: heads is 0"},
       {"[{\"sinks\": 1}]", "\"sinks\" is neither true nor false"},
       {"[{\"name\": 1}]", "\"name\" is not a text"},
+      {"[{\"layer\": 1}]", "\"layer\" is neither true nor false"},
+      {"[{\"heads\": 16, \"v_dim\": 64}]",
+       "problem 1: \"v_dim\" is a member of a layer's problem: add \"layer\": true"},
+      {"[{\"layer\": false, \"rotated\": true}]", "add \"layer\": true"},
+      {"[{\"layer\": true, \"weights\": \"int4\"}]", "\"weights\" is \"int4\": write one of bf16, fp8"},
+      {"[{\"layer\": true, \"v_dim\": 100}]", "problem 1: layer: v_dim is 100"},
+      {"[{\"layer\": true, \"nope\": 64}]", "there is no member \"nope\": the nearest is \"nope_dim\""},
+      {"[{\"layer\": true, \"batch_invariant\": true}]", "BATCH_INVARIANT"},
       {"[{\"heads\": [1,2,3,4,5,6,7,8], \"q_len\": [1,2,3,4,5,6,7,8], \"max_batch\": [1,2,3,4,5,6,7,8],"
        " \"max_context\": [1,2,3,4,5,6,7,8,9]}]",
        "more than 4096 problems"},
@@ -361,6 +369,76 @@ static void reads_lists_of_values(void **state) {
   assert_program(PROGRAM, 0, NULL, "pack", "diff", pack, same);
 }
 
+/* A layer's problem in the file, its plan in the pack, its step from there alone. */
+static void packs_layers(void **state) {
+  static const char listed[] =
+      "[{\"heads\": 3, \"latent_rank\": 128, \"max_batch\": 2, \"max_context\": 128, \"layer\": [false, true]},\n"
+      " {\"heads\": 3, \"latent_rank\": 128, \"max_batch\": 2, \"max_context\": 128, \"layer\": true, \"nope_dim\": "
+      "64,\n"
+      "  \"v_dim\": 192, \"weights\": \"fp8\", \"rope_pairs\": \"half\", \"variant\": \"value_project:stages=3\"}]";
+  const char *file = in(state, "problems.json"), *pack = in(state, "a.smlapack"), *other = in(state, "b.smlapack");
+  program_write_file(file, listed, strlen(listed));
+  assert_program(PROGRAM, 0, NULL, "export", "--problems", file, "--target", "emulator", "-o", pack);
+  program_result r = program_run(PROGRAM, "pack", "list", pack, "--json", nothing);
+  program_check(&r, 0, NULL, __FILE__, __LINE__);
+  json_t *root = program_json(&r), *plans = json_object_get(root, "plans"), *last = json_array_get(plans, 2);
+  assert_int_equal(json_array_size(plans), 3);
+  assert_int_equal(json_array_size(json_object_get(json_array_get(plans, 0), "roles")), 5);
+  assert_text(last, "shape",
+              "heads=3,q_len=1,latent=128,rope=64,page=64,format=fp8_token,accuracy=fast,flags=0,indices=0,"
+              "nope=64,v=192,weights=fp8,rotate=half,norm=rms");
+  json_t *roles = json_object_get(last, "roles"), *variants = json_object_get(last, "variants");
+  assert_int_equal(json_array_size(roles), 12);
+  assert_int_equal(json_array_size(variants), 12);
+  assert_string_equal(json_string_value(json_array_get(roles, 6)), "layer_project");
+  assert_non_null(strstr(json_string_value(json_array_get(variants, 6)), "stages=3"));
+  json_decref(root);
+  program_free(&r);
+  r = program_run(PROGRAM, "pack", "list", pack, nothing);
+  program_check(&r, 0, NULL, __FILE__, __LINE__);
+  assert_non_null(
+      strstr(r.out, "nope=64,v=192,weights=fp8,rotate=half,norm=rms up to batch 2 and context 128 on emulator"));
+  assert_non_null(strstr(r.out, ", layer_absorb_few "));
+  program_free(&r);
+#define LAYER "--heads", "3", "--latent", "128", "--context", "100,30", "--device", "emulator", "--emulator-sms", "8"
+  r = program_run(PROGRAM, "layer", "--pack", pack, "--strict", "--allow-host-code", LAYER, "--nope", "64", "--v",
+                  "192", "--weights", "fp8", "--rope-pairs", "half", "--json", nothing);
+  program_check(&r, 0, NULL, __FILE__, __LINE__);
+  root = program_json(&r);
+  assert_non_null(strstr(json_string_value(json_array_get(json_object_get(root, "variants"), 2)), "stages=3"));
+  assert_true(json_is_true(json_object_get(root, "ok")));
+  json_decref(root);
+  program_free(&r);
+  assert_program(PROGRAM, 2, "has no plan for heads=3,", "layer", "--pack", pack, "--strict", "--allow-host-code",
+                 LAYER, "--nope", "256");
+  assert_program(PROGRAM, 0, "compiled instead", "layer", "--pack", pack, "--allow-host-code", LAYER, "--v", "64");
+  assert_program(PROGRAM, 2, "give --pack FILE too", "layer", "--strict", LAYER);
+  assert_program(PROGRAM, 2, "--allow-host-code", "layer", "--pack", pack, LAYER);
+  /* the decode problem of the same pack */
+  assert_program(PACK_RUN, 0, NULL, "--pack", pack, "--strict", "--allow-host-code", LAYER);
+  assert_program(PROGRAM, 2, "problem 2 is a \"layer\", which is for export", "build", "--problems", file, "--target",
+                 "emulator");
+  /* what differs is told by what the kernels are for */
+  static const char without[] =
+      "[{\"heads\": 3, \"latent_rank\": 128, \"max_batch\": 2, \"max_context\": 128},\n"
+      " {\"heads\": 3, \"latent_rank\": 128, \"max_batch\": 2, \"max_context\": 128, \"layer\": "
+      "true, \"variant\": \"query_absorb:stages=3\"}]";
+  program_write_file(file, without, strlen(without));
+  assert_program(PROGRAM, 0, NULL, "export", "--problems", file, "--target", "emulator", "-o", other);
+  r = program_run(PROGRAM, "pack", "diff", pack, other, "--json", nothing);
+  program_check(&r, 1, NULL, __FILE__, __LINE__);
+  root = program_json(&r);
+  json_t *list = json_object_get(root, "differences");
+  assert_int_equal(json_array_size(list), 3); /* query_absorb, twice; a plan that the second lacks */
+  assert_text(json_array_get(list, 0), "what", "variant");
+  assert_non_null(strstr(json_string_value(json_object_get(json_array_get(list, 0), "where")), ": layer_absorb"));
+  assert_non_null(strstr(json_string_value(json_object_get(json_array_get(list, 0), "b")), "query_absorb:"));
+  assert_text(json_array_get(list, 1), "what", "variant");
+  assert_text(json_array_get(list, 2), "what", "plan");
+  json_decref(root);
+  program_free(&r);
+}
+
 static void names_tables(void **state) {
   const char *source = in(state, "my-kernels.c"), *odd = in(state, "9.c");
   assert_program(PROGRAM, 0, NULL, "export", PROBLEM, "--target", "emulator", "--c-source", source);
@@ -384,6 +462,7 @@ int main(void) {
       TEST(shows_differences),
       TEST(reads_problems),
       TEST(reads_lists_of_values),
+      TEST(packs_layers),
       TEST(names_tables),
       TEST(packs_the_winner_of_a_device_class),
       TEST(says_that_a_pack_is_for_another_device),

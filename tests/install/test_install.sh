@@ -48,11 +48,13 @@ export SNAPMLA_CACHE_DIR
 "$cmake" -G "$generator" -S "$work/deploy" -B "$work/deploy/build" -DCMAKE_PREFIX_PATH="$work/moved" -DCMAKE_C_COMPILER="$cc" \
   -DCMAKE_C_FLAGS="$flags -Wall -Wextra -Werror" -DDECODE_TARGETS="$targets" >"$work/configure-deploy.log"
 "$cmake" --build "$work/deploy/build" >"$work/build-deploy.log" || { cat "$work/build-deploy.log"; exit 1; }
-"$work/deploy/build/decode"
-if ldd "$work/deploy/build/decode" | grep -E 'lua|nvrtc|libsnapmla\.so'; then
-  echo "the example needs what a target machine has not"
-  exit 1
-fi
+for program in decode layer; do
+  "$work/deploy/build/$program"
+  if ldd "$work/deploy/build/$program" | grep -E 'lua|nvrtc|libsnapmla\.so'; then
+    echo "the example needs what a target machine has not: $program"
+    exit 1
+  fi
+done
 # Nothing to do the second time; a changed list of problems makes the kernels again.
 "$cmake" --build "$work/deploy/build" >"$work/again.log"
 if grep -q "Compiling kernels" "$work/again.log"; then

@@ -23,7 +23,9 @@ static void look(const snapmla_pack *pack) {
     snapmla_pack_plan p = {.size = sizeof p};
     if (snapmla_pack_plan_get(pack, i, &p) || p.kernel_count < 1) abort();
     for (int32_t k = 0; k < p.kernel_count; k++)
-      if (p.kernels[k] < 0 || p.kernels[k] >= info.artifact_count) abort();
+      if (p.kernels[k] < 0 || p.kernels[k] >= info.artifact_count || !*p.roles[k] ||
+          (k && strcmp(p.roles[k - 1], p.roles[k]) >= 0))
+        abort();
   }
   (void)snapmla_pack_verify(pack);
 }
@@ -42,7 +44,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (!forged) return 0;
   memcpy(forged, data, size);
   memcpy(forged, smla_pack_magic, sizeof smla_pack_magic);
-  smla_put_number(forged + SMLA_PACK_AT_VERSION, SNAPMLA_PACK_VERSION, 4);
+  /* The old version as it was written, this one for all else. */
+  if (smla_get_u32(forged + SMLA_PACK_AT_VERSION) != SMLA_PACK_OLDEST_VERSION)
+    smla_put_number(forged + SMLA_PACK_AT_VERSION, SNAPMLA_PACK_VERSION, 4);
   smla_put_number(forged + SMLA_PACK_AT_FLAGS, 0, 4);
   smla_put_number(forged + SMLA_PACK_AT_BYTES, size, 8);
   memset(forged + SMLA_PACK_AT_SIGNER, 0, SNAPMLA_PACK_PUBLIC_KEY_BYTES);

@@ -35,14 +35,17 @@ void sample_pack(const char *target, int level, int seed, smla_buffer *out) {
   static const char *const variants[SAMPLE_KERNELS] = {"schedule:threads=32", "mla_decode:rows=64",
                                                        "kv_append:latent=512"};
   smla_quantity quantities[] = {{"smem_bytes", 1024}, {"threads", 32}};
-  int32_t few[] = {2}, all[] = {2, 1, 0};
+  static const char *few_roles[] = {"kv_append"}, *all_roles[] = {"kv_append", "mla_decode", "schedule"};
+  static const char *layer_roles[] = {"kv_append", "layer_append", "mla_decode"};
+  int32_t few[] = {2}, all[] = {2, 1, 0}, layers[] = {2, 2, 1};
   smla_pack_artifact artifacts[SAMPLE_KERNELS] = {0};
   smla_image *images[SAMPLE_KERNELS];
   unsigned char public_key[32], secret_key[64];
-  smla_buffer shape = {0};
-  snapmla_problem problem;
-  snapmla_problem_init(&problem);
-  assert_int_equal(smla_problem_shape(&problem, &shape), SNAPMLA_OK);
+  smla_buffer shape = {0}, layer_shape = {0};
+  snapmla_layer_problem problem;
+  snapmla_layer_problem_init(&problem);
+  assert_int_equal(smla_problem_shape(&problem.attention, &shape), SNAPMLA_OK);
+  assert_int_equal(smla_layer_shape(&problem, &layer_shape), SNAPMLA_OK);
   for (int i = 0; i < SAMPLE_KERNELS; i++) {
     images[i] = make_image(SNAPMLA_TARGET_SM90A, keys[i], 100 + 50 * (size_t)i);
     artifacts[i] = (smla_pack_artifact){.target = target,
@@ -56,14 +59,16 @@ void sample_pack(const char *target, int level, int seed, smla_buffer *out) {
     memcpy(artifacts[i].key, keys[i], sizeof artifacts[i].key);
   }
   smla_pack_plan plans[SAMPLE_PLANS] = {
-      {target, shape.data, "", 4, 4096, "default", "", "none", 0, few, 1},
-      {target, shape.data, SAMPLE_CLASS, 8, 8192, "near", "templates 0 (here 1)", "measured", 12345, all, 3}};
+      {target, shape.data, "", 4, 4096, "default", "", "none", 0, few_roles, few, 1},
+      {target, shape.data, SAMPLE_CLASS, 8, 8192, "near", "templates 0 (here 1)", "measured", 12345, all_roles, all, 3},
+      {target, layer_shape.data, "", 8, 8192, "default", "", "none", 0, layer_roles, layers, 3}};
   smla_pack_index index = {
       .artifacts = artifacts, .artifact_count = SAMPLE_KERNELS, .plans = plans, .plan_count = SAMPLE_PLANS};
   if (seed) sample_keys(seed, public_key, secret_key);
   assert_int_equal(smla_pack_write(&index, images, level, seed ? secret_key : NULL, out), SNAPMLA_OK);
   for (int i = 0; i < SAMPLE_KERNELS; i++) smla_image_release(images[i]);
   smla_buffer_free(&shape);
+  smla_buffer_free(&layer_shape);
 }
 
 void sample_reseal(smla_buffer *pack) {

@@ -4,10 +4,11 @@
 
 #include "buffer.h"
 
-enum { SAMPLE_KERNELS = 3, SAMPLE_PLANS = 2 };
-#define SAMPLE_CLASS "sm90-132sm-l2_50m-smem227k-bus5120-clk2000" /* of the second plan; the first is of none */
+enum { SAMPLE_KERNELS = 3, SAMPLE_PLANS = 3 };
+#define SAMPLE_CLASS "sm90-132sm-l2_50m-smem227k-bus5120-clk2000" /* of the second plan; the others are of none */
 
-/* Appends a pack of SAMPLE_KERNELS kernels for `target`, with SAMPLE_PLANS plans of one shape, batches 4 and 8. `level` of
+/* Appends a pack of SAMPLE_KERNELS kernels for `target`, with two plans of one shape, batches 4 and 8, and one of a layer of that
+ * shape, batch 8, which takes a kernel for two roles. `level` of
  * zstd, 0: not packed. `seed` of the key that signs it, 0: unsigned. Fails the test on an error. */
 void sample_pack(const char *target, int level, int seed, smla_buffer *out);
 

@@ -10,6 +10,8 @@
 #include "sample_pack.h"
 #include "util/temporary.h"
 
+#define SAMPLE_SHAPE "heads=128,q_len=1,latent=512,rope=64,page=64,format=fp8_token,accuracy=fast,flags=0,indices=0"
+
 static snapmla_status open_buffer(const smla_buffer *bytes, snapmla_pack **out) {
   /* exactly as long, so that a read past it is seen */
   void *copy = malloc(bytes->length ? bytes->length : 1);
@@ -42,7 +44,7 @@ static void reads_what_was_written(void **state) {
     assert_int_equal(snapmla_pack_verify(pack), SNAPMLA_OK);
     snapmla_pack_info info = {.size = sizeof info};
     assert_int_equal(snapmla_pack_info_get(pack, &info), SNAPMLA_OK);
-    assert_int_equal(info.version, 2);
+    assert_int_equal(info.version, 3);
     assert_int_equal(info.is_signed, 0);
     assert_int_equal(info.runs_here, 1);
     assert_int_equal(info.bytes, bytes.length);
@@ -63,8 +65,7 @@ static void reads_what_was_written(void **state) {
     assert_true(level ? a.stored_bytes < 150 : a.stored_bytes == 150);
     snapmla_pack_plan p = {.size = sizeof p};
     assert_int_equal(snapmla_pack_plan_get(pack, 1, &p), SNAPMLA_OK);
-    assert_string_equal(
-        p.shape, "heads=128,q_len=1,latent=512,rope=64,page=64,format=fp8_token,accuracy=fast,flags=0,indices=0");
+    assert_string_equal(p.shape, SAMPLE_SHAPE);
     assert_string_equal(p.device_class, SAMPLE_CLASS);
     assert_string_equal(p.provenance, "near");
     assert_string_equal(p.difference, "templates 0 (here 1)");
@@ -75,6 +76,16 @@ static void reads_what_was_written(void **state) {
     assert_int_equal(p.kernel_count, 3);
     assert_int_equal(p.kernels[0], 2);
     assert_int_equal(p.kernels[2], 0);
+    assert_string_equal(p.roles[2], "schedule");
+    assert_int_equal(snapmla_pack_plan_get(pack, 2, &p), SNAPMLA_OK);
+    assert_string_equal(p.shape, SAMPLE_SHAPE ",nope=128,v=128,weights=bf16,rotate=interleaved,norm=rms");
+    assert_string_equal(p.device_class, "");
+    assert_int_equal(p.max_batch, 8);
+    assert_int_equal(p.kernel_count, 3);
+    assert_string_equal(p.roles[0], "kv_append");
+    assert_string_equal(p.roles[1], "layer_append");
+    assert_int_equal(p.kernels[0], 2);
+    assert_int_equal(p.kernels[1], 2);
     assert_int_equal(snapmla_pack_artifact_get(pack, 3, &a), SNAPMLA_INVALID_ARGUMENT);
     assert_int_equal(snapmla_pack_plan_get(pack, -1, &p), SNAPMLA_INVALID_ARGUMENT);
     snapmla_pack_close(pack);
@@ -82,10 +93,37 @@ static void reads_what_was_written(void **state) {
   }
 }
 
+/* Packs that version 2 wrote, from the corpus: their kernels go by their families; a layer is none of their problems. */
+static void reads_version_2(void **state) {
+  (void)state;
+  static const char *const files[] = {"tests/runtime/corpus/pack/stored-2", "tests/runtime/corpus/pack/packed-2",
+                                      "tests/runtime/corpus/pack/signed-2"};
+  static const char *const roles[] = {"kv_append", "mla_decode", "schedule"};
+  for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+    snapmla_pack *pack;
+    snapmla_pack_info info = {.size = sizeof info};
+    snapmla_pack_plan p = {.size = sizeof p};
+    if (snapmla_pack_open(files[i], NULL, &pack)) fail_msg("%s", snapmla_error_message());
+    assert_int_equal(snapmla_pack_verify(pack), SNAPMLA_OK);
+    assert_int_equal(snapmla_pack_info_get(pack, &info), SNAPMLA_OK);
+    assert_int_equal(info.version, 2);
+    assert_int_equal(info.runs_here, 0);
+    assert_int_equal(info.plan_count, 2);
+    assert_int_equal(snapmla_pack_plan_get(pack, 1, &p), SNAPMLA_OK);
+    assert_string_equal(p.shape, SAMPLE_SHAPE);
+    assert_int_equal(p.kernel_count, 3);
+    for (int32_t k = 0; k < 3; k++) {
+      assert_string_equal(p.roles[k], roles[k]);
+      assert_int_equal(p.kernels[k], 2 - k);
+    }
+    snapmla_pack_close(pack);
+  }
+}
+
 /* The first bytes as docs/pack.md has them. */
 static void begins_as_specified(void **state) {
   (void)state;
-  static const unsigned char expected[] = {0x89, 'S', 'M', 'L', 'A', 0x0d, 0x0a, 0x1a, 2, 0, 0, 0, 0, 0, 0, 0};
+  static const unsigned char expected[] = {0x89, 'S', 'M', 'L', 'A', 0x0d, 0x0a, 0x1a, 3, 0, 0, 0, 0, 0, 0, 0};
   smla_buffer bytes = {0}, again = {0};
   sample_pack("sm_90a", 12, 0, &bytes);
   sample_pack("sm_90a", 12, 0, &again);
@@ -191,9 +229,25 @@ static void names_what_is_wrong(void **state) {
   forged(&bytes, encoding + 4, 64, 8, "not where it should be");
   forged(&bytes, encoding + 12, UINT64_MAX, 8, "not where it should be");
   forged(&bytes, encoding + 20, UINT64_MAX, 8, "cannot have");
-  /* the last plan, from its end: three kernels and their number, the time, its kind, what differs, the provenance */
+  /* the layer's plan, from its end: roles and numbers of three kernels, and before that how many they are */
   size_t end = INDEX + (size_t)smla_get_u64((unsigned char *)bytes.data + SMLA_PACK_AT_INDEX);
-  size_t time = end - 3 * 4 - 2 - 8, kind = time - strlen("measured"), provenance = kind - 2 - 20 - 2 - strlen("near");
+  size_t decode_role = end - 4 - strlen("mla_decode"), append_role = decode_role - 2 - 4 - strlen("layer_append");
+  assert_memory_equal(bytes.data + decode_role, "mla_decode", 10);
+  assert_memory_equal(bytes.data + append_role, "layer_append", 12);
+  forged(&bytes, end - 4, SAMPLE_KERNELS, 4, "names a kernel that is not there");
+  forged(&bytes, decode_role, 'a', 1, "are not in order");
+  forged(&bytes, append_role, 'z', 1, "are not in order");
+  forged(&bytes, append_role, 0, 1, "names a kernel that is not there");          /* no text */
+  forged(&bytes, decode_role - 2, 0xffff, 2, "names a kernel that is not there"); /* a longer one than there is */
+  forged(&bytes, append_role - 2 - 4 - strlen("kv_append") - 2 - 2, 65, 2, "plan's record");
+  /* The plan before it, from the layer's target and its own end: the time, its kind, what differs, the provenance. */
+  const char *tail = memmem(bytes.data, end, ",nope=", 6);
+  assert_non_null(tail);
+  size_t layer = (size_t)(tail - bytes.data) - strlen(SAMPLE_SHAPE) - 2 - strlen("sm_90a");
+  assert_memory_equal(bytes.data + layer, "sm_90a", 6);
+  size_t kernels = 3 * (2 + 4) + strlen("kv_append") + strlen("mla_decode") + strlen("schedule");
+  size_t time = layer - 2 - kernels - 2 - 8, kind = time - strlen("measured"),
+         provenance = kind - 2 - 20 - 2 - strlen("near");
   size_t class = provenance - 2 - 4 - 4 - strlen(SAMPLE_CLASS);
   assert_memory_equal(bytes.data + class, "sm90-", 5);
   assert_memory_equal(bytes.data + provenance, "near", 4);
@@ -211,14 +265,19 @@ static void refuses_another_version(void **state) {
   smla_buffer bytes = {0};
   snapmla_pack *pack = NULL;
   sample_pack("sm_90a", 0, 0, &bytes);
-  for (int version = 1; version <= 3; version += 2) {
+  for (int version = 1; version <= 4; version += 3) {
     char expected[64];
     bytes.data[SMLA_PACK_AT_VERSION] = (char)version;
     sample_reseal(&bytes);
-    snprintf(expected, sizeof expected, "is of version %d and this library reads version 2", version);
+    snprintf(expected, sizeof expected, "is of version %d and this library reads versions 2 to 3", version);
     assert_int_equal(open_buffer(&bytes, &pack), SNAPMLA_UNSUPPORTED);
     assert_non_null(strstr(snapmla_error_message(), expected));
+    assert_int_equal(strstr(snapmla_error_message(), "as new as") != NULL, version > SNAPMLA_PACK_VERSION);
   }
+  /* This version's plans under the old number: roles are no numbers of kernels. */
+  bytes.data[SMLA_PACK_AT_VERSION] = 2;
+  sample_reseal(&bytes);
+  assert_int_equal(open_buffer(&bytes, &pack), SNAPMLA_BAD_FORMAT);
   smla_buffer_free(&bytes);
 }
 
@@ -302,6 +361,7 @@ static void makes_keys(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(reads_what_was_written),
+      cmocka_unit_test(reads_version_2),
       cmocka_unit_test(begins_as_specified),
       cmocka_unit_test(refuses_every_truncation),
       cmocka_unit_test(refuses_every_flipped_bit),
