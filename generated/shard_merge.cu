@@ -439,7 +439,6 @@ DEVICE float tokens_share(float sink, float lse) {
 
 constexpr i32 warps = 128 / 32;
 constexpr i32 items_of_row = 512 / 128;
-constexpr i32 in_flight = 8;  // shards whose loads a lane issues together
 constexpr float log2_e = 1.4426950408889634f;
 
 // Four channels as stored: bf16 or f32.
@@ -461,6 +460,7 @@ template <class Stored> DEVICE void merge_item(const Params &p, i32 item) {
   const Stored *outs = (const Stored *)p.outs + (batch * p.outs_stride_batch + token * p.outs_stride_token +
                                                  head * p.outs_stride_head + column) / 4;
   const float *lses = p.lses + batch * p.lses_stride_batch + head * p.lses_stride_head + token * p.lses_stride_token;
+  constexpr i32 in_flight = 64 / (i32)sizeof(Stored);  // shards whose loads a lane issues together: more would not fit into 64 registers
   Stored parts[in_flight];
   const auto load_parts = [&](i32 first) {
 #pragma unroll
@@ -477,11 +477,13 @@ template <class Stored> DEVICE void merge_item(const Params &p, i32 item) {
 
   float4 sum = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
   float weights = 0.0f;
+#pragma unroll 1
   for (i32 first = 0; first < p.shards; first += 32) {
     const i32 mine = first + (i32)lane_index();
     const float weight = mine < p.shards ? weight_of(global_load(lses + mine * p.lses_stride_shard), from) : 0.0f;
     weights += weight;
     const i32 count = p.shards - first < 32 ? p.shards - first : 32;
+#pragma unroll 1
     for (i32 begin = 0; begin < count; begin += in_flight) {
       if (first + begin > 0) load_parts(first + begin);
 #pragma unroll
@@ -506,7 +508,7 @@ template <class Stored> DEVICE void merge_item(const Params &p, i32 item) {
     global_store(p.lse + batch * p.lse_stride_batch + head * p.lse_stride_head + token * p.lse_stride_token, lse);
 }
 
-KERNEL(snapmla_shard_merge, 128) {
+KERNEL_RESIDENT(snapmla_shard_merge, 128, 8) {
   grid_dependency_wait();
   grid_dependency_launch();
   const i32 items = p.batch * p.q_len * p.heads * items_of_row;

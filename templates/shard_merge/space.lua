@@ -13,6 +13,7 @@ return {
   derived = function(v)
     return {
       threads = v.block,
+      resident = 1024 // v.block, -- blocks a multiprocessor, at least: 64 registers a thread
       smem_bytes = 0,
     }
   end,
