@@ -192,11 +192,6 @@ snapmla_status smla_decode_args_check_query(const snapmla_problem *problem, cons
   if (!isfinite(args->softmax_scale))
     return smla_fail(SNAPMLA_INVALID_ARGUMENT, "decode: softmax_scale is %g, it must be finite: set it, as 1/sqrt(192)",
                      (double)args->softmax_scale);
-  if (args->cp_world < 0 || args->cp_world > 1 || args->cp_rank != 0)
-    return smla_fail(
-        SNAPMLA_UNSUPPORTED,
-        "decode: cp_world, cp_rank are %d, %d: a cache sharded over ranks is not implemented: set 0, 0 or 1, 0",
-        args->cp_world, args->cp_rank);
   if (args->batch == 0) return SNAPMLA_OK;
 
   const int64_t nope_strides[] = {args->q_nope_stride_batch, args->q_nope_stride_token, args->q_nope_stride_head};

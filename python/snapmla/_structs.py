@@ -104,8 +104,6 @@ class DecodeArgs(_Sized):
         ("lse_stride_head", c.c_int64),
         ("lse_stride_token", c.c_int64),
         ("softmax_scale", c.c_float),
-        ("cp_world", c.c_int32),
-        ("cp_rank", c.c_int32),
         ("workspace", c.c_void_p),
         ("workspace_bytes", c.c_size_t),
         ("stream", c.c_void_p),
