@@ -29,7 +29,7 @@ snapmla_status snapmla_fingerprints_agree(const char (*fingerprints)[65], int32_
       return smla_fail(SNAPMLA_UNSUPPORTED,
                        "rank %d of %d computes by another plan (%.*s…) than rank 0 (%.*s…): give all ranks the same "
                        "problem, version, pack and kind of device, and the plan of one (snapmla_plan_save, "
-                       "snapmla_plan_load) or SNAPMLA_PLAN_DETERMINISTIC",
+                       "snapmla_plan_load) the same variant, or SNAPMLA_PLAN_DETERMINISTIC",
                        i, ranks, SHOWN, fingerprints[i], SHOWN, fingerprints[0]);
   return SNAPMLA_OK;
 }

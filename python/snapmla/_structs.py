@@ -117,6 +117,36 @@ class DecodeArgs(_Sized):
     ]
 
 
+class MergeArgs(_Sized):
+    C_NAME = "snapmla_merge_args"
+    _fields_ = [
+        ("size", c.c_size_t),
+        ("shards", c.c_int32),
+        ("batch", c.c_int32),
+        ("outs", c.c_void_p),
+        ("outs_stride_shard", c.c_int64),
+        ("outs_stride_batch", c.c_int64),
+        ("outs_stride_token", c.c_int64),
+        ("outs_stride_head", c.c_int64),
+        ("lses", c.c_void_p),
+        ("lses_stride_shard", c.c_int64),
+        ("lses_stride_batch", c.c_int64),
+        ("lses_stride_head", c.c_int64),
+        ("lses_stride_token", c.c_int64),
+        ("out", c.c_void_p),
+        ("out_stride_batch", c.c_int64),
+        ("out_stride_token", c.c_int64),
+        ("out_stride_head", c.c_int64),
+        ("lse", c.c_void_p),
+        ("lse_stride_batch", c.c_int64),
+        ("lse_stride_head", c.c_int64),
+        ("lse_stride_token", c.c_int64),
+        ("sinks", c.c_void_p),
+        ("is_fp32", c.c_int32),
+        ("stream", c.c_void_p),
+    ]
+
+
 class AppendArgs(_Sized):
     C_NAME = "snapmla_append_args"
     _fields_ = [
@@ -159,4 +189,4 @@ class Cache(_Sized):
     ]
 
 
-ALL = (ContextOptions, DeviceInfo, Problem, PlanOptions, DecodeArgs, AppendArgs, PageLayout, Cache)
+ALL = (ContextOptions, DeviceInfo, Problem, PlanOptions, DecodeArgs, MergeArgs, AppendArgs, PageLayout, Cache)
