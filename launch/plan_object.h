@@ -18,6 +18,7 @@ typedef enum smla_family {
   SMLA_MLA_COMBINE,
   SMLA_KV_APPEND,
   SMLA_SCHEDULE,
+  SMLA_SHARD_MERGE,
   SMLA_FAMILY_COUNT
 } smla_family;
 

@@ -30,7 +30,7 @@ typedef struct dimension {
   int64_t extent, stride;
 } dimension;
 
-/* A tensor of up to three strided dimensions of contiguous rows. Strides in elements. The stride of a dimension of
+/* A tensor of up to four strided dimensions of contiguous rows. Strides in elements. The stride of a dimension of
  * extent 1 is never used, so it may be anything. */
 typedef struct strided {
   const char *call, *name;
@@ -192,11 +192,6 @@ snapmla_status smla_decode_args_check_query(const snapmla_problem *problem, cons
   if (!isfinite(args->softmax_scale))
     return smla_fail(SNAPMLA_INVALID_ARGUMENT, "decode: softmax_scale is %g, it must be finite: set it, as 1/sqrt(192)",
                      (double)args->softmax_scale);
-  if (args->cp_world < 0 || args->cp_world > 1 || args->cp_rank != 0)
-    return smla_fail(
-        SNAPMLA_UNSUPPORTED,
-        "decode: cp_world, cp_rank are %d, %d: a cache sharded over ranks is not implemented: set 0, 0 or 1, 0",
-        args->cp_world, args->cp_rank);
   if (args->batch == 0) return SNAPMLA_OK;
 
   const int64_t nope_strides[] = {args->q_nope_stride_batch, args->q_nope_stride_token, args->q_nope_stride_head};
@@ -254,4 +249,64 @@ snapmla_status smla_append_args_check(const snapmla_problem *problem, const snap
   if (!status) status = check_pointer("append", "slot_mapping", args->slot_mapping, sizeof(int64_t));
   if (!status) status = check_kv_scale(problem, "append", args->kv_scale, args->kv_scale_pointer);
   return status ? status : check_cache(problem, "append", args->kv, args->page_stride, args->num_pages, device);
+}
+
+/* Rows of the shards (`shards` of them) or of the merged result (1). */
+static snapmla_status check_results(const snapmla_problem *problem, const snapmla_merge_args *args, const char *name,
+                                    const void *pointer, int32_t shards, const int64_t strides[4]) {
+  const dimension dimensions[] = {{"stride_shard", shards, strides[0]},
+                                  {"stride_batch", args->batch, strides[1]},
+                                  {"stride_token", problem->q_len, strides[2]},
+                                  {"stride_head", problem->heads, strides[3]}};
+  const strided tensor = {"merge", name, dimensions, 4, problem->latent_rank, sizeof(float), STRIDE_MULTIPLE};
+  snapmla_status status = check_pointer("merge", name, pointer, TENSOR_ALIGNMENT);
+  return status ? status : check_strides(&tensor);
+}
+
+static snapmla_status check_result_lse(const snapmla_problem *problem, const snapmla_merge_args *args, const char *name,
+                                       const void *pointer, int32_t shards, const int64_t strides[4]) {
+  const dimension dimensions[] = {{"stride_shard", shards, strides[0]},
+                                  {"stride_batch", args->batch, strides[1]},
+                                  {"stride_head", problem->heads, strides[2]},
+                                  {"stride_token", problem->q_len, strides[3]}};
+  const strided tensor = {"merge", name, dimensions, 4, 1, sizeof(float), 1};
+  snapmla_status status = check_pointer("merge", name, pointer, sizeof(float));
+  return status ? status : check_strides(&tensor);
+}
+
+static snapmla_status check_merge_struct(const snapmla_problem *problem, const snapmla_merge_args *args) {
+  if (!args) return smla_fail(SNAPMLA_INVALID_ARGUMENT, "merge: args is NULL: pass a snapmla_merge_args");
+  snapmla_status status = smla_struct_size_check("snapmla_merge_args", args, args->size, sizeof *args);
+  if (status) return status;
+  if (problem->flags & SNAPMLA_PROBLEM_SINKS)
+    return smla_fail(
+        SNAPMLA_UNSUPPORTED,
+        "merge: the plan's problem has SNAPMLA_PROBLEM_SINKS, so that each shard would take the sinks into "
+        "its part: decode the shards and merge by a plan without that flag, and give the sinks to the merge");
+  if (args->shards < 1 || args->shards > SNAPMLA_MOST_SHARDS)
+    return smla_fail(SNAPMLA_INVALID_ARGUMENT,
+                     "merge: shards is %d, it must be 1 to %d: set it to how many results there are; merge more in two "
+                     "steps",
+                     args->shards, (int)SNAPMLA_MOST_SHARDS);
+  if (args->batch < 0 || args->batch > problem->max_batch)
+    return smla_fail(SNAPMLA_INVALID_ARGUMENT,
+                     "merge: batch is %d, it must be 0 to max_batch = %d: split the call, or plan for a larger batch",
+                     args->batch, problem->max_batch);
+  return SNAPMLA_OK;
+}
+
+snapmla_status smla_merge_args_check(const snapmla_problem *problem, const snapmla_merge_args *args) {
+  snapmla_status status = check_merge_struct(problem, args);
+  if (status || args->batch == 0) return status;
+  const int64_t outs[] = {args->outs_stride_shard, args->outs_stride_batch, args->outs_stride_token,
+                          args->outs_stride_head};
+  const int64_t lses[] = {args->lses_stride_shard, args->lses_stride_batch, args->lses_stride_head,
+                          args->lses_stride_token};
+  const int64_t out[] = {0, args->out_stride_batch, args->out_stride_token, args->out_stride_head};
+  const int64_t lse[] = {0, args->lse_stride_batch, args->lse_stride_head, args->lse_stride_token};
+  status = check_results(problem, args, "outs", args->outs, args->shards, outs);
+  if (!status) status = check_result_lse(problem, args, "lses", args->lses, args->shards, lses);
+  if (!status) status = check_results(problem, args, "out", args->out, 1, out);
+  if (!status && args->lse) status = check_result_lse(problem, args, "lse", args->lse, 1, lse);
+  return !status && args->sinks ? check_pointer("merge", "sinks", args->sinks, sizeof(float)) : status;
 }

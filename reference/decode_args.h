@@ -9,6 +9,7 @@
 
 #include <snapmla/plan.h>
 #include <snapmla/problem.h>
+#include <snapmla/shards.h>
 
 /* Everything of a decode call. With batch 0 no tensor is looked at. Not checked: workspace_bytes, which the plan
  * knows. */
@@ -30,6 +31,9 @@ snapmla_status smla_decode_args_check_query(const snapmla_problem *problem, cons
 
 /* What a schedule call needs: batch, seqlens and block_table_stride or index_counts, workspace. */
 snapmla_status smla_schedule_args_check(const snapmla_problem *problem, const snapmla_decode_args *args);
+
+/* Everything of a merge call of shards, on a device. With batch 0 no tensor is looked at. */
+snapmla_status smla_merge_args_check(const snapmla_problem *problem, const snapmla_merge_args *args);
 
 /* Everything of an append call. With tokens 0 no tensor is looked at. */
 snapmla_status smla_append_args_check(const snapmla_problem *problem, const snapmla_append_args *args, int device);

@@ -10,7 +10,7 @@
 #include "status.h"
 #include "tuner.h"
 
-enum { SCHEMA = 1 };
+enum { SCHEMA = 2 };
 static const char kind[] = "snapmla plan";
 
 /* X(field): the problem's numbers, in the order of the fingerprint and of the text. */

@@ -12,7 +12,7 @@ program=${1:-build/release/bin/snapmla}
 [ -x "$program" ] || { echo "generated: no program at $program: build it first, or name it" >&2; exit 2; }
 new=$(mktemp -d)
 trap 'rm -rf "$new"' EXIT
-for family in schedule query_quant mla_decode mla_combine kv_append query_absorb value_project kv_fetch; do
+for family in schedule query_quant mla_decode mla_combine kv_append shard_merge query_absorb value_project kv_fetch; do
   "$program" gen --family "$family" --target sm90a -o "$new/$family.cu" >/dev/null
 done
 # What append does in a layer step.

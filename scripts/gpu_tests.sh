@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.." || exit 1
 
 build=$1
 shift
-[ $# -gt 0 ] || set -- templates_decode templates_sparse runtime_plan runtime_threads
+[ $# -gt 0 ] || set -- templates_decode templates_sparse templates_shards templates_shard_merge runtime_plan runtime_threads
 failed=0
 for name in "$@"; do
   echo "== $name"

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """One request over several GPUs, a process each: every rank holds a part of the pages and decodes it, and the results are merged by
-their lse (snapmla.shards), to the same bits on every rank. Compares with attention in double precision over all tokens, and times both steps.
+their lse (snapmla.shards.Ranks: one all-gather and a kernel), to the same bits on every rank. Compares with attention in double precision over all tokens, and times both steps.
 
     torchrun --nproc-per-node 2 examples/shards/decode.py --context 262144,1048576
 
@@ -29,7 +29,7 @@ def rows(first, count, width, seed, device):
     return torch.cat(out)[:count].to(torch.bfloat16).to(device)
 
 
-def reference(query, query_rope, tokens, o, device):
+def reference(query, query_rope, tokens, sinks, o, device):
     """out [heads, latent], lse [heads] in double precision over the unquantised tokens, a piece at a time."""
     q = torch.cat((query, query_rope), -1)[0, 0].double()
     outs, lses = [], []
@@ -37,18 +37,12 @@ def reference(query, query_rope, tokens, o, device):
         count = min(CHUNK, tokens - first)
         latent, rope = rows(first, count, o.latent, 1, device).double(), rows(first, count, 64, 2, device).double()
         logits = q @ torch.cat((latent, rope), -1).T * o.scale
-        outs.append((logits.softmax(-1) @ latent)[None, None])
-        lses.append(logits.logsumexp(-1)[None, :, None])
-    out, lse = snapmla.shards.merge(outs, lses)
-    return out[0, 0], lse[0, :, 0]
-
-
-def agree(plan):
-    """Every rank's plan must compute alike."""
-    prints = [None] * dist.get_world_size()
-    dist.all_gather_object(prints, plan.fingerprint())
-    if len(set(prints)) > 1:
-        sys.exit(f"rank {dist.get_rank()}: the ranks' plans differ ({prints}): give all the same wisdom, or the same variant")
+        outs.append(logits.softmax(-1) @ latent)
+        lses.append(logits.logsumexp(-1))
+    lses = torch.stack(lses)
+    lse = lses.logsumexp(0)
+    whole = lse if sinks is None else torch.logaddexp(lse, sinks.double())
+    return ((lses - whole).exp()[..., None] * torch.stack(outs)).sum(0), lse
 
 
 def main():
@@ -57,6 +51,8 @@ def main():
     parser.add_argument("--heads", type=int, default=16)
     parser.add_argument("--latent", type=int, default=512)
     parser.add_argument("--format", default="fp8_token")
+    parser.add_argument("--sinks", action="store_true", help="each head has an attention sink")
+    parser.add_argument("--variant-of-rank", default="", help="RANK:VARIANT, to see what becomes of ranks that differ")
     parser.add_argument("--repeat", type=int, default=20)
     o = parser.parse_args()
     o.scale = (128 + 64) ** -0.5
@@ -71,8 +67,9 @@ def main():
     most = max(snapmla.shards.share(length, world, 0, PAGE) for length in lengths)
     context = snapmla.Context(device if cuda else "emulator")
     problem = snapmla.problem(o.format, heads=o.heads, latent_rank=o.latent, page_tokens=PAGE, max_batch=1, max_context=int(most))
-    plan = snapmla.Plan(context, problem)
-    agree(plan)
+    odd, _, variant = o.variant_of_rank.partition(":")
+    plan = snapmla.Plan(context, problem, variant=variant if odd == str(rank) else None)
+    ranks = snapmla.shards.Ranks(plan, 1)
     pages = -(-int(most) // PAGE)
     page_bytes = snapmla.Layout(problem).page_bytes
     cache = torch.empty(pages, page_bytes, dtype=torch.uint8, device=device) if cuda else snapmla.new_cache(context, problem, pages)
@@ -88,15 +85,16 @@ def main():
     table = torch.arange(pages, dtype=torch.int32, device=device)[None]
     query = rows(0, PAGE, o.latent, 3, device)[: o.heads].repeat(-(-o.heads // PAGE), 1)[: o.heads].reshape(1, 1, o.heads, o.latent)
     query_rope = rows(0, PAGE, 64, 4, device).repeat(-(-o.heads // PAGE), 1)[: o.heads].reshape(1, 1, o.heads, 64)
-    out, lse = torch.empty_like(query), torch.empty(1, o.heads, 1, device=device)
+    # Shards decode without sinks, by a plan of a problem without: the merge takes them in, once.
+    sinks = torch.arange(o.heads, dtype=torch.float32, device=device) if o.sinks else None
     wrong = 0
     for length in lengths:
         held = torch.tensor([int(snapmla.shards.share(length, world, rank, PAGE))], dtype=torch.int32, device=device)
         plan.schedule(workspace, table, held)
 
         def step():
-            plan.decode(workspace, query, query_rope, cache, table, held, o.scale, out, lse, kv_scale=kv_scale)
-            return snapmla.shards.merge_ranks(out, lse)
+            plan.decode(workspace, query, query_rope, cache, table, held, o.scale, ranks.out, ranks.lse, kv_scale=kv_scale)
+            return ranks.merge(sinks)
 
         merged, total = step()
         times = []
@@ -107,7 +105,7 @@ def main():
             step()
             torch.cuda.synchronize()
             times.append(time.perf_counter() - begun)
-        exact, exact_lse = reference(query, query_rope, length, o, device)
+        exact, exact_lse = reference(query, query_rope, length, sinks, o, device)
         error = float((merged[0, 0].double() - exact).norm() / exact.norm())
         lse_error = float((total[0, :, 0] - exact_lse).abs().max())
         # FP8's distance is that of its query and cache: see docs/accuracy.md. What merging adds shows with bf16.

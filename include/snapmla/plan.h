@@ -115,7 +115,7 @@ typedef struct snapmla_decode_args {
   const int32_t *block_table; /* [batch, block_table_stride] page numbers */
   int64_t block_table_stride; /* entries per request */
   const int32_t *seqlens;     /* [batch] tokens of each request, new ones included; query i of q_len sees the first
-                                 seqlen - q_len + i + 1 */
+                                 seqlen - q_len + i + 1. Of a cache in shards what this one holds: see shards.h */
 
   void *out; /* [batch, q_len, heads, latent_rank] bf16 */
   int64_t out_stride_batch, out_stride_token, out_stride_head;
@@ -123,7 +123,6 @@ typedef struct snapmla_decode_args {
   int64_t lse_stride_batch, lse_stride_head, lse_stride_token;
 
   float softmax_scale;
-  int32_t cp_world, cp_rank; /* sharding of the cache over ranks: 0, 0 or 1, 0 */
 
   void *workspace;
   size_t workspace_bytes;

@@ -11,6 +11,7 @@
 #include <snapmla/plan.h>
 #include <snapmla/problem.h>
 #include <snapmla/reference.h>
+#include <snapmla/shards.h>
 #include <snapmla/source.h>
 #include <snapmla/status.h>
 #include <snapmla/tune.h>

@@ -56,6 +56,8 @@ _CALLS = {  # name: (what it returns, what it takes); a returned c_int is a stat
     "snapmla_plan_workspace_bytes": (c.c_size_t, [_p]),
     "snapmla_plan_schedule": (c.c_int, [_p, c.POINTER(s.DecodeArgs)]),
     "snapmla_plan_decode": (c.c_int, [_p, c.POINTER(s.DecodeArgs)]),
+    "snapmla_plan_merge": (c.c_int, [_p, c.POINTER(s.MergeArgs)]),
+    "snapmla_fingerprints_agree": (c.c_int, [c.c_char_p, c.c_int32]),
     "snapmla_plan_append": (c.c_int, [_p, c.POINTER(s.AppendArgs)]),
     "snapmla_pack_open": (c.c_int, [c.c_char_p, c.POINTER(s.PackOptions), _pp]),
     "snapmla_pack_open_memory": (c.c_int, [c.c_char_p, c.c_size_t, c.POINTER(s.PackOptions), _pp]),

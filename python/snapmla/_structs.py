@@ -108,8 +108,6 @@ class DecodeArgs(_Sized):
         ("lse_stride_head", c.c_int64),
         ("lse_stride_token", c.c_int64),
         ("softmax_scale", c.c_float),
-        ("cp_world", c.c_int32),
-        ("cp_rank", c.c_int32),
         ("workspace", c.c_void_p),
         ("workspace_bytes", c.c_size_t),
         ("stream", c.c_void_p),
@@ -120,6 +118,36 @@ class DecodeArgs(_Sized):
         ("kv_scale", c.c_float),
         ("kv_scale_pointer", c.c_void_p),
         ("sinks", c.c_void_p),
+    ]
+
+
+class MergeArgs(_Sized):
+    C_NAME = "snapmla_merge_args"
+    _fields_ = [
+        ("size", c.c_size_t),
+        ("shards", c.c_int32),
+        ("batch", c.c_int32),
+        ("outs", c.c_void_p),
+        ("outs_stride_shard", c.c_int64),
+        ("outs_stride_batch", c.c_int64),
+        ("outs_stride_token", c.c_int64),
+        ("outs_stride_head", c.c_int64),
+        ("lses", c.c_void_p),
+        ("lses_stride_shard", c.c_int64),
+        ("lses_stride_batch", c.c_int64),
+        ("lses_stride_head", c.c_int64),
+        ("lses_stride_token", c.c_int64),
+        ("out", c.c_void_p),
+        ("out_stride_batch", c.c_int64),
+        ("out_stride_token", c.c_int64),
+        ("out_stride_head", c.c_int64),
+        ("lse", c.c_void_p),
+        ("lse_stride_batch", c.c_int64),
+        ("lse_stride_head", c.c_int64),
+        ("lse_stride_token", c.c_int64),
+        ("sinks", c.c_void_p),
+        ("is_fp32", c.c_int32),
+        ("stream", c.c_void_p),
     ]
 
 
@@ -288,6 +316,6 @@ class PackOptions(_Sized):
 
 
 ALL = (
-    ContextOptions, DeviceInfo, Problem, PlanOptions, DecodeArgs, AppendArgs, PageLayout, Cache, Rope, LayerProblem, LayerWeights,
+    ContextOptions, DeviceInfo, Problem, PlanOptions, DecodeArgs, MergeArgs, AppendArgs, PageLayout, Cache, Rope, LayerProblem, LayerWeights,
     LayerAppendArgs, LayerArgs, FetchArgs, MoveArgs, PackOptions,
 )  # fmt: skip

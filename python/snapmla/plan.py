@@ -83,6 +83,16 @@ class Plan(PlanBase):
         known = self._calls.get(key, lambda: self._decode_call(*arrays))
         known.run(self.handle, arrays, (("softmax_scale", softmax_scale), ("kv_scale", number)), stream)
 
+    def merge(self, outs, lses, out, lse=None, sinks=None, stream=None):
+        """Merges what decode() gave on different shards of a cache for the same queries (shards.h). outs [shards, batch, q_len, heads,
+        latent_rank] and out, as one of them, all bf16 or all fp32; lses [shards, batch, heads, q_len] and lse, as one of them, fp32, natural
+        logarithms, -inf where a shard holds no token. The plan's problem has no SINKS, so that the shards decode without; sinks
+        [heads] fp32 are taken in here: out is multiplied by exp(lse) / (exp(lse) + exp(sink))."""
+        arrays = outs, lses, out, lse, sinks
+        key = "merge", signature(arrays)
+        known = self._calls.get(key, lambda: self._merge_call(*arrays))
+        known.run(self.handle, arrays, (), stream)
+
     def _append_call(self, cache, latent, rope, slot_mapping, kv_scale):
         of = self.problem
         pages, page_stride = self._cache(cache)
@@ -125,6 +135,22 @@ class Plan(PlanBase):
                             workspace_bytes=self._workspace(workspace), **fields)  # fmt: skip
         return Call(context, "plan_decode", args, DECODE_FIELDS)
 
+    def _merge_call(self, outs, lses, out, lse, sinks):
+        of, context, fields = self.problem, self.context, {}
+        rows = (None, of.q_len, of.heads, of.latent_rank)
+        (shards, batch, *_), strides = checked(context, "outs", outs, ("bf16", "fp32"), (None,) + rows)
+        put_strides(fields, "outs", strides, ("shard", "batch", "token", "head"))
+        _, strides = checked(context, "lses", lses, "fp32", (shards, batch, of.heads, of.q_len))
+        put_strides(fields, "lses", strides, ("shard", "batch", "head", "token"))
+        is_fp32 = str(outs.dtype).endswith("float32")
+        _, strides = checked(context, "out", out, "fp32" if is_fp32 else "bf16", (batch,) + rows[1:])
+        put_strides(fields, "out", strides, ("batch", "token", "head"))
+        if lse is not None:
+            _, strides = checked(context, "lse", lse, "fp32", (batch, of.heads, of.q_len))
+            put_strides(fields, "lse", strides, ("batch", "head", "token"))
+        self._sinks(sinks)
+        return Call(context, "plan_merge", s.MergeArgs(shards=shards, batch=batch, is_fp32=is_fp32, **fields), MERGE_FIELDS)
+
 
 # In the order of the arrays of Plan.decode.
 DECODE_FIELDS = (
@@ -139,5 +165,15 @@ DECODE_FIELDS = (
     ("indices", strides_named("indices", ("batch", "token")), False, 0),
     ("index_counts", (), False, 0),
     ("kv_scale_pointer", (), False, 0),
+    ("sinks", (), False, 0),
+)
+
+
+# In the order of the arrays of Plan.merge.
+MERGE_FIELDS = (
+    ("outs", strides_named("outs", ("shard", "batch", "token", "head")), False, 0),
+    ("lses", strides_named("lses", ("shard", "batch", "head", "token")), False, 0),
+    ("out", strides_named("out", ("batch", "token", "head")), True, 0),
+    ("lse", strides_named("lse", ("batch", "head", "token")), True, 0),
     ("sinks", (), False, 0),
 )

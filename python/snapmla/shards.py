@@ -1,17 +1,18 @@
-"""One request's cache in several shards: each decodes what it holds, and the results are merged by their lse.
+"""One request's cache in several shards: each decodes what it holds, and the results are merged by their lse (docs/shards.md).
 
 Attention over all tokens is the average of the shards' results under the weights exp(lse), as the parts of a sum of exponentials; nothing
 is approximated, whoever holds which token. With one query token the shards need not know of each other: a shard decodes with the length that
 it holds. Several query tokens of a request go as requests of their own, each with its own lengths (the same pages).
 
-Shards decode without sinks: each would take the sinks' share of its own part. It goes on the merged result:
-out * exp(lse) / (exp(lse) + exp(sink))."""
+Shards decode without sinks, as each would take them into its own part: they go into the merge."""
 
 import numpy as np
 
 from ._arrays import torch_tensor
-from ._library import fail
+from ._library import call, fail
 from .context import from_bf16, to_bf16
+
+_BLOCK_ALIGNMENT = 16  # bytes: outs of every rank are aligned
 
 
 def share(tokens, world, rank, page_tokens=64):
@@ -23,55 +24,92 @@ def share(tokens, world, rank, page_tokens=64):
     return whole * page_tokens + np.clip(rest - rank * page_tokens, 0, page_tokens)
 
 
-def merge(outs, lses):
-    """Merges results of Plan.decode on different shards of the same requests.
+def check_fingerprints(fingerprints):
+    """Raises unless the ranks' plans compute alike: the fingerprints of all, in their order. Names the first that differs."""
+    if any(not isinstance(text, str) or len(text) != 64 for text in fingerprints):
+        fail(f"fingerprints: they are {fingerprints!r}, they must be what Plan.fingerprint() returns, of each rank one")
+    call("fingerprints_agree", b"".join(text.encode() + b"\0" for text in fingerprints), len(fingerprints))
 
-    outs: a sequence of [batch, q_len, heads, rank], all bf16 (numpy: uint16) or all fp32; lses: as many [batch, heads, q_len] fp32, natural
-    logarithms, -inf where a shard holds no token of a request. Returns (out, lse) of the same kinds: zeros and -inf
-    where no shard holds any; NaN where one has NaN."""
+
+def agree(plan, group=None):
+    """Raises, on all ranks of a torch.distributed group, unless their plans compute alike. Before the first step."""
+    import torch.distributed as dist
+
+    prints = [None] * dist.get_world_size(group)
+    dist.all_gather_object(prints, plan.fingerprint(), group)
+    check_fingerprints(prints)
+
+
+class Ranks:
+    """What a rank of a torch.distributed group needs for steps that all take together: where to decode to, and the exchange.
+
+        ranks = snapmla.shards.Ranks(plan, batch)                       # once; raises where plans differ
+        plan.decode(workspace, …, out=ranks.out, lse=ranks.lse)         # what this rank holds
+        out, lse = ranks.merge(sinks)                                   # one all-gather and a kernel; on every rank the same bits
+
+    out [batch, q_len, heads, latent_rank] bf16, lse [batch, heads, q_len] fp32: this rank's place among all. On the plan's device;
+    NCCL for CUDA tensors. Memory is made here, none in merge(), so that steps may be captured into a CUDA graph; the results stay where they
+    are until the next merge()."""
+
+    def __init__(self, plan, batch, group=None):
+        import torch
+        import torch.distributed as dist
+
+        agree(plan, group)
+        of = plan.problem
+        world, rank = dist.get_world_size(group), dist.get_rank(group)
+        shape = (batch, of.q_len, of.heads, of.latent_rank)
+        rows = batch * of.q_len * of.heads
+        out_bytes, lse_bytes = rows * of.latent_rank * 2, rows * 4
+        block = out_bytes + -(-lse_bytes // _BLOCK_ALIGNMENT) * _BLOCK_ALIGNMENT
+        device = "cpu" if plan.context.is_emulator else plan.context.name
+        self._plan, self._group = plan, group
+        self._gathered = torch.empty(world * block, dtype=torch.uint8, device=device)
+        blocks = self._gathered.view(world, block)
+        self._mine = blocks[rank]
+        self._outs = blocks[:, :out_bytes].view(torch.bfloat16).unflatten(1, shape)
+        self._lses = blocks[:, out_bytes : out_bytes + lse_bytes].view(torch.float32).unflatten(1, (batch, of.heads, of.q_len))
+        self.out, self.lse = self._outs[rank], self._lses[rank]
+        self._out = torch.empty(shape, dtype=torch.bfloat16, device=device)
+        self._lse = torch.empty(batch, of.heads, of.q_len, device=device)
+
+    def merge(self, sinks=None, stream=None):
+        """(out, lse) of all tokens, from what every rank has in its `out` and `lse`. Of every rank alike: it waits for all."""
+        import torch.distributed as dist
+
+        dist.all_gather_into_tensor(self._gathered, self._mine, self._group)
+        self._plan.merge(self._outs, self._lses, self._out, self._lse, sinks, stream)
+        return self._out, self._lse
+
+
+def merge(outs, lses, sinks=None):
+    """Plan.merge without a plan or a device, in double precision by numpy.
+
+    outs: a sequence of [batch, q_len, heads, rank], all bf16 (uint16) or all of one float; lses: as many [batch, heads, q_len], natural
+    logarithms, -inf where a shard holds no token of a request, what it has in outs being not looked at; sinks [heads] or None.
+    Returns (out, lse) of the same kinds: zeros and -inf where no shard holds any; NaN where an lse is NaN."""
     if not len(outs) or len(outs) != len(lses):
         fail(f"outs: there are {len(outs)} of them and {len(lses)} of lses, it must be as many, one at least")
-    if torch_tensor(outs[0]):
-        import torch
-
-        lse = torch.stack(list(lses)).double()
-        total, weights = _weights(lse, torch)
-        weights = weights.transpose(2, 3)[..., None]
-        merged = (torch.stack(list(outs)).double() * weights).sum(0)
-        return merged.to(outs[0].dtype), total.float()
+    if any(torch_tensor(array) for array in (*outs, *lses)):
+        fail("outs: they are torch tensors; merge them by Plan.merge on their device, or pass numpy arrays")
     is_bf16 = outs[0].dtype == np.uint16
     wide = np.stack([from_bf16(out) if is_bf16 else out for out in outs]).astype(np.float64)
-    total, weights = _weights(np.stack(lses).astype(np.float64), np)
-    merged = (wide * np.swapaxes(weights, 2, 3)[..., None]).sum(0)
+    total, weights = _weights(np.stack(lses).astype(np.float64))
+    by_row = np.swapaxes(weights, 2, 3)[..., None]
+    merged = (np.where(by_row == 0, 0, wide) * by_row).sum(0)
+    if sinks is not None:
+        with np.errstate(over="ignore", invalid="ignore"):
+            taken = 1 + np.exp(np.asarray(sinks, np.float64)[None, :, None] - total)
+            merged = merged * np.where(total == -np.inf, 1, 1 / taken).swapaxes(1, 2)[..., None]
     return (to_bf16(merged) if is_bf16 else merged.astype(outs[0].dtype)), total.astype(np.float32)
 
 
-def merge_ranks(out, lse, group=None):
-    """merge() of what every rank of a torch.distributed group decoded: two all-reduces, the same result on each rank.
-
-    out [batch, q_len, heads, rank] bf16 or fp32, lse [batch, heads, q_len] fp32: this rank's. On their device; NCCL for CUDA tensors."""
-    import torch
-    import torch.distributed as dist
-
-    # NaN must outlive the maximum, which need not pass it on: it comes back with the sums below.
-    top = torch.where(lse.isnan(), torch.full_like(lse, -torch.inf), lse)
-    dist.all_reduce(top, dist.ReduceOp.MAX, group)
-    weight = (lse - torch.where(top.isfinite(), top, torch.zeros_like(top))).exp()
-    part = torch.cat((out.float() * weight.transpose(1, 2)[..., None], weight.transpose(1, 2)[..., None]), -1)
-    dist.all_reduce(part, dist.ReduceOp.SUM, group)
-    total = part[..., -1:]
-    merged = torch.where(total == 0, torch.zeros_like(part[..., :-1]), part[..., :-1] / total)
-    return merged.to(out.dtype), top + total[..., 0].transpose(1, 2).log()
-
-
-def _weights(lse, xp):
-    """(lse of all [..], weights [shards, ..]) of lse [shards, ..], a double array of numpy or torch, whose sums are 1 or, where there is no
-    token, 0."""
-    top = lse.max(0) if xp is np else lse.max(0).values
-    finite = xp.where(top == -xp.inf, xp.zeros_like(top), top)
-    weights = xp.exp(lse - finite)
+def _weights(lse):
+    """(lse of all [..], weights [shards, ..]) of lse [shards, ..] fp64, whose sums are 1 or, where there is no token, 0."""
+    top = lse.max(0)
+    finite = np.where(top == -np.inf, 0, top)
+    weights = np.exp(lse - finite)
     total = weights.sum(0)
     none = total == 0
-    safe = xp.where(none, xp.ones_like(total), total)
-    log = xp.where(none, xp.full_like(total, -xp.inf), finite + xp.log(safe))
-    return log, weights / safe
+    safe = np.where(none, 1, total)
+    return np.where(none, -np.inf, finite + np.log(safe)), weights / safe

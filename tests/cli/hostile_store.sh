@@ -51,7 +51,7 @@ if tmpfs size=16k; then
   mount -o remount,size=64m "$work/store"
   run 8 env
   silent
-  [ "$(find "$work/store/cache/v1/obj" -name '*.so' | wc -l)" = 5 ] || fail "the kernels are not stored ($what)"
+  [ "$(find "$work/store/cache/v1/obj" -name '*.so' | wc -l)" = 6 ] || fail "the kernels are not stored ($what)"
   [ -z "$(find "$work/store/cache/v1/tmp" -type f -newer "$work/out")" ] || fail "half a file is left ($what)"
   what="a read-only file system"
   content "$SNAPMLA_CACHE_DIR" >"$work/before"

@@ -94,7 +94,7 @@ static void lists_and_verifies(void **state) {
   program_result r = program_run(PROGRAM, "pack", "list", path, "--json", nothing);
   program_check(&r, 0, NULL, __FILE__, __LINE__);
   json_t *root = program_json(&r), *kernels = json_object_get(root, "kernels"), *plans = json_object_get(root, "plans");
-  assert_int_equal(json_array_size(kernels), 5);
+  assert_int_equal(json_array_size(kernels), 6);
   assert_int_equal(json_array_size(plans), 1);
   json_t *plan = json_array_get(plans, 0);
   assert_text(plan, "target", "emulator");
@@ -102,7 +102,7 @@ static void lists_and_verifies(void **state) {
               "heads=16,q_len=1,latent=256,rope=64,page=64,format=fp8_token,accuracy=fast,flags=0,indices=0");
   assert_int_equal(json_integer_value(json_object_get(plan, "max_batch")), 2);
   assert_int_equal(json_integer_value(json_object_get(plan, "max_context")), 512);
-  assert_int_equal(json_array_size(json_object_get(plan, "variants")), 5);
+  assert_int_equal(json_array_size(json_object_get(plan, "variants")), 6);
   assert_true(json_is_null(json_object_get(root, "signer")));
   json_decref(root);
   program_free(&r);
@@ -444,7 +444,7 @@ static void names_tables(void **state) {
   assert_program(PROGRAM, 0, NULL, "export", PROBLEM, "--target", "emulator", "--c-source", source);
   size_t bytes;
   char *text = program_read_file(source, &bytes);
-  assert_non_null(strstr(text, "\nconst snapmla_pack_source my_kernels = {parts, 6};\n"));
+  assert_non_null(strstr(text, "\nconst snapmla_pack_source my_kernels = {parts, 7};\n"));
   assert_non_null(strstr(text, "/* mla_decode:rows=16,"));
   free(text);
   assert_program(PROGRAM, 2, "is no name in C", "export", PROBLEM, "--target", "emulator", "--c-source", odd);

@@ -80,7 +80,12 @@ class Shards(unittest.TestCase):
             outs.append(out)
             lses.append(lse)
         self.assertEqual(len(prints), 1)
-        merged, total = snapmla.shards.merge(outs, lses)
+        snapmla.shards.check_fingerprints([device.plan.fingerprint()] * world)
+        merged, total = np.zeros_like(outs[0]), np.zeros_like(lses[0])
+        device.plan.merge(np.stack(outs), np.stack(lses), merged, total)
+        plain, plain_lse = snapmla.shards.merge(outs, lses)
+        self.assertLess(distance(snapmla.from_bf16(merged), snapmla.from_bf16(plain)), 1e-3)
+        np.testing.assert_allclose(total, plain_lse, rtol=1e-6, atol=1e-6)
         whole, whole_lse = alone.decode(query, np.arange(pages), lengths)
         cached, cached_rope = snapmla.read_tokens(alone.problem, alone.cache, np.arange(most), kv_scale=alone.kv_scale)
         exact = [attention(snapmla.from_bf16(query[b]), cached[:n], cached_rope[:n]) for b, n in enumerate(lengths)]
@@ -145,6 +150,49 @@ class Merge(unittest.TestCase):
         self.assertTrue(np.isnan(merged[0, 0, 3]).all() and np.isnan(total[0, 3]).all())
         self.assertFalse(np.isnan(merged[0, 0, :3]).any() or np.isnan(total[0, :3]).any())
 
+    def test_sinks_are_taken_in_once(self):
+        outs, lses, (out, lse) = self.exact_parts([[0, 1], [], range(2, 60)])
+        outs[1][...] = np.nan  # of an empty shard
+        sinks = np.array([0, -np.inf, np.inf, 1e4, -1e4, 3, -3, 1], np.float32)
+        merged, total = snapmla.shards.merge(outs, lses, sinks)
+        with np.errstate(over="ignore"):
+            share = 1 / (1 + np.exp(sinks - lse))
+        np.testing.assert_allclose(merged[0, 0], out * share[:, None], rtol=1e-12)
+        np.testing.assert_allclose(total[0, :, 0], lse, rtol=1e-6)
+        none, _ = snapmla.shards.merge(outs[1:2], lses[1:2], sinks)
+        self.assertTrue((none == 0).all())
+
+    def test_a_plan_merges_what_lies_anywhere(self):
+        """Strided views, fp32, results in the emulator's memory; and what does not fit."""
+        context = snapmla.Context("emulator")
+        problem = snapmla.problem("fp8_token", heads=HEADS, latent_rank=RANK, page_tokens=PAGE, max_batch=4, max_context=256)
+        plan = snapmla.Plan(context, problem)
+        rng = np.random.default_rng(3)
+        wide = rng.standard_normal((2, 3, 1, HEADS, RANK + 8)).astype(np.float32)
+        lses = rng.standard_normal((2, 3, HEADS + 1, 1)).astype(np.float32)
+        sinks = rng.standard_normal(HEADS).astype(np.float32)
+        outs, lses = wide[..., :RANK], lses[:, :, :HEADS]
+        for given in (None, sinks):
+            out, lse = context.empty((3, 1, HEADS, RANK), np.float32), np.zeros((3, HEADS, 1), np.float32)
+            plan.merge(outs, lses, out, lse, sinks=given)
+            expected, expected_lse = snapmla.shards.merge(list(outs), list(lses), given)
+            np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-6)
+            np.testing.assert_allclose(lse, expected_lse, rtol=1e-5, atol=1e-6)
+        for text, arguments in (("outs: its dtype is float64", (outs.astype(float), lses, out)), ("lses: its shape", (outs, lses[:1], out)),
+                                ("out: its dtype is uint16", (outs, lses, np.zeros((3, 1, HEADS, RANK), np.uint16))),
+                                ("shards is 0", (outs[:0], lses[:0], out))):  # fmt: skip
+            with self.assertRaisesRegex(ValueError, text):
+                plan.merge(*arguments)
+
+    def test_ranks_that_differ_are_named(self):
+        prints = ["a" * 64] * 3
+        snapmla.shards.check_fingerprints(prints)
+        with self.assertRaisesRegex(ValueError, "rank 2 of 3 computes by another plan"):
+            snapmla.shards.check_fingerprints(prints[:2] + ["b" * 64])
+        for bad in ([], ["a" * 63], [None], ["g" * 64]):
+            with self.assertRaisesRegex(ValueError, "fingerprint"):
+                snapmla.shards.check_fingerprints(bad)
+
     def test_what_does_not_fit_is_refused(self):
         with self.assertRaisesRegex(ValueError, "as many"):
             snapmla.shards.merge([], [])
@@ -153,20 +201,20 @@ class Merge(unittest.TestCase):
 
     @unittest.skipUnless(importlib.util.find_spec("torch"), "torch is missing")
     def test_processes_merge_with_torch(self):
-        """The example, on two processes, each with an emulated device; and torch's merge against numpy's."""
+        """The example, on processes with an emulated device each; and that all of them stop where a plan differs."""
+        example = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node"]
+        options = ["examples/shards/decode.py", "--context", "1,200", "--heads", "8", "--latent", "128", "--format", "bf16"]
+        for world, more in (("2", []), ("3", ["--sinks"])):
+            run = subprocess.run([*example, world, *options, *more], capture_output=True, text=True)
+            self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
+            self.assertEqual(run.stdout.count(f"on {world} ranks"), 2)
+        run = subprocess.run([*example, "2", *options, "--variant-of-rank", "1:mla_decode:stages=2"], capture_output=True, text=True)
+        self.assertNotEqual(run.returncode, 0)
+        self.assertEqual(run.stderr.count("Error: rank 1 of 2 computes by another plan"), 2, run.stderr)
         import torch
 
-        outs, lses, _ = self.exact_parts([[0, 1], [], [2, 3]])
-        lses[0][0, 1] = lses[2][0, 1] = -np.inf
-        merged, total = snapmla.shards.merge(outs, lses)
-        got, got_lse = snapmla.shards.merge([torch.tensor(o) for o in outs], [torch.tensor(l) for l in lses])
-        np.testing.assert_allclose(got.numpy(), merged, rtol=1e-12)
-        np.testing.assert_allclose(got_lse.numpy(), total, rtol=1e-6)
-        run = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "examples/shards/decode.py",
-                              "--context", "1,200", "--heads", "8", "--latent", "128", "--format", "bf16"],
-                             capture_output=True, text=True)  # fmt: skip
-        self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
-        self.assertEqual(run.stdout.count("on 2 ranks"), 2)
+        with self.assertRaisesRegex(ValueError, "merge them by Plan.merge"):
+            snapmla.shards.merge([torch.zeros(1, 1, 8, 128)], [torch.zeros(1, 8, 1)])
 
 
 if __name__ == "__main__":

@@ -133,9 +133,6 @@ static void decode_fields(void **state) {
       {D(lse_stride_batch), -3, BAD, SNAPMLA_OK, {"lse_stride_batch is -3", 0}},
       {D(softmax_scale), 0x7f800000, BAD, BAD, {"softmax_scale is inf", "finite"}},
       {D(softmax_scale), 0x7fc00000, BAD, BAD, {"softmax_scale is nan", "finite"}},
-      {D(cp_world), 1, SNAPMLA_OK, SNAPMLA_OK, {0}},
-      {D(cp_world), 2, SNAPMLA_UNSUPPORTED, SNAPMLA_UNSUPPORTED, {"cp_world, cp_rank are 2, 0", "set 0, 0 or 1, 0"}},
-      {D(cp_rank), 1, SNAPMLA_UNSUPPORTED, SNAPMLA_UNSUPPORTED, {"cp_world, cp_rank are 0, 1", 0}},
       {D(workspace), 0, BAD, SNAPMLA_OK, {"workspace is NULL", 0}},
       {D(workspace), 0x10080, BAD, SNAPMLA_OK, {"workspace is", "multiple of 256"}},
   };

@@ -79,7 +79,7 @@ static void decodes_as_the_oracle(void **state) {
   assert_int_equal(open_gpu("cuda:0", &context), SNAPMLA_OK);
   decode_case host = case_create(&shape, 1);
   if (snapmla_plan_create(context, &host.problem, NULL, &plan)) fail_msg("%s", snapmla_error_message());
-  assert_int_equal(fake_cuda_alive().modules, 5);
+  assert_int_equal(fake_cuda_alive().modules, 6);
   device_case device = device_case_create(context, plan, &host);
   if (device_case_run(plan, &device)) fail_msg("%s: %s", snapmla_error_message(), fake_cuda_fault());
   device_case_check(&device);
@@ -144,6 +144,60 @@ static void launches_the_right_grids(void **state) {
   const fake_cuda_launch *quant = fake_cuda_launch_at(1);
   assert_int_equal(quant->grid[0] * (quant->block[0] / 32), 2 * 64); /* a warp per row of each group */
   assert_true(fake_cuda_launch_at(2)->shared_bytes > 100000);
+  bench_destroy(&b);
+  assert_nothing_lives();
+}
+
+/* One dependent launch on the caller's stream, and no other call that a graph could not hold. 2 x 80 rows of 256 channels: an item is 128 of
+ * them, a warp's. */
+static void merges_shards_by_one_launch(void **state) {
+  (void)state;
+  bench b = bench_create();
+  assert_int_equal(device_case_run(b.plan, &b.device), SNAPMLA_OK);
+  snapmla_buffer *out;
+  assert_int_equal(snapmla_buffer_create(b.context, 2 * 80 * 256 * 2, &out), SNAPMLA_OK);
+  const snapmla_decode_args *decoded = &b.device.args;
+  snapmla_merge_args args = {.size = sizeof args,
+                             .shards = 1,
+                             .batch = 2,
+                             .outs = decoded->out,
+                             .outs_stride_batch = decoded->out_stride_batch,
+                             .outs_stride_head = decoded->out_stride_head,
+                             .lses = decoded->lse,
+                             .lses_stride_batch = decoded->lse_stride_batch,
+                             .lses_stride_head = decoded->lse_stride_head,
+                             .out = snapmla_buffer_pointer(out),
+                             .out_stride_batch = decoded->out_stride_batch,
+                             .out_stride_head = decoded->out_stride_head,
+                             .stream = decoded->stream};
+  fake_cuda_living before = fake_cuda_alive();
+  fake_cuda_reset();
+  assert_int_equal(snapmla_plan_merge(b.plan, &args), SNAPMLA_OK);
+  assert_int_equal(fake_cuda_launch_count(), 1);
+  const fake_cuda_launch *l = fake_cuda_launch_at(0);
+  assert_string_equal(l->name, "snapmla_shard_merge");
+  assert_int_equal(l->block[0], 128);
+  assert_int_equal(l->grid[0], SMS * 2048 / 128); /* as many as fill the device; 80 would do all items at once */
+  assert_int_equal(l->grid[1] * l->grid[2], 1);
+  assert_int_equal(l->programmatic, 1);
+  assert_ptr_equal(l->stream, args.stream);
+  static const char *const others[] = {"cuMemAlloc_v2",   "cuMemFree_v2",    "cuModuleLoadData", "cuStreamSynchronize",
+                                       "cuMemcpyHtoD_v2", "cuMemcpyDtoH_v2", "cuStreamCreate",   "cuEventRecord"};
+  for (size_t i = 0; i < sizeof others / sizeof *others; i++) assert_int_equal(fake_cuda_calls(others[i]), 0);
+  fake_cuda_living after = fake_cuda_alive();
+  assert_memory_equal(&before, &after, sizeof before);
+  uint16_t *expected = device_case_out(&b.device), merged[2 * 80 * 256];
+  assert_int_equal(snapmla_stream_synchronize(b.device.stream), SNAPMLA_OK);
+  assert_int_equal(snapmla_buffer_read(out, 0, merged, sizeof merged), SNAPMLA_OK);
+  assert_memory_equal(merged, expected, sizeof merged);
+  free(expected);
+  args.batch = 0;
+  assert_int_equal(snapmla_plan_merge(b.plan, &args), SNAPMLA_OK);
+  args.batch = 2;
+  args.shards = 0;
+  assert_int_equal(snapmla_plan_merge(b.plan, &args), SNAPMLA_INVALID_ARGUMENT);
+  assert_int_equal(fake_cuda_launch_count(), 1);
+  snapmla_buffer_destroy(out);
   bench_destroy(&b);
   assert_nothing_lives();
 }
@@ -302,7 +356,7 @@ static void survives_every_failure(void **state) {
     int uses = fake_cuda_calls(calls[i]);
     if (!uses) fail_msg("%s is never called", calls[i]);
     int destroys =
-        !strcmp(calls[i], "cuCtxPushCurrent_v2") ? 3 + 1 + 1 + 5 : 0; /* pushes of what gives back come last */
+        !strcmp(calls[i], "cuCtxPushCurrent_v2") ? 3 + 1 + 1 + 6 : 0; /* pushes of what gives back come last */
     for (int n = 0; n < uses - destroys; n++) {
       fake_cuda_reset();
       fake_cuda_fail(calls[i], n, n % 2 ? OUT_OF_MEMORY : LAUNCH_FAILED);
@@ -330,6 +384,7 @@ int main(void) {
       cmocka_unit_test_setup(refuses_what_is_no_hopper, reset),
       cmocka_unit_test_setup(decodes_as_the_oracle, reset),
       cmocka_unit_test_setup(launches_the_right_grids, reset),
+      cmocka_unit_test_setup(merges_shards_by_one_launch, reset),
       cmocka_unit_test_setup(launches_for_empty_calls_only_the_schedule, reset),
       cmocka_unit_test_setup(launches_nothing_for_bad_arguments, reset),
       cmocka_unit_test_setup(wants_the_primary_context, reset),

@@ -69,6 +69,45 @@ static void decodes_on(const char *device) {
   case_destroy(&host);
 }
 
+/* A plan of a pack merges the results of shards. */
+static void merges_shards(void **state) {
+  (void)state;
+  enum { HEADS = 80, LATENT = 256, ROWS = HEADS, SHARDS = 2 };
+  static const uint16_t one = 0x3f80, three = 0x4040; /* bf16 */
+  uint16_t outs[SHARDS * ROWS * LATENT];
+  float lses[SHARDS * ROWS] = {0};
+  snapmla_context *context = open_device("emulator");
+  decode_case host = case_create(&shape, 1);
+  snapmla_pack *pack = open_pack(1);
+  snapmla_plan *plan;
+  if (snapmla_plan_create_from_pack(context, pack, &host.problem, &plan)) fail_msg("%s", snapmla_error_message());
+  snapmla_pack_close(pack);
+  for (int i = 0; i < SHARDS * ROWS * LATENT; i++) outs[i] = i < ROWS * LATENT ? one : three;
+  snapmla_buffer *buffers[3];
+  const size_t bytes[] = {sizeof outs, sizeof lses, sizeof outs / SHARDS};
+  for (int i = 0; i < 3; i++) assert_int_equal(snapmla_buffer_create(context, bytes[i], &buffers[i]), SNAPMLA_OK);
+  assert_int_equal(snapmla_buffer_write(buffers[0], 0, outs, sizeof outs), SNAPMLA_OK);
+  assert_int_equal(snapmla_buffer_write(buffers[1], 0, lses, sizeof lses), SNAPMLA_OK);
+  const snapmla_merge_args args = {.size = sizeof args,
+                                   .shards = SHARDS,
+                                   .batch = 1,
+                                   .outs = snapmla_buffer_pointer(buffers[0]),
+                                   .outs_stride_shard = ROWS * LATENT,
+                                   .outs_stride_head = LATENT,
+                                   .lses = snapmla_buffer_pointer(buffers[1]),
+                                   .lses_stride_shard = ROWS,
+                                   .lses_stride_head = 1,
+                                   .out = snapmla_buffer_pointer(buffers[2]),
+                                   .out_stride_head = LATENT};
+  if (snapmla_plan_merge(plan, &args)) fail_msg("%s", snapmla_error_message());
+  assert_int_equal(snapmla_buffer_read(buffers[2], 0, outs, bytes[2]), SNAPMLA_OK);
+  for (int i = 0; i < ROWS * LATENT; i++) assert_int_equal(outs[i], 0x4000); /* 2, their mean */
+  for (int i = 0; i < 3; i++) snapmla_buffer_destroy(buffers[i]);
+  snapmla_plan_destroy(plan);
+  snapmla_context_destroy(context);
+  case_destroy(&host);
+}
+
 static void decodes_on_the_emulator(void **state) {
   (void)state;
   decodes_on("emulator");
@@ -170,7 +209,7 @@ static void takes_the_smallest_that_covers(void **state) {
   assert_int_equal(snapmla_pack_open_memory(data, bytes, &allowed, &pack), SNAPMLA_OK);
   snapmla_pack_info info = {.size = sizeof info};
   assert_int_equal(snapmla_pack_info_get(pack, &info), SNAPMLA_OK);
-  assert_int_equal(info.artifact_count, 6); /* the four others once */
+  assert_int_equal(info.artifact_count, 7); /* the five others once */
   assert_int_equal(info.plan_count, 2);
   for (int i = 0; i < 2; i++) {
     assert_int_equal(snapmla_plan_create_from_pack(context, pack, i ? &large : &host.problem, &plan), SNAPMLA_OK);
@@ -313,6 +352,7 @@ static int teardown(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(merges_shards),
       cmocka_unit_test(decodes_on_the_emulator),
       cmocka_unit_test(decodes_through_the_driver),
       cmocka_unit_test(makes_the_same_bytes),

@@ -72,7 +72,7 @@ static void plans_and_decodes_at_once(void **state) {
     workers[i].problem = &host.problem;
   }
   run(workers, make_plan);
-  assert_int_equal(atomic_load(&steps), 5 * THREADS);
+  assert_int_equal(atomic_load(&steps), 6 * THREADS);
   /* One plan from all threads, each with its own workspace and stream. */
   for (int i = 0; i < THREADS; i++) {
     devices[i] = device_case_create(context, workers[0].plan, &host);

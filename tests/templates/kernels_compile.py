@@ -45,6 +45,7 @@ def main():
                      ("256", "64", ["--heads", heads, "--variant", "mla_decode:stages=6"]),
                      ("512", "64", ["--heads", heads, "--variant", "mla_decode:stages=2"])]
     problems += [("512", "64", ["--variant", f"mla_combine:block={n}"]) for n in (128, 512)]
+    problems += [(latent, "64", ["--variant", f"shard_merge:block={n}"]) for latent in ("128", "512") for n in (256, 512)]
     for kv_format in ("bf16", "fp8_tensor"):
         problems += [(latent, page, ["--format", kv_format, "--heads", heads]) for heads in ("8", "16", "32", "64")
                      for latent, page in (("512", "64"), ("512", "16"), ("128", "32"), ("256", "128"), ("384", "64"))]
