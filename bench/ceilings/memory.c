@@ -132,7 +132,7 @@ static snapmla_status run_read(sheet *s, const char *variant) {
 }
 
 /* 128K tokens, nothing of them in L2: what is flushed with lies behind them. */
-static snapmla_status run_cold(sheet *s, const char *variant) {
+static snapmla_status time_cold(sheet *s, const char *variant, const char *flush, const char *group) {
   memory_case m = {.b = s->b};
   bench_times times;
   size_t bytes = s->b->small ? 8 * PAGE_IMAGE : (size_t)2048 * PAGE_IMAGE;
@@ -140,17 +140,25 @@ static snapmla_status run_cold(sheet *s, const char *variant) {
   snapmla_status status = memory_open(&m, variant, bytes + behind);
   m.pieces = (uint32_t)(bytes / m.chunk);
   if (!status) status = shuffle_order(&m);
-  if (!status) status = bench_kernel_open(s->b, "ceiling_flush:by=reading", &m.flush_kernel);
+  if (!status) status = bench_kernel_open(s->b, flush, &m.flush_kernel);
   bench_memory seen = {0};
   if (!status) status = bench_memory_open(s->b, 4, &seen);
   m.read = (struct ceiling_read_params){m.source.pointer, (unsigned *)m.order.pointer, (unsigned *)m.output.pointer,
                                         m.pieces};
   m.flush = (struct ceiling_flush_params){m.source.pointer + bytes, (unsigned *)seen.pointer, behind};
   if (!status) status = bench_time(s->b, launch_flush, launch_read, &m, &times);
-  if (!status) status = finish_read(s, &m, "cold", variant, &times);
+  if (!status) status = finish_read(s, &m, group, variant, &times);
   bench_memory_close(s->b, &seen);
   memory_close(&m);
   return status;
+}
+
+static snapmla_status run_cold(sheet *s, const char *variant) {
+  return time_cold(s, variant, "ceiling_flush:by=reading", "cold");
+}
+
+static snapmla_status run_cold_written(sheet *s, const char *variant) {
+  return time_cold(s, variant, "ceiling_flush:by=writing", "cold-written");
 }
 
 /* Samples of the copy: the first, the last and some pieces between. */
@@ -216,4 +224,7 @@ const ceiling_group ceiling_read_group = {"read", "memory read by bulk copies, p
                                           run_read};
 const ceiling_group ceiling_cold_group = {"cold", "128K tokens of page images read once, L2 flushed by reading",
                                           cold_variants, run_cold};
+const ceiling_group ceiling_cold_written_group = {
+    "cold-written", "the same, L2 flushed by writing: what was written goes back to memory beside the reads",
+    cold_variants, run_cold_written};
 const ceiling_group ceiling_copy_group = {"copy", "memory copied, bytes read and written", copy_variants, run_copy};
