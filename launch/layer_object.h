@@ -15,6 +15,8 @@ typedef enum smla_layer_kernel {
   SMLA_LAYER_PROJECT_FEW,
   SMLA_LAYER_FETCH,
   SMLA_LAYER_MOVE,
+  SMLA_LAYER_OUTPUT, /* from here on only with hidden_size */
+  SMLA_LAYER_OUTPUT_FEW,
   SMLA_LAYER_KERNEL_COUNT
 } smla_layer_kernel;
 
@@ -24,7 +26,7 @@ enum { SMLA_LAYER_FEW_TOKENS = 8 /* the fewest columns that tensor cores multipl
 typedef struct smla_layer_tile {
   int32_t columns; /* tokens of a block */
   int32_t
-      box_rows; /* of the weights' tensor copies: query_absorb: query channels; value_project: a block's value channels */
+      box_rows; /* of the weights' tensor copies: query_absorb: query channels; the others: a block's channels of the result */
 } smla_layer_tile;
 
 struct snapmla_layer_plan {
@@ -33,11 +35,17 @@ struct snapmla_layer_plan {
   smla_plan_kernel kernels[SMLA_LAYER_KERNEL_COUNT];
   smla_layer_tile tiles[SMLA_LAYER_KERNEL_COUNT]; /* of the skinny products */
   size_t attended; /* offset in the workspace, behind the attention's: [max_batch * q_len, heads, latent_rank] bf16 */
+  size_t values;   /* behind that, with hidden_size: [max_batch * q_len, heads, v_dim] bf16 */
   size_t workspace_bytes;
   smla_plan_tally *tally; /* of the last step */
 };
 
 extern const char *const smla_layer_families[SMLA_LAYER_KERNEL_COUNT];
+
+/* How many of the kernels a problem's plan has: the first of them. */
+static inline int smla_layer_kernel_count(const snapmla_layer_problem *problem) {
+  return problem->hidden_size ? SMLA_LAYER_KERNEL_COUNT : SMLA_LAYER_OUTPUT;
+}
 
 /* The stages of a step. */
 enum {
@@ -45,7 +53,8 @@ enum {
   SMLA_LAYER_PART_ABSORB = 2,
   SMLA_LAYER_PART_ATTEND = 4,
   SMLA_LAYER_PART_PROJECT = 8,
-  SMLA_LAYER_PART_ALL = 15
+  SMLA_LAYER_PART_OUTPUT = 16,
+  SMLA_LAYER_PART_ALL = 31
 };
 
 /* snapmla_layer_step with some of its stages alone, for measuring: as smla_plan_decode_parts. */

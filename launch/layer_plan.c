@@ -22,7 +22,7 @@ const snapmla_plan *snapmla_layer_plan_attention(const snapmla_layer_plan *plan)
 }
 
 const char *snapmla_layer_plan_variant(const snapmla_layer_plan *plan, const char *family) {
-  for (int i = 0; plan && family && i < SMLA_LAYER_KERNEL_COUNT; i++)
+  for (int i = 0; plan && family && i < smla_layer_kernel_count(&plan->problem); i++)
     if (!strcmp(family, smla_layer_families[i])) return plan->kernels[i].variant;
   return NULL;
 }
