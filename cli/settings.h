@@ -30,7 +30,7 @@ typedef struct smla_settings {
   smla_text_list variants;
 
   /* a layer's */
-  int32_t nope, v, layers;
+  int32_t nope, v, hidden, layers;
   int weights, rope_pairs;
 
   /* the device */

@@ -185,7 +185,7 @@ def weights_text(run):
             rows.append([f"TP {tp}, {model.HEADS // tp} heads", weight_type, name, f"{own / 1e6:.0f}", f"{kv / 1e6:.0f}", f"{base / (own + kv):.2f}"])
     yield from table(["device", "weights", "cache", "weights, MB", "cache, MB", "bf16 / this, bytes"], rows)
     yield ""
-    yield ("The steps timed above read of these matrices kv_b alone (W_UK and W_UV); the plain products before and after are the caller's "
+    yield ("The steps timed above read of these matrices kv_b alone (W_UK and W_UV); the plain products before and after are not in them "
            "([layer.md](layer.md)), and with the experts they are what a model's tokens a second hang on at batch 1.")  # fmt: skip
 
 

@@ -15,7 +15,9 @@ local function split_for(s)
   local tiles = ((s.hidden or 7168) - 1) // (64 * groups_for(s)) + 1
   local chunks = ((s.values or 2048) - 1) // chunk_of(s.weights) + 1
   local split = 1
-  while split < 8 and 4 * tiles * split < 3 * (s.multiprocessors or 132) and chunks >= 8 * split do split = 2 * split end
+  while split < 8 and chunks >= 8 * split and 4 * tiles * split < 3 * (s.multiprocessors or 132) do
+    split = 2 * split
+  end
   return split
 end
 

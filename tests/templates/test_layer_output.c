@@ -174,6 +174,28 @@ static void the_unit_matrix_passes_the_values_on(void **state) {
   }
 }
 
+/* A rank with some of a model's heads takes its columns of the whole W_O by the stride: the same bits as of a copy of them. */
+static void a_rank_takes_its_columns_of_the_whole_matrix(void **state) {
+  (void)state;
+  enum { HIDDEN = 72, VALUES = 192, WHOLE = 2 * VALUES };
+  layer_case c = small(HIDDEN);
+  layer_case_create(&c, 75);
+  layer_device d = layer_device_create(&c, SNAPMLA_EMULATOR_LATE, 0, NULL);
+  append_prompts(&d);
+  uint16_t *expected = layer_device_step(&d), *whole = malloc(HIDDEN * WHOLE * 2);
+  assert_non_null(whole);
+  memset(whole, 0xff, HIDDEN * WHOLE * 2); /* NaN */
+  for (int row = 0; row < HIDDEN; row++)
+    memcpy(whole + row * WHOLE + VALUES, (uint16_t *)c.o + row * VALUES, VALUES * 2);
+  d.weights.o = (uint16_t *)layer_device_upload(&d, whole, HIDDEN * WHOLE * 2) + VALUES;
+  d.weights.o_stride = WHOLE;
+  uint16_t *out = layer_device_step(&d);
+  assert_memory_equal(out, expected, 3 * HIDDEN * 2);
+  free(out), free(expected), free(whole);
+  layer_device_destroy(&d);
+  layer_case_destroy(&c);
+}
+
 #define REFUSED(change, word)                                                            \
   do {                                                                                   \
     snapmla_layer_args kept = d.args;                                                    \
@@ -269,6 +291,7 @@ int main(void) {
       cmocka_unit_test(agrees_with_many_tokens),
       cmocka_unit_test(few_tokens_have_a_kernel_of_their_own),
       cmocka_unit_test(the_unit_matrix_passes_the_values_on),
+      cmocka_unit_test(a_rank_takes_its_columns_of_the_whole_matrix),
       cmocka_unit_test(bad_arguments_are_told),
       cmocka_unit_test(bad_plans_are_told),
       cmocka_unit_test(the_reduction_is_shared_as_the_device_needs_it),
