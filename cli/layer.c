@@ -112,6 +112,7 @@ static snapmla_status print_json(const smla_layer_session *s, const outcome *o) 
   json_array_append_new(variants,
                         json_string(snapmla_plan_variant(snapmla_layer_plan_attention(s->plan), "mla_decode")));
   smla_json_set(root, "variants", variants);
+  smla_json_set(root, "library", smla_json_text(snapmla_layer_plan_library(s->plan)));
   smla_json_set(root, "device", json_string(s->info.name));
   smla_json_set(root, "product", smla_json_text(s->info.product));
   smla_json_set(root, "rel_l2", o->compared ? smla_json_real(o->rel_l2) : json_null());
@@ -139,7 +140,9 @@ static void print_text(const smla_layer_session *s, const outcome *o) {
   printf("problem     %d heads of %d + %d, values of %d, latent %d, %s weights, cache in %s\n", p->heads,
          s->problem.nope_dim, p->rope_dim, s->problem.v_dim, p->latent_rank, s->problem.weight_type ? "fp8" : "bf16",
          snapmla_kv_format_name(p->kv_format));
-  if (s->problem.hidden_size) printf("output      %d channels\n", s->problem.hidden_size);
+  const char *library = snapmla_layer_plan_library(s->plan);
+  if (s->problem.hidden_size)
+    printf("output      %d channels, by %s\n", s->problem.hidden_size, library ? library : "the generated kernel");
   printf("step        %d layers, %d requests, %d tokens each\n", s->layer_count, s->lengths.count, p->q_len);
   if (o->compared)
     printf("error       rel. L2 %.3g, at most %.3g is right; compared: %d of %d requests\n", o->rel_l2, o->limit,

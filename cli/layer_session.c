@@ -61,6 +61,7 @@ static snapmla_status read_problem(smla_layer_session *s) {
   if (settings->nope) p->nope_dim = settings->nope;
   if (settings->v) p->v_dim = settings->v;
   p->hidden_size = settings->hidden;
+  if (settings->output_by) p->flags |= SNAPMLA_LAYER_CUBLASLT;
   if (settings->weights >= 0) p->weight_type = (snapmla_weight_type)settings->weights;
   if (settings->rope_pairs >= 0) p->rope_pairs = (snapmla_rope_pairs)settings->rope_pairs;
   s->layer_count = settings->layers ? settings->layers : 1;

@@ -48,6 +48,11 @@ snapmla_status smla_layer_lay_out(snapmla_layer_plan *plan) {
   plan->values = plan->workspace_bytes;
   status = smla_size_multiply(what, rows, (size_t)plan->problem.v_dim * BF16_BYTES, &bytes);
   if (!status) status = smla_size_add(what, plan->values, bytes, &bytes);
+  if (!status && plan->product) {
+    status = smla_size_align(what, bytes, SMLA_WORKSPACE_ALIGNMENT, &plan->product_workspace);
+    if (!status)
+      status = smla_size_add(what, plan->product_workspace, smla_plain_product_workspace(plan->product), &bytes);
+  }
   return status ? status : smla_size_align(what, bytes, SMLA_WORKSPACE_ALIGNMENT, &plan->workspace_bytes);
 }
 
@@ -229,8 +234,28 @@ static snapmla_status project(const snapmla_layer_plan *plan, const snapmla_laye
                 counters);
 }
 
-static snapmla_status output(const snapmla_layer_plan *plan, const snapmla_layer_args *args, int64_t tokens,
-                             snapmla_plan_counters *counters) {
+/* By the vendor's library. Error: UNSUPPORTED where it does not take the call. */
+static snapmla_status output_by_library(const snapmla_layer_plan *plan, const snapmla_layer_args *args,
+                                        int64_t tokens) {
+  const snapmla_layer_problem *p = &plan->problem;
+  char *workspace = args->decode.workspace;
+  const smla_product_call call = {
+      .w = args->weights->o,
+      .w_stride = args->weights->o_stride,
+      .x = workspace + plan->values,
+      .x_stride = (int64_t)p->attention.heads * p->v_dim,
+      .out = args->out,
+      .out_stride = args->out_stride_token,
+      .tokens = (int32_t)tokens,
+      .workspace = workspace + plan->product_workspace,
+      .stream = args->decode.stream,
+  };
+  smla_device *device = plan->attention->context->device;
+  return device->ops->product_run(device, plan->product, &call);
+}
+
+static snapmla_status output_by_kernel(const snapmla_layer_plan *plan, const snapmla_layer_args *args, int64_t tokens,
+                                       snapmla_plan_counters *counters) {
   const snapmla_layer_problem *p = &plan->problem;
   const snapmla_layer_weights *weights = args->weights;
   const smla_layer_kernel kernel = tokens > SMLA_LAYER_FEW_TOKENS ? SMLA_LAYER_OUTPUT : SMLA_LAYER_OUTPUT_FEW;
@@ -255,6 +280,12 @@ static snapmla_status output(const snapmla_layer_plan *plan, const snapmla_layer
   uint32_t blocks = tiles_of(p->hidden_size, tile->box_rows) * (uint32_t)plan->kernels[kernel].geometry.cluster;
   return launch(plan, kernel, blocks, tiles_of(tokens, tile->columns), 1, SMLA_PARAMS(params), args->decode.stream,
                 counters);
+}
+
+static snapmla_status output(const snapmla_layer_plan *plan, const snapmla_layer_args *args, int64_t tokens,
+                             snapmla_plan_counters *counters) {
+  snapmla_status status = plan->product ? output_by_library(plan, args, tokens) : SNAPMLA_UNSUPPORTED;
+  return status == SNAPMLA_UNSUPPORTED ? output_by_kernel(plan, args, tokens, counters) : status;
 }
 
 static snapmla_status check_workspace(const snapmla_layer_plan *plan, const snapmla_decode_args *args) {

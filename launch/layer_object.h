@@ -36,6 +36,8 @@ struct snapmla_layer_plan {
   smla_layer_tile tiles[SMLA_LAYER_KERNEL_COUNT]; /* of the skinny products */
   size_t attended; /* offset in the workspace, behind the attention's: [max_batch * q_len, heads, latent_rank] bf16 */
   size_t values;   /* behind that, with hidden_size: [max_batch * q_len, heads, v_dim] bf16 */
+  smla_plain_product *product; /* of W_O by the vendor's library, or NULL */
+  size_t product_workspace;    /* its, behind the values */
   size_t workspace_bytes;
   smla_plan_tally *tally; /* of the last step */
 };

@@ -11,6 +11,8 @@ void snapmla_layer_plan_destroy(snapmla_layer_plan *plan) {
     if (plan->kernels[i].kernel) device->ops->unload(device, plan->kernels[i].kernel);
     free(plan->kernels[i].variant);
   }
+  if (plan->product)
+    plan->attention->context->device->ops->product_close(plan->attention->context->device, plan->product);
   snapmla_plan_destroy(plan->attention);
   pthread_mutex_destroy(&plan->tally->lock);
   free(plan->tally);
@@ -25,6 +27,10 @@ const char *snapmla_layer_plan_variant(const snapmla_layer_plan *plan, const cha
   for (int i = 0; plan && family && i < smla_layer_kernel_count(&plan->problem); i++)
     if (!strcmp(family, smla_layer_families[i])) return plan->kernels[i].variant;
   return NULL;
+}
+
+const char *snapmla_layer_plan_library(const snapmla_layer_plan *plan) {
+  return plan && plan->product ? smla_plain_product_library(plan->product) : NULL;
 }
 
 size_t snapmla_layer_plan_workspace_bytes(const snapmla_layer_plan *plan) { return plan ? plan->workspace_bytes : 0; }

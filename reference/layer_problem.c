@@ -57,7 +57,7 @@ static snapmla_status check_rope(const snapmla_rope *rope) {
 }
 
 snapmla_status snapmla_layer_problem_check(const snapmla_layer_problem *problem) {
-  static const uint32_t known = SNAPMLA_LAYER_NORMED | SNAPMLA_LAYER_ROTATED;
+  static const uint32_t known = SNAPMLA_LAYER_NORMED | SNAPMLA_LAYER_ROTATED | SNAPMLA_LAYER_CUBLASLT;
   if (!problem)
     return smla_fail(SNAPMLA_INVALID_ARGUMENT,
                      "layer: problem is NULL: pass a struct that snapmla_layer_problem_init filled");

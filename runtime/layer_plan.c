@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "layer_object.h"
+#include "log.h"
 #include "plan_kernels.h"
 #include "problem_settings.h"
 #include "quantities.h"
@@ -107,6 +108,22 @@ static snapmla_status resolve(snapmla_layer_plan *plan, const char *layers_text)
   return status;
 }
 
+/* The library for W_O, where the problem asks for it. Without it the plan has the kernel: the log says why. */
+static snapmla_status open_product(snapmla_layer_plan *plan) {
+  const snapmla_layer_problem *p = &plan->problem;
+  smla_device *device = plan->attention->context->device;
+  if (!p->hidden_size || !(p->flags & SNAPMLA_LAYER_CUBLASLT) || p->weight_type != SNAPMLA_WEIGHT_BF16 ||
+      !device->ops->product_open)
+    return SNAPMLA_OK;
+  const smla_product_shape shape = {.rows = p->hidden_size,
+                                    .k = p->attention.heads * p->v_dim,
+                                    .most_tokens = p->attention.max_batch * p->attention.q_len};
+  snapmla_status status = device->ops->product_open(device, &shape, &plan->product);
+  if (status == SNAPMLA_OUT_OF_MEMORY) return status;
+  if (status) smla_log(SMLA_LOG_WARNING, "W_O by the generated kernel: %s", snapmla_error_message());
+  return SNAPMLA_OK;
+}
+
 static snapmla_status compile_and_load(snapmla_layer_plan *plan, uint32_t flags) {
   smla_device *device = plan->attention->context->device;
   smla_build builds[SMLA_LAYER_KERNEL_COUNT];
@@ -173,6 +190,7 @@ snapmla_status snapmla_layer_plan_create(snapmla_context *context, const snapmla
     status = snapmla_plan_create(context, &problem->attention, &known, &plan->attention);
   }
   if (!status) status = resolve(plan, layers.data);
+  if (!status) status = open_product(plan);
   if (!status) status = smla_layer_lay_out(plan);
   if (!status) status = compile_and_load(plan, known.flags);
   smla_buffer_free(&layers);

@@ -41,6 +41,8 @@ enum {
   SNAPMLA_LAYER_NORMED = 1u, /* the latent comes normalised: append does not */
   SNAPMLA_LAYER_ROTATED =
       2u, /* query and key come with RoPE applied: nothing turns them, positions and table are not read */
+  SNAPMLA_LAYER_CUBLASLT =
+      4u /* W_O by cuBLASLt, where it is there and the weights are bf16; else by the generated kernel */
 };
 
 /* The angles. Without YaRN (factor 1) position p turns pair i by p * base^(-2i / rope_dim). */
@@ -96,6 +98,10 @@ SNAPMLA_API const snapmla_plan *snapmla_layer_plan_attention(const snapmla_layer
 /* The canonical variant of a kernel of the layer's own ("kv_append", "query_absorb", "value_project", "kv_fetch"; with hidden_size
  * "output_project"), of the skinny products the one for the plan's most tokens; NULL for others. */
 SNAPMLA_API const char *snapmla_layer_plan_variant(const snapmla_layer_plan *plan, const char *family);
+
+/* Who multiplies by W_O: with CUBLASLT "cuBLASLt 13.0.1, PATH" where the plan has it, valid as long as the plan; NULL where the generated
+ * kernel does, as without W_O. (A call that the library refuses is the kernel's all the same.) */
+SNAPMLA_API const char *snapmla_layer_plan_library(const snapmla_layer_plan *plan);
 
 /* Bytes of workspace that any step needs. Its first 4 bytes are the attention's status word. */
 SNAPMLA_API size_t snapmla_layer_plan_workspace_bytes(const snapmla_layer_plan *plan);
