@@ -106,13 +106,14 @@ static int family_count(const smla_layer_session *s) {
 
 static snapmla_status print_json(const smla_layer_session *s, const outcome *o) {
   json_t *root = json_object(), *variants = json_array();
+  const char *library = snapmla_layer_plan_library(s->plan);
   smla_json_set(root, "ok", json_boolean(o->ok));
   for (int i = 0; i < family_count(s); i++)
     json_array_append_new(variants, json_string(snapmla_layer_plan_variant(s->plan, families[i])));
   json_array_append_new(variants,
                         json_string(snapmla_plan_variant(snapmla_layer_plan_attention(s->plan), "mla_decode")));
   smla_json_set(root, "variants", variants);
-  smla_json_set(root, "library", smla_json_text(snapmla_layer_plan_library(s->plan)));
+  smla_json_set(root, "library", library ? smla_json_text(library) : json_null());
   smla_json_set(root, "device", json_string(s->info.name));
   smla_json_set(root, "product", smla_json_text(s->info.product));
   smla_json_set(root, "rel_l2", o->compared ? smla_json_real(o->rel_l2) : json_null());
