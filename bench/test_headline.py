@@ -98,6 +98,19 @@ class Headline(unittest.TestCase):
         self.assertEqual(rows["perplexity, plain text"][2], "not measured")
         self.assertEqual(rows["ablation, attention, 1, 16, 128K: pipelining alone"][2:], ["1.50 ×", "1.3 ×"])
 
+    def test_steps_that_go_on_to_the_output_say_so(self):
+        write_run(self.folder)
+        text = "\n".join(tables.section(self.folder))
+        self.assertIn("up-project ([layer.md]", text)
+        self.assertIn("cache and kv_b at", text)
+        path = self.folder / "layer.csv"
+        notes, rows = programs.read(path)
+        programs.write(path, notes, [{**row, "hidden": 7168} for row in rows])
+        text = "\n".join(tables.section(self.folder))
+        self.assertIn("up-project, output ([layer.md]", text)
+        self.assertIn("cache, kv_b and W_O at", text)
+        self.assertIn("and W_O alone; the plain products before are", text)
+
     def test_perplexity_is_paired_by_whole_blocks(self):
         rows = blocks("plain", "bf16", [1, 2, 3]) + blocks("plain", "fp8_token", [1.0002, 2.0004, 3.0003]) + blocks("sink", "bf16", [1, 1])
         rows += blocks("plain", "fp8_token/max", [1.0001, 1.9999, 3])

@@ -32,7 +32,8 @@ typedef struct outcome {
 static double cost_of(const smla_layer_session *s, int32_t request) {
   const snapmla_problem *p = &s->problem.attention;
   double head = s->problem.nope_dim + s->problem.v_dim + 2.0 * s->lengths.items[request];
-  return (double)p->heads * p->latent_rank * head * p->q_len;
+  double output = (double)p->heads * s->problem.v_dim * s->problem.hidden_size;
+  return ((double)p->heads * p->latent_rank * head + output) * p->q_len;
 }
 
 /* As many requests as the effort allows, the first at any rate, or as --check says. */
@@ -85,7 +86,8 @@ static double bytes_of(const smla_layer_session *s) {
   double tokens = 0;
   if (snapmla_page_layout_get(&s->problem.attention, &layout)) return 0;
   for (int32_t b = 0; b < s->lengths.count; b++) tokens += s->lengths.items[b];
-  return s->layer_count * ((double)s->kv_b_bytes + 4 * (double)s->scale_count + tokens * layout.bytes_per_token);
+  double weights = (double)s->kv_b_bytes + (double)s->o_bytes + 4 * (double)(s->scale_count + s->o_scale_count);
+  return s->layer_count * (weights + tokens * layout.bytes_per_token);
 }
 
 static const char *time_kind(const smla_layer_session *s) { return s->info.is_emulator ? "modelled" : "measured"; }
@@ -95,17 +97,23 @@ static double tokens_per_second(const smla_layer_session *s, const outcome *o) {
 }
 
 /* Beside the attention's, which the layer's own follow. */
-static const char *const families[] = {"kv_append", "query_absorb", "value_project"};
-enum { FAMILIES = sizeof families / sizeof *families };
+static const char *const families[] = {"kv_append", "query_absorb", "value_project", "output_project"};
+
+/* The last only where there is an output. */
+static int family_count(const smla_layer_session *s) {
+  return (int)(sizeof families / sizeof *families) - !s->problem.hidden_size;
+}
 
 static snapmla_status print_json(const smla_layer_session *s, const outcome *o) {
   json_t *root = json_object(), *variants = json_array();
+  const char *library = snapmla_layer_plan_library(s->plan);
   smla_json_set(root, "ok", json_boolean(o->ok));
-  for (int i = 0; i < FAMILIES; i++)
+  for (int i = 0; i < family_count(s); i++)
     json_array_append_new(variants, json_string(snapmla_layer_plan_variant(s->plan, families[i])));
   json_array_append_new(variants,
                         json_string(snapmla_plan_variant(snapmla_layer_plan_attention(s->plan), "mla_decode")));
   smla_json_set(root, "variants", variants);
+  smla_json_set(root, "library", library ? smla_json_text(library) : json_null());
   smla_json_set(root, "device", json_string(s->info.name));
   smla_json_set(root, "product", smla_json_text(s->info.product));
   smla_json_set(root, "rel_l2", o->compared ? smla_json_real(o->rel_l2) : json_null());
@@ -126,13 +134,16 @@ static snapmla_status print_json(const smla_layer_session *s, const outcome *o) 
 
 static void print_text(const smla_layer_session *s, const outcome *o) {
   const snapmla_problem *p = &s->problem.attention;
-  for (int i = 0; i < FAMILIES; i++)
+  for (int i = 0; i < family_count(s); i++)
     printf("%-11s %s\n", i ? "" : "variants", snapmla_layer_plan_variant(s->plan, families[i]));
   printf("%-11s %s\n", "", snapmla_plan_variant(snapmla_layer_plan_attention(s->plan), "mla_decode"));
   printf("device      %s (%s)\n", s->info.name, s->info.product);
   printf("problem     %d heads of %d + %d, values of %d, latent %d, %s weights, cache in %s\n", p->heads,
          s->problem.nope_dim, p->rope_dim, s->problem.v_dim, p->latent_rank, s->problem.weight_type ? "fp8" : "bf16",
          snapmla_kv_format_name(p->kv_format));
+  const char *library = snapmla_layer_plan_library(s->plan);
+  if (s->problem.hidden_size)
+    printf("output      %d channels, by %s\n", s->problem.hidden_size, library ? library : "the generated kernel");
   printf("step        %d layers, %d requests, %d tokens each\n", s->layer_count, s->lengths.count, p->q_len);
   if (o->compared)
     printf("error       rel. L2 %.3g, at most %.3g is right; compared: %d of %d requests\n", o->rel_l2, o->limit,

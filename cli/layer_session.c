@@ -14,7 +14,8 @@ enum {
   CHUNK = 1024 /* tokens appended together */,
   BLOCK = 128 /* rows and columns of a weight's factor */,
   WEIGHT_STREAM = 7,
-  NORM_STREAM
+  NORM_STREAM,
+  OUTPUT_STREAM
 };
 
 static const char default_context[] = "1024";
@@ -31,8 +32,13 @@ static snapmla_status make_buffer(smla_layer_session *s, size_t bytes, const voi
 
 static int32_t step_tokens(const smla_layer_session *s) { return s->lengths.count * s->problem.attention.q_len; }
 
+/* Elements of a token's result. */
+static int64_t result_width(const smla_layer_session *s) {
+  return s->problem.hidden_size ? s->problem.hidden_size : (int64_t)s->problem.attention.heads * s->problem.v_dim;
+}
+
 size_t smla_layer_session_count(const smla_layer_session *s) {
-  return (size_t)step_tokens(s) * (size_t)s->problem.attention.heads * (size_t)s->problem.v_dim;
+  return (size_t)step_tokens(s) * (size_t)result_width(s);
 }
 
 static snapmla_status read_problem(smla_layer_session *s) {
@@ -55,6 +61,8 @@ static snapmla_status read_problem(smla_layer_session *s) {
   if (!status) status = smla_problem_read(settings, &s->lengths, &p->attention);
   if (settings->nope) p->nope_dim = settings->nope;
   if (settings->v) p->v_dim = settings->v;
+  p->hidden_size = settings->hidden;
+  if (settings->output_by) p->flags |= SNAPMLA_LAYER_CUBLASLT;
   if (settings->weights >= 0) p->weight_type = (snapmla_weight_type)settings->weights;
   if (settings->rope_pairs >= 0) p->rope_pairs = (snapmla_rope_pairs)settings->rope_pairs;
   s->layer_count = settings->layers ? settings->layers : 1;
@@ -69,28 +77,44 @@ static float normal(uint64_t seed, uint64_t stream, uint64_t index) {
   return (float)((sum - 2 * 65535) / 37837.227);
 }
 
-/* Weights of deviation 1 / sqrt(latent rank), so that keys and values have deviation 1 as the normalised latent has. */
+static size_t blocks_of(size_t count) { return (count + BLOCK - 1) / BLOCK; }
+
+/* rows x columns of deviation 1 / sqrt(columns): products with rows of deviation 1 have deviation 1 as well. */
+static snapmla_status make_matrix(const smla_layer_session *s, uint64_t stream, size_t rows, size_t columns, void **out,
+                                  size_t *bytes, float **scale, size_t *scale_count) {
+  uint64_t seed = s->settings->seed;
+  float spread = (float)(1 / sqrt((double)columns));
+  int is_fp8 = s->problem.weight_type == SNAPMLA_WEIGHT_FP8_BLOCK;
+  *bytes = rows * columns * (is_fp8 ? 1 : 2);
+  *scale_count = is_fp8 ? blocks_of(rows) * blocks_of(columns) : 0;
+  *out = malloc(*bytes);
+  *scale = malloc((*scale_count + 1) * sizeof **scale);
+  if (!*out || !*scale) return out_of_memory();
+  for (size_t i = 0; i < rows * columns; i++) {
+    if (is_fp8) { /* magnitudes 1/4 to 15/8: root mean square 0.97 */
+      uint64_t bits = smla_data_bits(seed, stream, i);
+      ((uint8_t *)*out)[i] = (uint8_t)((bits & 0x87) | (5 + (bits >> 8) % 3) << 3);
+    } else {
+      ((uint16_t *)*out)[i] = smla_narrow_bf16(spread * normal(seed, stream, i));
+    }
+  }
+  for (size_t i = 0; i < *scale_count; i++) (*scale)[i] = spread / 0.97f;
+  return SNAPMLA_OK;
+}
+
+/* Keys and values have deviation 1 as the normalised latent has. */
 static snapmla_status make_weights(smla_layer_session *s) {
   const snapmla_problem *p = &s->problem.attention;
   uint64_t seed = s->settings->seed;
   size_t rank = (size_t)p->latent_rank, rows = (size_t)p->heads * (size_t)(s->problem.nope_dim + s->problem.v_dim);
-  float spread = (float)(1 / sqrt((double)rank));
-  int is_fp8 = s->problem.weight_type == SNAPMLA_WEIGHT_FP8_BLOCK;
-  s->kv_b_bytes = rows * rank * (is_fp8 ? 1 : 2);
-  s->scale_count = is_fp8 ? (rows + BLOCK - 1) / BLOCK * (rank / BLOCK) : 0;
-  s->host_kv_b = malloc(s->kv_b_bytes);
-  s->host_scale = malloc((s->scale_count + 1) * sizeof *s->host_scale);
+  snapmla_status status =
+      make_matrix(s, WEIGHT_STREAM, rows, rank, &s->host_kv_b, &s->kv_b_bytes, &s->host_scale, &s->scale_count);
+  if (!status && s->problem.hidden_size)
+    status = make_matrix(s, OUTPUT_STREAM, (size_t)s->problem.hidden_size, (size_t)p->heads * (size_t)s->problem.v_dim,
+                         &s->host_o, &s->o_bytes, &s->host_o_scale, &s->o_scale_count);
+  if (status) return status;
   s->host_norm = malloc(rank * sizeof *s->host_norm);
-  if (!s->host_kv_b || !s->host_scale || !s->host_norm) return out_of_memory();
-  for (size_t i = 0; i < rows * rank; i++) {
-    if (is_fp8) { /* magnitudes 1/4 to 15/8: root mean square 0.97 */
-      uint64_t bits = smla_data_bits(seed, WEIGHT_STREAM, i);
-      ((uint8_t *)s->host_kv_b)[i] = (uint8_t)((bits & 0x87) | (5 + (bits >> 8) % 3) << 3);
-    } else {
-      ((uint16_t *)s->host_kv_b)[i] = smla_narrow_bf16(spread * normal(seed, WEIGHT_STREAM, i));
-    }
-  }
-  for (size_t i = 0; i < s->scale_count; i++) s->host_scale[i] = spread / 0.97f;
+  if (!s->host_norm) return out_of_memory();
   for (size_t i = 0; i < rank; i++) s->host_norm[i] = smla_narrow_bf16(1 + 0.1f * normal(seed, NORM_STREAM, i));
   return SNAPMLA_OK;
 }
@@ -104,20 +128,38 @@ static snapmla_status make_angles(smla_layer_session *s) {
   return status ? status : make_buffer(s, count * sizeof *s->host_table, s->host_table, &s->table);
 }
 
+/* The weights on the host. */
+static snapmla_layer_weights weights_of(const smla_layer_session *s) {
+  int64_t rank = s->problem.attention.latent_rank, values = (int64_t)s->problem.attention.heads * s->problem.v_dim;
+  return (snapmla_layer_weights){.kv_b = s->host_kv_b,
+                                 .kv_b_stride = rank,
+                                 .kv_b_scale = s->host_scale,
+                                 .kv_b_scale_stride = rank / BLOCK,
+                                 .norm = s->host_norm,
+                                 .rope_table = s->host_table,
+                                 .rope_positions = s->problem.attention.max_context,
+                                 .o = s->host_o,
+                                 .o_stride = values,
+                                 .o_scale = s->host_o_scale,
+                                 .o_scale_stride = (int64_t)blocks_of((size_t)values)};
+}
+
 static snapmla_status make_layer(smla_layer_session *s, smla_layer_memory *layer) {
   size_t rank = (size_t)s->problem.attention.latent_rank;
   snapmla_status status = make_buffer(s, s->kv_b_bytes, s->host_kv_b, &layer->kv_b);
+  if (!status) status = make_buffer(s, s->o_bytes, s->host_o, &layer->o);
+  if (!status) status = make_buffer(s, s->o_scale_count * sizeof(float), s->host_o_scale, &layer->o_scale);
   if (!status) status = make_buffer(s, s->scale_count * sizeof(float), s->host_scale, &layer->scale);
   if (!status) status = make_buffer(s, rank * 2, s->host_norm, &layer->norm);
   if (!status) status = make_buffer(s, (size_t)(s->num_pages * s->page_stride), NULL, &layer->kv);
   if (status) return status;
-  layer->weights = (snapmla_layer_weights){.kv_b = snapmla_buffer_pointer(layer->kv_b),
-                                           .kv_b_stride = (int64_t)rank,
-                                           .kv_b_scale = snapmla_buffer_pointer(layer->scale),
-                                           .kv_b_scale_stride = (int64_t)rank / BLOCK,
-                                           .norm = snapmla_buffer_pointer(layer->norm),
-                                           .rope_table = snapmla_buffer_pointer(s->table),
-                                           .rope_positions = s->problem.attention.max_context};
+  layer->weights = weights_of(s);
+  layer->weights.kv_b = snapmla_buffer_pointer(layer->kv_b);
+  layer->weights.kv_b_scale = snapmla_buffer_pointer(layer->scale);
+  layer->weights.norm = snapmla_buffer_pointer(layer->norm);
+  layer->weights.rope_table = snapmla_buffer_pointer(s->table);
+  layer->weights.o = snapmla_buffer_pointer(layer->o);
+  layer->weights.o_scale = snapmla_buffer_pointer(layer->o_scale);
   return SNAPMLA_OK;
 }
 
@@ -295,7 +337,7 @@ static snapmla_status make_step(smla_layer_session *s) {
                                  .rope_stride = p->rope_dim,
                                  .slot_mapping = snapmla_buffer_pointer(s->slots),
                                  .out = snapmla_buffer_pointer(s->out),
-                                 .out_stride_token = (int64_t)s->problem.v_dim * p->heads,
+                                 .out_stride_token = result_width(s),
                                  .out_stride_head = s->problem.v_dim,
                                  .decode = {.size = sizeof s->args.decode,
                                             .batch = s->lengths.count,
@@ -333,7 +375,8 @@ void smla_layer_session_close(smla_layer_session *s) {
                                      s->out, s->block_table, s->seqlens, s->workspace, s->table};
   for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) snapmla_buffer_destroy(buffers[i]);
   for (int32_t l = 0; s->layers && l < s->layer_count; l++) {
-    snapmla_buffer *const own[] = {s->layers[l].kv_b, s->layers[l].scale, s->layers[l].norm, s->layers[l].kv};
+    const smla_layer_memory *layer = &s->layers[l];
+    snapmla_buffer *const own[] = {layer->kv_b, layer->scale, layer->o, layer->o_scale, layer->norm, layer->kv};
     for (size_t i = 0; i < sizeof own / sizeof *own; i++) snapmla_buffer_destroy(own[i]);
   }
   snapmla_event_destroy(s->start);
@@ -342,7 +385,7 @@ void smla_layer_session_close(smla_layer_session *s) {
   snapmla_layer_plan_destroy(s->plan);
   smla_lengths_free(&s->lengths);
   free(s->layers), free(s->host_q), free(s->host_norm), free(s->host_kv_b), free(s->host_scale), free(s->host_table);
-  free(s->host_positions), free(s->host_block_table);
+  free(s->host_positions), free(s->host_block_table), free(s->host_o), free(s->host_o_scale);
 }
 
 snapmla_status smla_layer_session_step(smla_layer_session *s, double *microseconds) {
@@ -393,13 +436,7 @@ snapmla_status smla_layer_session_compare(const smla_layer_session *s, int32_t r
   float *rope = malloc((tokens * (size_t)p->rope_dim + 1) * sizeof *rope);
   double *expected = malloc(count * sizeof *expected), error = 0, norm = 0;
   snapmla_status status = latent && rope && expected ? read_cached(s, request, latent, rope) : out_of_memory();
-  const snapmla_layer_weights weights = {.kv_b = s->host_kv_b,
-                                         .kv_b_stride = p->latent_rank,
-                                         .kv_b_scale = s->host_scale,
-                                         .kv_b_scale_stride = p->latent_rank / BLOCK,
-                                         .norm = s->host_norm,
-                                         .rope_table = s->host_table,
-                                         .rope_positions = p->max_context};
+  const snapmla_layer_weights weights = weights_of(s);
   snapmla_layer_args args = s->args;
   args.weights = &weights;
   args.q = s->host_q + (int64_t)request * p->q_len * args.q_stride_token;

@@ -9,7 +9,7 @@
 
 /* What a layer has of its own. */
 typedef struct smla_layer_memory {
-  snapmla_buffer *kv_b, *scale, *norm, *kv;
+  snapmla_buffer *kv_b, *scale, *o, *o_scale, *norm, *kv;
   snapmla_layer_weights weights; /* device pointers */
 } smla_layer_memory;
 
@@ -29,10 +29,10 @@ typedef struct smla_layer_session {
   snapmla_layer_args args; /* of layer 0; device pointers */
   /* On the host, for the reference: the query, its positions, the table of angles, weights and norm. */
   uint16_t *host_q, *host_norm;
-  void *host_kv_b;
-  float *host_scale, *host_table;
+  void *host_kv_b, *host_o;
+  float *host_scale, *host_o_scale, *host_table;
   int32_t *host_positions, *host_block_table;
-  size_t kv_b_bytes, scale_count;
+  size_t kv_b_bytes, scale_count, o_bytes, o_scale_count; /* the last two 0 without W_O */
 } smla_layer_session;
 
 /* Makes the plan and all memory on `context`, and appends the prompts: all tokens but the step's. On failure close is harmless. */
@@ -43,7 +43,7 @@ void smla_layer_session_close(smla_layer_session *s);
 /* One step of all layers: schedule, then layer after layer; microseconds between two events. */
 snapmla_status smla_layer_session_step(smla_layer_session *s, double *microseconds);
 
-/* Elements of the result of a layer, [batch * q_len, heads, v_dim], and the result. */
+/* Elements of the result of a layer, [batch * q_len, heads, v_dim] or [batch * q_len, hidden_size], and the result. */
 size_t smla_layer_session_count(const smla_layer_session *s);
 snapmla_status smla_layer_session_read(const smla_layer_session *s, uint16_t *out, uint32_t *status_word);
 

@@ -7,6 +7,7 @@ const char *const smla_target_names[] = {"sm90a", "emulator", NULL};
 const char *const smla_effort_names[] = {"estimate", "measure", "patient", "exhaustive", NULL};
 const char *const smla_weight_names[] = {"bf16", "fp8", NULL};
 const char *const smla_pair_names[] = {"interleaved", "half", NULL};
+const char *const smla_output_names[] = {"generated", "cublaslt", NULL};
 const char *const smla_order_names[] = {"eager", "late", "random", NULL};
 
 #define FIELD(name) offsetof(smla_settings, name)
@@ -50,7 +51,11 @@ const smla_option smla_options[] = {
      .field = FIELD(nope), .commands = SMLA_FOR_LAYER},
     {"v", 0, "N", "channels of a head's value: 64, 128, 192 or 256 (128)", COUNT(1, INT32_MAX), .field = FIELD(v),
      .commands = SMLA_FOR_LAYER},
-    {"weights", 0, "NAME", "how the up-projections are stored: bf16 or fp8, in blocks of 128 x 128 (bf16)",
+    {"hidden", 0, "N", "channels of the layer's output: the step goes on to it by W_O (it ends with the values)",
+     COUNT(1, INT32_MAX), .field = FIELD(hidden), .commands = SMLA_FOR_LAYER},
+    {"output-by", 0, "NAME", "what multiplies by W_O: generated, or cublaslt where it is there (generated)",
+     smla_parse_choice, .field = FIELD(output_by), .commands = SMLA_FOR_LAYER, .choices = smla_output_names},
+    {"weights", 0, "NAME", "how W_UK, W_UV and W_O are stored: bf16 or fp8, in blocks of 128 x 128 (bf16)",
      smla_parse_choice, .field = FIELD(weights), .commands = SMLA_FOR_LAYER, .choices = smla_weight_names},
     {"rope-pairs", 0, "NAME", "which RoPE channels turn together: interleaved or half (interleaved)", smla_parse_choice,
      .field = FIELD(rope_pairs), .commands = SMLA_FOR_LAYER, .choices = smla_pair_names},

@@ -79,6 +79,7 @@ extern const char *const smla_order_names[];  /* of snapmla_emulator_order */
 extern const char *const smla_effort_names[]; /* of snapmla_effort */
 extern const char *const smla_weight_names[]; /* of snapmla_weight_type */
 extern const char *const smla_pair_names[];   /* of snapmla_rope_pairs */
+extern const char *const smla_output_names[]; /* generated, cublaslt */
 
 /* How the command is called: "snapmla run". Valid until the next call. */
 const char *smla_command_invoked(const smla_command *command);

@@ -57,6 +57,7 @@ static const struct member {
     {"layer", FLAG, .offset = offsetof(item, is_layer), .flag = 1},
     {"nope_dim", NUMBER, LAYER(nope_dim), .of_layer = 1},
     {"v_dim", NUMBER, LAYER(v_dim), .of_layer = 1},
+    {"hidden", NUMBER, LAYER(hidden_size), .of_layer = 1},
     {"weights", CHOICE, LAYER(weight_type), .choices = smla_weight_names, .of_layer = 1},
     {"rope_pairs", CHOICE, LAYER(rope_pairs), .choices = smla_pair_names, .of_layer = 1},
     {"normed", FLAG, LAYER(flags), .flag = SNAPMLA_LAYER_NORMED, .of_layer = 1},

@@ -30,8 +30,8 @@ typedef struct smla_settings {
   smla_text_list variants;
 
   /* a layer's */
-  int32_t nope, v, layers;
-  int weights, rope_pairs;
+  int32_t nope, v, hidden, layers;
+  int weights, rope_pairs, output_by;
 
   /* the device */
   const char *device;

@@ -13,6 +13,7 @@
 
 #include "device_facts.h"
 #include "image.h"
+#include "plain_product.h"
 
 typedef struct smla_device smla_device;
 
@@ -84,6 +85,11 @@ typedef struct smla_device_ops {
    * on a GPU; the emulator runs the launch in the call. Errors: INVALID_ARGUMENT (stream or CUDA context), DEVICE,
    * EMULATOR_FAULT. */
   snapmla_status (*launch)(smla_device *device, const smla_device_launch *launch, snapmla_plan_counters *counters);
+
+  /* Plain products by the vendor's library: NULL where there can be none. Errors: as in plain_product.h; of run as of launch too. */
+  snapmla_status (*product_open)(smla_device *device, const smla_product_shape *shape, smla_plain_product **out);
+  void (*product_close)(smla_device *device, smla_plain_product *product);
+  snapmla_status (*product_run)(smla_device *device, const smla_plain_product *product, const smla_product_call *call);
 } smla_device_ops;
 
 /* The head of every device. */

@@ -324,6 +324,37 @@ static snapmla_status tensor_map(smla_device *device, const smla_device_tensor *
   return status;
 }
 
+/* A stand-in driver's memory is not a GPU's: only a stand-in for the library may be given it. */
+static snapmla_status product_open(smla_device *device, const smla_product_shape *shape, smla_plain_product **out) {
+  cuda_device *d = cuda(device);
+  if (d->base.target != SNAPMLA_TARGET_SM90A && !smla_env(SMLA_ENV_CUBLASLT))
+    return smla_fail(SNAPMLA_NOT_FOUND,
+                     "cuBLASLt does not run on a stand-in driver: name a stand-in in SNAPMLA_CUBLASLT");
+  snapmla_status status = enter(d);
+  if (status) return status;
+  status = smla_plain_product_create(shape, d->driver->version, out);
+  leave(d);
+  return status;
+}
+
+static void product_close(smla_device *device, smla_plain_product *product) {
+  cuda_device *d = cuda(device);
+  const int entered = product && !enter(d);
+  smla_plain_product_destroy(product);
+  if (entered) leave(d);
+}
+
+static snapmla_status product_run(smla_device *device, const smla_plain_product *product,
+                                  const smla_product_call *call) {
+  cuda_device *d = cuda(device);
+  int borrowed;
+  snapmla_status status = enter_current(d, &borrowed);
+  if (status) return status;
+  status = smla_plain_product_run(product, call);
+  if (borrowed) leave(d);
+  return status;
+}
+
 static const smla_device_ops ops = {
     .destroy = destroy,
     .info = info,
@@ -345,6 +376,9 @@ static const smla_device_ops ops = {
     .unload = unload,
     .tensor_map = tensor_map,
     .launch = launch,
+    .product_open = product_open,
+    .product_close = product_close,
+    .product_run = product_run,
 };
 
 static snapmla_status read_attribute(cuda_device *d, int attribute, int32_t *out) {

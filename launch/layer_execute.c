@@ -9,6 +9,7 @@
 #include "kv_fetch/params.h"
 #include "layer_args.h"
 #include "layer_object.h"
+#include "output_project/params.h"
 #include "query_absorb/params.h"
 #include "size.h"
 #include "status.h"
@@ -25,11 +26,21 @@ static snapmla_status check_plan(const snapmla_layer_plan *plan, const void *arg
 snapmla_status smla_layer_lay_out(snapmla_layer_plan *plan) {
   static const char what[] = "the layer's workspace";
   const snapmla_problem *p = &plan->problem.attention;
-  size_t bytes = (size_t)p->max_batch * (size_t)p->q_len * (size_t)p->heads;
+  size_t rows = (size_t)p->max_batch * (size_t)p->q_len * (size_t)p->heads, bytes;
   snapmla_status status =
       smla_size_align(what, snapmla_plan_workspace_bytes(plan->attention), SMLA_WORKSPACE_ALIGNMENT, &plan->attended);
-  if (!status) status = smla_size_multiply(what, bytes, (size_t)p->latent_rank * BF16_BYTES, &bytes);
+  if (!status) status = smla_size_multiply(what, rows, (size_t)p->latent_rank * BF16_BYTES, &bytes);
   if (!status) status = smla_size_add(what, plan->attended, bytes, &bytes);
+  if (!status) status = smla_size_align(what, bytes, SMLA_WORKSPACE_ALIGNMENT, &plan->workspace_bytes);
+  if (status || !plan->problem.hidden_size) return status;
+  plan->values = plan->workspace_bytes;
+  status = smla_size_multiply(what, rows, (size_t)plan->problem.v_dim * BF16_BYTES, &bytes);
+  if (!status) status = smla_size_add(what, plan->values, bytes, &bytes);
+  if (!status && plan->product) {
+    status = smla_size_align(what, bytes, SMLA_WORKSPACE_ALIGNMENT, &plan->product_workspace);
+    if (!status)
+      status = smla_size_add(what, plan->product_workspace, smla_plain_product_workspace(plan->product), &bytes);
+  }
   return status ? status : smla_size_align(what, bytes, SMLA_WORKSPACE_ALIGNMENT, &plan->workspace_bytes);
 }
 
@@ -111,18 +122,26 @@ static snapmla_decode_args decode_of(const snapmla_layer_plan *plan, const snapm
   return d;
 }
 
-/* Rows of one up-projection, head by head, or tokens' rows, head by head, in boxes of 128 bytes of `box_rows` rows. */
-static snapmla_status describe(const snapmla_layer_plan *plan, const void *base, int64_t row_bytes, int64_t rows,
-                               int64_t row_stride, int64_t head_stride, int32_t box_rows, struct smla_tensor_map *out) {
+/* `planes` of rows, in boxes of 128 bytes of `box_rows` rows. */
+static snapmla_status describe_planes(const snapmla_layer_plan *plan, const void *base, int64_t row_bytes, int64_t rows,
+                                      int32_t planes, int64_t row_stride, int64_t plane_stride, int32_t box_rows,
+                                      struct smla_tensor_map *out) {
   const smla_device_tensor tensor = {
       .base = base,
-      .extents = {(uint64_t)row_bytes, (uint64_t)rows, (uint64_t)plan->problem.attention.heads},
-      .strides = {(uint64_t)row_stride, (uint64_t)head_stride},
+      .extents = {(uint64_t)row_bytes, (uint64_t)rows, (uint64_t)planes},
+      .strides = {(uint64_t)row_stride, (uint64_t)plane_stride},
       .box = {BOX_BYTES, (uint32_t)box_rows},
       .swizzled = 1,
   };
   smla_device *device = plan->attention->context->device;
   return device->ops->tensor_map(device, &tensor, out);
+}
+
+/* Rows of one up-projection, head by head, or tokens' rows, head by head. */
+static snapmla_status describe(const snapmla_layer_plan *plan, const void *base, int64_t row_bytes, int64_t rows,
+                               int64_t row_stride, int64_t head_stride, int32_t box_rows, struct smla_tensor_map *out) {
+  return describe_planes(plan, base, row_bytes, rows, plan->problem.attention.heads, row_stride, head_stride, box_rows,
+                         out);
 }
 
 static int64_t weight_bytes(const snapmla_layer_plan *plan) {
@@ -182,12 +201,13 @@ static snapmla_status project(const snapmla_layer_plan *plan, const snapmla_laye
   const smla_layer_kernel kernel = tokens > SMLA_LAYER_FEW_TOKENS ? SMLA_LAYER_PROJECT : SMLA_LAYER_PROJECT_FEW;
   const smla_layer_tile *tile = &plan->tiles[kernel];
   int64_t row = (int64_t)p->attention.latent_rank * BF16_BYTES;
+  const int ends = !p->hidden_size; /* the values are the step's result */
   struct value_project_params params = {
       .scales = weights->kv_b_scale,
       .scales_stride = weights->kv_b_scale_stride,
-      .out = args->out,
-      .out_stride_token = args->out_stride_token,
-      .out_stride_head = args->out_stride_head,
+      .out = ends ? args->out : (void *)((char *)args->decode.workspace + plan->values),
+      .out_stride_token = ends ? args->out_stride_token : (int64_t)p->attention.heads * p->v_dim,
+      .out_stride_head = ends ? args->out_stride_head : p->v_dim,
       .tokens = (int)tokens,
       .head_rows = head_rows(plan),
       .first_row = p->nope_dim,
@@ -200,6 +220,60 @@ static snapmla_status project(const snapmla_layer_plan *plan, const snapmla_laye
   uint32_t blocks = (uint32_t)(p->attention.heads * (p->v_dim / tile->box_rows));
   return launch(plan, kernel, blocks, tiles_of(tokens, tile->columns), 1, SMLA_PARAMS(params), args->decode.stream,
                 counters);
+}
+
+/* By the vendor's library. Error: UNSUPPORTED where it does not take the call. */
+static snapmla_status output_by_library(const snapmla_layer_plan *plan, const snapmla_layer_args *args,
+                                        int64_t tokens) {
+  const snapmla_layer_problem *p = &plan->problem;
+  char *workspace = args->decode.workspace;
+  const smla_product_call call = {
+      .w = args->weights->o,
+      .w_stride = args->weights->o_stride,
+      .x = workspace + plan->values,
+      .x_stride = (int64_t)p->attention.heads * p->v_dim,
+      .out = args->out,
+      .out_stride = args->out_stride_token,
+      .tokens = (int32_t)tokens,
+      .workspace = workspace + plan->product_workspace,
+      .stream = args->decode.stream,
+  };
+  smla_device *device = plan->attention->context->device;
+  return device->ops->product_run(device, plan->product, &call);
+}
+
+static snapmla_status output_by_kernel(const snapmla_layer_plan *plan, const snapmla_layer_args *args, int64_t tokens,
+                                       snapmla_plan_counters *counters) {
+  const snapmla_layer_problem *p = &plan->problem;
+  const snapmla_layer_weights *weights = args->weights;
+  const smla_layer_kernel kernel = tokens > SMLA_LAYER_FEW_TOKENS ? SMLA_LAYER_OUTPUT : SMLA_LAYER_OUTPUT_FEW;
+  const smla_layer_tile *tile = &plan->tiles[kernel];
+  int64_t values = (int64_t)p->attention.heads * p->v_dim, row = values * weight_bytes(plan);
+  int64_t stride = weights->o_stride * weight_bytes(plan), token = values * BF16_BYTES;
+  struct output_project_params params = {
+      .scales = weights->o_scale,
+      .scales_stride = weights->o_scale_stride,
+      .out = args->out,
+      .out_stride = args->out_stride_token,
+      .tokens = (int)tokens,
+      .hidden = p->hidden_size,
+      .chunks = (int)((row + BOX_BYTES - 1) / BOX_BYTES),
+  };
+  snapmla_status status =
+      describe_planes(plan, weights->o, row, p->hidden_size, 1, stride, stride, tile->box_rows, &params.weights);
+  if (!status)
+    status = describe_planes(plan, (char *)args->decode.workspace + plan->values, token, tokens, 1, token, token,
+                             tile->columns, &params.values);
+  if (status) return status;
+  uint32_t blocks = tiles_of(p->hidden_size, tile->box_rows) * (uint32_t)plan->kernels[kernel].geometry.cluster;
+  return launch(plan, kernel, blocks, tiles_of(tokens, tile->columns), 1, SMLA_PARAMS(params), args->decode.stream,
+                counters);
+}
+
+static snapmla_status output(const snapmla_layer_plan *plan, const snapmla_layer_args *args, int64_t tokens,
+                             snapmla_plan_counters *counters) {
+  snapmla_status status = plan->product ? output_by_library(plan, args, tokens) : SNAPMLA_UNSUPPORTED;
+  return status == SNAPMLA_UNSUPPORTED ? output_by_kernel(plan, args, tokens, counters) : status;
 }
 
 static snapmla_status check_workspace(const snapmla_layer_plan *plan, const snapmla_decode_args *args) {
@@ -247,6 +321,8 @@ snapmla_status smla_layer_step_parts(const snapmla_layer_plan *plan, const snapm
   if (!status && parts & SMLA_LAYER_PART_ATTEND)
     status = smla_plan_decode_parts(plan->attention, &decode, SMLA_PART_ATTEND | SMLA_PART_COMBINE);
   if (!status && parts & SMLA_LAYER_PART_PROJECT) status = project(plan, args, tokens, &counters);
+  if (!status && plan->problem.hidden_size && parts & SMLA_LAYER_PART_OUTPUT)
+    status = output(plan, args, tokens, &counters);
   if (status || !plan->attention->context->device->is_emulator) return status;
   if (parts & SMLA_LAYER_PART_ATTEND) status = snapmla_plan_last_counters(plan->attention, &attended);
   counters.modelled_us += attended.modelled_us;

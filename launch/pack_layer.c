@@ -10,16 +10,19 @@ static snapmla_status fill(const snapmla_pack *pack, const smla_pack_plan *p, sn
   smla_device *device = plan->attention->context->device;
   const smla_pack_artifact *artifacts[SMLA_LAYER_KERNEL_COUNT];
   snapmla_status status = SNAPMLA_OK;
-  for (int i = 0; i < SMLA_LAYER_KERNEL_COUNT && !status; i++) {
+  for (int i = 0; i < smla_layer_kernel_count(&plan->problem) && !status; i++) {
     const smla_pack_artifact *a;
     status = smla_pack_describe_kernel(pack, p, smla_layer_roles[i], smla_layer_families[i], &plan->kernels[i], &a);
     if (status) return status;
     if (smla_layer_tile_read((smla_layer_kernel)i, a->quantities, a->quantity_count, a->variant, &plan->tiles[i]))
       return smla_pack_malformed(pack->name, "%s", snapmla_error_message());
+    status = smla_layer_split_check(&plan->problem, (smla_layer_kernel)i, &plan->kernels[i].geometry, a->variant);
+    if (status) return smla_pack_malformed(pack->name, "%s", snapmla_error_message());
     artifacts[i] = a;
   }
-  status = smla_layer_lay_out(plan);
-  for (int i = 0; i < SMLA_LAYER_KERNEL_COUNT && !status; i++)
+  status = smla_layer_product_open(plan);
+  if (!status) status = smla_layer_lay_out(plan);
+  for (int i = 0; i < smla_layer_kernel_count(&plan->problem) && !status; i++)
     status = smla_pack_load_kernel(pack, artifacts[i], device, &plan->kernels[i]);
   return status;
 }

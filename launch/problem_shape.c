@@ -11,7 +11,7 @@ snapmla_status smla_problem_shape(const snapmla_problem *problem, smla_buffer *o
                             snapmla_accuracy_name(problem->accuracy), (unsigned)problem->flags, problem->max_indices);
 }
 
-_Static_assert(sizeof(snapmla_layer_problem) == 144, "smla_layer_shape must name every field that decides its kernels");
+_Static_assert(sizeof(snapmla_layer_problem) == 152, "smla_layer_shape must name every field that decides its kernels");
 
 const char *smla_layer_weights(const snapmla_layer_problem *problem) {
   return problem->weight_type == SNAPMLA_WEIGHT_FP8_BLOCK ? "fp8" : "bf16";
@@ -29,6 +29,8 @@ const char *smla_layer_norm(const snapmla_layer_problem *problem) {
 snapmla_status smla_layer_shape(const snapmla_layer_problem *problem, smla_buffer *out) {
   snapmla_status status = smla_problem_shape(&problem->attention, out);
   if (status) return status;
-  return smla_buffer_printf(out, ",nope=%d,v=%d,weights=%s,rotate=%s,norm=%s", problem->nope_dim, problem->v_dim,
-                            smla_layer_weights(problem), smla_layer_rotate(problem), smla_layer_norm(problem));
+  status = smla_buffer_printf(out, ",nope=%d,v=%d,weights=%s,rotate=%s,norm=%s", problem->nope_dim, problem->v_dim,
+                              smla_layer_weights(problem), smla_layer_rotate(problem), smla_layer_norm(problem));
+  if (status || !problem->hidden_size) return status;
+  return smla_buffer_printf(out, ",hidden=%d", problem->hidden_size);
 }

@@ -53,6 +53,20 @@ static snapmla_status check_weights(const snapmla_layer_problem *problem, const 
   return status ? status : check_stride("weights.kv_b_scale_stride", weights->kv_b_scale_stride, rank / BLOCK, 4, 0);
 }
 
+/* W_O, where there is one. */
+static snapmla_status check_output_weights(const snapmla_layer_problem *problem, const snapmla_layer_weights *weights,
+                                           int device) {
+  int is_fp8 = problem->weight_type == SNAPMLA_WEIGHT_FP8_BLOCK;
+  int64_t values = (int64_t)problem->attention.heads * problem->v_dim;
+  if (!problem->hidden_size) return SNAPMLA_OK;
+  snapmla_status status = check_pointer("weights.o", weights->o, device ? ALIGNMENT : 1);
+  if (!status) status = check_stride("weights.o_stride", weights->o_stride, values, is_fp8 ? 1 : 2, device);
+  if (status || !is_fp8) return status;
+  status = check_pointer("weights.o_scale", weights->o_scale, sizeof(float));
+  return status ? status
+                : check_stride("weights.o_scale_stride", weights->o_scale_stride, (values + BLOCK - 1) / BLOCK, 4, 0);
+}
+
 snapmla_status smla_layer_args_check(const snapmla_layer_problem *problem, const snapmla_layer_args *args, int device) {
   if (!args) return smla_fail(SNAPMLA_INVALID_ARGUMENT, "layer: args is NULL: pass a snapmla_layer_args");
   snapmla_status status = smla_struct_size_check("snapmla_layer_args", args, args->size, sizeof *args);
@@ -69,14 +83,17 @@ snapmla_status smla_layer_args_check(const snapmla_layer_problem *problem, const
   int64_t head = problem->nope_dim + p->rope_dim;
   status = smla_sinks_check(p, &args->decode);
   if (!status) status = check_weights(problem, args->weights, device);
+  if (!status) status = check_output_weights(problem, args->weights, device);
   if (!status) status = check_angles(problem, args->weights, args->positions);
   if (!status) status = check_pointer("q", args->q, device ? ALIGNMENT : 2);
   if (!status) status = check_stride("q_stride_head", args->q_stride_head, head, 2, device);
   if (!status) status = check_stride("q_stride_token", args->q_stride_token, head, 2, device);
   if (status || !device) return status;
   status = check_pointer("out", args->out, ALIGNMENT);
-  if (!status) status = check_stride("out_stride_head", args->out_stride_head, problem->v_dim, 2, 1);
-  if (!status) status = check_stride("out_stride_token", args->out_stride_token, problem->v_dim, 2, 1);
+  if (!status && !problem->hidden_size)
+    status = check_stride("out_stride_head", args->out_stride_head, problem->v_dim, 2, 1);
+  int64_t row = problem->hidden_size ? problem->hidden_size : problem->v_dim;
+  if (!status) status = check_stride("out_stride_token", args->out_stride_token, row, 2, 1);
   return status || !args->slot_mapping ? status : check_norm(problem, args->weights);
 }
 

@@ -1,5 +1,6 @@
 /* The layer in double precision: with K and V reconstructed as the model defines them (DeepSeek-V2, arXiv 2405.04434, section 2.1), and
- * with the up-projections absorbed into query and output (its section 2.1.2, last paragraph). One query head at a time. */
+ * with the up-projections absorbed into query and output (its section 2.1.2, last paragraph). One query head at a time; then, where the
+ * problem has W_O, one channel of the output at a time. */
 #include <snapmla/layer.h>
 
 #include <math.h>
@@ -22,18 +23,30 @@ typedef struct job {
   double *out;
 } job;
 
-static double weight(const job *j, int64_t row, int32_t column) {
-  const snapmla_layer_weights *w = j->args->weights;
-  if (j->problem->weight_type == SNAPMLA_WEIGHT_BF16)
-    return smla_bf16_to_float(((const uint16_t *)w->kv_b)[row * w->kv_b_stride + column]);
-  return (double)smla_e4m3_to_float(((const uint8_t *)w->kv_b)[row * w->kv_b_stride + column]) *
-         w->kv_b_scale[row / BLOCK * w->kv_b_scale_stride + column / BLOCK];
+static int32_t tokens_of(const job *j) { return j->args->decode.batch * j->problem->attention.q_len; }
+
+/* A matrix of weights as the problem stores them. */
+typedef struct matrix {
+  const void *base;
+  int64_t stride;
+  const float *scale;
+  int64_t scale_stride;
+} matrix;
+
+static void load_weights(const job *j, const matrix *m, int64_t row, int32_t columns, double *out) {
+  for (int32_t c = 0; c < columns; c++)
+    out[c] = j->problem->weight_type == SNAPMLA_WEIGHT_BF16
+                 ? smla_bf16_to_float(((const uint16_t *)m->base)[row * m->stride + c])
+                 : (double)smla_e4m3_to_float(((const uint8_t *)m->base)[row * m->stride + c]) *
+                       m->scale[row / BLOCK * m->scale_stride + c / BLOCK];
 }
 
 /* Row n of the head's W_UK (n < nope_dim) or W_UV (from nope_dim on), as doubles. */
 static void load_row(const job *j, int32_t head, int32_t n, double *row) {
+  const snapmla_layer_weights *w = j->args->weights;
+  const matrix kv_b = {w->kv_b, w->kv_b_stride, w->kv_b_scale, w->kv_b_scale_stride};
   int64_t at = (int64_t)head * (j->problem->nope_dim + j->problem->v_dim) + n;
-  for (int32_t c = 0; c < j->problem->attention.latent_rank; c++) row[c] = weight(j, at, c);
+  load_weights(j, &kv_b, at, j->problem->attention.latent_rank, row);
 }
 
 static double dot(const double *a, const double *b, int32_t count) {
@@ -132,14 +145,50 @@ static snapmla_status work(void *user, smla_parallel_items *items) {
   scratch s = {0};
   snapmla_status status = scratch_create(j->problem, &s);
   if (status) return status;
-  int32_t tokens = j->args->decode.batch * j->problem->attention.q_len;
   for (int64_t head; (head = smla_parallel_next(items)) >= 0;) {
     for (int32_t n = 0; n < j->problem->nope_dim + j->problem->v_dim; n++)
       load_row(j, (int32_t)head, n, s.up + n * j->problem->attention.latent_rank);
-    for (int32_t t = 0; t < tokens; t++) attend(j, &s, t, (int32_t)head);
+    for (int32_t t = 0; t < tokens_of(j); t++) attend(j, &s, t, (int32_t)head);
   }
   free(s.memory);
   return SNAPMLA_OK;
+}
+
+/* What a worker of the output needs: the values of all tokens. */
+typedef struct output_job {
+  const job *layer;
+  const double *values; /* [tokens, heads * v_dim] */
+  double *out;          /* [tokens, hidden_size] */
+} output_job;
+
+static snapmla_status project(void *user, smla_parallel_items *items) {
+  const output_job *o = user;
+  const job *j = o->layer;
+  const snapmla_layer_weights *w = j->args->weights;
+  const matrix w_o = {w->o, w->o_stride, w->o_scale, w->o_scale_stride};
+  int32_t count = j->problem->attention.heads * j->problem->v_dim;
+  double *row = malloc((size_t)count * sizeof *row);
+  if (!row) return smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a layer's reference");
+  for (int64_t channel; (channel = smla_parallel_next(items)) >= 0;) {
+    load_weights(j, &w_o, channel, count, row);
+    for (int64_t t = 0; t < tokens_of(j); t++)
+      o->out[t * j->problem->hidden_size + channel] = dot(o->values + t * count, row, count);
+  }
+  free(row);
+  return SNAPMLA_OK;
+}
+
+/* The job's values, and from them the output. */
+static snapmla_status run_with_output(job *j, double *out) {
+  const snapmla_layer_problem *p = j->problem;
+  double *values = calloc((size_t)tokens_of(j) * (size_t)p->attention.heads * (size_t)p->v_dim, sizeof *values);
+  if (!values) return smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a layer's reference");
+  output_job o = {j, values, out};
+  j->out = values;
+  snapmla_status status = smla_parallel_run(p->attention.heads, work, j);
+  if (!status) status = smla_parallel_run(p->hidden_size, project, &o);
+  free(values);
+  return status;
 }
 
 snapmla_status snapmla_reference_layer(const snapmla_layer_problem *problem, const snapmla_layer_args *args,
@@ -162,7 +211,7 @@ snapmla_status snapmla_reference_layer(const snapmla_layer_problem *problem, con
                        "layer: request %d begins at row %lld with %d tokens: neither may be negative", b,
                        (long long)row_of[b], args->decode.seqlens[b]);
   job j = {problem, args, latent, rope, row_of, how == SNAPMLA_LAYER_ABSORBED, out_f64};
-  return smla_parallel_run(problem->attention.heads, work, &j);
+  return problem->hidden_size ? run_with_output(&j, out_f64) : smla_parallel_run(problem->attention.heads, work, &j);
 }
 
 snapmla_status snapmla_reference_layer_row(const snapmla_layer_problem *problem, const snapmla_layer_weights *weights,

@@ -6,6 +6,8 @@
 #include "status.h"
 #include "struct_size.h"
 
+enum { MOST_HIDDEN = 65536, HIDDEN_MULTIPLE = 8 /* 16 bytes of a row of the output */ };
+
 void snapmla_layer_problem_init(snapmla_layer_problem *problem) {
   if (!problem) return;
   *problem = (snapmla_layer_problem){
@@ -55,7 +57,7 @@ static snapmla_status check_rope(const snapmla_rope *rope) {
 }
 
 snapmla_status snapmla_layer_problem_check(const snapmla_layer_problem *problem) {
-  static const uint32_t known = SNAPMLA_LAYER_NORMED | SNAPMLA_LAYER_ROTATED;
+  static const uint32_t known = SNAPMLA_LAYER_NORMED | SNAPMLA_LAYER_ROTATED | SNAPMLA_LAYER_CUBLASLT;
   if (!problem)
     return smla_fail(SNAPMLA_INVALID_ARGUMENT,
                      "layer: problem is NULL: pass a struct that snapmla_layer_problem_init filled");
@@ -69,6 +71,11 @@ snapmla_status snapmla_layer_problem_check(const snapmla_layer_problem *problem)
         SNAPMLA_UNSUPPORTED,
         "layer: attention.flags has SNAPMLA_PROBLEM_BATCH_INVARIANT, and a layer's projections take kernels by the "
         "number of rows: clear it, or decode with a snapmla_plan and project batch-invariantly");
+  if (problem->hidden_size < 0 || problem->hidden_size > MOST_HIDDEN || problem->hidden_size % HIDDEN_MULTIPLE)
+    return smla_fail(SNAPMLA_UNSUPPORTED,
+                     "layer: hidden_size is %d, it must be 0 (a step ends with the values) or a multiple of %d up to "
+                     "%d: take the model's, or pad W_O with rows of zeros",
+                     problem->hidden_size, HIDDEN_MULTIPLE, MOST_HIDDEN);
   if (problem->weight_type != SNAPMLA_WEIGHT_BF16 && problem->weight_type != SNAPMLA_WEIGHT_FP8_BLOCK)
     return smla_fail(SNAPMLA_UNSUPPORTED, "layer: weight_type is %d: use a snapmla_weight_type",
                      (int)problem->weight_type);

@@ -10,11 +10,12 @@
 static snapmla_status resolve(snapmla_layer_plan *plan, const char *layers_text) {
   const smla_generator *generator = plan->attention->context->generator;
   char *variants[SMLA_LAYER_KERNEL_COUNT];
-  snapmla_status status = smla_layer_variants(generator, &plan->problem,
+  snapmla_status status = smla_layer_variants(generator, &plan->problem, plan->attention->multiprocessors,
                                               plan->attention->kernels[SMLA_MLA_DECODE].variant, layers_text, variants);
   if (status) return status;
-  for (int i = 0; i < SMLA_LAYER_KERNEL_COUNT; i++) plan->kernels[i].variant = variants[i];
-  for (int i = 0; i < SMLA_LAYER_KERNEL_COUNT && !status; i++) {
+  const int own = smla_layer_kernel_count(&plan->problem);
+  for (int i = 0; i < own; i++) plan->kernels[i].variant = variants[i];
+  for (int i = 0; i < own && !status; i++) {
     smla_quantity *quantities = NULL;
     size_t count = 0;
     status = smla_generator_describe(generator, variants[i], &quantities, &count);
@@ -29,13 +30,13 @@ static snapmla_status compile_and_load(snapmla_layer_plan *plan, uint32_t flags)
   smla_device *device = plan->attention->context->device;
   smla_build builds[SMLA_LAYER_KERNEL_COUNT];
   const char *variants[SMLA_LAYER_KERNEL_COUNT];
-  for (int i = 0; i < SMLA_LAYER_KERNEL_COUNT; i++) variants[i] = plan->kernels[i].variant;
-  snapmla_status status =
-      smla_plan_build_kernels(plan->attention->context, variants, SMLA_LAYER_KERNEL_COUNT, flags, builds);
-  for (int i = 0; i < SMLA_LAYER_KERNEL_COUNT && !status; i++)
+  const int count = smla_layer_kernel_count(&plan->problem);
+  for (int i = 0; i < count; i++) variants[i] = plan->kernels[i].variant;
+  snapmla_status status = smla_plan_build_kernels(plan->attention->context, variants, (size_t)count, flags, builds);
+  for (int i = 0; i < count && !status; i++)
     status = device->ops->load(device, builds[i].image, (uint32_t)plan->kernels[i].geometry.smem_bytes,
                                &plan->kernels[i].kernel);
-  for (int i = 0; i < SMLA_LAYER_KERNEL_COUNT; i++) smla_build_clear(&builds[i]);
+  for (int i = 0; i < count; i++) smla_build_clear(&builds[i]);
   return status;
 }
 
@@ -48,13 +49,14 @@ snapmla_status snapmla_layer_plan_create(snapmla_context *context, const snapmla
   smla_buffer layers = {0}, others = {0};
   snapmla_status status = snapmla_layer_problem_check(problem);
   if (!status) status = smla_plan_options_read(options, &known);
-  if (!status) status = smla_layer_override_share(known.variant, &layers, &others);
+  if (!status) status = smla_layer_override_share(problem, known.variant, &layers, &others);
   if (!status) status = smla_layer_plan_open(problem, &plan);
   if (!status) {
     known.variant = others.data;
     status = snapmla_plan_create(context, &problem->attention, &known, &plan->attention);
   }
   if (!status) status = resolve(plan, layers.data);
+  if (!status) status = smla_layer_product_open(plan);
   if (!status) status = smla_layer_lay_out(plan);
   if (!status) status = compile_and_load(plan, known.flags);
   smla_buffer_free(&layers);

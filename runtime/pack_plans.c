@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "device_class.h"
 #include "geometry.h"
 #include "layer_make.h"
 #include "pack_maker.h"
@@ -33,7 +34,7 @@ snapmla_status smla_pack_request_check(const snapmla_pack_request *request) {
   }
   smla_buffer layers = {0}, attention = {0};
   status = snapmla_layer_problem_check(request->layer);
-  if (!status) status = smla_layer_override_share(request->variant, &layers, &attention);
+  if (!status) status = smla_layer_override_share(request->layer, request->variant, &layers, &attention);
   smla_buffer_free(&layers);
   smla_buffer_free(&attention);
   return status;
@@ -106,16 +107,20 @@ static int by_role(const void *a, const void *b) {
   return strcmp(((const struct use *)a)->role, ((const struct use *)b)->role);
 }
 
-/* The kernels of a request by their roles, in order: of each family one, then what a layer has of its own. */
-static snapmla_status resolve(const smla_pack_maker *m, const snapmla_pack_request *request, const char *attention_text,
-                              const char *layers_text, uses *out) {
+/* The kernels of a request by their roles, in order: of each family one, then what a layer has of its own, for
+ * the multiprocessors of the device class, if it is one. */
+static snapmla_status resolve(const smla_pack_maker *m, const snapmla_pack_request *request, const char *device_class,
+                              const char *attention_text, const char *layers_text, uses *out) {
   char *variants[SMLA_FAMILY_COUNT], *own[SMLA_LAYER_KERNEL_COUNT];
   snapmla_status status = smla_plan_variants(m->generator, attention_of(request), attention_text, variants);
   if (status) return status;
   add_uses(out, smla_family_names, variants, SMLA_FAMILY_COUNT);
   if (request->layer) {
-    status = smla_layer_variants(m->generator, request->layer, variants[SMLA_MLA_DECODE], layers_text, own);
-    if (!status) add_uses(out, smla_layer_roles, own, SMLA_LAYER_KERNEL_COUNT);
+    smla_device_facts facts;
+    int32_t multiprocessors = smla_device_class_facts(device_class, &facts) ? facts.multiprocessors : 0;
+    status =
+        smla_layer_variants(m->generator, request->layer, multiprocessors, variants[SMLA_MLA_DECODE], layers_text, own);
+    if (!status) add_uses(out, smla_layer_roles, own, (size_t)smla_layer_kernel_count(request->layer));
   }
   qsort(out->items, out->count, sizeof *out->items, by_role);
   return status;
@@ -165,11 +170,12 @@ static snapmla_status add_plan(smla_pack_maker *m, const snapmla_pack_request *r
   smla_pack_plan *p = NULL;
   uses u = {.count = 0};
   snapmla_status status = append_plan(m, request, target, device_class, &p);
-  if (!status && request->layer) status = smla_layer_override_share(request->variant, &layers, &attention);
+  if (!status && request->layer)
+    status = smla_layer_override_share(request->layer, request->variant, &layers, &attention);
   if (!status)
     status = choose(m, attention_of(request), request->layer ? attention.data : request->variant, target, device_class,
                     &override_text, p);
-  if (!status) status = resolve(m, request, override_text, layers.data, &u);
+  if (!status) status = resolve(m, request, device_class, override_text, layers.data, &u);
   if (!status) status = add_kernels(m, target, &u, p);
   for (size_t i = 0; i < u.count; i++) free(u.items[i].variant);
   free(override_text);

@@ -29,7 +29,7 @@ snapmla_status smla_problem_texts_get(const smla_generator *generator, const sna
 snapmla_status smla_problem_resolve(const smla_generator *generator, const snapmla_problem *problem, const char *family,
                                     const char *override_text, smla_buffer *out);
 
-/* The same with settings of the caller's after the problem's (at most 8); of norm and rotation they alone say anything. */
+/* The same with settings of the caller's after the problem's (at most 10); of norm and rotation they alone say anything. */
 snapmla_status smla_problem_resolve_with(const smla_generator *generator, const snapmla_problem *problem,
                                          const char *family, const char *override_text, const smla_setting *more,
                                          size_t count, smla_buffer *out);

@@ -12,13 +12,15 @@ program=${1:-build/release/bin/snapmla}
 [ -x "$program" ] || { echo "generated: no program at $program: build it first, or name it" >&2; exit 2; }
 new=$(mktemp -d)
 trap 'rm -rf "$new"' EXIT
-for family in schedule query_quant mla_decode mla_combine kv_append shard_merge query_absorb value_project kv_fetch; do
+for family in schedule query_quant mla_decode mla_combine kv_append shard_merge query_absorb value_project output_project kv_fetch; do
   "$program" gen --family "$family" --target sm90a -o "$new/$family.cu" >/dev/null
 done
 # What append does in a layer step.
 "$program" gen --variant kv_append:norm=rms,rotate=interleaved --target sm90a -o "$new/kv_append_layer.cu" >/dev/null
 # The decode kernel's other shape.
 "$program" gen --family mla_decode --heads 16 --target sm90a -o "$new/mla_decode_16_rows.cu" >/dev/null
+# A product whose reduction blocks share: a cluster.
+"$program" gen --variant output_project:columns=8,groups=1,split=2,stages=12 --target sm90a -o "$new/output_project_split.cu" >/dev/null
 # Another format: rows by tensor copies, bf16 products.
 "$program" gen --family mla_decode --heads 16 --format bf16 --target sm90a -o "$new/mla_decode_16_rows_bf16.cu" >/dev/null
 # The decode kernel of sparse decoding.

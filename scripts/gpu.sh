@@ -132,6 +132,10 @@ layer() {
 layer h128 --heads 128 --context 0,1,65,4096 --layers 4
 layer h16-batch64 --heads 16 --batch 64 --context 700
 layer h128-fp8 --heads 128 --context 1,700 --q-len 2 --weights fp8
+layer h16-output --heads 16 --hidden 7168 --context 1,700
+layer h16-output-split --heads 16 --hidden 2048 --batch 64 --context 130
+layer h128-output-fp8 --heads 128 --hidden 7168 --context 1,700 --q-len 2 --weights fp8
+layer h16-output-cublaslt --heads 16 --hidden 7168 --batch 3 --context 700 --output-by cublaslt
 layer h64-nope192 --heads 64 --nope 192 --v 256 --latent 512 --weights fp8 --rope-pairs half --context 65,700
 for format in bf16 fp8_tensor; do
   layer "$format" --format "$format" --heads 64 --context 1,65,700
@@ -141,6 +145,10 @@ if [ "$dry" = 1 ]; then
 else
   # All its shapes would take minutes: bench/README.md.
   part layer-times 45 "$build/bin/snapmla-bench-layer" --device "$device" --shape 1,128,131072 --layers 8 --csv "$out/layer.csv"
+  for by in generated cublaslt; do
+    part "layer-output-$by" 30 "$build/bin/snapmla-bench-layer" --device "$device" --shape 1,16,8192 --layers 8 --hidden 7168 --only bf16,bf16 \
+      --output-by $by --csv "$out/layer-output-$by.csv"
+  done
 fi
 
 # Bits that must not change: over calls and replays on concurrent streams, and of one capture over all lengths. Further visits go
@@ -171,7 +179,7 @@ done
 # Last: the test programs take what is left, and most of them take it.
 SNAPMLA_TEST_TARGET=$device
 export SNAPMLA_TEST_TARGET
-gpu_part layer-tests 60 sh scripts/gpu_tests.sh "$build" templates_layer templates_layer_cache
+gpu_part layer-tests 60 sh scripts/gpu_tests.sh "$build" templates_layer templates_layer_cache templates_layer_output
 if [ "$dry" = 1 ]; then
   # ctest runs the others on the emulator, where they take minutes.
   part tests 100 sh scripts/gpu_tests.sh "$build" runtime_plan runtime_threads

@@ -13,6 +13,7 @@
   X(HOME, "HOME", "none", "home directory, used where XDG_CACHE_HOME is unset")                                        \
   X(NVRTC, "SNAPMLA_NVRTC", "found by name", "path of libnvrtc to load")                                               \
   X(CUDA, "SNAPMLA_CUDA", "libcuda.so.1", "path of libcuda to load")                                                   \
+  X(CUBLASLT, "SNAPMLA_CUBLASLT", "found by name", "path of libcublasLt to load, where a layer asks for it")           \
   X(CUDATOOLKIT_ROOT, "CUDAToolkit_ROOT", "none", "CUDA Toolkit whose libnvrtc is loaded")                             \
   X(CUDA_HOME, "CUDA_HOME", "/usr/local/cuda", "the same, used where CUDAToolkit_ROOT is unset")                       \
   X(VIRTUAL_ENV, "VIRTUAL_ENV", "none", "Python environment whose CUDA wheels are searched for libnvrtc")              \

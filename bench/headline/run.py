@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """The paper's table, measured: throughput, memory, accuracy, and the ablation. One command, within 150 seconds on a Hopper GPU.
 
-usage: run.py [--device NAME] [--small] [--build DIR] [--perplexity CSV] [--seconds N] OUTDIR
+usage: run.py [--device NAME] [--small] [--build DIR] [--hidden N] [--perplexity CSV] [--seconds N] OUTDIR
 
 Runs snapmla-ceilings, snapmla-bench-layer and snapmla-bench-decode (through bench/decode/ablation.py), holds every variant that was timed
-against the double-precision reference, and writes OUTDIR/ceilings.csv, layer.csv, ablation.csv and headline.md. --perplexity: the
+against the double-precision reference, and writes OUTDIR/ceilings.csv, layer.csv, ablation.csv and headline.md. --hidden: the layer
+step goes on to an output of N channels, by W_O (it ends with the values). --perplexity: the
 perplexity.csv that bench/accuracy/run.sh wrote in a run of its own; OUTDIR/perplexity.csv is its summary. On the emulator
 (--device emulator --small) times are modelled, and gates on them are not judged. Nothing but Python's standard library is needed.
 """
@@ -34,26 +35,27 @@ def ceilings(programs):
     return programs.rows("snapmla-ceilings", *(word for group in ("read", "cold", "wgmma") for word in ("--only", group)))
 
 
-def layer_run(programs, shape, kind, override):
+def layer_run(programs, shape, kind, override, hidden):
     """Notes and rows of one kind; each held against the reference on short requests."""
-    arguments = ["--shape", shape, "--only", kind, "--layers", LAYERS[programs.small]]
+    output = ["--hidden", str(hidden)] if hidden else []
+    arguments = ["--shape", shape, "--only", kind, "--layers", LAYERS[programs.small], *output]
     notes, rows = programs.rows("snapmla-bench-layer", *arguments, *(["--variant", override] if override else []))
     cache, weights = kind.split(",")
     said = programs.checked("layer", "--heads", shape.split(",")[1], "--format", cache, "--weights", weights, "--context",
-                            ablation.CHECKED_CONTEXT, "--variant", rows[0]["variant"])  # fmt: skip
+                            ablation.CHECKED_CONTEXT, "--variant", rows[0]["variant"], *output)  # fmt: skip
     if rows[0]["variant"] not in said["variants"] or not said["ok"]:
         sys.exit(f"{rows[0]['variant']} was not what was checked, or is wrong: {said}")
     return notes, [{**row, "rel_l2": f"{said['rel_l2']:.3e}", "rel_l2_limit": f"{said['rel_l2_limit']:g}"} for row in rows]
 
 
-def layers(programs, shapes):
+def layers(programs, shapes, hidden):
     notes, all_rows = [], []
     for shape in shapes:
         for kind in KINDS:
-            notes, rows = layer_run(programs, shape, kind, None)
+            notes, rows = layer_run(programs, shape, kind, None, hidden)
             all_rows += rows
             if kind in ABLATED:
-                all_rows += layer_run(programs, shape, kind, single_buffered(rows[0]["variant"]))[1]
+                all_rows += layer_run(programs, shape, kind, single_buffered(rows[0]["variant"]), hidden)[1]
     return [note for note in notes if not note.startswith("command: ")], all_rows
 
 
@@ -62,6 +64,7 @@ def main():
     parser.add_argument("--device", default="cuda:0")
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--build", default="build/portable")
+    parser.add_argument("--hidden", type=int, default=0)
     parser.add_argument("--perplexity", type=pathlib.Path)
     parser.add_argument("--seconds", type=float, default=150)
     parser.add_argument("out", type=pathlib.Path)
@@ -72,7 +75,7 @@ def main():
     with tempfile.TemporaryDirectory() as store:  # a run compiles anew, and leaves nothing behind
         os.environ.setdefault("SNAPMLA_CACHE_DIR", store)
         write(o.out / "ceilings.csv", *ceilings(programs))
-        notes, rows = layers(programs, SMALL_LAYER_SHAPES if o.small else LAYER_SHAPES)
+        notes, rows = layers(programs, SMALL_LAYER_SHAPES if o.small else LAYER_SHAPES, o.hidden)
         write(o.out / "layer.csv", [*notes, command], rows)
         ablation.measure(programs, SMALL_SHAPES if o.small else SHAPES, o.out / "ablation.csv", command, (o.out / "ceilings.csv").resolve(),
                          0 if o.small else SECONDS_A_SHAPE)  # fmt: skip

@@ -34,6 +34,7 @@ class Run:
         self.cold_us = min(cold) if cold else None
         self.steps = {(int(r["batch"]), int(r["heads"]), int(r["tokens"]), r["format"], r["weights"],
                        axis(r["variant"], "pipeline"), r["stage"]): r for r in self.layer}  # fmt: skip
+        self.hidden = int(self.layer[0].get("hidden") or 0)  # channels of the steps' output, 0 where they end with the values
         self.shapes = list(dict.fromkeys(key[:3] for key in self.steps))
 
     @staticmethod
@@ -185,7 +186,8 @@ def weights_text(run):
             rows.append([f"TP {tp}, {model.HEADS // tp} heads", weight_type, name, f"{own / 1e6:.0f}", f"{kv / 1e6:.0f}", f"{base / (own + kv):.2f}"])
     yield from table(["device", "weights", "cache", "weights, MB", "cache, MB", "bf16 / this, bytes"], rows)
     yield ""
-    yield ("The steps timed above read of these matrices kv_b alone (W_UK and W_UV); the plain products before and after are the caller's "
+    read, plain = ("kv_b (W_UK and W_UV) and W_O alone", "before") if run.hidden else ("kv_b alone (W_UK and W_UV)", "before and after")
+    yield (f"The steps timed above read of these matrices {read}; the plain products {plain} are not in them "
            "([layer.md](layer.md)), and with the experts they are what a model's tokens a second hang on at batch 1.")  # fmt: skip
 
 
@@ -232,8 +234,8 @@ def section(folder):
     yield from ["", "### Gates", ""]
     yield from table(["what", "gate", "figure", "verdict"], gates(run))
     yield from ["", "### Layer step", "",
-                f"µs of a layer, {word}: append, absorb, attend, up-project ([layer.md](layer.md)); tokens/s of {model.LAYERS} such layers and nothing "
-                "else. The byte floor is the cache and kv_b at the rate read above.", ""]  # fmt: skip
+                f"µs of a layer, {word}: append, absorb, attend, up-project{', output' if run.hidden else ''} ([layer.md](layer.md)); tokens/s of {model.LAYERS} such layers and nothing "
+                f"else. The byte floor is the cache{', kv_b and W_O' if run.hidden else ' and kv_b'} at the rate read above.", ""]  # fmt: skip
     yield from table(["batch, heads, tokens", "of 128 heads", "cache", "kv_b", "µs", "tokens/s", "bf16 / this", "byte floor, µs", "of it", "attention alone, µs"],
                      step_rows(run))  # fmt: skip
     yield from ["", "### Memory", ""]

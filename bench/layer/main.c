@@ -15,18 +15,18 @@ static const char *const help =
     "Layers have weights and caches of their own; enough of them empty L2 for each other.\n\n"
     "  --shape B,H,T     this one alone: batch, heads, tokens of each request\n"
     "  --only FORMAT,W   one kind alone: format of the cache, bf16 or fp8 weights\n"
-    "  --layers N        layers of a step, 1 to 64 (16; 2 with --small)\n";
+    "  --layers N        layers of a step, 1 to 64 (16; 2 with --small)\n"
+    "  --hidden N        the step goes on to an output of N channels, by W_O (it ends with the values)\n"
+    "  --output-by NAME  what multiplies by W_O: generated, or cublaslt where it is there (generated)\n";
 
 enum { MOST_LAYERS = 64 };
 
 static const struct {
   const char *name;
   unsigned parts;
-} stages[] = {{"step", SMLA_LAYER_PART_ALL},
-              {"append", SMLA_LAYER_PART_APPEND},
-              {"absorb", SMLA_LAYER_PART_ABSORB},
-              {"attend", SMLA_LAYER_PART_ATTEND},
-              {"project", SMLA_LAYER_PART_PROJECT}};
+} stages[] = {{"step", SMLA_LAYER_PART_ALL},        {"append", SMLA_LAYER_PART_APPEND},
+              {"absorb", SMLA_LAYER_PART_ABSORB},   {"attend", SMLA_LAYER_PART_ATTEND},
+              {"project", SMLA_LAYER_PART_PROJECT}, {"output", SMLA_LAYER_PART_OUTPUT}}; /* with --hidden */
 
 /* Equal weight types, and FP8 weights beside an FP8 cache. */
 static const struct {
@@ -46,7 +46,7 @@ static const shape all_shapes[] = {{1, 128, 131072}, {1, 16, 131072}, {1, 128, 8
 
 typedef struct options {
   bench_command command;
-  const char *shape, *only, *layers;
+  const char *shape, *only, *layers, *hidden, *output_by;
 } options;
 
 typedef struct run {
@@ -76,6 +76,9 @@ static int check(const options *o) {
                        only);
   if (o->layers && (atoi(o->layers) < 1 || atoi(o->layers) > MOST_LAYERS))
     return bench_usage(&o->command, "--layers must be 1 to 64, not ", o->layers);
+  if (o->hidden && atoi(o->hidden) < 1) return bench_usage(&o->command, "--hidden must be 1 or more, not ", o->hidden);
+  if (o->output_by && strcmp(o->output_by, "generated") && strcmp(o->output_by, "cublaslt"))
+    return bench_usage(&o->command, "--output-by is generated or cublaslt, not ", o->output_by);
   return BENCH_GO_ON;
 }
 
@@ -104,8 +107,13 @@ static double bytes_of(const smla_layer_session *s, unsigned parts) {
   for (int32_t b = 0; b < s->lengths.count; b++) tokens += s->lengths.items[b];
   if (parts & SMLA_LAYER_PART_ABSORB) bytes += (double)s->kv_b_bytes * s->problem.nope_dim / share;
   if (parts & SMLA_LAYER_PART_PROJECT) bytes += (double)s->kv_b_bytes * s->problem.v_dim / share;
+  if (parts & SMLA_LAYER_PART_OUTPUT) bytes += (double)s->o_bytes;
   if (parts & SMLA_LAYER_PART_ATTEND) bytes += tokens * layout.bytes_per_token;
   return bytes;
+}
+
+static const char *output_by(const smla_layer_session *s) {
+  return !s->problem.hidden_size ? "" : snapmla_layer_plan_library(s->plan) ? "cublaslt" : "generated";
 }
 
 static snapmla_status time_stage(run *r, const char *name, unsigned parts, const char *weights) {
@@ -127,15 +135,17 @@ static snapmla_status time_stage(run *r, const char *name, unsigned parts, const
     printf("  %.0f tokens/s over %d layers", p->max_batch / times.median * 1e6, s->layer_count);
   putchar('\n');
   if (r->csv)
-    fprintf(r->csv, "%d,%d,%d,%s,%s,%d,%s,%s,%.3f,%.3f,%.0f,%.3f,\"%s\"\n", p->max_batch, p->heads, p->max_context,
-            snapmla_kv_format_name(p->kv_format), weights, s->layer_count, name, graph ? "graph" : "launches", layer,
-            times.spread / s->layer_count, bytes, (double)s->page_stride / p->page_tokens,
+    fprintf(r->csv, "%d,%d,%d,%s,%s,%d,%d,%s,%s,%s,%.3f,%.3f,%.0f,%.3f,\"%s\"\n", p->max_batch, p->heads,
+            p->max_context, snapmla_kv_format_name(p->kv_format), weights, s->layer_count, s->problem.hidden_size,
+            output_by(s), name, graph ? "graph" : "launches", layer, times.spread / s->layer_count, bytes,
+            (double)s->page_stride / p->page_tokens,
             snapmla_plan_variant(snapmla_layer_plan_attention(s->plan), "mla_decode"));
   return status;
 }
 
 /* One shape in one format, every stage. The step comes first: what stages alone read is there then. */
-static snapmla_status run_shape(run *r, const shape *at, size_t kind, int32_t layers) {
+static snapmla_status run_shape(run *r, const shape *at, size_t kind, int32_t layers, const options *o) {
+  const int32_t hidden = o->hidden ? atoi(o->hidden) : 0;
   char context[16];
   smla_settings settings;
   smla_settings_init(&settings);
@@ -144,12 +154,17 @@ static snapmla_status run_shape(run *r, const shape *at, size_t kind, int32_t la
   settings.batch = at->batch;
   settings.context = context;
   settings.layers = layers;
+  settings.hidden = hidden;
+  settings.output_by = o->output_by && !strcmp(o->output_by, "cublaslt");
   settings.format = kinds[kind].format;
   settings.weights = (int)kinds[kind].weights;
   if (r->variant) settings.variants = (smla_text_list){.items = &r->variant, .count = 1};
   snapmla_status status = smla_layer_session_open(&settings, r->b->context, &r->b->info, &r->session);
   if (status) fprintf(stderr, "snapmla-bench-layer: %s\n", smla_console_reason());
+  const char *library = status ? NULL : snapmla_layer_plan_library(r->session.plan);
+  if (library) printf("# output by %s\n", library);
   for (size_t i = 0; i < sizeof stages / sizeof *stages && !status; i++) {
+    if (stages[i].parts == SMLA_LAYER_PART_OUTPUT && !hidden) continue;
     status = time_stage(r, stages[i].name, stages[i].parts, weights_name(kind));
     if (status) fprintf(stderr, "snapmla-bench-layer: %s\n", snapmla_error_message());
   }
@@ -170,13 +185,17 @@ static int run_all(run *r, const options *o) {
     return bench_usage(&o->command, "--shape is batch,heads,tokens as in 32,64,8192, not ", o->shape);
   for (size_t i = 0; i < count; i++)
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
-      if (is_chosen(k, o->only)) failed |= run_shape(r, &shapes[i], k, layers) != SNAPMLA_OK;
+      if (is_chosen(k, o->only)) failed |= run_shape(r, &shapes[i], k, layers, o) != SNAPMLA_OK;
   return failed;
 }
 
 int main(int argc, char **argv) {
   options o = {.command = {.program = "snapmla-bench-layer", .help = help, .device = "cuda:0"}};
-  const bench_option own[] = {{"--shape", &o.shape}, {"--only", &o.only}, {"--layers", &o.layers}};
+  const bench_option own[] = {{"--shape", &o.shape},
+                              {"--only", &o.only},
+                              {"--layers", &o.layers},
+                              {"--hidden", &o.hidden},
+                              {"--output-by", &o.output_by}};
   o.command.options = own;
   o.command.option_count = sizeof own / sizeof *own;
   int exit_code = bench_command_read(&o.command, argc, argv);
@@ -195,7 +214,8 @@ int main(int argc, char **argv) {
     if (r.csv) {
       bench_print_header(r.csv, &b, argc, argv);
       fputs(
-          "batch,heads,tokens,format,weights,layers,stage,way,us_per_layer,spread_us,bytes,kv_bytes_per_token,"
+          "batch,heads,tokens,format,weights,layers,hidden,output_by,stage,way,us_per_layer,spread_us,bytes,kv_bytes_"
+          "per_token,"
           "variant\n",
           r.csv);
     }

@@ -1,11 +1,12 @@
-/* The attention of one layer's decode step: from the projections of the hidden states to the heads' values.
+/* The attention of one layer's decode step: from the projections of the hidden states to the heads' values, or on to the layer's output.
  *
  *   append      RMS norm of the latent, RoPE on the key, quantise, write into pages        one kernel
  *   absorb      q_nope . W_UK for each head, RoPE on the query, quantise                   one kernel
  *   attend      the plan's decode and combine kernels
  *   up-project  the attended latent . W_UV for each head                                   one kernel
+ *   output      the values of all heads . W_O, if hidden_size says so                      one kernel
  *
- * What comes before (the projections that give q and the latent) and after (W_O) are plain matrix products: the caller's.
+ * What comes before (the projections that give q and the latent) are plain matrix products: the caller's, as is W_O with hidden_size 0.
  * docs/layer.md has the formulas and their sources. */
 #ifndef SNAPMLA_LAYER_H
 #define SNAPMLA_LAYER_H
@@ -29,7 +30,7 @@ typedef enum snapmla_rope_pairs {
   SNAPMLA_ROPE_HALF = 1         /* i and i + rope_dim / 2 ("NeoX") */
 } snapmla_rope_pairs;
 
-/* How the weights of the up-projections are stored. */
+/* How the weights of the up-projections and of W_O are stored. */
 typedef enum snapmla_weight_type {
   SNAPMLA_WEIGHT_BF16 = 0,
   SNAPMLA_WEIGHT_FP8_BLOCK = 1 /* e4m3, an fp32 factor for each block of 128 rows and 128 columns */
@@ -40,6 +41,8 @@ enum {
   SNAPMLA_LAYER_NORMED = 1u, /* the latent comes normalised: append does not */
   SNAPMLA_LAYER_ROTATED =
       2u, /* query and key come with RoPE applied: nothing turns them, positions and table are not read */
+  SNAPMLA_LAYER_CUBLASLT =
+      4u /* W_O by cuBLASLt, where it is there and the weights are bf16; else by the generated kernel */
 };
 
 /* The angles. Without YaRN (factor 1) position p turns pair i by p * base^(-2i / rope_dim). */
@@ -64,9 +67,11 @@ typedef struct snapmla_layer_problem {
   float norm_epsilon; /* of the RMS norm: 1e-6 */
   uint32_t flags;     /* SNAPMLA_LAYER_… */
   snapmla_rope rope;  /* for snapmla_rope_table_fill alone */
+  int32_t
+      hidden_size; /* channels of the layer's output, W_O's rows: a multiple of 8, at most 65536; 0: a step ends with the values */
 } snapmla_layer_problem;
 
-/* Fills `problem` with DeepSeek-V3's: nope 128, v 128, bf16 weights, interleaved, epsilon 1e-6, YaRN of factor 40. */
+/* Fills `problem` with DeepSeek-V3's: nope 128, v 128, bf16 weights, interleaved, epsilon 1e-6, YaRN of factor 40; hidden_size 0. */
 SNAPMLA_API void snapmla_layer_problem_init(snapmla_layer_problem *problem);
 
 /* Checks every field; the message names the field, the rule and the remedy. Errors: INVALID_ARGUMENT, UNSUPPORTED. Thread-safe. */
@@ -90,9 +95,13 @@ SNAPMLA_API void snapmla_layer_plan_destroy(snapmla_layer_plan *plan);
 /* The plan of its attention: owned by the layer plan, valid as long as it. */
 SNAPMLA_API const snapmla_plan *snapmla_layer_plan_attention(const snapmla_layer_plan *plan);
 
-/* The canonical variant of a kernel of the layer's own ("kv_append", "query_absorb", "value_project", "kv_fetch"), of the skinny
- * products the one for the plan's most tokens; NULL for others. */
+/* The canonical variant of a kernel of the layer's own ("kv_append", "query_absorb", "value_project", "kv_fetch"; with hidden_size
+ * "output_project"), of the skinny products the one for the plan's most tokens; NULL for others. */
 SNAPMLA_API const char *snapmla_layer_plan_variant(const snapmla_layer_plan *plan, const char *family);
+
+/* Who multiplies by W_O: with CUBLASLT "cuBLASLt 13.0.1, PATH" where the plan has it, valid as long as the plan; NULL where the generated
+ * kernel does, as without W_O. (A call that the library refuses is the kernel's all the same.) */
+SNAPMLA_API const char *snapmla_layer_plan_library(const snapmla_layer_plan *plan);
 
 /* Bytes of workspace that any step needs. Its first 4 bytes are the attention's status word. */
 SNAPMLA_API size_t snapmla_layer_plan_workspace_bytes(const snapmla_layer_plan *plan);
@@ -108,6 +117,12 @@ typedef struct snapmla_layer_weights {
   const void *norm;        /* [latent_rank] bf16, the RMS norm's weight; NULL with NORMED */
   const float *rope_table; /* [rope_positions, rope_dim], of snapmla_rope_table_fill; NULL with ROTATED */
   int32_t rope_positions;
+  /* With hidden_size, else not looked at. W_O as checkpoints hold o_proj: [hidden_size, heads * v_dim], a row along the reduction, head
+   * after head; of a rank that has some of a model's heads, their columns. */
+  const void *o;
+  int64_t o_stride;     /* elements between rows: a multiple of 8 (bf16) or 16 (e4m3) */
+  const float *o_scale; /* FP8_BLOCK: [hidden_size / 128, heads * v_dim / 128], both rounded up */
+  int64_t o_scale_stride;
 } snapmla_layer_weights;
 
 /* New tokens into the cache. Zero-initialise and set size. */
@@ -133,9 +148,12 @@ typedef struct snapmla_layer_args {
   int64_t latent_stride;
   const void *rope; /* [batch * q_len, rope_dim] bf16 */
   int64_t rope_stride;
-  const int64_t *slot_mapping;               /* [batch * q_len], -1: skip */
-  void *out;                                 /* [batch * q_len, heads, v_dim] bf16 */
-  int64_t out_stride_token, out_stride_head; /* elements, multiples of 8 */
+  const int64_t *slot_mapping; /* [batch * q_len], -1: skip */
+  void *
+      out; /* [batch * q_len, heads, v_dim] bf16; with hidden_size [batch * q_len, hidden_size], of a rank that has some of a
+                model's heads its part of the sum over ranks */
+  int64_t out_stride_token,
+      out_stride_head; /* elements, multiples of 8; with hidden_size there is no out_stride_head */
   /* The rest as for snapmla_plan_decode: batch, kv, block_table, seqlens, softmax_scale, lse, kv_scale, index lists, workspace,
    * stream. Its q_nope, q_rope and out are not looked at. */
   snapmla_decode_args decode;
@@ -144,11 +162,11 @@ typedef struct snapmla_layer_args {
 /* Once per step, for all of its layers that share the workspace: as snapmla_plan_schedule. */
 SNAPMLA_API snapmla_status snapmla_layer_schedule(const snapmla_layer_plan *plan, const snapmla_layer_args *args);
 
-/* Append, absorb, attend, up-project. Asynchronous; allocates, compiles and synchronises nothing; may be captured into a CUDA
+/* Append, absorb, attend, up-project, output. Asynchronous; allocates, compiles and synchronises nothing; may be captured into a CUDA
  * graph. Errors: INVALID_ARGUMENT (nothing is launched), DEVICE. Thread-safe for distinct workspaces. */
 SNAPMLA_API snapmla_status snapmla_layer_step(const snapmla_layer_plan *plan, const snapmla_layer_args *args);
 
-/* What the emulator counted since the plan's last step began: absorb to up-projection. Error: UNSUPPORTED on a GPU. */
+/* What the emulator counted since the plan's last step began: absorb to the last stage. Error: UNSUPPORTED on a GPU. */
 SNAPMLA_API snapmla_status snapmla_layer_last_counters(const snapmla_layer_plan *plan, snapmla_plan_counters *out);
 
 /* Cached tokens back as bf16 rows, as they were appended but for what the format lost. Zero-initialise and set size. */
@@ -191,7 +209,7 @@ typedef enum snapmla_layer_reference {
 /* `args` as for snapmla_layer_step, all pointers to host memory; of its decode part batch, seqlens and softmax_scale alone are used,
  * and nothing is appended. The tokens of request b are rows row_of[b] … of latent [.., latent_rank] and rope [.., rope_dim]
  * fp32, normalised and turned, the step's own included: the exact rows, or what snapmla_cache_read gives. The query is turned
- * here. out_f64: [batch * q_len, heads, v_dim] dense. Not for index lists. Errors: INVALID_ARGUMENT, UNSUPPORTED, OUT_OF_MEMORY. */
+ * here. out_f64: [batch * q_len, heads, v_dim] or [batch * q_len, hidden_size] dense. Not for index lists. Errors: INVALID_ARGUMENT, UNSUPPORTED, OUT_OF_MEMORY. */
 SNAPMLA_API snapmla_status snapmla_reference_layer(const snapmla_layer_problem *problem, const snapmla_layer_args *args,
                                                    snapmla_layer_reference how, const float *latent, const float *rope,
                                                    const int64_t *row_of, double *out_f64);

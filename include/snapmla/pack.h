@@ -131,7 +131,8 @@ typedef struct snapmla_pack_choice {
  * OUT_OF_MEMORY. Thread-safe. */
 SNAPMLA_API snapmla_status snapmla_pack_choose(snapmla_context *context, const snapmla_pack *pack,
                                                const snapmla_problem *problem, snapmla_pack_choice *out);
-/* The same for a layer problem, among the plans of layers: one of its nope_dim, v_dim, weight type, rotation and norm. */
+/* The same for a layer problem, among the plans of layers: one of its nope_dim, v_dim, hidden_size, weight type,
+ * rotation and norm. */
 SNAPMLA_API snapmla_status snapmla_pack_choose_layer(snapmla_context *context, const snapmla_pack *pack,
                                                      const snapmla_layer_problem *problem, snapmla_pack_choice *out);
 

@@ -218,6 +218,7 @@ class LayerProblem(_Sized):
         ("norm_epsilon", c.c_float),
         ("flags", c.c_uint32),
         ("rope", Rope),
+        ("hidden_size", c.c_int32),
     ]
 
 
@@ -231,6 +232,10 @@ class LayerWeights(c.Structure):
         ("norm", c.c_void_p),
         ("rope_table", c.c_void_p),
         ("rope_positions", c.c_int32),
+        ("o", c.c_void_p),
+        ("o_stride", c.c_int64),
+        ("o_scale", c.c_void_p),
+        ("o_scale_stride", c.c_int64),
     ]
 
 

@@ -1,4 +1,4 @@
-"""Plans of a layer's step, as layer.h has them: append with norm and RoPE, absorb, attend, up-project; fetching and moving cached
+"""Plans of a layer's step, as layer.h has them: append with norm and RoPE, absorb, attend, up-project, project out; fetching and moving cached
 tokens on the device."""
 
 import ctypes as c
@@ -12,15 +12,17 @@ from ._plans import SCHEDULE_FIELDS, PlanBase, put_strides, scale_of, strides_na
 
 WEIGHTS = ("bf16", "fp8")  # in the order of snapmla_weight_type
 ROPE_PAIRS = ("interleaved", "half")  # in the order of snapmla_rope_pairs
-_NORMED, _ROTATED = 1, 2  # of a layer problem's flags: SNAPMLA_LAYER_…
+_NORMED, _ROTATED, _CUBLASLT = 1, 2, 4  # of a layer problem's flags: SNAPMLA_LAYER_…
 _BLOCK = 128  # rows and columns of a factor of fp8 weights
 
 
-def layer_problem(of, weights="bf16", rope_pairs="interleaved", normed=False, rotated=False, rope=None, **fields):
+def layer_problem(of, weights="bf16", rope_pairs="interleaved", normed=False, rotated=False, rope=None, cublaslt=False,
+                  **fields):  # fmt: skip
     """A checked layer problem: DeepSeek-V3's around the attention `of`, which problem() made, with the fields that are given.
 
-    `fields`: nope_dim, v_dim, norm_epsilon. `rope`: a dict of the angles' fields that differ, as dict(base=10000, factor=1): base, factor,
-    original_context, beta_fast, beta_slow, mscale, mscale_all_dim. `normed`, `rotated`: latent and query come so already."""
+    `fields`: nope_dim, v_dim, norm_epsilon, hidden_size: with an output projection W_O to so many channels. `rope`: a dict of the angles' fields that differ, as dict(base=10000, factor=1): base, factor,
+    original_context, beta_fast, beta_slow, mscale, mscale_all_dim. `normed`, `rotated`: latent and query come so already.
+    `cublaslt`: W_O by cuBLASLt, where it is there and the weights are bf16; else by the generated kernel."""
     if not isinstance(of, s.Problem):
         fail(f"of: it is a {type(of).__name__}, it must be what problem() returns")
     out = s.LayerProblem()
@@ -28,8 +30,8 @@ def layer_problem(of, weights="bf16", rope_pairs="interleaved", normed=False, ro
     out.attention = of
     out.weight_type = _index("weights", weights, WEIGHTS)
     out.rope_pairs = _index("rope_pairs", rope_pairs, ROPE_PAIRS)
-    out.flags = _NORMED * bool(normed) | _ROTATED * bool(rotated)
-    _set_fields("a layer problem", out, fields, ("nope_dim", "v_dim", "norm_epsilon"))
+    out.flags = _NORMED * bool(normed) | _ROTATED * bool(rotated) | _CUBLASLT * bool(cublaslt)
+    _set_fields("a layer problem", out, fields, ("nope_dim", "v_dim", "norm_epsilon", "hidden_size"))
     _set_fields("rope", out.rope, rope or {}, [name for name, _ in s.Rope._fields_])
     call("layer_problem_check", c.byref(out))
     return out
@@ -48,30 +50,38 @@ class LayerWeights:
 
     kv_b [heads * (nope_dim + v_dim), latent_rank] as checkpoints hold kv_b_proj: bf16, or with weights="fp8" e4m3 (bytes), with
     kv_b_scale [rows / 128 rounded up, latent_rank / 128] fp32. norm [latent_rank] bf16, unless the latent comes normed. table: of
-    rope_table(), fp32 [positions, rope_dim]; None: for positions 0 .. max_context - 1.
+    rope_table(), fp32 [positions, rope_dim]; None: for positions 0 .. max_context - 1. o, where the
+    problem has hidden_size: [hidden_size, heads * v_dim] as checkpoints hold o_proj, stored as kv_b is, with o_scale of its own blocks.
 
     On the emulator arrays are copied into its memory, once; on a GPU tensors are taken as they are."""
 
-    def __init__(self, context, of, kv_b, norm=None, kv_b_scale=None, table=None):
+    def __init__(self, context, of, kv_b, norm=None, kv_b_scale=None, table=None, o=None, o_scale=None):
         _check_problem(of)
         attention, is_fp8 = of.attention, of.weight_type == WEIGHTS.index("fp8")
         rows = attention.heads * (of.nope_dim + of.v_dim)
-        blocks = (-(-rows // _BLOCK), attention.latent_rank // _BLOCK)
         if table is None and not of.flags & _ROTATED:
             table = rope_table(of, attention.max_context)
             if not context.is_emulator:
                 table = imported_torch("LayerWeights").from_numpy(table).to(context.name)
         self.context, self.shape, self.arrays = context, _weights_shape(of), []
         self.args = s.LayerWeights(rope_positions=0 if table is None else table.shape[0])
-        self._take("kv_b", kv_b, "byte" if is_fp8 else "bf16", (rows, attention.latent_rank), "kv_b_stride")
-        if is_fp8:
-            self._take("kv_b_scale", kv_b_scale, "fp32", blocks, "kv_b_scale_stride")
-        elif kv_b_scale is not None:
-            fail('kv_b_scale: it is of e4m3 weights; leave it out, or make the problem with weights="fp8"')
+        self._matrix("kv_b", kv_b, kv_b_scale, is_fp8, rows, attention.latent_rank)
+        if of.hidden_size:
+            self._matrix("o", o, o_scale, is_fp8, of.hidden_size, attention.heads * of.v_dim)
+        elif o is not None or o_scale is not None:
+            fail("o: the problem has no output projection; leave o and o_scale out, or make the problem with hidden_size")
         if not of.flags & _NORMED:
             self._take("norm", norm, "bf16", (attention.latent_rank,))
         if not of.flags & _ROTATED:
             self._take("rope_table", table, "fp32", (None, attention.rope_dim), whole_rows=True)
+
+    def _matrix(self, name, array, scale, is_fp8, rows, columns):
+        self._take(name, array, "byte" if is_fp8 else "bf16", (rows, columns), name + "_stride")
+        if is_fp8:
+            blocks = -(-rows // _BLOCK), -(-columns // _BLOCK)
+            self._take(name + "_scale", scale, "fp32", blocks, name + "_scale_stride")
+        elif scale is not None:
+            fail(f'{name}_scale: it is of e4m3 weights; leave it out, or make the problem with weights="fp8"')
 
     def _take(self, name, array, kind, shape, stride=None, whole_rows=False):
         if array is None:
@@ -111,6 +121,12 @@ class LayerPlan(PlanBase):
             text = function("plan_variant")(function("layer_plan_attention")(self.handle), name)
         return text.decode() if text else None
 
+    @property
+    def library(self):
+        """Who multiplies by W_O, as "cuBLASLt 13.0.1, PATH"; None where the generated kernel does, as without W_O."""
+        text = function("layer_plan_library")(self.handle)
+        return text.decode() if text else None
+
     def append(self, cache, latent, rope, slot_mapping, positions, weights, kv_scale=0.0, stream=None):
         """Norms, turns, quantises and writes any number of tokens: a prompt, or a chunk of one.
 
@@ -129,9 +145,10 @@ class LayerPlan(PlanBase):
 
     def step(self, workspace, weights, q, positions, cache, block_table, seqlens, softmax_scale, out, latent=None, rope=None,
              slot_mapping=None, lse=None, kv_scale=0.0, stream=None, indices=None, index_counts=None, sinks=None):  # fmt: skip
-        """One layer of one step: appends the step's tokens, absorbs, attends, up-projects.
+        """One layer of one step: appends the step's tokens, absorbs, attends, up-projects, and with hidden_size projects out.
 
-        q [tokens, heads, nope_dim + rope_dim] bf16, RoPE not yet applied; positions [tokens] int32; out [tokens, heads, v_dim] bf16.
+        q [tokens, heads, nope_dim + rope_dim] bf16, RoPE not yet applied; positions [tokens] int32; out [tokens, heads, v_dim] bf16,
+        with hidden_size [tokens, hidden_size].
         latent [tokens, latent_rank], rope [tokens, rope_dim] bf16, slot_mapping [tokens] int64: the new tokens; without slot_mapping
         they are in the cache. The rest as for Plan.decode: seqlens count the new tokens too."""
         number, pointer = scale_of(kv_scale)
@@ -205,7 +222,12 @@ class LayerPlan(PlanBase):
         else:
             batch, inner["block_table_stride"] = self._lengths(block_table, seqlens, indices, index_counts)
         tokens = batch * of.q_len
-        for name, array, width in (("q", q, self.problem.nope_dim + of.rope_dim), ("out", out, self.problem.v_dim)):
+        heads = [("q", q, self.problem.nope_dim + of.rope_dim)]
+        if self.problem.hidden_size:
+            _, outer["out_stride_token"] = self._rows("out", out, tokens, self.problem.hidden_size)
+        else:
+            heads.append(("out", out, self.problem.v_dim))
+        for name, array, width in heads:
             _, strides = checked(context, name, array, "bf16", (tokens, of.heads, width))
             put_strides(outer, name, strides, ("token", "head"))
         self._positions(positions, tokens)
@@ -224,6 +246,8 @@ class LayerPlan(PlanBase):
         decode = s.DecodeArgs(batch=batch, page_stride=page_stride, num_pages=pages,
                               workspace_bytes=self._workspace(workspace), **inner)  # fmt: skip
         fields = _STEP_FIELDS if slot_mapping is not None else _STEP_OF_CACHED_FIELDS
+        if self.problem.hidden_size:
+            fields = tuple(("out", ("out_stride_token",), *f[2:]) if f[0] == "out" else f for f in fields)
         return Call(context, "layer_step", s.LayerArgs(decode=decode, **outer), fields)
 
     def _fetch_call(self, cache, slots, latent, rope, kv_scale):
@@ -280,7 +304,8 @@ def _check_problem(of):
 def _weights_shape(of):
     """All that a layer's weights and angles depend on."""
     attention = of.attention
-    return attention.heads, attention.latent_rank, attention.rope_dim, of.nope_dim, of.v_dim, of.weight_type, of.flags
+    flags = of.flags & ~_CUBLASLT
+    return attention.heads, attention.latent_rank, attention.rope_dim, of.nope_dim, of.v_dim, of.hidden_size, of.weight_type, flags
 
 
 def _index(name, value, names):

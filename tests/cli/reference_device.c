@@ -241,6 +241,10 @@ const char *snapmla_layer_plan_variant(const snapmla_layer_plan *plan, const cha
   (void)plan, (void)family;
   return NULL;
 }
+const char *snapmla_layer_plan_library(const snapmla_layer_plan *plan) {
+  (void)plan;
+  return NULL;
+}
 size_t snapmla_layer_plan_workspace_bytes(const snapmla_layer_plan *plan) {
   (void)plan;
   return 0;

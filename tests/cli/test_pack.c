@@ -383,13 +383,13 @@ static void packs_layers(void **state) {
   program_check(&r, 0, NULL, __FILE__, __LINE__);
   json_t *root = program_json(&r), *plans = json_object_get(root, "plans"), *last = json_array_get(plans, 2);
   assert_int_equal(json_array_size(plans), 3);
-  assert_int_equal(json_array_size(json_object_get(json_array_get(plans, 0), "roles")), 5);
+  assert_int_equal(json_array_size(json_object_get(json_array_get(plans, 0), "roles")), 6);
   assert_text(last, "shape",
               "heads=3,q_len=1,latent=128,rope=64,page=64,format=fp8_token,accuracy=fast,flags=0,indices=0,"
               "nope=64,v=192,weights=fp8,rotate=half,norm=rms");
   json_t *roles = json_object_get(last, "roles"), *variants = json_object_get(last, "variants");
-  assert_int_equal(json_array_size(roles), 12);
-  assert_int_equal(json_array_size(variants), 12);
+  assert_int_equal(json_array_size(roles), 13);
+  assert_int_equal(json_array_size(variants), 13);
   assert_string_equal(json_string_value(json_array_get(roles, 6)), "layer_project");
   assert_non_null(strstr(json_string_value(json_array_get(variants, 6)), "stages=3"));
   json_decref(root);

@@ -68,6 +68,7 @@ static const struct {
     {{"run", "--device", "emulator", "--variant", "kv_append:norm=rms"}, "norm is rms and the problem's is none"},
     {{"run", "--device", "emulator", "--variant", "kv_append:rotate=half"}, "rotate is half and the problem's is none"},
     {{"layer", "--device", "emulator", "--variant", "kv_append:norm=none"}, "norm is none and the problem's is rms"},
+    {{"layer", "--device", "emulator", "--hidden", "100"}, "hidden_size is 100"},
     {{"layer", "--device", "emulator", "--variant", "nosuch:a=1"},
      "one of kv_append, query_absorb, value_project, kv_fetch, query_quant, mla_decode, mla_combine, schedule"},
     {{"gen", "--variant", "mla_decode:stages=77"}, "stages"},

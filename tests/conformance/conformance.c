@@ -48,6 +48,7 @@ static const primitive_case primitives[] = {
     {"bulk_store", exact, 0},        {"thread_copy", exact, 0},
     {"named_barrier", exact, 0},     {"exp2_approx", close_ulp, 0},
     {"log2_approx", close_ulp, 0},   {"reciprocal_approx", close_ulp, 0},
+    {"cluster_load", exact, 0},
 };
 
 /* --- input ------------------------------------------------------------------------------------------------------------ */
@@ -104,8 +105,8 @@ static long long quantity(const smla_quantity *list, size_t count, const char *n
 }
 
 static snapmla_status run(subject *s, const smla_generator *generator, const char *variant, const uint8_t *input,
-                          size_t input_bytes, uint8_t *output, size_t output_bytes, size_t blocks,
-                          uint32_t smem_bytes) {
+                          size_t input_bytes, uint8_t *output, size_t output_bytes, size_t blocks, uint32_t smem_bytes,
+                          uint32_t cluster) {
   smla_build build = {.generator = generator, .target = s->device->target, .variant = variant};
   snapmla_plan_counters counters = {.size = sizeof counters};
   snapmla_status status = smla_build_run(&build);
@@ -121,7 +122,7 @@ static snapmla_status run(subject *s, const smla_generator *generator, const cha
                                  .grid_y = 1,
                                  .threads = 128,
                                  .smem_bytes = smem_bytes,
-                                 .cluster = 1,
+                                 .cluster = cluster,
                                  .params = SMLA_PARAMS(params)};
     status = s->device->ops->launch(s->device, &launch, &counters);
   }
@@ -147,13 +148,16 @@ static int try_variant(const primitive_case *primitive, int n, const smla_genera
   size_t input_bytes = (size_t)quantity(quantities, count, "input_bytes");
   size_t output_bytes = (size_t)quantity(quantities, count, "output_bytes");
   uint32_t smem_bytes = (uint32_t)quantity(quantities, count, "smem_bytes");
+  uint32_t cluster = (uint32_t)quantity(quantities, count, "cluster");
+  blocks = (blocks + cluster - 1) / cluster * cluster;
   input = malloc(input_bytes * blocks);
   expected = malloc(output_bytes * blocks);
   output = malloc(output_bytes * blocks);
   if (!input || !expected || !output) goto out;
   fill(input, blocks, input_bytes, seed);
-  if (run(emulator, generator, partial, input, input_bytes, expected, output_bytes, blocks, smem_bytes)) goto out;
-  if (run(device, generator, partial, input, input_bytes, output, output_bytes, blocks, smem_bytes)) goto out;
+  if (run(emulator, generator, partial, input, input_bytes, expected, output_bytes, blocks, smem_bytes, cluster))
+    goto out;
+  if (run(device, generator, partial, input, input_bytes, output, output_bytes, blocks, smem_bytes, cluster)) goto out;
 
   size_t words = output_bytes * blocks / 4, different = 0, first = 0;
   const uint32_t *a = (const uint32_t *)(const void *)expected, *b = (const uint32_t *)(const void *)output;

@@ -50,12 +50,12 @@ def e4m3(code):
 class Case:
     """Weights, prompts and the step's tokens on the host."""
 
-    def __init__(self, kv_format="fp8_token", weights="bf16", seed=3):
+    def __init__(self, kv_format="fp8_token", weights="bf16", seed=3, hidden=0):
         rng = np.random.default_rng(seed)
         attention = snapmla.problem(
             kv_format, heads=HEADS, q_len=Q_LEN, latent_rank=RANK, page_tokens=PAGE, max_batch=2, max_context=64
         )
-        self.of = snapmla.layer_problem(attention, weights=weights, nope_dim=NOPE, v_dim=V, rope=dict(factor=1.0))
+        self.of = snapmla.layer_problem(attention, weights=weights, nope_dim=NOPE, v_dim=V, rope=dict(factor=1.0), hidden_size=hidden)  # fmt: skip
         rows = HEADS * (NOPE + V)
         if weights == "fp8":
             self.kv_b = rng.integers(0, 256, (rows, RANK)).astype(np.uint8) & 0xBF  # magnitudes below 2
@@ -64,6 +64,15 @@ class Case:
         else:
             self.kv_b, self.kv_b_scale = bf16(rng, rows, RANK, spread=RANK**-0.5), None
             self.weights = wide(self.kv_b)
+        self.o = self.o_scale = None
+        if hidden and weights == "fp8":
+            self.o = rng.integers(0, 256, (hidden, HEADS * V)).astype(np.uint8) & 0xBF
+            self.o_scale = rng.uniform(0.05, 0.2, (-(-hidden // 128), -(-HEADS * V // 128))).astype(np.float32)
+            factors = np.repeat(np.repeat(self.o_scale.astype(float), 128, 0), 128, 1)
+            self.output = e4m3(self.o) * factors[:hidden, : HEADS * V]
+        elif hidden:
+            self.o = bf16(rng, hidden, HEADS * V, spread=(HEADS * V) ** -0.5)
+            self.output = wide(self.o)
         self.norm = snapmla.to_bf16(1 + 0.1 * rng.standard_normal(RANK))
         self.latent = [bf16(rng, n, RANK) for n in LENGTHS]
         self.rope = [bf16(rng, n, ROPE) for n in LENGTHS]
@@ -81,7 +90,7 @@ class Case:
         return latent, turned(wide(self.rope[request]), np.arange(LENGTHS[request]))
 
     def expected(self):
-        """out [tokens, HEADS, V], lse [batch, HEADS, Q_LEN]: K and V of every token and head, as the model is defined."""
+        """out [tokens, HEADS, V] or [tokens, hidden], lse [batch, HEADS, Q_LEN]: K and V of every token and head, as the model is defined."""
         w = self.weights.reshape(HEADS, NOPE + V, RANK)
         out, lse = np.empty((len(LENGTHS) * Q_LEN, HEADS, V)), np.empty((len(LENGTHS), HEADS, Q_LEN))
         query_rope = turned(wide(self.q)[..., NOPE:], self.positions)
@@ -94,7 +103,7 @@ class Case:
                 p = np.exp(logits - logits.max())
                 out[t, h] = p / p.sum() @ (latent @ w[h, NOPE:].T)
                 lse[request, h, t % Q_LEN] = logits.max() + np.log(p.sum())
-        return out, lse
+        return (out if self.o is None else out.reshape(len(out), -1) @ self.output.T), lse
 
 
 class Device:
@@ -106,7 +115,9 @@ class Device:
         self.plan = snapmla.LayerPlan(self.context, case.of, **options)
         scale = None if case.kv_b_scale is None else self.put(case.kv_b_scale)
         kv_b = self.put(case.kv_b)
-        self.weights = snapmla.LayerWeights(self.context, case.of, kv_b, self.put(case.norm), scale)
+        o = None if case.o is None else self.put(case.o)
+        o_scale = None if case.o_scale is None else self.put(case.o_scale)
+        self.weights = snapmla.LayerWeights(self.context, case.of, kv_b, self.put(case.norm), scale, o=o, o_scale=o_scale)
         self.cache = snapmla.new_cache(self.context, case.of.attention, PAGES, like=kv_b)
         self.workspace = self.plan.workspace(like=kv_b)
 
@@ -141,7 +152,8 @@ class Device:
         """out and lse of the step, which appends its tokens."""
         case, put = self.case, self.put
         tokens = len(LENGTHS) * Q_LEN
-        out, lse = self.empty(np.uint16, tokens, HEADS, V), self.empty(np.float32, len(LENGTHS), HEADS, Q_LEN)
+        shape = (case.of.hidden_size,) if case.o is not None else (HEADS, V)
+        out, lse = self.empty(np.uint16, tokens, *shape), self.empty(np.float32, len(LENGTHS), HEADS, Q_LEN)
         table, seqlens = put(case.table), put(case.seqlens)
         new = {}
         if appends:
@@ -167,9 +179,11 @@ class Layer(unittest.TestCase):
 
     def test_a_step_is_the_model_s(self):
         for kind in self.kinds():
-            for kv_format, weights in (("fp8_token", "bf16"), ("bf16", "bf16"), ("fp8_token", "fp8")):
-                with self.subTest(kind=kind, kv_format=kv_format, weights=weights):
-                    case = Case(kv_format, weights)
+            for kv_format, weights, hidden in (
+                ("fp8_token", "bf16", 0), ("bf16", "bf16", 0), ("fp8_token", "fp8", 0), ("bf16", "bf16", 136), ("fp8_token", "fp8", 136),
+            ):  # fmt: skip
+                with self.subTest(kind=kind, kv_format=kv_format, weights=weights, hidden=hidden):
+                    case = Case(kv_format, weights, hidden=hidden)
                     device = Device(case, kind)
                     device.append_prompts()
                     out, lse = device.step()
@@ -221,11 +235,15 @@ class Layer(unittest.TestCase):
         self.assertTrue((latent[[0, 2]] == 7).all() and (rope[[0, 2]] == 7).all() and (latent[1] != 7).any())
 
     def test_plans_of_a_pack_give_the_same_bits(self):
-        case = Case()
+        for hidden in (0, 136):
+            with self.subTest(hidden=hidden):
+                self.check_pack(Case(hidden=hidden), dict(hidden=hidden))
+
+    def check_pack(self, case, more):
         problem = dict(heads=HEADS, q_len=Q_LEN, latent_rank=RANK, page_tokens=PAGE, max_batch=4, max_context=64)
         with tempfile.TemporaryDirectory() as folder:
             problems, path = pathlib.Path(folder, "problems.json"), pathlib.Path(folder, "kernels.smlapack")
-            problems.write_text(json.dumps([problem | dict(layer=[True], nope_dim=NOPE, v_dim=V), problem]))
+            problems.write_text(json.dumps([problem | more | dict(layer=[True], nope_dim=NOPE, v_dim=V), problem]))
             subprocess.run([os.environ["SNAPMLA_PROGRAM"], "export", "--problems", str(problems), "--target", "emulator",
                             "-o", str(path)], check=True, capture_output=True)  # fmt: skip
             compiled = Device(case)
@@ -243,7 +261,7 @@ class Layer(unittest.TestCase):
                 snapmla.LayerPlan(packed.context, case.of, pack=snapmla.Pack(path.read_bytes()))
             with self.assertRaisesRegex(snapmla.Error, "is not signed"):
                 snapmla.Pack(path, keys=[bytes(32)])
-        for family in ("query_absorb", "mla_decode"):
+        for family in ("query_absorb", "mla_decode", "output_project"):
             self.assertEqual(packed.plan.variant(family), compiled.plan.variant(family))
         self.assertEqual(plan.variant("mla_decode"), compiled.plan.variant("mla_decode"))
         results = []

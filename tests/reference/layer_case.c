@@ -32,24 +32,29 @@ static uint16_t *normal_rows(uint64_t *random, size_t count, double spread, doub
   return rows;
 }
 
+/* rows x columns of deviation 1 / sqrt(columns) or so, as the problem stores weights. */
+static void make_matrix(const layer_case *c, uint64_t *random, size_t rows, size_t columns, void **out, size_t *bytes,
+                        float **scale, size_t *scale_count) {
+  double spread = 1 / sqrt((double)columns);
+  if (c->problem.weight_type == SNAPMLA_WEIGHT_BF16) {
+    *bytes = rows * columns * 2;
+    *out = normal_rows(random, rows * columns, spread, 0);
+    return;
+  }
+  *scale_count = (rows + 127) / 128 * ((columns + 127) / 128);
+  *bytes = rows * columns;
+  uint8_t *w = array(rows * columns, 1);
+  *scale = array(*scale_count, sizeof **scale);
+  for (size_t i = 0; i < *scale_count; i++)
+    (*scale)[i] = (float)(spread / 64 * (1 + (double)(next_random(random) % 1000) / 500));
+  for (size_t i = 0; i < rows * columns; i++) w[i] = smla_e4m3_from_float((float)(40 * next_normal(random)));
+  *out = w;
+}
+
 static void make_weights(layer_case *c, uint64_t *random) {
   const snapmla_problem *p = &c->problem.attention;
   size_t rows = (size_t)(p->heads * (c->problem.nope_dim + c->problem.v_dim)), rank = (size_t)p->latent_rank;
-  double spread = 1 / sqrt((double)rank);
-  if (c->problem.weight_type == SNAPMLA_WEIGHT_BF16) {
-    c->kv_b_bytes = rows * rank * 2;
-    c->kv_b = normal_rows(random, rows * rank, spread, 0);
-  } else {
-    size_t blocks = rank / 128;
-    c->scale_count = (rows + 127) / 128 * blocks;
-    c->kv_b_bytes = rows * rank;
-    uint8_t *w = array(rows * rank, 1);
-    c->kv_b_scale = array(c->scale_count, sizeof *c->kv_b_scale);
-    for (size_t i = 0; i < c->scale_count; i++)
-      c->kv_b_scale[i] = (float)(spread / 64 * (1 + (double)(next_random(random) % 1000) / 500));
-    for (size_t i = 0; i < rows * rank; i++) w[i] = smla_e4m3_from_float((float)(40 * next_normal(random)));
-    c->kv_b = w;
-  }
+  make_matrix(c, random, rows, rank, &c->kv_b, &c->kv_b_bytes, &c->kv_b_scale, &c->scale_count);
   c->norm = normal_rows(random, rank, 0.1, 1);
   int32_t longest = 1;
   for (int32_t b = 0; b < c->batch; b++)
@@ -67,10 +72,22 @@ static void make_weights(layer_case *c, uint64_t *random) {
                                        .rope_positions = longest};
 }
 
+/* W_O, of numbers of its own, so that the rest is the same with it and without. */
+static void make_output_weights(layer_case *c, uint64_t random) {
+  if (!c->problem.hidden_size) return;
+  size_t values = (size_t)(c->problem.attention.heads * c->problem.v_dim);
+  make_matrix(c, &random, (size_t)c->problem.hidden_size, values, &c->o, &c->o_bytes, &c->o_scale, &c->o_scale_count);
+  c->weights.o = c->o;
+  c->weights.o_stride = (int64_t)values;
+  c->weights.o_scale = c->o_scale;
+  c->weights.o_scale_stride = ((int64_t)values + 127) / 128;
+}
+
 void layer_case_create(layer_case *c, uint64_t seed) {
   uint64_t random = seed * 2654435761u + 99;
   const snapmla_problem *p = &c->problem.attention;
   make_weights(c, &random);
+  make_output_weights(c, seed + 12345);
   for (int32_t b = 0; b < c->batch; b++) {
     c->row_of[b] = c->tokens;
     c->tokens += c->lengths[b];
@@ -102,7 +119,11 @@ void layer_case_create(layer_case *c, uint64_t seed) {
 
 void layer_case_destroy(layer_case *c) {
   free(c->latent), free(c->rope), free(c->token_positions), free(c->q), free(c->positions), free(c->kv_b);
-  free(c->kv_b_scale), free(c->table), free(c->norm);
+  free(c->kv_b_scale), free(c->table), free(c->norm), free(c->o), free(c->o_scale);
+}
+
+size_t layer_case_width(const layer_case *c) {
+  return (size_t)(c->problem.hidden_size ? c->problem.hidden_size : c->problem.attention.heads * c->problem.v_dim);
 }
 
 void layer_case_rows(const layer_case *c, float **latent, float **rope) {

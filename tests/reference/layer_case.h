@@ -21,7 +21,9 @@ typedef struct layer_case {
   void *kv_b;
   float *kv_b_scale, *table;
   uint16_t *norm;
-  size_t kv_b_bytes, scale_count, table_count, q_count;
+  void *o; /* with problem.hidden_size */
+  float *o_scale;
+  size_t kv_b_bytes, scale_count, table_count, q_count, o_bytes, o_scale_count;
   snapmla_layer_weights weights; /* of the above */
   snapmla_layer_args args;       /* for snapmla_reference_layer */
 } layer_case;
@@ -32,6 +34,9 @@ void layer_case_destroy(layer_case *c);
 
 /* The rows that append makes of the tokens, unquantised: latent [tokens, latent_rank], rope [tokens, rope_dim]. The caller frees. */
 void layer_case_rows(const layer_case *c, float **latent, float **rope);
+
+/* Elements of a token's result: the values of all heads, or the output. */
+size_t layer_case_width(const layer_case *c);
 
 /* Relative L2 of `count` bf16 values against doubles. */
 double layer_case_distance(const uint16_t *values, const double *expected, size_t count);

@@ -76,6 +76,48 @@ static void one_token_gives_its_value(void **state) {
   layer_case_destroy(&c);
 }
 
+/* With W_O the result is its rows times the values of all heads, those that the same problem has without it. */
+static void the_output_is_the_values_times_w_o(void **state) {
+  (void)state;
+  enum { HIDDEN = 136, VALUES = 3 * 192, TOKENS = 6 };
+  for (int is_fp8 = 0; is_fp8 < 2; is_fp8++) {
+    layer_case c = small();
+    c.problem.weight_type = is_fp8 ? SNAPMLA_WEIGHT_FP8_BLOCK : SNAPMLA_WEIGHT_BF16;
+    c.problem.hidden_size = HIDDEN;
+    layer_case_create(&c, 21);
+    float *latent, *rope;
+    layer_case_rows(&c, &latent, &rope);
+    double out[TOKENS * HIDDEN], values[TOKENS * VALUES];
+    assert_int_equal(snapmla_reference_layer(&c.problem, &c.args, SNAPMLA_LAYER_ABSORBED, latent, rope, c.row_of, out),
+                     SNAPMLA_OK);
+    c.problem.hidden_size = 0;
+    assert_int_equal(
+        snapmla_reference_layer(&c.problem, &c.args, SNAPMLA_LAYER_EXPLICIT, latent, rope, c.row_of, values),
+        SNAPMLA_OK);
+    double largest = 0;
+    for (int t = 0; t < TOKENS; t++)
+      for (int n = 0; n < HIDDEN; n++) {
+        double expected = 0;
+        for (int k = 0; k < VALUES; k++) {
+          double w = is_fp8 ? (double)smla_e4m3_to_float(((uint8_t *)c.o)[n * VALUES + k]) *
+                                  (double)c.o_scale[n / 128 * 5 + k / 128] /* five blocks of 576 values */
+                            : (double)smla_bf16_to_float(((uint16_t *)c.o)[n * VALUES + k]);
+          expected += w * values[t * VALUES + k];
+        }
+        assert_true(fabs(out[t * HIDDEN + n] - expected) < 1e-12);
+        largest = fmax(largest, fabs(expected));
+      }
+    assert_true(largest > 0.1);
+    c.problem.hidden_size = HIDDEN;
+    c.weights.o = NULL;
+    assert_int_equal(snapmla_reference_layer(&c.problem, &c.args, SNAPMLA_LAYER_ABSORBED, latent, rope, c.row_of, out),
+                     SNAPMLA_INVALID_ARGUMENT);
+    assert_non_null(strstr(snapmla_error_message(), "weights.o is NULL"));
+    free(latent), free(rope);
+    layer_case_destroy(&c);
+  }
+}
+
 /* DeepSeek-V3: turns of 32 and 1 over 4096 positions are at pairs 10.47 and 22.51, so pairs to 10 keep their pace, those from 23 are 40
  * times slower, and pair 16 is 6/13 of the way. mscale equals mscale_all_dim, and nothing is magnified. */
 static void yarn_slows_the_slow_pairs(void **state) {
@@ -139,6 +181,9 @@ static void bad_problems_are_told(void **state) {
                {offsetof(snapmla_layer_problem, weight_type), 9, "weight_type"},
                {offsetof(snapmla_layer_problem, rope_pairs), 2, "rope_pairs"},
                {offsetof(snapmla_layer_problem, flags), 8, "flags"},
+               {offsetof(snapmla_layer_problem, hidden_size), 100, "hidden_size is 100"},
+               {offsetof(snapmla_layer_problem, hidden_size), -8, "hidden_size is -8"},
+               {offsetof(snapmla_layer_problem, hidden_size), 65544, "hidden_size is 65544"},
                {offsetof(snapmla_layer_problem, attention.heads), 0, "heads is 0"}};
   snapmla_layer_problem problem;
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -159,9 +204,9 @@ static void bad_problems_are_told(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(absorbing_changes_nothing), cmocka_unit_test(one_token_gives_its_value),
-      cmocka_unit_test(yarn_slows_the_slow_pairs), cmocka_unit_test(a_row_is_normalised_and_turned),
-      cmocka_unit_test(bad_problems_are_told),
+      cmocka_unit_test(absorbing_changes_nothing),          cmocka_unit_test(one_token_gives_its_value),
+      cmocka_unit_test(the_output_is_the_values_times_w_o), cmocka_unit_test(yarn_slows_the_slow_pairs),
+      cmocka_unit_test(a_row_is_normalised_and_turned),     cmocka_unit_test(bad_problems_are_told),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

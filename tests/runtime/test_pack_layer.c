@@ -15,7 +15,8 @@ static const snapmla_target targets[] = {SNAPMLA_TARGET_EMULATOR};
 static const snapmla_pack_make_options make_options = {
     .size = sizeof make_options, .targets = targets, .target_count = 1};
 
-static layer_case small(void) {
+/* With an output projection to `hidden` channels, or 0: none. */
+static layer_case small_of(int32_t hidden) {
   layer_case c = {.batch = 2, .lengths = {20, 7}};
   snapmla_layer_problem_init(&c.problem);
   c.problem.attention.heads = 3;
@@ -26,8 +27,11 @@ static layer_case small(void) {
   c.problem.attention.max_context = 64;
   c.problem.nope_dim = 64;
   c.problem.v_dim = 192;
+  c.problem.hidden_size = hidden;
   return c;
 }
+
+static layer_case small(void) { return small_of(0); }
 
 /* A pack of that problem for the emulator, made once. */
 static void *made;
@@ -85,8 +89,8 @@ static void fetch_and_move(layer_device *d, smla_buffer *all) {
 }
 
 /* Every call of a layer plan, of the compiled one or of one from `pack`: what they leave, one after the other. */
-static smla_buffer run_all(const snapmla_pack *pack) {
-  layer_case c = small();
+static smla_buffer run_all(const snapmla_pack *pack, int32_t hidden) {
+  layer_case c = small_of(hidden);
   smla_buffer all = {0};
   layer_case_create(&c, 1);
   layer_device d = layer_device_create(&c, SNAPMLA_EMULATOR_EAGER, 0, NULL);
@@ -111,14 +115,25 @@ static smla_buffer run_all(const snapmla_pack *pack) {
   return all;
 }
 
-static void steps_as_the_compiled_one(void) {
-  snapmla_pack *pack = open_bytes(made, made_bytes);
-  smla_buffer compiled = run_all(NULL), packed = run_all(pack);
+static void steps_as_the_compiled_one_from(const void *data, size_t data_bytes, int32_t hidden) {
+  snapmla_pack *pack = open_bytes(data, data_bytes);
+  smla_buffer compiled = run_all(NULL, hidden), packed = run_all(pack, hidden);
   snapmla_pack_close(pack);
   assert_int_equal(packed.length, compiled.length);
   assert_memory_equal(packed.data, compiled.data, compiled.length);
   smla_buffer_free(&compiled);
   smla_buffer_free(&packed);
+}
+
+static void steps_as_the_compiled_one(void) {
+  const layer_case c = small_of(136);
+  const snapmla_pack_request request = {.size = sizeof request, .layer = &c.problem};
+  void *data;
+  size_t bytes;
+  steps_as_the_compiled_one_from(made, made_bytes, 0);
+  must(snapmla_pack_make(&make_options, &request, 1, &data, &bytes));
+  steps_as_the_compiled_one_from(data, bytes, 136);
+  snapmla_pack_data_free(data);
 }
 
 static void steps_on_the_emulator(void **state) {
@@ -148,7 +163,7 @@ static void a_plan_that_fails_leaves_nothing(void **state) {
   snapmla_pack *pack = open_bytes(made, made_bytes);
   must(snapmla_layer_plan_create_from_pack(context, pack, &c.problem, &plan));
   int loads = fake_cuda_alive().modules;
-  assert_int_equal(loads, 5 + 7); /* the attention's and its own */
+  assert_int_equal(loads, 6 + 7); /* the attention's and its own */
   snapmla_layer_plan_destroy(plan);
   for (int n = 0; n < loads; n++) {
     fake_cuda_reset();
@@ -165,14 +180,15 @@ static void lists_its_kernels(void **state) {
   (void)state;
   static const char *const roles[] = {"kv_append",   "layer_absorb", "layer_absorb_few", "layer_append",
                                       "layer_fetch", "layer_move",   "layer_project",    "layer_project_few",
-                                      "mla_combine", "mla_decode",   "query_quant",      "schedule"};
+                                      "mla_combine", "mla_decode",   "query_quant",      "schedule",
+                                      "shard_merge"};
   snapmla_pack *pack = open_bytes(made, made_bytes);
   snapmla_pack_info info = {.size = sizeof info};
   snapmla_pack_plan p = {.size = sizeof p};
   must(snapmla_pack_verify(pack));
   must(snapmla_pack_info_get(pack, &info));
   assert_int_equal(info.plan_count, 1);
-  assert_int_equal(info.artifact_count, 12);
+  assert_int_equal(info.artifact_count, 13);
   must(snapmla_pack_plan_get(pack, 0, &p));
   assert_string_equal(p.shape,
                       "heads=3,q_len=5,latent=128,rope=64,page=16,format=fp8_token,accuracy=fast,flags=0,indices=0,"
@@ -207,6 +223,9 @@ static void misses_are_errors(void **state) {
   problem = c.problem;
   problem.weight_type = SNAPMLA_WEIGHT_FP8_BLOCK;
   assert_missing(context, pack, &problem, "weights=fp8");
+  problem = c.problem;
+  problem.hidden_size = 136;
+  assert_missing(context, pack, &problem, "norm=rms,hidden=136");
   problem = c.problem;
   problem.rope_pairs = SNAPMLA_ROPE_HALF;
   assert_missing(context, pack, &problem, "rotate=half");
@@ -272,7 +291,7 @@ static void takes_the_smallest_that_covers(void **state) {
   snapmla_pack_info info = {.size = sizeof info};
   must(snapmla_pack_info_get(pack, &info));
   assert_int_equal(info.plan_count, 3);
-  assert_true(info.artifact_count < 2 * 12);
+  assert_true(info.artifact_count < 2 * 13);
   snapmla_pack_close(pack);
   snapmla_pack_data_free(data);
   snapmla_pack_data_free(again);
@@ -383,6 +402,15 @@ static void refuses_bad_requests(void **state) {
   assert_int_equal(snapmla_pack_make(&make_options, &request, 1, &data, &bytes), SNAPMLA_UNSUPPORTED);
   assert_non_null(strstr(snapmla_error_message(), "v_dim is 100"));
   request.layer = NULL;
+  assert_int_equal(snapmla_pack_make(&make_options, &request, 1, &data, &bytes), SNAPMLA_INVALID_ARGUMENT);
+  /* three chunks of values in eight shares; without hidden_size no kernel takes the part */
+  c.problem.v_dim = 64;
+  c.problem.hidden_size = 136;
+  request.layer = &c.problem;
+  request.variant = "output_project:split=8";
+  assert_int_equal(snapmla_pack_make(&make_options, &request, 1, &data, &bytes), SNAPMLA_ILLEGAL_VARIANT);
+  assert_non_null(strstr(snapmla_error_message(), "take a smaller split"));
+  c.problem.hidden_size = 0;
   assert_int_equal(snapmla_pack_make(&make_options, &request, 1, &data, &bytes), SNAPMLA_INVALID_ARGUMENT);
   /* one layer, two variants */
   c.problem.v_dim = 64;

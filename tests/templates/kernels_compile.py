@@ -32,6 +32,9 @@ def layer_variants():
         for columns in (8, 16, 32, 64):
             for groups in (1, 2):
                 yield "512", [], f"value_project:weights={weights},columns={columns},groups={groups}"
+        for columns, groups, stages in ((8, 1, 12), (16, 1, 12), (32, 2, 8), (64, 2, 6), (128, 2, 4), (128, 1, 4)):
+            for split in (1, 8):
+                yield "512", [], f"output_project:weights={weights},columns={columns},groups={groups},split={split},stages={stages}"
 
 
 def main():

@@ -89,7 +89,7 @@ static void fill_args(layer_device *d) {
   a->rope_stride = p->rope_dim;
   a->slot_mapping = layer_device_upload(d, NULL, queries * sizeof *a->slot_mapping);
   a->out_stride_head = c->problem.v_dim;
-  a->out_stride_token = a->out_stride_head * p->heads;
+  a->out_stride_token = (int64_t)layer_case_width(c);
   a->out = layer_device_upload(d, NULL, queries * (size_t)a->out_stride_token * 2);
   a->decode.kv = d->kv;
   a->decode.kv_scale = d->kv_scale;
@@ -134,6 +134,8 @@ layer_device layer_device_create(layer_case *host, snapmla_emulator_order order,
   d.weights = host->weights;
   d.weights.kv_b = layer_device_upload(&d, host->kv_b, host->kv_b_bytes);
   d.weights.kv_b_scale = host->kv_b_scale ? layer_device_upload(&d, host->kv_b_scale, host->scale_count * 4) : NULL;
+  if (host->o) d.weights.o = layer_device_upload(&d, host->o, host->o_bytes);
+  if (host->o_scale) d.weights.o_scale = layer_device_upload(&d, host->o_scale, host->o_scale_count * 4);
   d.weights.norm = layer_device_upload(&d, host->norm, (size_t)p->latent_rank * 2);
   d.weights.rope_table = layer_device_upload(&d, host->table, host->table_count * 4);
   fill_args(&d);

@@ -22,7 +22,7 @@ static layer_case small(int32_t rank) {
 
 /* The relative error of a step on the same cached rows. */
 static double distance(layer_case *c, const layer_device *d, const uint16_t *out) {
-  size_t count = (size_t)(c->batch * c->problem.attention.q_len * c->problem.attention.heads * c->problem.v_dim);
+  size_t count = (size_t)(c->batch * c->problem.attention.q_len) * layer_case_width(c);
   float *latent, *rope;
   double *expected = malloc(count * sizeof *expected);
   assert_non_null(expected);

@@ -82,6 +82,48 @@ static void launches_dependents_and_nothing_else(void **state) {
   assert_int_equal(after.allocations + after.modules + after.streams + after.contexts, 0);
 }
 
+/* With W_O the product with it comes last; its kernels for few tokens and for many are two more, and blocks that share a tile a cluster. */
+static void the_output_is_one_launch_more(void **state) {
+  (void)state;
+  fake_cuda_reset();
+  layer_case c = small();
+  c.problem.hidden_size = 200;
+  layer_case_create(&c, 1);
+  layer_device d = layer_device_create(&c, SNAPMLA_EMULATOR_EAGER, 0, NULL);
+  assert_int_equal(fake_cuda_alive().modules, 6 + 9);
+  layer_device_append(&d, 0, c.tokens);
+  d.args.weights = &d.weights;
+  must(snapmla_layer_schedule(d.plan, &d.args));
+  fake_cuda_reset();
+  must(snapmla_layer_step(d.plan, &d.args));
+  assert_int_equal(fake_cuda_launch_count(), 6);
+  assert_string_equal(fake_cuda_launch_at(4)->name, "snapmla_value_project");
+  const fake_cuda_launch *l = fake_cuda_launch_at(5);
+  assert_string_equal(l->name, "snapmla_output_project");
+  assert_int_equal(l->grid[0], 2 * 2); /* two tiles of 128 channels, on four multiprocessors: two blocks to a tile */
+  assert_int_equal(l->grid[1], 1);
+  assert_int_equal(l->cluster, 2);
+  assert_true(l->programmatic);
+  assert_int_equal(fake_cuda_calls("cuMemAlloc_v2") + fake_cuda_calls("cuStreamSynchronize"), 0);
+
+  unsigned many = l->shared_bytes;
+  d.args.decode.batch = 1;
+  must(snapmla_layer_step(d.plan, &d.args));
+  l = fake_cuda_launch_at(11);
+  assert_string_equal(l->name, "snapmla_output_project");
+  assert_int_equal(l->grid[0], 4); /* tiles of 64 channels, whose ring is smaller */
+  assert_int_equal(l->cluster, 0); /* none */
+  assert_true(l->shared_bytes < many);
+
+  size_t all = fake_cuda_launch_count();
+  d.weights.o = NULL;
+  assert_int_equal(snapmla_layer_step(d.plan, &d.args), SNAPMLA_INVALID_ARGUMENT);
+  assert_int_equal(fake_cuda_launch_count(), all);
+  layer_device_destroy(&d);
+  layer_case_destroy(&c);
+  assert_int_equal(fake_cuda_alive().modules, 0);
+}
+
 /* Whatever call fails while a plan is made, it is told and nothing is left. */
 static void a_plan_that_fails_leaves_nothing(void **state) {
   (void)state;
@@ -93,7 +135,7 @@ static void a_plan_that_fails_leaves_nothing(void **state) {
   snapmla_layer_plan *plan;
   must(snapmla_layer_plan_create(context, &c.problem, NULL, &plan));
   int loads = fake_cuda_alive().modules;
-  assert_true(loads >= 5 + 7); /* the attention's and its own */
+  assert_true(loads >= 6 + 7); /* the attention's and its own */
   snapmla_layer_plan_destroy(plan);
   for (int n = 0; n < loads; n++) {
     fake_cuda_reset();
@@ -113,6 +155,7 @@ static int setup(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(launches_dependents_and_nothing_else),
+      cmocka_unit_test(the_output_is_one_launch_more),
       cmocka_unit_test(a_plan_that_fails_leaves_nothing),
   };
   return cmocka_run_group_tests(tests, setup, settings_teardown);

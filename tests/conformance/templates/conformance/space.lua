@@ -32,6 +32,7 @@ local primitives = {
   bulk_store = fixed(4096, 4096, 4096),
   thread_copy = fixed(4096, 4096, 8192),
   named_barrier = fixed(512, 512, 512),
+  cluster_load = fixed(2048, 2048, 2048),
   exp2_approx = fixed(512, 512, 0),
   log2_approx = fixed(512, 512, 0),
   reciprocal_approx = fixed(512, 512, 0),
@@ -40,7 +41,7 @@ local names = {
   "wgmma_e4m3_shared", "wgmma_e4m3_registers", "wgmma_bf16_shared", "wgmma_bf16_registers", "ldmatrix",
   "ldmatrix_trans",
   "stmatrix", "stmatrix_trans", "pack_e4m3", "unpack_e4m3", "pack_bf16", "byte_permute", "shuffle", "vote", "fma_rn",
-  "divide", "minmax", "bulk_copy", "bulk_store", "thread_copy", "named_barrier",
+  "divide", "minmax", "bulk_copy", "bulk_store", "thread_copy", "named_barrier", "cluster_load",
   "exp2_approx", "log2_approx", "reciprocal_approx",
 }
 
@@ -55,6 +56,7 @@ return {
   rules = {},
   derived = function(v)
     local size = primitives[v.primitive](v)
-    return { threads = 128, rows = 64, input_bytes = size.input, output_bytes = size.output, smem_bytes = size.smem }
+    return { threads = 128, rows = 64, input_bytes = size.input, output_bytes = size.output, smem_bytes = size.smem,
+      cluster = v.primitive == "cluster_load" and 2 or 1 }
   end,
 }
