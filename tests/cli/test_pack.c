@@ -375,7 +375,8 @@ static void packs_layers(void **state) {
       "[{\"heads\": 3, \"latent_rank\": 128, \"max_batch\": 2, \"max_context\": 128, \"layer\": [false, true]},\n"
       " {\"heads\": 3, \"latent_rank\": 128, \"max_batch\": 2, \"max_context\": 128, \"layer\": true, \"nope_dim\": "
       "64,\n"
-      "  \"v_dim\": 192, \"weights\": \"fp8\", \"rope_pairs\": \"half\", \"variant\": \"value_project:stages=3\"}]";
+      "  \"v_dim\": 192, \"hidden\": 136, \"weights\": \"fp8\", \"rope_pairs\": \"half\", \"variant\": "
+      "\"value_project:stages=3\"}]";
   const char *file = in(state, "problems.json"), *pack = in(state, "a.smlapack"), *other = in(state, "b.smlapack");
   program_write_file(file, listed, strlen(listed));
   assert_program(PROGRAM, 0, NULL, "export", "--problems", file, "--target", "emulator", "-o", pack);
@@ -386,23 +387,24 @@ static void packs_layers(void **state) {
   assert_int_equal(json_array_size(json_object_get(json_array_get(plans, 0), "roles")), 6);
   assert_text(last, "shape",
               "heads=3,q_len=1,latent=128,rope=64,page=64,format=fp8_token,accuracy=fast,flags=0,indices=0,"
-              "nope=64,v=192,weights=fp8,rotate=half,norm=rms");
+              "nope=64,v=192,weights=fp8,rotate=half,norm=rms,hidden=136");
   json_t *roles = json_object_get(last, "roles"), *variants = json_object_get(last, "variants");
-  assert_int_equal(json_array_size(roles), 13);
-  assert_int_equal(json_array_size(variants), 13);
-  assert_string_equal(json_string_value(json_array_get(roles, 6)), "layer_project");
-  assert_non_null(strstr(json_string_value(json_array_get(variants, 6)), "stages=3"));
+  assert_int_equal(json_array_size(roles), 15);
+  assert_int_equal(json_array_size(variants), 15);
+  assert_string_equal(json_string_value(json_array_get(roles, 6)), "layer_output");
+  assert_string_equal(json_string_value(json_array_get(roles, 8)), "layer_project");
+  assert_non_null(strstr(json_string_value(json_array_get(variants, 8)), "stages=3"));
   json_decref(root);
   program_free(&r);
   r = program_run(PROGRAM, "pack", "list", pack, nothing);
   program_check(&r, 0, NULL, __FILE__, __LINE__);
-  assert_non_null(
-      strstr(r.out, "nope=64,v=192,weights=fp8,rotate=half,norm=rms up to batch 2 and context 128 on emulator"));
+  assert_non_null(strstr(
+      r.out, "nope=64,v=192,weights=fp8,rotate=half,norm=rms,hidden=136 up to batch 2 and context 128 on emulator"));
   assert_non_null(strstr(r.out, ", layer_absorb_few "));
   program_free(&r);
 #define LAYER "--heads", "3", "--latent", "128", "--context", "100,30", "--device", "emulator", "--emulator-sms", "8"
   r = program_run(PROGRAM, "layer", "--pack", pack, "--strict", "--allow-host-code", LAYER, "--nope", "64", "--v",
-                  "192", "--weights", "fp8", "--rope-pairs", "half", "--json", nothing);
+                  "192", "--hidden", "136", "--weights", "fp8", "--rope-pairs", "half", "--json", nothing);
   program_check(&r, 0, NULL, __FILE__, __LINE__);
   root = program_json(&r);
   assert_non_null(strstr(json_string_value(json_array_get(json_object_get(root, "variants"), 2)), "stages=3"));

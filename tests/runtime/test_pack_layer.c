@@ -342,15 +342,15 @@ static void tells_device_classes(void **state) {
 }
 
 /* The pack with `count` bytes of `value` at `at`, as a forger would leave it: no plan. */
-static void forged(snapmla_context *context, size_t at, uint64_t value, int count, const char *expected) {
-  const layer_case c = small();
+static void forged(snapmla_context *context, const snapmla_layer_problem *problem, size_t at, uint64_t value, int count,
+                   const char *expected) {
   smla_buffer bytes = {0};
   snapmla_layer_plan *plan = NULL;
   must(smla_buffer_append(&bytes, made, made_bytes));
   smla_put_number((unsigned char *)bytes.data + at, value, count);
   sample_reseal(&bytes);
   snapmla_pack *pack = open_bytes(bytes.data, bytes.length);
-  assert_int_equal(snapmla_layer_plan_create_from_pack(context, pack, &c.problem, &plan), SNAPMLA_BAD_FORMAT);
+  assert_int_equal(snapmla_layer_plan_create_from_pack(context, pack, problem, &plan), SNAPMLA_BAD_FORMAT);
   if (!strstr(snapmla_error_message(), expected)) fail_msg("\"%s\" lacks \"%s\"", snapmla_error_message(), expected);
   assert_null(plan);
   snapmla_pack_close(pack);
@@ -359,8 +359,9 @@ static void forged(snapmla_context *context, size_t at, uint64_t value, int coun
 
 /* Where `text`, which is not part of a longer one, ends in the index after `from`. */
 static size_t after(const char *text, size_t from) {
-  char field[64];
+  char field[256];
   size_t length = strlen(text);
+  assert_true(length + 2 <= sizeof field);
   smla_put_number((unsigned char *)field, length, 2);
   memcpy(field + 2, text, length);
   const char *found = memmem((const char *)made + from, made_bytes - from, field, length + 2);
@@ -368,20 +369,45 @@ static size_t after(const char *text, size_t from) {
   return (size_t)(found - (const char *)made) + 2 + length;
 }
 
+/* A cluster of more blocks than the output's reduction has chunks would leave one without work. */
+static void refuses_a_forged_split(void **state) {
+  (void)state;
+  layer_case c = small_of(136);
+  c.problem.weight_type = SNAPMLA_WEIGHT_FP8_BLOCK; /* 576 values: five chunks of 128 */
+  const snapmla_pack_request request = {.size = sizeof request, .layer = &c.problem};
+  void *whole = made;
+  size_t whole_bytes = made_bytes;
+  snapmla_context *context = open_emulator();
+  snapmla_layer_plan *plan;
+  must(snapmla_pack_make(&make_options, &request, 1, &made, &made_bytes));
+  snapmla_pack *pack = open_bytes(made, made_bytes);
+  must(snapmla_layer_plan_create_from_pack(context, pack, &c.problem, &plan));
+  size_t cluster = after("cluster", after(snapmla_layer_plan_variant(plan, "output_project"), 0));
+  snapmla_layer_plan_destroy(plan);
+  snapmla_pack_close(pack);
+  forged(context, &c.problem, cluster, 8, 8, "8 blocks share 5 chunks of 128 values");
+  snapmla_pack_data_free(made);
+  made = whole;
+  made_bytes = whole_bytes;
+  snapmla_context_destroy(context);
+}
+
 static void refuses_forged_kernels(void **state) {
   (void)state;
   snapmla_context *context = open_emulator();
+  const layer_case c = small();
   /* of the plan's record: which kernel a role has, and what the role is called */
   size_t decode = after("mla_decode", 0), move = after("layer_move", 0);
   uint64_t decodes = smla_get_u32((const unsigned char *)made + decode);
-  forged(context, move, decodes, 4, "takes for layer_move the kernel mla_decode:");
-  forged(context, move - 1, 'f', 1, "has no kernel for layer_move");
-  forged(context, decode, smla_get_u32((const unsigned char *)made + move), 4, "is none of family mla_decode");
+  forged(context, &c.problem, move, decodes, 4, "takes for layer_move the kernel mla_decode:");
+  forged(context, &c.problem, move - 1, 'f', 1, "has no kernel for layer_move");
+  forged(context, &c.problem, decode, smla_get_u32((const unsigned char *)made + move), 4,
+         "is none of family mla_decode");
   /* of a kernel's: the number of columns, that divides */
   size_t columns = after("columns", 0);
-  forged(context, columns, 0, 8, "derives columns = 0, it must be 1 to 256");
-  forged(context, columns, 257, 8, "derives columns = 257, it must be 1 to 256");
-  forged(context, columns - 1, 't', 1, "derives no \"columns\"");
+  forged(context, &c.problem, columns, 0, 8, "derives columns = 0, it must be 1 to 256");
+  forged(context, &c.problem, columns, 257, 8, "derives columns = 257, it must be 1 to 256");
+  forged(context, &c.problem, columns - 1, 't', 1, "derives no \"columns\"");
   snapmla_context_destroy(context);
 }
 
@@ -443,6 +469,7 @@ int main(void) {
       cmocka_unit_test(takes_the_smallest_that_covers),
       cmocka_unit_test(tells_device_classes),
       cmocka_unit_test(refuses_forged_kernels),
+      cmocka_unit_test(refuses_a_forged_split),
       cmocka_unit_test(refuses_bad_requests),
   };
   return cmocka_run_group_tests(tests, setup, teardown);

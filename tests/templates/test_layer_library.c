@@ -4,8 +4,11 @@
 
 #include "cmocka_all.h"
 
+#include <snapmla/pack.h>
+#include <snapmla/pack_make.h>
 #include "fake_cublaslt.h"
 #include "fake_cuda.h"
+
 #include "layer_fixture.h"
 #include "runtime/settings.h"
 
@@ -138,6 +141,46 @@ static void the_library_multiplies(void **state) {
   assert_int_equal(fake_cublaslt_last().chosen_for, 20);
 }
 
+/* A pack has the kernel; whether the library multiplies is said when the plan is made of it. */
+static void a_plan_of_a_pack_has_the_library(void **state) {
+  (void)state;
+  static const snapmla_target targets[] = {SNAPMLA_TARGET_EMULATOR};
+  const snapmla_pack_make_options make_options = {.size = sizeof make_options, .targets = targets, .target_count = 1};
+  const snapmla_pack_options open_options = {.size = sizeof open_options, .allow_host_code = 1};
+  void *data;
+  size_t bytes;
+  snapmla_pack *pack;
+  layer_case plain = small();
+  plain.problem.flags = 0;
+  const snapmla_pack_request request = {.size = sizeof request, .layer = &plain.problem};
+  must(snapmla_pack_make(&make_options, &request, 1, &data, &bytes));
+  must(snapmla_pack_open_memory(data, bytes, &open_options, &pack));
+  for (int asks = 0; asks < 2; asks++) {
+    layer_case c = small();
+    c.problem.flags = asks ? SNAPMLA_LAYER_CUBLASLT : 0;
+    layer_case_create(&c, 5);
+    layer_device d = layer_device_create(&c, SNAPMLA_EMULATOR_EAGER, 0, NULL);
+    size_t workspace = snapmla_layer_plan_workspace_bytes(d.plan);
+    snapmla_layer_plan_destroy(d.plan);
+    must(snapmla_layer_plan_create_from_pack(d.context, pack, &c.problem, &d.plan));
+    assert_int_equal(snapmla_layer_plan_workspace_bytes(d.plan), workspace);
+    assert_int_equal(snapmla_layer_plan_library(d.plan) != NULL, asks);
+    append_prompts(&d);
+    fake_cuda_reset();
+    int before = fake_cublaslt_count();
+    uint16_t *out = layer_device_step(&d);
+    check_step(&c, &d, out);
+    assert_int_equal(fake_cublaslt_count() - before, asks);
+    assert_int_equal(kernel_launches(), !asks);
+    free(out);
+    layer_device_destroy(&d);
+    layer_case_destroy(&c);
+  }
+  snapmla_pack_close(pack);
+  snapmla_pack_data_free(data);
+  assert_int_equal(fake_cublaslt_living(), 0);
+}
+
 static void who_does_not_ask_gets_the_kernel(void **state) {
   (void)state;
   layer_case c = small();
@@ -201,6 +244,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(without_a_library_the_kernel_serves),
       cmocka_unit_test(the_library_multiplies),
+      cmocka_unit_test(a_plan_of_a_pack_has_the_library),
       cmocka_unit_test(who_does_not_ask_gets_the_kernel),
       cmocka_unit_test(a_library_that_cannot_leaves_it_to_the_kernel),
       cmocka_unit_test(a_product_that_fails_is_told),
