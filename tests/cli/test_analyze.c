@@ -151,7 +151,8 @@ static void recommended(void **state, const char *const *more, int code, const c
 static void the_smallest_format_within_the_budget_is_recommended(void **state) {
   write_layer(in(state, "a.safetensors"));
   recommended(state, (const char *[]){"--budget", "0.018", NULL, NULL}, 0, "fp8_tensor");
-  recommended(state, (const char *[]){"--budget", "0.016", NULL, NULL}, 0, "bf16");
+  recommended(state, (const char *[]){"--budget", "0.016", NULL, NULL}, 0, "fp8_token_r4");
+  recommended(state, (const char *[]){"--budget", "0.000001", NULL, NULL}, 0, "bf16");
   recommended(state, (const char *[]){"--budget", "0.016", "--format", "fp8_token"}, 1, NULL);
 }
 
