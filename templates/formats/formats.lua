@@ -4,7 +4,7 @@
 --   scaling         what multiplies the numbers: nothing; an fp32 of the token; one of the call, for the whole cache;
 --                   or, content alone, an fp32 of the token for each group of 128 channels
 --   layout          "image": pages are swizzled shared-memory images; "rows": tokens one after another
---   residual        bits of each content channel besides: what its e4m3 number leaves, in sixteenths of the number's step
+--   residual        bits of each content channel besides: what its e4m3 number leaves, in sixteenths of its step
 --   only_latent     the one latent rank that there is; nil: any
 local rows = {
   { name = "fp8_token", content = 1, rope = 2, scaling = "token", layout = "image" },
@@ -39,7 +39,7 @@ local function quantities(format, latent, rope)
     rope_bytes = rope_bytes,
     scales = scales, -- of a token, fp32
     residual_bytes = residual_bytes,
-    row_bytes = content_bytes + 4 * scales + rope_bytes + residual_bytes, -- from token to token where the layout is rows
+    row_bytes = content_bytes + 4 * scales + rope_bytes + residual_bytes, -- from token to token in rows
     subtiles = content_bytes // 128, -- of content, in shared memory: 128 bytes of each token
   }
 end

@@ -36,13 +36,13 @@ local function level_rule(name)
   }
 end
 
--- The most rows of a block: residuals are for streams alone, and two terms of the query leave 32 rows neither room nor registers.
+-- The most rows of a block: residuals are for streams alone, and two terms of the query leave 32 rows no registers.
 local function most_rows(settings)
   if settings.format ~= "fp8_token_r4" then return 64 end
   return settings.accuracy == "max" and 16 or 32
 end
 
--- The fewest rows that hold all of a request, or of a list (a query token); more than a block may have are cut into groups.
+-- The fewest rows that hold all of a request, or of a list (a query token); more than a block has are cut in groups.
 local function rows_for(settings)
   local rows = (settings.heads or 64) * (settings.tokens == "indexed" and 1 or settings.q_len or 1)
   local most = most_rows(settings)
@@ -92,7 +92,7 @@ local function derive(v)
   local query_bytes = (v.query_terms * d.subtiles + 1) * v.rows * 128
   local image_tokens = math.min(v.page, 64) -- tokens that lie together in a page
   local images_per_tile = 64 // image_tokens
-  -- Two queries where they leave the ring, and what residuals are widened into, their room; the shape for 64 rows has one.
+  -- Two queries where they leave the ring and the widened residuals their room; the shape for 64 rows has one.
   local query_buffers = (shape == shapes.roles or query_bytes > (d.residual_bytes > 0 and 16384 or 32768)) and 1 or 2
   d.shape = shape.name
   d.threads = shape.threads
@@ -182,8 +182,8 @@ return {
       legal = function(v, d) return d.scaling ~= "group" or v.accuracy == "fast" and v.score_parts == 4 end },
     { name = "residuals_in_streams",
       reason = function(v)
-        return ("the residuals of fp8_token_r4 are widened by the streams of the shape for few rows, and added in fp32: take "
-          .. "rows=%d or fewer, with promotion=tile"):format(most_rows(v))
+        return ("the residuals of fp8_token_r4 are widened by the streams of the shape for few rows, and added in "
+          .. "fp32: take rows=%d or fewer, with promotion=tile"):format(most_rows(v))
       end,
       legal = function(v, d) return d.residual_bytes == 0 or v.rows <= most_rows(v) and v.promotion == "tile" end },
     level_rule("query_terms"),
