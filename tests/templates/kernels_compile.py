@@ -52,9 +52,9 @@ def main():
     for kv_format in ("bf16", "fp8_tensor"):
         problems += [(latent, page, ["--format", kv_format, "--heads", heads]) for heads in ("8", "16", "32", "64")
                      for latent, page in (("512", "64"), ("512", "16"), ("128", "32"), ("256", "128"), ("384", "64"))]
-    for level in ("fast", "balanced", "max"):
+    for level, shapes in (("fast", (("512", "64"), ("384", "16"))), ("balanced", (("512", "16"),)), ("max", (("512", "64"), ("128", "32")))):
         problems += [(latent, page, ["--format", "fp8_token_r4", "--accuracy", level, "--heads", heads]) for heads in ("8", "16", "32")
-                     for latent, page in (("512", "64"), ("384", "16"), ("256", "128"), ("128", "32"))]
+                     for latent, page in shapes]
     problems += [("512", page, ["--format", "fp8_tile", "--heads", heads]) for heads in ("8", "16", "32", "64")
                  for page in ("64", "16", "128")]
     problems += [("512", "64", ["--scales", "power_of_two"]), ("512", "64", ["--format", "fp8_tile", "--scales", "power_of_two"])]
