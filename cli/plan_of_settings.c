@@ -5,24 +5,30 @@
 #include "plan_maker.h"
 #include "problem.h"
 
-static snapmla_status compile(const smla_settings *settings, snapmla_context *context, const snapmla_problem *problem,
-                              snapmla_plan **out) {
+/* What is asked for: a plan, or a layer's. */
+typedef struct request {
+  snapmla_context *context;
+  const snapmla_problem *problem;
+  snapmla_plan **plan;
+  const snapmla_layer_problem *layer_problem; /* or NULL */
+  snapmla_layer_plan **layer_plan;
+} request;
+
+static snapmla_status compile(const smla_settings *settings, const request *r) {
   char *variant = NULL;
   snapmla_status status = smla_problem_variant(settings, &variant);
   snapmla_plan_options options = {.size = sizeof options, .variant = variant};
-  if (!status) status = smla_library_status(snapmla_plan_create(context, problem, &options, out));
+  if (!status)
+    status = smla_library_status(r->layer_problem
+                                     ? snapmla_layer_plan_create(r->context, r->layer_problem, &options, r->layer_plan)
+                                     : snapmla_plan_create(r->context, r->problem, &options, r->plan));
   free(variant);
   return status;
 }
 
-static snapmla_status compile_layer(const smla_settings *settings, snapmla_context *context,
-                                    const snapmla_layer_problem *problem, snapmla_layer_plan **out) {
-  char *variant = NULL;
-  snapmla_status status = smla_problem_variant(settings, &variant);
-  snapmla_plan_options options = {.size = sizeof options, .variant = variant};
-  if (!status) status = smla_library_status(snapmla_layer_plan_create(context, problem, &options, out));
-  free(variant);
-  return status;
+static snapmla_status from_pack(const smla_settings *settings, const request *r) {
+  return r->layer_problem ? smla_layer_plan_from_pack(settings, r->context, r->layer_problem, r->layer_plan)
+                          : smla_plan_from_pack(settings, r->context, r->problem, r->plan);
 }
 
 /* Whether what is said of a pack goes together. */
@@ -36,27 +42,22 @@ static snapmla_status check_settings(const smla_settings *settings) {
   return SNAPMLA_OK;
 }
 
-/* Nonzero where what the pack lacks is compiled, which is said. */
-static int compile_instead(const smla_settings *settings, snapmla_status from_pack) {
-  if (from_pack != SNAPMLA_NOT_FOUND || settings->strict) return 0;
+static snapmla_status make(const smla_settings *settings, const request *r) {
+  snapmla_status status = check_settings(settings);
+  if (status) return status;
+  if (!settings->pack) return compile(settings, r);
+  status = from_pack(settings, r);
+  if (status != SNAPMLA_NOT_FOUND || settings->strict) return status;
   smla_console_note("%s; compiled instead (--strict forbids it)", smla_console_reason());
-  return 1;
+  return compile(settings, r);
 }
 
 snapmla_status smla_plan_of_settings(const smla_settings *settings, snapmla_context *context,
                                      const snapmla_problem *problem, snapmla_plan **out) {
-  snapmla_status status = check_settings(settings);
-  if (status) return status;
-  if (!settings->pack) return compile(settings, context, problem, out);
-  status = smla_plan_from_pack(settings, context, problem, out);
-  return compile_instead(settings, status) ? compile(settings, context, problem, out) : status;
+  return make(settings, &(request){.context = context, .problem = problem, .plan = out});
 }
 
 snapmla_status smla_layer_plan_of_settings(const smla_settings *settings, snapmla_context *context,
                                            const snapmla_layer_problem *problem, snapmla_layer_plan **out) {
-  snapmla_status status = check_settings(settings);
-  if (status) return status;
-  if (!settings->pack) return compile_layer(settings, context, problem, out);
-  status = smla_layer_plan_from_pack(settings, context, problem, out);
-  return compile_instead(settings, status) ? compile_layer(settings, context, problem, out) : status;
+  return make(settings, &(request){.context = context, .layer_problem = problem, .layer_plan = out});
 }

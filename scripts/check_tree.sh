@@ -21,6 +21,11 @@ found=$(printf '%s\n' "$files" | xargs grep -nIE '(^|[^A-Za-z0-9._~}-])/(home|ro
 [ -z "$found" ] || complain "paths of a machine:
 $found"
 
+# What a tool leaves behind.
+found=$(printf '%s\n' "$files" | grep -E '(^|/)__pycache__/|\.(pyc|o|a|so|cubin)$' || true)
+[ -z "$found" ] || complain "built, not written: take it out, and name its like in .gitignore:
+$found"
+
 # Relative links of Markdown files, code left out.
 for file in $(printf '%s\n' "$files" | grep '\.md$'); do
   for link in $(sed '/^```/,/^```/d; /^    /d; s/`[^`]*`//g' "$file" | grep -oE '\]\([^)#: ]+[)#]' | sed 's/^](//; s/[)#]$//'); do
