@@ -247,4 +247,7 @@ def _row_width(kv_format, rank):
 
 
 # A format that this call takes: the kind of its elements, and what finds the tokens of a page.
-_CACHES = {"fp8_token": ("byte", _images), "bf16": ("bf16", _rows), "fp8_tensor": ("byte", _rows), "fp8_tile": ("byte", _rows)}
+_CACHES = {
+    "fp8_token": ("byte", _images), "fp8_token_r4": ("byte", _images), "bf16": ("bf16", _rows), "fp8_tensor": ("byte", _rows),
+    "fp8_tile": ("byte", _rows),
+}  # fmt: skip

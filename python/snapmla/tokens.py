@@ -124,15 +124,19 @@ def _on_device(key, device):
     return imported_torch("cache").from_numpy(_table(key)).to(device)
 
 
-def _image_table(layout):
-    """Bytes of the words of a token in page images: swizzled subtiles, RoPE among them, then its scale."""
+def _image_table(layout, residual=0):
+    """Bytes of the words of a token in page images: swizzled subtiles, RoPE among them, half a byte a channel where there are
+    residuals (`residual` bytes of each row of a subtile), then its scale."""
     tokens, rank = layout.image_tokens, layout.latent_rank
     t = np.arange(layout.page_tokens)[:, None]
     image, row = t // tokens * layout.image_bytes, t % tokens
     byte = np.arange(0, rank + _SUBTILE, _WORD)[None]  # RoPE lies as one more subtile after the latent's
     subtile, x = byte // _SUBTILE, byte % _SUBTILE
     content = image + _SUBTILE * tokens * subtile + _SUBTILE * row + (x ^ _CHUNK * (row % 8))
-    return np.concatenate([content, image + tokens * (rank + _SUBTILE) + 4 * row], axis=1).astype(np.int64)
+    byte = np.arange(0, rank // _SUBTILE * residual, _WORD)[None]
+    rest = image + tokens * (rank + _SUBTILE) + (byte // max(residual, 1) * tokens + row) * residual + byte % max(residual, 1)
+    scale = image + tokens * (rank + _SUBTILE + rank // _SUBTILE * residual) + 4 * row
+    return np.concatenate([content, rest, scale], axis=1).astype(np.int64)
 
 
 def _row_table(layout):
@@ -172,12 +176,44 @@ def _e4m3_values():
 _E4M3 = _e4m3_values()
 
 
+def _residual_values():
+    """[e4m3 number, four bits]: what the bits add to the number (docs/format.md)."""
+    exponent, bits = (np.arange(256) >> 3 & 15)[:, None], np.arange(16)[None]
+    size = np.where(exponent < 5, 0, ((bits & 7) + 0.5) * 2.0 ** (exponent - 14.0))
+    return np.where(bits & 8, -size, size).astype(np.float32)
+
+
+_RESIDUAL = _residual_values()
+
+
+@functools.lru_cache(maxsize=16)
+def _residuals_on(device):
+    return imported_torch("cache").from_numpy(_RESIDUAL).to(device)
+
+
+def _residual(content, packed):
+    """What the residuals `packed`, two channels a byte, add to the numbers `content`."""
+    if torch_tensor(content):
+        torch = imported_torch("cache")
+        bits = torch.stack((packed & 15, packed >> 4), dim=-1).reshape(content.shape)
+        return _residuals_on(content.device)[content.long(), bits.long()]
+    return _RESIDUAL[content, np.stack((packed & 15, packed >> 4), axis=-1).reshape(content.shape)]
+
+
+def _token_scale(rows):
+    return rows[:, -1:].view(imported_torch("cache").float32) if torch_tensor(rows) else rows[:, -1:].copy().view(np.float32)
+
+
 def _fetch_fp8_token(of, rows, _):
-    data, rank = _bytes_of(rows), of.latent_rank
-    scale = (
-        rows[:, -1:].view(imported_torch("cache").float32) if torch_tensor(rows) else rows[:, -1:].copy().view(np.float32)
-    )
+    data, rank, scale = _bytes_of(rows), of.latent_rank, _token_scale(rows)
     return _e4m3(data[:, :rank]) * scale, _bf16(data[:, rank : rank + 2 * of.rope_dim]) * scale
+
+
+def _fetch_fp8_token_r4(of, rows, _):
+    data, rank, scale = _bytes_of(rows), of.latent_rank, _token_scale(rows)
+    content, behind = data[:, :rank], rank + 2 * of.rope_dim
+    latent = _e4m3(content) + _residual(content, data[:, behind : behind + rank // 2])
+    return latent * scale, _bf16(data[:, rank:behind]) * scale
 
 
 def _fetch_bf16(of, rows, _):
@@ -202,6 +238,7 @@ def _fetch_fp8_tile(of, rows, _):
 # A format's row: the table of a token's words, and what dequantises tokens whose words were gathered by it.
 _FORMATS = {
     "fp8_token": (_image_table, _fetch_fp8_token),
+    "fp8_token_r4": (functools.partial(_image_table, residual=_SUBTILE // 2), _fetch_fp8_token_r4),
     "bf16": (_row_table, _fetch_bf16),
     "fp8_tensor": (_row_table, _fetch_fp8_tensor),
     "fp8_tile": (_row_table, _fetch_fp8_tile),

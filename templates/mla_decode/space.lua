@@ -38,7 +38,8 @@ end
 
 -- The most rows of a block: residuals are for streams alone, and two terms of the query leave 32 rows no registers.
 local function most_rows(settings)
-  if settings.format ~= "fp8_token_r4" then return 64 end
+  local d = formats.quantities(settings.format or "fp8_token", settings.latent or 512, settings.rope or 64)
+  if d.residual_bytes == 0 then return 64 end
   return settings.accuracy == "max" and 16 or 32
 end
 
@@ -182,8 +183,8 @@ return {
       legal = function(v, d) return d.scaling ~= "group" or v.accuracy == "fast" and v.score_parts == 4 end },
     { name = "residuals_in_streams",
       reason = function(v)
-        return ("the residuals of fp8_token_r4 are widened by the streams of the shape for few rows, and added in "
-          .. "fp32: take rows=%d or fewer, with promotion=tile"):format(most_rows(v))
+        return ("the residuals of %s are widened by the streams of the shape for few rows, and added in fp32: take "
+          .. "rows=%d or fewer, with promotion=tile"):format(v.format, most_rows(v))
       end,
       legal = function(v, d) return d.residual_bytes == 0 or v.rows <= most_rows(v) and v.promotion == "tile" end },
     level_rule("query_terms"),

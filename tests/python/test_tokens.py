@@ -48,7 +48,7 @@ class Tokens(unittest.TestCase):
                 )
 
     def layouts(self):
-        for name in ("fp8_token", "bf16", "fp8_tensor"):
+        for name in ("fp8_token", "fp8_token_r4", "bf16", "fp8_tensor"):
             for rank, page_tokens in ((128, 16), (512, 64), (256, 128)):
                 yield shape(name, rank, page_tokens)
         yield shape("fp8_tile", 512, 32)
@@ -109,7 +109,7 @@ class Tokens(unittest.TestCase):
             words, layout = snapmla.tokens._table(bytes(of)), snapmla.Layout(of)
             self.assertEqual(len(np.unique(words)), words.size)
             self.assertLessEqual(words.max(), layout.page_bytes // 4 - 1)
-            self.assertEqual(words.size * 4, of.page_tokens * {"fp8_token": of.latent_rank + 132, "bf16": 2 * (of.latent_rank + 64), "fp8_tile": 656,
+            self.assertEqual(words.size * 4, of.page_tokens * {"fp8_token": of.latent_rank + 132, "fp8_token_r4": of.latent_rank * 3 // 2 + 132, "bf16": 2 * (of.latent_rank + 64), "fp8_tile": 656,
                                                               "fp8_tensor": of.latent_rank + 64}[layout.kv_format])  # fmt: skip
 
     def test_a_host_cache_lives_while_it_is_read(self):
