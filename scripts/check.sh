@@ -69,7 +69,7 @@ if [ "$mode" = all ]; then
   check "release: installed tree" 300 ctest --preset release --no-tests=error -L install
   check "release: valgrind" 600 ctest --preset release --no-tests=error -j "$jobs" -L valgrind
   if configure_and_build asan-ubsan; then
-    # numerics: what kernels compute, whose text no sanitizer instruments; the emulator under them is in templates_decode
+    # numerics: what kernels compute, whose text no sanitizer instruments; the emulator under them serves templates_sparse and _layer too
     run_tests asan-ubsan -LE 'valgrind|tree|headers|install|nvrtc|generated|numerics'
   fi
   if configure_and_build portable; then
