@@ -12,7 +12,7 @@ enum {
 
 /* What one tile of one block costs, in cycles of a multiprocessor, but for its bytes. */
 typedef struct tile_cost {
-  double bytes, tensor, shared, special;
+  double bytes, tensor, shared, special, latency;
 } tile_cost;
 
 /* The shape that a candidate's numbers say. */
@@ -69,6 +69,7 @@ static tile_cost cost_of_tile(const smla_machine *machine, const shape *s, const
   t.tensor *= smla_candidate_number(c, "tensor_percent", 100) / 100;
   t.shared *= smla_candidate_number(c, "shared_percent", 100) / 100;
   t.special *= smla_candidate_number(c, "special_percent", 100) / 100;
+  t.latency = machine->latency * smla_candidate_number(c, "tile_cycles", 0);
   return t;
 }
 
@@ -86,11 +87,9 @@ static void name_bound(smla_cost *cost) {
   const struct {
     double us;
     const char *name;
-  } parts[] = {{cost->hbm_us, "memory"},
-               {cost->tensor_us, "tensor"},
-               {cost->shared_us, "shared memory"},
-               {cost->special_us, "exponentials"},
-               {cost->fixed_us + cost->combine_us, "fixed costs"}};
+  } parts[] = {{cost->hbm_us, "memory"},           {cost->tensor_us, "tensor"},
+               {cost->shared_us, "shared memory"}, {cost->special_us, "exponentials"},
+               {cost->latency_us, "latency"},      {cost->fixed_us + cost->combine_us, "fixed costs"}};
   double highest = -1;
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
     if (parts[i].us > highest) {
@@ -116,6 +115,7 @@ void smla_cost_estimate(const smla_machine *machine, const smla_work *work, cons
   cost.tensor_us = share * waves * tile.tensor / machine->clock_mhz;
   cost.shared_us = share * waves * tile.shared / machine->clock_mhz;
   cost.special_us = share * waves * tile.special / machine->clock_mhz;
+  cost.latency_us = share * waves * tile.latency / machine->clock_mhz;
   /* A unit begins and ends in the midst of a request: about a piece more than there are requests, or units, to cut. Partial
    * results are written and read again soon: they stay in L2. */
   double pieces = least(units + least(work->batch, units), tiles);
@@ -125,7 +125,7 @@ void smla_cost_estimate(const smla_machine *machine, const smla_work *work, cons
     cost.combine_us = bytes / most(machine->hbm_gb_per_s, machine->l2_gb_per_s) * 1e-3;
   }
   cost.fixed_us = machine->launch_us + 2 * machine->dependent_us + machine->ramp_us;
-  double busiest = most(most(cost.tensor_us, cost.shared_us), cost.special_us);
+  double busiest = most(most(most(cost.tensor_us, cost.shared_us), cost.special_us), cost.latency_us);
   /* With no image in flight while one is computed on, reading and computing take turns. */
   double overlapped =
       s.stages <= HELD_STAGES && machine->l2_gb_per_s > 0 ? cost.hbm_us + busiest : most(cost.hbm_us, busiest);

@@ -42,6 +42,7 @@ static void add_row(json_t *rows, double batch, double context, const snapmla_mo
   smla_json_set(row, "tensor_us", smla_json_real(p->tensor_us));
   smla_json_set(row, "shared_us", smla_json_real(p->shared_us));
   smla_json_set(row, "special_us", smla_json_real(p->special_us));
+  smla_json_set(row, "latency_us", smla_json_real(p->latency_us));
   smla_json_set(row, "combine_us", smla_json_real(p->combine_us));
   smla_json_set(row, "fixed_us", smla_json_real(p->fixed_us));
   smla_json_set(row, "tokens_per_second", smla_json_real(p->tokens_per_second));
@@ -52,25 +53,26 @@ static void add_row(json_t *rows, double batch, double context, const snapmla_mo
 }
 
 static void print_csv(double batch, double context, const snapmla_model_point *p) {
-  printf("%.0f,%.0f,%.4g,%.4g,%.4g,%.4g,%.4g,%.4g,%.4g,%.4g,%.6g,%s,\"%s\"\n", batch, context, p->calibrated_us,
-         p->total_us, p->hbm_us, p->tensor_us, p->shared_us, p->special_us, p->combine_us, p->fixed_us,
+  printf("%.0f,%.0f,%.4g,%.4g,%.4g,%.4g,%.4g,%.4g,%.4g,%.4g,%.4g,%.6g,%s,\"%s\"\n", batch, context, p->calibrated_us,
+         p->total_us, p->hbm_us, p->tensor_us, p->shared_us, p->special_us, p->latency_us, p->combine_us, p->fixed_us,
          p->tokens_per_second, p->bound, p->variant);
 }
 
 static void print_row(double batch, double context, const snapmla_model_point *p) {
-  printf("%6.0f %8.0f %10.2f %9.2f %9.2f %9.2f %9.2f %9.2f %8.2f %12.4g  %s\n", batch, context, p->calibrated_us,
-         p->hbm_us, p->tensor_us, p->shared_us, p->special_us, p->combine_us, p->fixed_us, p->tokens_per_second,
-         p->bound);
+  printf("%6.0f %8.0f %10.2f %9.2f %9.2f %9.2f %9.2f %9.2f %9.2f %8.2f %12.4g  %s\n", batch, context, p->calibrated_us,
+         p->hbm_us, p->tensor_us, p->shared_us, p->special_us, p->latency_us, p->combine_us, p->fixed_us,
+         p->tokens_per_second, p->bound);
 }
 
 static void print_head(const smla_settings *settings) {
   if (settings->csv)
     puts(
-        "batch,context,time_us,model_us,hbm_us,tensor_us,shared_us,special_us,combine_us,fixed_us,tokens_per_second,"
+        "batch,context,time_us,model_us,hbm_us,tensor_us,shared_us,special_us,latency_us,combine_us,fixed_us,tokens_"
+        "per_second,"
         "bound,variant");
   else
-    printf("%6s %8s %10s %9s %9s %9s %9s %9s %8s %12s  %s\n", "batch", "context", "time us", "hbm", "tensor", "shared",
-           "special", "combine", "fixed", "tokens/s", "bound");
+    printf("%6s %8s %10s %9s %9s %9s %9s %9s %9s %8s %12s  %s\n", "batch", "context", "time us", "hbm", "tensor",
+           "shared", "special", "latency", "combine", "fixed", "tokens/s", "bound");
 }
 
 static snapmla_status model_all(const smla_settings *settings, snapmla_context *context, const snapmla_problem *problem,

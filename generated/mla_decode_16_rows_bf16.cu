@@ -512,6 +512,7 @@ struct mla_decode_params {
   float scale_log2e; /* softmax_scale * log2(e) */
   int heads, q_len, groups;
   int lists; /* tokens=indexed: query tokens of a request, each a record and a "batch" of its own with q_len 1 */
+  int batch; /* of the block table and of the requests' records */
 };
 
 /* What kernels of formats whose pages are rows of tokens take besides, behind it. */
@@ -661,6 +662,23 @@ DEVICE void fetch_query(const Params &p, Place at) {
     warp_sync();
     ring.advance();
   }
+}
+// What a walk loads first depends on what it loaded before: the share of its unit, its request's record, the request's row of the block
+// table, and only then a page. From cold each would wait for memory in turn. A warp without work asks meanwhile for records and
+// table in L2, a block a part of them.
+
+// One thread: this block's part of `bytes` at `from`, in whole 16 bytes.
+DEVICE void warm_part(const void *from, i64 bytes) {
+  const u64 begin = ((u64)from + 15) & ~(u64)15, end = ((u64)from + (u64)bytes) & ~(u64)15;
+  if (end <= begin || end - begin > 0x7fffffffu) return;
+  const u32 all = (u32)(end - begin), part = (all / block_count() + 16) & ~15u, at = block_index() * part;
+  if (at < all) bulk_prefetch((const void *)(begin + at), all - at < part ? all - at : part);
+}
+
+DEVICE void warm_tables(const Params &p) {
+  if (lane_index() > 0) return;
+  warm_part(p.requests, (i64)p.batch * (i64)sizeof(smla_request));
+  warm_part(p.block_table, (i64)p.batch * p.block_table_stride * 4);
 }
 // Fetching rows of tokens: by tensor copies, which make subtiles of them, swizzled on the way. What lies past a row's end (a RoPE
 // of less than 128 bytes) arrives as zeros.
@@ -1444,6 +1462,7 @@ KERNEL(snapmla_mla_decode, 384) {
   if (warpgroup == 0) {
     registers_lower<40>();
     const u32 warp = warp_index();
+    if (warp == 3) warm_tables(p);
     if (warp == 0) fetch_pages(p, at);
     if (warp == 1) {
       wait_for_query();

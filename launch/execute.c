@@ -189,6 +189,7 @@ static snapmla_status attend(const snapmla_plan *plan, const snapmla_decode_args
               .q_len = plan->problem.q_len / w->records,
               .groups = w->groups,
               .lists = w->records,
+              .batch = args->batch,
           },
       .rows = {.kv_scale = args->kv_scale == 0.0f ? 1.0f : args->kv_scale, .kv_scale_pointer = args->kv_scale_pointer}};
   snapmla_status status = describe_cache(plan, args, &params.rows);

@@ -95,6 +95,7 @@ snapmla_status snapmla_model_query(snapmla_context *context, const char *machine
                              .tensor_us = cost.tensor_us,
                              .shared_us = cost.shared_us,
                              .special_us = cost.special_us,
+                             .latency_us = cost.latency_us,
                              .combine_us = cost.combine_us,
                              .fixed_us = cost.fixed_us,
                              .calibrated_us = smla_tuning_model(&t, &c, batch, tokens),

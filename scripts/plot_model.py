@@ -11,7 +11,7 @@ import csv
 import json
 import sys
 
-MARKERS = {"memory": "o", "tensor": "s", "shared memory": "^", "exponentials": "v", "fixed costs": "x"}
+MARKERS = {"memory": "o", "tensor": "s", "shared memory": "^", "exponentials": "v", "latency": "d", "fixed costs": "x"}
 
 
 def read(path):

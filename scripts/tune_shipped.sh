@@ -13,7 +13,7 @@ program=${SNAPMLA:-build/release/bin/snapmla}
 cache=$(mktemp -d)
 trap 'rm -rf "$cache"' EXIT
 for heads in 16 64 128; do
-  for shape in "1 131072" "32 16384" "128 8192"; do
+  for shape in "1 1024" "1 8192" "1 32768" "1 131072" "2 8192" "4 8192" "4 32768" "8 1024" "32 16384" "64 32768" "128 8192" "128 32768"; do
     # shellcheck disable=SC2086 # two words
     set -- $shape
     say "tuning $heads heads, batch $1, context $2"

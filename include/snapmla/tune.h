@@ -95,12 +95,13 @@ typedef struct snapmla_model_point {
   size_t size;                                     /* sizeof(snapmla_model_point), set by the caller */
   double total_us;                                 /* max of what overlaps, and combine and fixed */
   double hbm_us, tensor_us, shared_us, special_us; /* overlap */
+  double latency_us;                               /* of a tile's steps one after another; overlaps with them */
   double combine_us, fixed_us;
   double calibrated_us; /* total_us corrected by the measurements of this device class */
   int32_t calibration_samples;
   double bytes;             /* that have to move at least once */
   double tokens_per_second; /* query tokens, from calibrated_us */
-  const char *bound;        /* "memory", "tensor", "shared memory", "exponentials", "fixed costs"; static */
+  const char *bound;        /* "memory", "tensor", "shared memory", "exponentials", "latency", "fixed costs"; static */
   char variant[1024];       /* of the decode kernel */
 } snapmla_model_point;
 

@@ -25,6 +25,7 @@ struct mla_decode_params {
   float scale_log2e; /* softmax_scale * log2(e) */
   int heads, q_len, groups;
   int lists; /* tokens=indexed: query tokens of a request, each a record and a "batch" of its own with q_len 1 */
+  int batch; /* of the block table and of the requests' records */
 };
 
 /* What kernels of formats whose pages are rows of tokens take besides, behind it. */

@@ -4,6 +4,7 @@ local axes = use("common/axes.lua")
 local formats = use("formats/formats.lua")
 
 local max_smem = use("common/hopper.lua").max_smem
+local tile_cycles = use("mla_decode/tile_cycles.lua")
 
 -- What an accuracy level is made of (docs/accuracy.md): the values of its axes.
 local levels = {
@@ -116,6 +117,7 @@ local function derive(v)
   d.query_buffers = query_buffers
   d.query_bytes = query_bytes
   d.partial_bytes = v.partial == "bf16" and 2 or 4
+  d.tile_cycles = tile_cycles(v)
   d.smem_bytes = query_buffers * query_bytes
     + v.stages * tile_bytes                          -- ring of page images
     + v.stages * (raw_scale_bytes + 3 * scale_bytes) -- scales: as stored, usable, logarithm, inverse

@@ -9,14 +9,20 @@
 #include "statistics.h"
 
 /* fp8_token, latent 512, RoPE 64: the numbers that mla_decode's space derives. */
-static smla_cost cost(const char *machine, double batch, double heads, double context, double rows, double stages) {
-  smla_number numbers[] = {{"image_bytes", 41216}, {"images_per_tile", 1}, {"latent", 512},    {"rope", 64},
-                           {"rows", rows},         {"stages", stages},     {"tile_tokens", 64}};
-  const smla_candidate candidate = {.text = "x", .numbers = numbers, .number_count = 7};
+static smla_cost cost_of(const char *machine, double batch, double heads, double context, double rows, double stages,
+                         double tile_cycles) {
+  smla_number numbers[] = {
+      {"image_bytes", 41216}, {"images_per_tile", 1},       {"latent", 512},    {"rope", 64}, {"rows", rows},
+      {"stages", stages},     {"tile_cycles", tile_cycles}, {"tile_tokens", 64}};
+  const smla_candidate candidate = {.text = "x", .numbers = numbers, .number_count = 8};
   const smla_work work = {batch, context, heads, 1, 512, 64};
   smla_cost c;
   smla_cost_estimate(smla_machine_find(machine), &work, &candidate, &c);
   return c;
+}
+
+static smla_cost cost(const char *machine, double batch, double heads, double context, double rows, double stages) {
+  return cost_of(machine, batch, heads, context, rows, stages, 0);
 }
 
 static void long_few_heads_read_at_the_bandwidth(void **state) {
@@ -35,6 +41,18 @@ static void many_rows_are_bound_by_compute(void **state) {
   assert_true(c.tensor_us > 150 && c.tensor_us < 230);
   assert_true(c.shared_us > c.tensor_us);                    /* 1500 cycles of the port to 1152 of the tensor pipe */
   assert_true(c.total_us > c.shared_us && c.total_us < 255); /* below the target of the kernel */
+}
+
+/* 64 heads, 64 x 32K on an H100: 516 us by two groups of 32 rows, 478 by one of 64, whose tile takes 2420 cycles to 1840. */
+static void steps_that_wait_for_one_another_decide_between_shapes(void **state) {
+  (void)state;
+  smla_cost many = cost_of("h100", 64, 64, 32768, 64, 4, 2420), few = cost_of("h100", 64, 64, 32768, 32, 4, 1840);
+  assert_string_equal(many.bound, "memory");
+  assert_string_equal(few.bound, "latency");
+  assert_true(few.total_us > 1.05 * many.total_us);
+  assert_true(few.total_us > 490 && few.total_us < 550);
+  assert_string_equal(cost_of("h200", 128, 128, 8192, 64, 4, 2420).bound, "latency");
+  assert_true(cost_of("emulator", 64, 64, 32768, 64, 4, 2420).latency_us == 0);
 }
 
 static void one_short_request_is_bound_by_fixed_costs(void **state) {
@@ -111,6 +129,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(long_few_heads_read_at_the_bandwidth),
       cmocka_unit_test(many_rows_are_bound_by_compute),
+      cmocka_unit_test(steps_that_wait_for_one_another_decide_between_shapes),
       cmocka_unit_test(one_short_request_is_bound_by_fixed_costs),
       cmocka_unit_test(more_stages_are_never_slower_and_padding_rows_never_faster),
       cmocka_unit_test(every_rate_speeds_things_up),

@@ -1,0 +1,25 @@
+-- What a tile of 64 tokens takes a multiprocessor where memory keeps up, in cycles: latencies of steps that follow one
+-- another and issue slots, which no ceiling of a unit says. Measured on an H200, latent 512 and RoPE 64, two groups of rows
+-- on every page (bench/decode/tile_cycles.py; docs/performance/h200/tile_cycles.csv).
+local measured = {
+  fp8_token = {
+    fast = { [8] = 1300, [16] = 1560, [32] = 1840, [64] = 2420 },
+    balanced = { [8] = 1490, [16] = 1720, [32] = 2190, [64] = 3260 },
+    max = { [8] = 1790, [16] = 2050, [32] = 2640, [64] = 4150 },
+  },
+  fp8_tensor = { fast = { [8] = 1230, [16] = 1500, [32] = 1780, [64] = 2340 } },
+  fp8_tile = { fast = { [8] = 2240, [16] = 2490, [32] = 2960, [64] = 3940 } },
+  bf16 = { fast = { [8] = 2610, [16] = 2890, [32] = 3440, [64] = 3750 } },
+  fp8_token_r4 = { fast = { [8] = 3880, [16] = 4070, [32] = 4860 } },
+}
+
+-- A level that was not measured costs a format what it costs fp8_token; other widths in proportion to their channels.
+local function tile_cycles(v)
+  local of_format, plain = measured[v.format], measured.fp8_token
+  local cycles = (of_format[v.accuracy] or of_format.fast)[v.rows]
+  if not cycles then return 0 end
+  local level = of_format[v.accuracy] and 1 or plain[v.accuracy][v.rows] / plain.fast[v.rows]
+  return math.floor(cycles * level * (v.latent + v.rope) / 576)
+end
+
+return tile_cycles
