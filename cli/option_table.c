@@ -25,7 +25,7 @@ const smla_option smla_options[] = {
      .field = FIELD(q_len), .commands = SMLA_FOR_PROBLEM},
     {"latent", 0, "N", "latent rank: content channels of the cache: 128, 256, 384 or 512 (512)", COUNT(1, INT32_MAX),
      .field = FIELD(latent), .commands = SMLA_FOR_PROBLEM},
-    {"rope", 0, "N", "RoPE channels per token (64)", COUNT(1, INT32_MAX), .field = FIELD(rope),
+    {"rope", 0, "N", "RoPE channels per token: 0 (none), 32, 64 or 128 (64)", COUNT(0, INT32_MAX), .field = FIELD(rope),
      .commands = SMLA_FOR_PROBLEM},
     {"page", 0, "N", "tokens per page of the cache: 16, 32, 64 or 128 (64)", COUNT(1, INT32_MAX), .field = FIELD(page),
      .commands = SMLA_FOR_PROBLEM},

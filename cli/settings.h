@@ -19,7 +19,7 @@ typedef enum smla_data_kind {
   SMLA_DATA_KIND_COUNT
 } smla_data_kind;
 
-/* Numbers are 0, reals NaN, texts NULL and choices -1 where the option was not given. */
+/* Numbers are 0 (rope: -1), reals NaN, texts NULL and choices -1 where the option was not given. */
 typedef struct smla_settings {
   int help, json, progress;
 

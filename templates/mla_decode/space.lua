@@ -85,12 +85,13 @@ local function derive(v)
   local d = formats.quantities(v.format, v.latent, v.rope)
   local subtile_bytes = 64 * 128
   local residual_tile_bytes = 64 * d.residual_bytes -- as stored, half a byte a channel
-  local copied_bytes = (d.subtiles + 1) * subtile_bytes + residual_tile_bytes
+  local rope_tile_bytes = d.rope_subtiles * 64 * d.rope_row
+  local copied_bytes = d.subtiles * subtile_bytes + rope_tile_bytes + residual_tile_bytes
   local tile_bytes = copied_bytes + 2 * residual_tile_bytes
   local scale_bytes = 64 * 4 -- of a tile
   local raw_scale_bytes = scale_bytes * d.scales
   local shape = shape_of(v)
-  local query_bytes = (v.query_terms * d.subtiles + 1) * v.rows * 128
+  local query_bytes = formats.query_subtiles(d, v.query_terms) * v.rows * 128
   local image_tokens = math.min(v.page, 64) -- tokens that lie together in a page
   local images_per_tile = 64 // image_tokens
   -- Two queries where they leave the ring and the widened residuals their room; the shape for 64 rows has one.
@@ -99,6 +100,7 @@ local function derive(v)
   d.threads = shape.threads
   d.tile_tokens = 64
   d.subtile_bytes = subtile_bytes
+  d.rope_tile_bytes = rope_tile_bytes
   d.copied_bytes = copied_bytes -- content subtiles, RoPE and residuals
   d.tile_bytes = tile_bytes -- and behind them the residuals as e4m3 numbers
   d.image_tokens = image_tokens
@@ -174,9 +176,13 @@ return {
   },
   rules = {
     formats.rank_rule,
+    formats.rope_rule,
     { name = "lists_of_images",
       reason = "index lists are gathered from page images of fp8_token: take that format, or tokens=paged",
       legal = function(v) return v.tokens == "paged" or v.format == "fp8_token" end },
+    { name = "lists_of_rope",
+      reason = "index lists are gathered from images whose RoPE is one subtile: take rope=64, or tokens=paged",
+      legal = function(v) return v.tokens == "paged" or v.rope == 64 end },
     { name = "scores_by_group",
       reason = "scores of fp8_tile are summed by groups of channels, and keep the limits of level fast: "
         .. "take accuracy=fast and score_parts=4, or convert to fp8_token",
