@@ -38,6 +38,7 @@ typedef struct primitive_case {
 static const primitive_case primitives[] = {
     {"wgmma_e4m3_shared", exact, 1}, {"wgmma_e4m3_registers", exact, 1},
     {"wgmma_bf16_shared", exact, 1}, {"wgmma_bf16_registers", exact, 1},
+    {"wgmma_bf16_narrow", exact, 1},
     {"ldmatrix", exact, 0},          {"ldmatrix_trans", exact, 0},
     {"stmatrix", exact, 0},          {"stmatrix_trans", exact, 0},
     {"pack_e4m3", exact, 0},         {"unpack_e4m3", exact_nan, 0},

@@ -15,6 +15,7 @@ local primitives = {
   wgmma_e4m3_registers = wgmma,
   wgmma_bf16_shared = wgmma,
   wgmma_bf16_registers = wgmma,
+  wgmma_bf16_narrow = wgmma,
   ldmatrix = fixed(2048, 2048, 2048),
   ldmatrix_trans = fixed(2048, 2048, 2048),
   stmatrix = fixed(2048, 2048, 2048),
@@ -38,8 +39,8 @@ local primitives = {
   reciprocal_approx = fixed(512, 512, 0),
 }
 local names = {
-  "wgmma_e4m3_shared", "wgmma_e4m3_registers", "wgmma_bf16_shared", "wgmma_bf16_registers", "ldmatrix",
-  "ldmatrix_trans",
+  "wgmma_e4m3_shared", "wgmma_e4m3_registers", "wgmma_bf16_shared", "wgmma_bf16_registers", "wgmma_bf16_narrow",
+  "ldmatrix", "ldmatrix_trans",
   "stmatrix", "stmatrix_trans", "pack_e4m3", "unpack_e4m3", "pack_bf16", "byte_permute", "shuffle", "vote", "fma_rn",
   "divide", "minmax", "bulk_copy", "bulk_store", "thread_copy", "named_barrier", "cluster_load",
   "exp2_approx", "log2_approx", "reciprocal_approx",
