@@ -10,8 +10,8 @@
 
 /* A dimension that decides a field of the problem: it must be positive and agree with what is known (below `least`: nothing
  * yet). */
-static snapmla_status decide_from(const smla_input_tensors *inputs, smla_input which, int dimension, const char *meaning,
-                                  int32_t least, int32_t *field) {
+static snapmla_status decide_from(const smla_input_tensors *inputs, smla_input which, int dimension,
+                                  const char *meaning, int32_t least, int32_t *field) {
   if (!inputs->tensors[which]) return SNAPMLA_OK;
   int64_t size = inputs->tensors[which]->shape[dimension];
   if (size < 1 || size > INT32_MAX)
@@ -85,8 +85,8 @@ static snapmla_status read_rows(smla_input_tensors *inputs, smla_workload *work)
   int64_t rows = 0, given = inputs->tensors[SMLA_INPUT_LATENT]->shape[0];
   smla_tensor *rope = inputs->tensors[SMLA_INPUT_ROPE]; /* none where there are no such channels */
   if (rope && rope->shape[0] != given)
-    return smla_input_bad(inputs, SMLA_INPUT_ROPE, "it has %" PRId64 " rows, latent has %" PRId64,
-                          rope->shape[0], given);
+    return smla_input_bad(inputs, SMLA_INPUT_ROPE, "it has %" PRId64 " rows, latent has %" PRId64, rope->shape[0],
+                          given);
   work->first_row = malloc((size_t)work->lengths.count * sizeof *work->first_row);
   if (!work->first_row) return smla_console_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory for the requests");
   for (int32_t b = 0; b < work->lengths.count; ++b) {

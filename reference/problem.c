@@ -46,7 +46,12 @@ static const field_rule field_rules[] = {
     {FIELD(page_tokens), 0, 0, 4, {16, 32, 64, 128}, "choose one of them as the cache's page size"},
     {FIELD(max_batch), 1, 4096, 0, {0}, "set the most requests of one call"},
     {FIELD(max_context), 1, 1 << 20, 0, {0}, "set the most tokens of one request, new ones included"},
-    {FIELD(max_indices), 0, 1 << 20, 0, {0}, "set the most entries of a query token's list, or 0 where none has a list"},
+    {FIELD(max_indices),
+     0,
+     1 << 20,
+     0,
+     {0},
+     "set the most entries of a query token's list, or 0 where none has a list"},
 };
 
 /* "a, b or c": for messages; `text` is large enough for every list here. */

@@ -82,8 +82,8 @@ local rotate_rule = {
   legal = function(v) return v.rope > 0 or v.rotate == "none" end,
 }
 
--- The subtiles of a row of the query's image of quantities `d`: the content's, RoPE's (of e4m3 RoPE all `terms`, one behind the other), those of the
--- content's second term. Adds the quantity query_rope_subtiles.
+-- The subtiles of a row of the query's image of quantities `d`: the content's, RoPE's (of e4m3 RoPE all `terms`, one
+-- behind the other), those of the content's second term. Adds the quantity query_rope_subtiles.
 local function query_subtiles(d, terms)
   d.query_rope_subtiles = (d.rope_bytes * (d.rope_type == "e4m3" and terms or 1) + 127) // 128
   return terms * d.subtiles + d.query_rope_subtiles

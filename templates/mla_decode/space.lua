@@ -36,21 +36,12 @@ local function level_rule(name)
   }
 end
 
--- The most rows of a block: residuals are for streams alone, and two terms of the query leave 32 rows no registers.
+-- The most rows of a block of a format: residuals are for streams alone, and two terms of the query leave 32 rows no
+-- registers.
 local function most_rows(settings)
   local d = formats.quantities(settings.format or "fp8_token", settings.latent or 512, settings.rope or 64)
   if d.residual_bytes == 0 then return 64 end
   return settings.accuracy == "max" and 16 or 32
-end
-
--- The fewest rows that hold all of a request, or of a list (a query token); more than a block has are cut in groups.
-local function rows_for(settings)
-  local rows = (settings.heads or 64) * (settings.tokens == "indexed" and 1 or settings.q_len or 1)
-  local most = most_rows(settings)
-  for _, n in ipairs { 8, 16, 32 } do
-    if rows <= n or n == most then return n end
-  end
-  return 64
 end
 
 -- Rounding partial results costs the level's error little and halves what is written and read to merge them.
@@ -127,17 +118,36 @@ local function derive(v)
   return d
 end
 
+-- Whether the level's variant with so many rows and stages has room.
+local function fits(settings, rows, stages)
+  local accuracy, format = settings.accuracy or "fast", settings.format or "fp8_token"
+  local v = { rows = rows, latent = settings.latent or 512, rope = settings.rope or 64, page = settings.page or 64,
+    format = format, accuracy = accuracy, tokens = settings.tokens or "paged", partial = partial_for(settings),
+    pipeline = settings.pipeline or "on", sinks = settings.sinks or "off", stages = stages }
+  for name, value in sorted_pairs(level_of(accuracy, format)) do v[name] = value end
+  return derive(v).smem_bytes <= max_smem
+end
+
+local function least_stages(settings, rows) return settings.pipeline == "off" and rows == 64 and 1 or 2 end
+
+-- The fewest rows that hold all of a request, or of a list (a query token); more than a block has, or than the widest
+-- tokens leave room for, are cut in groups.
+local function rows_for(settings)
+  local rows = (settings.heads or 64) * (settings.tokens == "indexed" and 1 or settings.q_len or 1)
+  local most = most_rows(settings)
+  while most > 8 and not fits(settings, most, least_stages(settings, most)) do most = most // 2 end
+  for _, n in ipairs { 8, 16, 32 } do
+    if rows <= n or n == most then return n end
+  end
+  return 64
+end
+
 -- The most stages that fit, four at most.
 local function stages_for(settings)
-  if settings.pipeline == "off" then return rows_for(settings) == 64 and 1 or 2 end
-  local accuracy, format = settings.accuracy or "fast", settings.format or "fp8_token"
-  local v = { rows = rows_for(settings), latent = settings.latent or 512, rope = settings.rope or 64,
-    page = settings.page or 64, format = format, accuracy = accuracy, tokens = settings.tokens or "paged",
-    partial = partial_for(settings), pipeline = "on", sinks = settings.sinks or "off" }
-  for name, value in sorted_pairs(level_of(accuracy, format)) do v[name] = value end
+  local rows = rows_for(settings)
+  if settings.pipeline == "off" then return least_stages(settings, rows) end
   for stages = 4, 3, -1 do
-    v.stages = stages
-    if (v.rows == 64 or stages % 2 == 0) and derive(v).smem_bytes <= max_smem then return stages end
+    if (rows == 64 or stages % 2 == 0) and fits(settings, rows, stages) then return stages end
   end
   return 2
 end

@@ -334,9 +334,14 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(sizes),
       cmocka_unit_test(sizes_of_other_ropes),
-      cmocka_unit_test(offsets_of_other_ropes_by_hand),        cmocka_unit_test(offsets_by_hand), cmocka_unit_test(every_byte_has_one_meaning),
-      cmocka_unit_test(fingerprints), cmocka_unit_test(write_then_read), cmocka_unit_test(known_bits),
-      cmocka_unit_test(query_rows),   cmocka_unit_test(bad_slots),
+      cmocka_unit_test(offsets_of_other_ropes_by_hand),
+      cmocka_unit_test(offsets_by_hand),
+      cmocka_unit_test(every_byte_has_one_meaning),
+      cmocka_unit_test(fingerprints),
+      cmocka_unit_test(write_then_read),
+      cmocka_unit_test(known_bits),
+      cmocka_unit_test(query_rows),
+      cmocka_unit_test(bad_slots),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -159,7 +159,8 @@ static void scales_of_groups(void **state) {
 /* RoPE in e4m3, here the content behind the latent: its first half, in whole steps, goes with the lower half of the latent. */
 static float e4m3_chain(const operands *o, int latent, int rope, int token) {
   const int half = (rope / 2 + SMLA_E4M3_K - 1) / SMLA_E4M3_K * SMLA_E4M3_K;
-  const int ends[2][2][2] = {{{0, latent / 2}, {latent, latent + half}}, {{latent / 2, latent}, {latent + half, latent + rope}}};
+  const int ends[2][2][2] = {{{0, latent / 2}, {latent, latent + half}},
+                             {{latent / 2, latent}, {latent + half, latent + rope}}};
   float parts[2] = {0, 0};
   for (int part = 0; part < 2; part++)
     for (int run = 0; run < 2; run++)
@@ -221,11 +222,8 @@ static void special_numbers(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(is_the_chain),
-      cmocka_unit_test(scales_of_groups),
-      cmocka_unit_test(rope_of_e4m3),
-      cmocka_unit_test(subnormal_scores),
-      cmocka_unit_test(special_numbers),
+      cmocka_unit_test(is_the_chain),     cmocka_unit_test(scales_of_groups), cmocka_unit_test(rope_of_e4m3),
+      cmocka_unit_test(subnormal_scores), cmocka_unit_test(special_numbers),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
