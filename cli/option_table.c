@@ -163,6 +163,8 @@ const smla_option smla_options[] = {
      .field = FIELD(problems), .commands = SMLA_FOR_EXPORT | SMLA_FOR_GEN | SMLA_FOR_BUILD},
     {"set", 0, "NAME", "the problems of a set that comes with the program: default", smla_parse_text,
      .field = FIELD(set), .commands = SMLA_FOR_EXPORT | SMLA_FOR_GEN | SMLA_FOR_BUILD},
+    {"list-sets", 0, NULL, "tell the sets that come with the program, and make nothing", smla_parse_flag,
+     .field = FIELD(list_sets), .commands = SMLA_FOR_GEN | SMLA_FOR_BUILD},
     {"output", 'o', "FILE", "the pack; keygen: FILE.key and FILE.pub", smla_parse_text, .field = FIELD(output),
      .commands = SMLA_FOR_EXPORT | SMLA_FOR_PACK},
     {"c-source", 0, "FILE", "the pack as C arrays and a table that a program links in", smla_parse_text,

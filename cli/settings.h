@@ -41,7 +41,7 @@ typedef struct smla_settings {
 
   /* sources and artifacts */
   const char *family, *output;
-  int target, lines;
+  int target, lines, list_sets;
   smla_text_list targets, device_classes; /* of export, which takes several */
 
   /* packs */

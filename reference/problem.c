@@ -146,12 +146,11 @@ static snapmla_status check_format_channels(const snapmla_problem *problem) {
 /* P has the type of the values, and of bf16's 8 significant bits the level's limit is too near. Values of fp8_tile are rounded to
  * bf16 under their scales as well. */
 static snapmla_status check_level(const snapmla_problem *problem) {
-  if (problem->accuracy != SNAPMLA_ACCURACY_FAST && problem->kv_format == SNAPMLA_KV_FP8_TILE)
-    return smla_fail(
-        SNAPMLA_UNSUPPORTED,
-        "problem: accuracy is %s, and the format fp8_tile is decoded at level fast alone: take fast, or convert the "
-        "cache to fp8_token",
-        snapmla_accuracy_name(problem->accuracy));
+  if (problem->accuracy == SNAPMLA_ACCURACY_MAX && problem->kv_format == SNAPMLA_KV_FP8_TILE)
+    return smla_fail(SNAPMLA_UNSUPPORTED,
+                     "problem: accuracy is max, and values of the format fp8_tile are rounded to bf16 under their "
+                     "scales, too coarsely "
+                     "for its limits: take balanced, or convert the cache to fp8_token");
   if (problem->accuracy != SNAPMLA_ACCURACY_MAX || problem->kv_format != SNAPMLA_KV_BF16) return SNAPMLA_OK;
   return smla_fail(
       SNAPMLA_UNSUPPORTED,

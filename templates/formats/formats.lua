@@ -41,7 +41,7 @@ local function quantities(format, latent, rope)
     rope_subtiles = (rope_bytes + 127) // 128, -- in shared memory, behind the content's
     -- Bytes of a token in such a subtile: images of half a row of RoPE have it under the 64-byte swizzle.
     rope_row = f.layout == "image" and rope_bytes == 64 and 64 or 128,
-    lane_rope = (rope == 32 or rope == 64) and "float2" or "Rope", -- what a lane has of a row's, where a warp has the row
+    lane_rope = (rope == 32 or rope == 64) and "float2" or "Rope", -- a lane's, of a row that a warp has
     scales = scales, -- of a token, fp32
     residual_bytes = residual_bytes,
     row_bytes = content_bytes + 4 * scales + rope_bytes + residual_bytes, -- from token to token in rows

@@ -194,9 +194,9 @@ return {
       reason = "index lists are gathered from images whose RoPE is one subtile: take rope=64, or tokens=paged",
       legal = function(v) return v.tokens == "paged" or v.rope == 64 end },
     { name = "scores_by_group",
-      reason = "scores of fp8_tile are summed by groups of channels, and keep the limits of level fast: "
-        .. "take accuracy=fast and score_parts=4, or convert to fp8_token",
-      legal = function(v, d) return d.scaling ~= "group" or v.accuracy == "fast" and v.score_parts == 4 end },
+      reason = "scores of fp8_tile are summed by groups of channels, and values rounded to bf16 keep the limits of fast and "
+        .. "balanced alone: take accuracy=balanced or fast and score_parts=4, or convert to fp8_token",
+      legal = function(v, d) return d.scaling ~= "group" or v.accuracy ~= "max" and v.score_parts == 4 end },
     { name = "residuals_in_streams",
       reason = function(v)
         return ("the residuals of %s are widened by the streams of the shape for few rows, and added in fp32: take "
