@@ -143,14 +143,8 @@ static snapmla_status check_format_channels(const snapmla_problem *problem) {
   return SNAPMLA_OK;
 }
 
-/* P has the type of the values, and of bf16's 8 significant bits the level's limit is too near. Values of fp8_tile are rounded to
- * bf16 under their scales as well. */
+/* P has the type of the values, and of bf16's 8 significant bits the level's limit is too near. */
 static snapmla_status check_level(const snapmla_problem *problem) {
-  if (problem->accuracy == SNAPMLA_ACCURACY_MAX && problem->kv_format == SNAPMLA_KV_FP8_TILE)
-    return smla_fail(SNAPMLA_UNSUPPORTED,
-                     "problem: accuracy is max, and values of the format fp8_tile are rounded to bf16 under their "
-                     "scales, too coarsely "
-                     "for its limits: take balanced, or convert the cache to fp8_token");
   if (problem->accuracy != SNAPMLA_ACCURACY_MAX || problem->kv_format != SNAPMLA_KV_BF16) return SNAPMLA_OK;
   return smla_fail(
       SNAPMLA_UNSUPPORTED,

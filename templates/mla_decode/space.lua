@@ -14,9 +14,13 @@ local levels = {
   bf16 = { query_terms = 1, p_terms = 1, score_parts = 2, promotion = "none", sums = "rounded" },
   -- Values are multiplied in bf16; scores are summed in a part for each group of channels.
   fp8_tile = { query_terms = 1, p_terms = 1, score_parts = 4, promotion = "none", sums = "rounded" },
+  -- In f16, and the query in two terms.
+  ["fp8_tile max"] = { query_terms = 2, p_terms = 1, score_parts = 4, promotion = "none", sums = "rounded" },
 }
 
-local function level_of(accuracy, format) return format and levels[format] or levels[accuracy] end
+local function level_of(accuracy, format)
+  return format and (levels[format .. " " .. accuracy] or levels[format]) or levels[accuracy]
+end
 
 -- Its axis `name`, which the tuner leaves alone.
 local function level_axis(name, values, about)
@@ -36,12 +40,16 @@ local function level_rule(name)
   }
 end
 
+-- Whether P and values are f16: asked for, or what the level takes.
+local function is_f16(v, d) return v.values == "f16" or d.scaling == "group" and v.accuracy == "max" end
+
 -- The most rows of a block of a format: residuals are for streams alone, and two terms of the query leave 32 rows no
--- registers.
+-- registers (without RoPE, whose products hide their latency, 16 have none either); f16 is for streams.
 local function most_rows(settings)
-  local d = formats.quantities(settings.format or "fp8_token", settings.latent or 512, settings.rope or 64)
-  if d.residual_bytes == 0 then return 64 end
-  return settings.accuracy == "max" and 16 or 32
+  local rope = settings.rope or 64
+  local d = formats.quantities(settings.format or "fp8_token", settings.latent or 512, rope)
+  if d.residual_bytes > 0 then return settings.accuracy == "max" and (rope > 0 and 16 or 8) or 32 end
+  return is_f16(settings, d) and 32 or 64
 end
 
 -- Rounding partial results costs the level's error little and halves what is written and read to merge them.
@@ -74,6 +82,8 @@ local function shape_of(v) return v.rows == 64 and shapes.roles or shapes.stream
 
 local function derive(v)
   local d = formats.quantities(v.format, v.latent, v.rope)
+  if is_f16(v, d) then d.value_type = "f16" end
+  d.has_units = d.value_type == "f16" and d.scaling == "group" -- a token's scales are in units of its own: a factor of P
   local subtile_bytes = 64 * 128
   local residual_tile_bytes = 64 * d.residual_bytes -- as stored, half a byte a channel
   local rope_tile_bytes = d.rope_subtiles * 64 * d.rope_row
@@ -123,7 +133,8 @@ local function fits(settings, rows, stages)
   local accuracy, format = settings.accuracy or "fast", settings.format or "fp8_token"
   local v = { rows = rows, latent = settings.latent or 512, rope = settings.rope or 64, page = settings.page or 64,
     format = format, accuracy = accuracy, tokens = settings.tokens or "paged", partial = partial_for(settings),
-    pipeline = settings.pipeline or "on", sinks = settings.sinks or "off", stages = stages }
+    pipeline = settings.pipeline or "on", sinks = settings.sinks or "off", values = settings.values or "level",
+    stages = stages }
   for name, value in sorted_pairs(level_of(accuracy, format)) do v[name] = value end
   return derive(v).smem_bytes <= max_smem
 end
@@ -183,6 +194,8 @@ return {
       about = "tiles in the shared-memory ring" },
     axes.sinks,
     axes.cuts,
+    { name = "values", values = { "level", "f16" }, default = "level", searched = false, quiet = true,
+      about = "number type that P and values are multiplied as: the level's, or f16, which e4m3 is widened to" },
   },
   rules = {
     formats.rank_rule,
@@ -194,9 +207,23 @@ return {
       reason = "index lists are gathered from images whose RoPE is one subtile: take rope=64, or tokens=paged",
       legal = function(v) return v.tokens == "paged" or v.rope == 64 end },
     { name = "scores_by_group",
-      reason = "scores of fp8_tile are summed by groups of channels, and values rounded to bf16 keep the limits of fast and "
-        .. "balanced alone: take accuracy=balanced or fast and score_parts=4, or convert to fp8_token",
-      legal = function(v, d) return d.scaling ~= "group" or v.accuracy ~= "max" and v.score_parts == 4 end },
+      reason = "scores of fp8_tile are summed by groups of channels: take score_parts=4, or convert to fp8_token",
+      legal = function(v, d) return d.scaling ~= "group" or v.score_parts == 4 end },
+    { name = "level_values",
+      reason = "f16 values cost more than this level of this format needs: take values=level, or limits=waived to measure them",
+      legal = function(v) return v.values == "level" or v.limits == "waived" end },
+    { name = "f16_of_e4m3",
+      reason = "f16 holds what e4m3 does, not bf16 or residuals: take a format of e4m3 without residuals, or values=level",
+      legal = function(v, d)
+        return d.value_type ~= "f16" or d.content_type == "e4m3" and d.residual_bytes == 0
+      end },
+    { name = "f16_in_streams",
+      reason = "f16 values are widened by the streams of the shape for few rows, whose registers 32 rows with four parts of a "
+        .. "score use up: take rows=32 or fewer, with rows=32 score_parts=2",
+      legal = function(v, d)
+        return d.value_type ~= "f16" or v.rows < 32
+          or v.rows == 32 and (d.scaling == "group" or v.score_parts < 4)
+      end },
     { name = "residuals_in_streams",
       reason = function(v)
         return ("the residuals of %s are widened by the streams of the shape for few rows, and added in fp32: take "
@@ -219,8 +246,8 @@ return {
         .. "whose sums are exact enough, have two parts at most: "
         .. "take query_terms=1, p_terms=1, sums=rounded and score_parts=2",
       legal = function(v, d)
-        return d.value_bytes == 1 or v.query_terms == 1 and v.p_terms == 1 and v.sums == "rounded"
-          and (d.scaling == "group" or v.score_parts < 4)
+        return d.value_bytes == 1 or (v.query_terms == 1 or d.value_type == "f16") and v.p_terms == 1
+          and v.sums == "rounded" and (d.scaling == "group" or d.value_type == "f16" or v.score_parts < 4)
       end },
     { name = "promotion_of_e4m3",
       reason = "sums of bf16 products keep 25 bits and are not promoted: take promotion=none",

@@ -147,17 +147,13 @@ static void bf16_has_no_level_max(void **state) {
   assert_non_null(strstr(snapmla_error_message(), "take balanced"));
 }
 
-static void fp8_tile_has_no_level_max_and_its_own_channels(void **state) {
+static void fp8_tile_has_its_own_channels(void **state) {
   (void)state;
   snapmla_problem problem;
   snapmla_problem_init(&problem);
   problem.kv_format = SNAPMLA_KV_FP8_TILE;
-  problem.accuracy = SNAPMLA_ACCURACY_BALANCED;
-  assert_int_equal(snapmla_problem_check(&problem), SNAPMLA_OK);
   problem.accuracy = SNAPMLA_ACCURACY_MAX;
-  assert_int_equal(snapmla_problem_check(&problem), SNAPMLA_UNSUPPORTED);
-  assert_non_null(strstr(snapmla_error_message(), "take balanced, or convert the cache to fp8_token"));
-  problem.accuracy = SNAPMLA_ACCURACY_FAST;
+  assert_int_equal(snapmla_problem_check(&problem), SNAPMLA_OK);
   problem.rope_dim = 32;
   assert_int_equal(snapmla_problem_check(&problem), SNAPMLA_UNSUPPORTED);
   assert_non_null(strstr(snapmla_error_message(), "rope_dim is 32, and the format fp8_tile is defined for 64 alone"));
@@ -219,7 +215,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_default_is_legal),  cmocka_unit_test(every_field_is_checked),
       cmocka_unit_test(lists_are_limited),     cmocka_unit_test(the_size_field),
-      cmocka_unit_test(bf16_has_no_level_max), cmocka_unit_test(fp8_tile_has_no_level_max_and_its_own_channels),
+      cmocka_unit_test(bf16_has_no_level_max), cmocka_unit_test(fp8_tile_has_its_own_channels),
       cmocka_unit_test(names_there_and_back),  cmocka_unit_test(formats_and_their_options),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,6 +16,8 @@ local primitives = {
   wgmma_bf16_shared = wgmma,
   wgmma_bf16_registers = wgmma,
   wgmma_bf16_narrow = wgmma,
+  wgmma_f16_shared = wgmma,
+  wgmma_f16_registers = wgmma,
   ldmatrix = fixed(2048, 2048, 2048),
   ldmatrix_trans = fixed(2048, 2048, 2048),
   stmatrix = fixed(2048, 2048, 2048),
@@ -23,6 +25,9 @@ local primitives = {
   pack_e4m3 = fixed(2048, 512, 0),
   unpack_e4m3 = fixed(512, 2048, 0),
   pack_bf16 = fixed(1024, 512, 0),
+  pack_f16 = fixed(1024, 512, 0),
+  unpack_f16 = fixed(512, 1024, 0),
+  widen_e4m3 = fixed(512, 512, 0),
   byte_permute = fixed(1536, 512, 0),
   shuffle = fixed(512, 2048, 0),
   vote = fixed(512, 1024, 0),
@@ -40,6 +45,7 @@ local primitives = {
 }
 local names = {
   "wgmma_e4m3_shared", "wgmma_e4m3_registers", "wgmma_bf16_shared", "wgmma_bf16_registers", "wgmma_bf16_narrow",
+  "wgmma_f16_shared", "wgmma_f16_registers", "pack_f16", "unpack_f16", "widen_e4m3",
   "ldmatrix", "ldmatrix_trans",
   "stmatrix", "stmatrix_trans", "pack_e4m3", "unpack_e4m3", "pack_bf16", "byte_permute", "shuffle", "vote", "fma_rn",
   "divide", "minmax", "bulk_copy", "bulk_store", "thread_copy", "named_barrier", "cluster_load",
