@@ -34,7 +34,7 @@ static inline float smla_bits_float(uint32_t bits) {
   return value;
 }
 
-/* c + a · b of one instruction: 32 bytes of e4m3, or 16 bf16 or f16. That f16 keeps as many bits as bf16 is published, not measured here. */
+/* c + a · b of one instruction: 32 bytes of e4m3, or 16 bf16 or f16. */
 float smla_dot_e4m3(float c, const uint8_t *a, const uint8_t *b);
 float smla_dot_bf16(float c, const uint16_t *a, const uint16_t *b);
 float smla_dot_f16(float c, const uint16_t *a, const uint16_t *b);

@@ -28,9 +28,9 @@ typedef enum snapmla_kv_format {
 /* How exact the arithmetic is; the limits are in docs/accuracy.md. */
 typedef enum snapmla_accuracy {
   SNAPMLA_ACCURACY_FAST = 0,     /* one e4m3 P per tile with a power-of-two scale, promoted accumulators */
-  SNAPMLA_ACCURACY_BALANCED = 1, /* P in two e4m3 terms */
+  SNAPMLA_ACCURACY_BALANCED = 1, /* P in two e4m3 terms; with fp8_tile and bf16 the same as FAST, in bf16 */
   SNAPMLA_ACCURACY_MAX =
-      2 /* the query in two terms as well, its scale a power of two; scores promoted twice as often; not with
+      2 /* the query in two terms as well, its scale a power of two; scores promoted twice as often; with fp8_tile P in f16; not with
                                     the KV format bf16, whose P has 8 bits */
 } snapmla_accuracy;
 

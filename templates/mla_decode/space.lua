@@ -83,7 +83,7 @@ local function shape_of(v) return v.rows == 64 and shapes.roles or shapes.stream
 local function derive(v)
   local d = formats.quantities(v.format, v.latent, v.rope)
   if is_f16(v, d) then d.value_type = "f16" end
-  d.has_units = d.value_type == "f16" and d.scaling == "group" -- a token's scales are in units of its own: a factor of P
+  d.has_units = d.value_type == "f16" and d.scaling == "group" -- a token's scales have a unit: a factor of P
   local subtile_bytes = 64 * 128
   local residual_tile_bytes = 64 * d.residual_bytes -- as stored, half a byte a channel
   local rope_tile_bytes = d.rope_subtiles * 64 * d.rope_row
@@ -210,16 +210,18 @@ return {
       reason = "scores of fp8_tile are summed by groups of channels: take score_parts=4, or convert to fp8_token",
       legal = function(v, d) return d.scaling ~= "group" or v.score_parts == 4 end },
     { name = "level_values",
-      reason = "f16 values cost more than this level of this format needs: take values=level, or limits=waived to measure them",
+      reason = "f16 values are not what this level of this format is made with: take values=level, or limits=waived to "
+        .. "measure them",
       legal = function(v) return v.values == "level" or v.limits == "waived" end },
     { name = "f16_of_e4m3",
-      reason = "f16 holds what e4m3 does, not bf16 or residuals: take a format of e4m3 without residuals, or values=level",
-      legal = function(v, d)
+      reason = "f16 holds what e4m3 does, not bf16 or residuals: take a format of e4m3 without residuals, or "
+        .. "values=level",
+      legal = function(_, d)
         return d.value_type ~= "f16" or d.content_type == "e4m3" and d.residual_bytes == 0
       end },
     { name = "f16_in_streams",
-      reason = "f16 values are widened by the streams of the shape for few rows, whose registers 32 rows with four parts of a "
-        .. "score use up: take rows=32 or fewer, with rows=32 score_parts=2",
+      reason = "f16 values are widened by the streams of the shape for few rows, whose registers 32 rows with four parts "
+        .. "of a score use up: take rows=32 or fewer, with rows=32 score_parts=2",
       legal = function(v, d)
         return d.value_type ~= "f16" or v.rows < 32
           or v.rows == 32 and (d.scaling == "group" or v.score_parts < 4)
