@@ -2,7 +2,7 @@
 """What each option of the decode kernel's arithmetic costs and buys: a table of docs/accuracy.md.
 
 usage: options.py --measure SNAPMLA [ROOT]     measures, writes docs/accuracy/options.csv and renews the table
-       options.py --add SNAPMLA [ROOT]         the same, of the rows that the CSV lacks
+       options.py --add SNAPMLA PART [ROOT]    the same, of the rows with PART in their names that the CSV lacks
        options.py [--check] [ROOT]             renews the table from the CSV; --check: exit status 1 where it is not current
 
 Errors are relative L2 to the oracle of the same quantised query and cache, on the emulator, one request on one multiprocessor
@@ -86,7 +86,8 @@ def in_f16(level, axes, kv_format):
     return "f16" in axes or (kv_format, level) == ("fp8_tile", "max")
 
 
-def measure_all(program, path, known):
+def measure_all(program, path, part, known):
+    """The rows with `part` in their names, but for those that are known."""
     with path.open("w", encoding="utf-8", newline="") as file:
         out = csv.DictWriter(file, ["heads", "shape", "level", "axes", "format", *COSTS, *(d[0] for d in DATA)], lineterminator="\n")
         out.writeheader()
@@ -94,10 +95,13 @@ def measure_all(program, path, known):
             for name, level, axes, kv_format in (option(*o) for o in OPTIONS):
                 if shape == "roles" and in_f16(level, axes, kv_format):
                     continue
-                print(f"{heads} rows, {name}", file=sys.stderr)
                 key = {"heads": str(heads), "shape": shape, "level": level, "axes": axes, "format": kv_format}
-                row = known.get(tuple(key.values())) or {**key, **measure(program, heads, level, axes, kv_format)}
-                out.writerow(row)
+                row = known.get(tuple(key.values()))
+                if not row and part in name:
+                    print(f"{heads} rows, {name}", file=sys.stderr)
+                    row = {**key, **measure(program, heads, level, axes, kv_format)}
+                if row:
+                    out.writerow(row)
                 file.flush()
 
 
@@ -132,14 +136,16 @@ def main():
     arguments = sys.argv[1:]
     check = "--check" in arguments
     arguments = [a for a in arguments if a != "--check"]
-    program, how = None, arguments[:1]
+    program, part, how = None, "", arguments[:1]
     if how in (["--measure"], ["--add"]):
         program, arguments = arguments[1], arguments[2:]
+    if how == ["--add"]:
+        part, arguments = arguments[0], arguments[1:]
     root = pathlib.Path(arguments[0]) if arguments else pathlib.Path(__file__).resolve().parents[2]
     figures, page = root / "docs/accuracy/options.csv", root / "docs/accuracy.md"
     if program:
         known = {tuple(row[k] for k in ("heads", "shape", "level", "axes", "format")): row for row in read(figures)}
-        measure_all(program, figures, known if how == ["--add"] else {})
+        measure_all(program, figures, part, known if how == ["--add"] else {})
     rows = read(figures)
     text = page.read_text(encoding="utf-8")
     before, rest = text.split(BEGIN)
