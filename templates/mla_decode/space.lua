@@ -220,8 +220,8 @@ return {
         return d.value_type ~= "f16" or d.content_type == "e4m3" and d.residual_bytes == 0
       end },
     { name = "f16_in_streams",
-      reason = "f16 values are widened by the streams of the shape for few rows, whose registers 32 rows with four parts "
-        .. "of a score use up: take rows=32 or fewer, with rows=32 score_parts=2",
+      reason = "f16 values are widened by the streams of the shape for few rows, whose registers 32 rows with four "
+        .. "parts of a score use up: take rows=32 or fewer, with rows=32 score_parts=2",
       legal = function(v, d)
         return d.value_type ~= "f16" or v.rows < 32
           or v.rows == 32 and (d.scaling == "group" or v.score_parts < 4)
