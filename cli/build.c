@@ -10,6 +10,7 @@
 #include "json_output.h"
 #include "kernels.h"
 #include "library.h"
+#include "list_sets.h"
 #include "output_file.h"
 
 static snapmla_status save_as(const char *directory, const char *variant, const char *suffix, const void *data,
@@ -96,6 +97,7 @@ static snapmla_status build_one(const smla_kernels *kernels, size_t i, const cha
 }
 
 smla_exit smla_command_build(const smla_settings *settings) {
+  if (settings->list_sets) return smla_list_sets(settings);
   const char *directory = settings->output; /* NULL: only the report is wanted */
   json_t *list = settings->json ? json_array() : NULL;
   smla_kernels kernels = {0};

@@ -38,7 +38,9 @@ const smla_command smla_commands[] = {
      "Compiles the kernels of a problem (sm90a: NVRTC to a cubin; emulator: the host's C++ compiler to a\n"
      "shared object) and reports registers per thread, spilled bytes, shared memory, seconds and warnings.\n"
      "With -o into a directory, each with the compiler's log beside it. Fails if one kernel does. --set default\n"
-     "takes the kernels of the models that are served, by heads per device, draft length and format.",
+     "takes the kernels of the models that are served, by heads per device, draft length and format; --list-sets "
+     "tells\n"
+     "the sets there are, and how many kernels each has.",
      SMLA_FOR_BUILD, .run = smla_command_build},
     {"run", "make or read a problem, append, decode, check, print",
      "Appends tokens to a paged cache, decodes, compares with the double-precision oracle and prints variant,\n"

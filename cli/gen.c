@@ -10,6 +10,7 @@
 #include "json_output.h"
 #include "kernels.h"
 #include "library.h"
+#include "list_sets.h"
 #include "output_file.h"
 
 static int is_file_target(const char *output, size_t kernels) {
@@ -49,6 +50,7 @@ static snapmla_status write_source(const char *output, const smla_kernels *kerne
 }
 
 smla_exit smla_command_gen(const smla_settings *settings) {
+  if (settings->list_sets) return smla_list_sets(settings);
   const char *output = settings->output ? settings->output : ".";
   int to_stdout = !strcmp(output, "-");
   char **sources = NULL;

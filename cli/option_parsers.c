@@ -11,6 +11,7 @@ void smla_settings_init(smla_settings *settings) {
                               .emulator_order = -1,
                               .target = -1,
                               .weights = -1,
+                              .rope = -1,
                               .rope_pairs = -1,
                               .data = -1,
                               .effort = -1,

@@ -14,7 +14,7 @@ snapmla_status smla_problem_read(const smla_settings *settings, const smla_lengt
   if (settings->heads) out->heads = settings->heads;
   if (settings->q_len) out->q_len = settings->q_len;
   if (settings->latent) out->latent_rank = settings->latent;
-  if (settings->rope) out->rope_dim = settings->rope;
+  if (settings->rope >= 0) out->rope_dim = settings->rope;
   if (settings->page) out->page_tokens = settings->page;
   if (settings->format) status = smla_library_status(snapmla_kv_format_parse(settings->format, &out->kv_format));
   if (!status && settings->scales) {

@@ -296,9 +296,18 @@ static snapmla_status unknown_set(const char *name) {
       "--set %.80s: there is no such set: give one of %s, or --problems FILE with problems of your own", name, names);
 }
 
+snapmla_status smla_set_about(const smla_set *set, char **out) {
+  json_error_t error;
+  json_t *root = json_loadb(set->text, set->length, JSON_REJECT_DUPLICATES, &error);
+  const char *about = json_string_value(json_object_get(root, "about"));
+  *out = strdup(about ? about : "");
+  json_decref(root);
+  return *out ? SNAPMLA_OK : out_of_memory();
+}
+
 static int describes_a_problem(const smla_settings *s) {
-  return s->heads || s->q_len || s->latent || s->rope || s->page || s->format || s->accuracy || s->scales || s->batch ||
-         s->context || s->max_context || s->sparse || s->sinks || s->batch_invariant;
+  return s->heads || s->q_len || s->latent || s->rope >= 0 || s->page || s->format || s->accuracy || s->scales ||
+         s->batch || s->context || s->max_context || s->sparse || s->sinks || s->batch_invariant;
 }
 
 snapmla_status smla_problems_read(const smla_settings *settings, smla_problems *out) {

@@ -6,6 +6,7 @@
 
 #include <snapmla/pack_make.h>
 
+#include "sets.h"
 #include "settings.h"
 
 typedef struct smla_problems {
@@ -22,6 +23,9 @@ snapmla_status smla_problems_of_options(const smla_settings *settings, smla_prob
 /* The problems of --problems FILE or of --set NAME: docs/pack.md says what is in a file. Options that describe a problem may not be
  * given beside them. Errors: INVALID_ARGUMENT, NOT_FOUND, IO, BAD_FORMAT, those of snapmla_problem_check, OUT_OF_MEMORY. */
 snapmla_status smla_problems_read(const smla_settings *settings, smla_problems *out);
+
+/* What a set says of itself, in a line ("about"), "" where it does not; owned by the caller. Error: OUT_OF_MEMORY. */
+snapmla_status smla_set_about(const smla_set *set, char **out);
 
 void smla_problems_free(smla_problems *problems);
 

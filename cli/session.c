@@ -185,7 +185,8 @@ static snapmla_status flush(smla_session *session, int64_t count) {
   snapmla_status status = snapmla_buffer_write(session->slots, 0, host_slots(session), n * sizeof(int64_t));
   if (!status)
     status = snapmla_buffer_write(session->latent, 0, host_latent(session), n * (size_t)rank * sizeof(uint16_t));
-  if (!status) status = snapmla_buffer_write(session->rope, 0, host_rope(session), n * (size_t)dim * sizeof(uint16_t));
+  if (!status && dim)
+    status = snapmla_buffer_write(session->rope, 0, host_rope(session), n * (size_t)dim * sizeof(uint16_t));
   if (!status) status = snapmla_plan_append(session->plan, &args);
   if (!status) status = snapmla_stream_synchronize(session->stream);
   return smla_library_status(status);
@@ -278,7 +279,7 @@ static snapmla_status upload_step(smla_session *session, int32_t step) {
     size_t at = (size_t)b;
     smla_workload_query(work, step, b, nope, rope);
     status = snapmla_buffer_write(session->q_nope, at * nope_count * sizeof *nope, nope, nope_count * sizeof *nope);
-    if (!status)
+    if (!status && rope_count)
       status = snapmla_buffer_write(session->q_rope, at * rope_count * sizeof *rope, rope, rope_count * sizeof *rope);
     if (!status) status = snapmla_buffer_write(session->seqlens, at * sizeof length, &length, sizeof length);
     if (!status) status = upload_lists(session, step, b);

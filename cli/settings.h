@@ -19,7 +19,7 @@ typedef enum smla_data_kind {
   SMLA_DATA_KIND_COUNT
 } smla_data_kind;
 
-/* Numbers are 0, reals NaN, texts NULL and choices -1 where the option was not given. */
+/* Numbers are 0 (rope: -1), reals NaN, texts NULL and choices -1 where the option was not given. */
 typedef struct smla_settings {
   int help, json, progress;
 
@@ -41,7 +41,7 @@ typedef struct smla_settings {
 
   /* sources and artifacts */
   const char *family, *output;
-  int target, lines;
+  int target, lines, list_sets;
   smla_text_list targets, device_classes; /* of export, which takes several */
 
   /* packs */

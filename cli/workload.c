@@ -157,7 +157,7 @@ void smla_workload_token(const smla_workload *work, int32_t request, int32_t tok
   }
   size_t row = (size_t)(work->first_row[request] + token);
   memcpy(latent, work->latent + row * rank, rank * sizeof *latent);
-  memcpy(rope, work->rope + row * dim, dim * sizeof *rope);
+  if (dim) memcpy(rope, work->rope + row * dim, dim * sizeof *rope);
 }
 
 void smla_workload_query(const smla_workload *work, int32_t step, int32_t request, uint16_t *nope, uint16_t *rope) {
@@ -168,7 +168,7 @@ void smla_workload_query(const smla_workload *work, int32_t step, int32_t reques
     return;
   }
   memcpy(nope, work->q_nope + (size_t)request * rank, rank * sizeof *nope);
-  memcpy(rope, work->q_rope + (size_t)request * dim, dim * sizeof *rope);
+  if (dim) memcpy(rope, work->q_rope + (size_t)request * dim, dim * sizeof *rope);
 }
 
 void smla_workload_sinks(const smla_workload *work, float sinks[SMLA_MOST_HEADS]) {

@@ -8,21 +8,26 @@
 #include "library.h"
 #include "workload.h"
 
-/* A dimension that decides a field of the problem: it must be positive and agree with what is known (0: nothing
+/* A dimension that decides a field of the problem: it must be positive and agree with what is known (below `least`: nothing
  * yet). */
-static snapmla_status decide(const smla_input_tensors *inputs, smla_input which, int dimension, const char *meaning,
-                             int32_t *field) {
+static snapmla_status decide_from(const smla_input_tensors *inputs, smla_input which, int dimension,
+                                  const char *meaning, int32_t least, int32_t *field) {
   if (!inputs->tensors[which]) return SNAPMLA_OK;
   int64_t size = inputs->tensors[which]->shape[dimension];
   if (size < 1 || size > INT32_MAX)
     return smla_input_bad(inputs, which, "dimension %d, the %s, is %" PRId64 ": it must be positive and below 2^31",
                           dimension, meaning, size);
-  if (*field && size != *field)
+  if (*field >= least && size != *field)
     return smla_input_bad(inputs, which,
                           "dimension %d, the %s, is %" PRId64 ", another tensor or an option says %" PRId32, dimension,
                           meaning, size, *field);
   *field = (int32_t)size;
   return SNAPMLA_OK;
+}
+
+static snapmla_status decide(const smla_input_tensors *inputs, smla_input which, int dimension, const char *meaning,
+                             int32_t *field) {
+  return decide_from(inputs, which, dimension, meaning, 1, field);
 }
 
 static snapmla_status decide_shape(const smla_input_tensors *inputs, smla_settings *known) {
@@ -36,8 +41,8 @@ static snapmla_status decide_shape(const smla_input_tensors *inputs, smla_settin
   if (!status) status = decide(inputs, SMLA_INPUT_Q_ROPE, 2, "number of heads", &known->heads);
   if (!status) status = decide(inputs, SMLA_INPUT_Q_NOPE, 3, "latent rank", &known->latent);
   if (!status) status = decide(inputs, SMLA_INPUT_LATENT, 1, "latent rank", &known->latent);
-  if (!status) status = decide(inputs, SMLA_INPUT_Q_ROPE, 3, "RoPE dimension", &known->rope);
-  if (!status) status = decide(inputs, SMLA_INPUT_ROPE, 1, "RoPE dimension", &known->rope);
+  if (!status) status = decide_from(inputs, SMLA_INPUT_Q_ROPE, 3, "RoPE dimension", 0, &known->rope);
+  if (!status) status = decide_from(inputs, SMLA_INPUT_ROPE, 1, "RoPE dimension", 0, &known->rope);
   return status;
 }
 
@@ -45,9 +50,10 @@ static snapmla_status decide_shape(const smla_input_tensors *inputs, smla_settin
 static snapmla_status check_set(const smla_settings *settings, const smla_input_tensors *inputs) {
   smla_tensor *const *t = inputs->tensors;
   const char *rule = NULL;
-  if (!t[SMLA_INPUT_Q_NOPE] != !t[SMLA_INPUT_Q_ROPE])
+  int has_rope = settings->rope != 0;
+  if (has_rope && !t[SMLA_INPUT_Q_NOPE] != !t[SMLA_INPUT_Q_ROPE])
     rule = "q_nope and q_rope come together: give both or neither";
-  else if (!t[SMLA_INPUT_LATENT] != !t[SMLA_INPUT_ROPE])
+  else if (has_rope && !t[SMLA_INPUT_LATENT] != !t[SMLA_INPUT_ROPE])
     rule = "latent and rope come together: give both or neither";
   else if (!t[SMLA_INPUT_KV] != !t[SMLA_INPUT_BLOCK_TABLE])
     rule = "kv and block_table come together: give both or neither";
@@ -77,9 +83,10 @@ static snapmla_status read_lengths(const smla_settings *known, smla_input_tensor
 /* The rows of latent and rope: those of request 0, then those of request 1, … */
 static snapmla_status read_rows(smla_input_tensors *inputs, smla_workload *work) {
   int64_t rows = 0, given = inputs->tensors[SMLA_INPUT_LATENT]->shape[0];
-  if (inputs->tensors[SMLA_INPUT_ROPE]->shape[0] != given)
-    return smla_input_bad(inputs, SMLA_INPUT_ROPE, "it has %" PRId64 " rows, latent has %" PRId64,
-                          inputs->tensors[SMLA_INPUT_ROPE]->shape[0], given);
+  smla_tensor *rope = inputs->tensors[SMLA_INPUT_ROPE]; /* none where there are no such channels */
+  if (rope && rope->shape[0] != given)
+    return smla_input_bad(inputs, SMLA_INPUT_ROPE, "it has %" PRId64 " rows, latent has %" PRId64, rope->shape[0],
+                          given);
   work->first_row = malloc((size_t)work->lengths.count * sizeof *work->first_row);
   if (!work->first_row) return smla_console_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory for the requests");
   for (int32_t b = 0; b < work->lengths.count; ++b) {
@@ -90,7 +97,7 @@ static snapmla_status read_rows(smla_input_tensors *inputs, smla_workload *work)
     return smla_input_bad(inputs, SMLA_INPUT_LATENT, "it has %" PRId64 " rows, the lengths add up to %" PRId64, given,
                           rows);
   snapmla_status status = smla_input_bf16(inputs, SMLA_INPUT_LATENT, &work->latent);
-  return status ? status : smla_input_bf16(inputs, SMLA_INPUT_ROPE, &work->rope);
+  return status || !rope ? status : smla_input_bf16(inputs, SMLA_INPUT_ROPE, &work->rope);
 }
 
 /* The page size of a stored cache, where no option tells it: that whose pages are as long as the tensor's rows. */
@@ -179,7 +186,8 @@ snapmla_status smla_workload_read(const smla_settings *settings, smla_data data,
   if (!status && !inputs.tensors[SMLA_INPUT_LATENT]) out->value_offset = data.value_offset;
   if (!status && inputs.tensors[SMLA_INPUT_Q_NOPE]) {
     status = smla_input_bf16(&inputs, SMLA_INPUT_Q_NOPE, &out->q_nope);
-    if (!status) status = smla_input_bf16(&inputs, SMLA_INPUT_Q_ROPE, &out->q_rope);
+    if (!status && inputs.tensors[SMLA_INPUT_Q_ROPE])
+      status = smla_input_bf16(&inputs, SMLA_INPUT_Q_ROPE, &out->q_rope);
   }
   if (!status && inputs.tensors[SMLA_INPUT_LATENT]) status = read_rows(&inputs, out);
   if (!status)

@@ -3,12 +3,13 @@
 #include "tensor.h"
 
 /* Bits of a descriptor, PTX ISA "Matrix descriptor": start address / 16 at 0, leading byte offset / 16 at 16, stride
- * byte offset / 16 at 32, swizzle mode at 62 (1: 128 bytes). */
+ * byte offset / 16 at 32, swizzle mode at 62 (1: 128 bytes, 2: 64 bytes). */
 #define START_MASK 0x3fffull
 #define LEADING_SHIFT 16
 #define STRIDE_SHIFT 32
 #define SWIZZLE_SHIFT 62
 #define SWIZZLE_128 1ull
+#define SWIZZLE_64 2ull
 #define UNUSED_MASK (0x3full << 46 | 0xfffull << 50 | 3ull << 14 | 3ull << 30)
 
 unsigned long long smla_wgmma_descriptor(unsigned address, unsigned stride, smla_place line) {
@@ -38,29 +39,32 @@ void smla_operand_decode(smla_thread *thread, unsigned long long descriptor, uin
   smla_cluster *cluster = thread->block->cluster;
   const uint32_t start = (uint32_t)(descriptor & START_MASK) << 4;
   const uint32_t stride = (uint32_t)(descriptor >> STRIDE_SHIFT & START_MASK) << 4;
-  if (descriptor >> SWIZZLE_SHIFT != SWIZZLE_128 || (descriptor & UNUSED_MASK) != 0)
+  const unsigned long long swizzle = descriptor >> SWIZZLE_SHIFT;
+  if ((swizzle != SWIZZLE_128 && swizzle != SWIZZLE_64) || (descriptor & UNUSED_MASK) != 0)
     smla_fault_end(
         cluster, SMLA_FAULT_DESCRIPTOR, line,
-        "operand %s of %s has descriptor 0x%016llx: only K-major operands with the 128-byte swizzle are known, made by "
-        "wgmma_descriptor",
+        "operand %s of %s has descriptor 0x%016llx: only K-major operands with the 128-byte swizzle, made by "
+        "wgmma_descriptor, and with the 64-byte one, by descriptor_narrow, are known",
         name, smla_thread_name(thread), descriptor);
-  if (start & 0x380)
+  const uint32_t row_bytes = swizzle == SWIZZLE_128 ? 128 : 64, pattern = 8 * row_bytes;
+  if (start % pattern >= row_bytes)
     smla_fault_end(cluster, SMLA_FAULT_DESCRIPTOR, line,
                    "operand %s of %s starts at shared offset %lld, row %u of a swizzle pattern: an operand starts in "
                    "the first row "
-                   "of a 1024-byte pattern",
-                   name, smla_thread_name(thread), (long long)start - SMLA_SHARED_BASE, start >> 7 & 7);
-  if ((start & 127) + SMLA_K_BYTES > 128)
+                   "of a %u-byte pattern",
+                   name, smla_thread_name(thread), (long long)start - SMLA_SHARED_BASE, start % pattern / row_bytes,
+                   pattern);
+  if (start % row_bytes + SMLA_K_BYTES > row_bytes)
     smla_fault_end(cluster, SMLA_FAULT_DESCRIPTOR, line,
-                   "operand %s of %s starts at byte %u of a 128-byte row and reads 32 bytes: advance within the row, "
+                   "operand %s of %s starts at byte %u of a %u-byte row and reads 32 bytes: advance within the row, "
                    "then go on to "
                    "the next subtile",
-                   name, smla_thread_name(thread), start & 127);
-  const uint64_t last = (uint64_t)(start & ~127u) + (uint64_t)(rows / 8 - 1) * stride + 1024;
+                   name, smla_thread_name(thread), start % row_bytes, row_bytes);
+  const uint64_t last = (uint64_t)(start / row_bytes * row_bytes) + (uint64_t)(rows / 8 - 1) * stride + pattern;
   if (start < SMLA_SHARED_BASE || last > SMLA_SHARED_BASE + thread->block->shared.size)
     smla_fault_end(cluster, SMLA_FAULT_DESCRIPTOR, line,
                    "operand %s of %s covers shared offsets %lld to %lld (%u rows, stride %u) of the block's %u bytes",
                    name, smla_thread_name(thread), (long long)start - SMLA_SHARED_BASE,
                    (long long)last - SMLA_SHARED_BASE - 1, rows, stride, thread->block->shared.size);
-  *operand = (smla_operand){start - SMLA_SHARED_BASE, stride, rows};
+  *operand = (smla_operand){start - SMLA_SHARED_BASE, stride, rows, row_bytes};
 }

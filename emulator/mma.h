@@ -10,6 +10,8 @@
 void smla_mma_e4m3(float *d, const uint8_t *a, const uint8_t *b, int n, int accumulate);
 /* The same for bf16, k = 16: rows of 16 elements; smla_dot_bf16. */
 void smla_mma_bf16(float *d, const uint16_t *a, const uint16_t *b, int n, int accumulate);
+/* And for f16; smla_dot_f16. */
+void smla_mma_f16(float *d, const uint16_t *a, const uint16_t *b, int n, int accumulate);
 
 /* ex2, lg2 and rcp .approx.ftz, correctly rounded here; subnormal operands and results are flushed to zero of their sign. */
 float smla_exp2_approx(float x);

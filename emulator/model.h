@@ -21,7 +21,7 @@ typedef struct smla_block_cost {
   smla_role roles[SMLA_ROLES];
 } smla_block_cost;
 
-/* 1/256 cycles of one wgmma m64nN: `bf16`, or e4m3; A in registers, or in shared memory. */
+/* 1/256 cycles of one wgmma m64nN: `bf16` or f16, or e4m3; A in registers, or in shared memory. */
 uint64_t smla_model_wgmma(int bf16, int n, int a_in_registers);
 
 /* Microseconds of a launch. Blocks go to multiprocessors in order, each to the one that is free first. */

@@ -32,6 +32,12 @@ static unsigned pack_e4m3(float a, float b, float c, float d) {
 
 static float unpack_e4m3(unsigned bits) { return smla_e4m3_to_float((uint8_t)bits); }
 
+static unsigned pack_f16(float lo, float hi) {
+  return smla_f16_from_float(lo) | (unsigned)smla_f16_from_float(hi) << 16;
+}
+
+static float unpack_f16(unsigned bits) { return smla_f16_to_float((uint16_t)bits); }
+
 static unsigned pack_bf16(float lo, float hi) {
   return smla_bf16_from_float(lo) | (unsigned)smla_bf16_from_float(hi) << 16;
 }
@@ -93,6 +99,8 @@ static const smla_services table = {
     .pack_e4m3 = pack_e4m3,
     .unpack_e4m3 = unpack_e4m3,
     .pack_bf16 = pack_bf16,
+    .pack_f16 = pack_f16,
+    .unpack_f16 = unpack_f16,
 };
 
 const smla_services *smla_services_table(void) { return &table; }

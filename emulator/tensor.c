@@ -77,10 +77,11 @@ static void open_operation(smla_thread *thread, smla_tensor_group *group, const 
   group->issued++;
   smla_role *role = thread->role;
   const uint32_t rows = (uint32_t)stated->n + (operation->a_in_registers ? 0 : 64);
-  const uint32_t k = stated->type == SMLA_WGMMA_BF16 ? 16 : 32;
+  const int is_e4m3 = stated->type == SMLA_WGMMA_E4M3;
+  const uint32_t k = is_e4m3 ? 32 : 16;
   role->shared_bytes += rows * SMLA_K_BYTES;
   role->tensor_flops += 2ull * 64 * (uint32_t)stated->n * k;
-  role->tensor_cycles += smla_model_wgmma(stated->type == SMLA_WGMMA_BF16, stated->n, operation->a_in_registers);
+  role->tensor_cycles += smla_model_wgmma(!is_e4m3, stated->n, operation->a_in_registers);
 }
 
 static void check_same(smla_thread *thread, const smla_operation *operation, const smla_wgmma *stated,

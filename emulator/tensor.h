@@ -4,11 +4,12 @@
 
 #include "machine.h"
 
-/* A K-major operand in shared memory with the 128-byte swizzle, as a descriptor states it. */
+/* A K-major operand in shared memory with the 128-byte swizzle or the 64-byte one, as a descriptor states it. */
 typedef struct smla_operand {
   uint32_t offset; /* in the block's shared memory, of row 0 at the operation's first k */
   uint32_t stride; /* between groups of 8 rows */
   uint32_t rows;
+  uint32_t row_bytes; /* 128 or 64: the swizzle's */
 } smla_operand;
 
 /* One wgmma of 128 threads. */
@@ -61,10 +62,10 @@ void smla_tensor_execute(smla_cluster *cluster, smla_block *block, smla_tensor_g
 #define SMLA_K_BYTES 32u
 
 /* The offset of 16 bytes of an operand: row, and byte in the operation's 32 bytes of k. The swizzle exclusive-ors
- * address bits 4 to 6 with bits 7 to 9. */
+ * address bits 4 to 6 with bits 7 to 9, that of 64 bytes bits 4 and 5 with 7 and 8. */
 static inline uint32_t smla_operand_place(const smla_operand *operand, uint32_t row, uint32_t byte) {
-  const uint32_t place = operand->offset + row / 8 * operand->stride + row % 8 * 128 + byte;
-  return place ^ (place >> 3 & 0x70);
+  const uint32_t place = operand->offset + row / 8 * operand->stride + row % 8 * operand->row_bytes + byte;
+  return place ^ (place >> 3 & (operand->row_bytes - 16));
 }
 
 #endif

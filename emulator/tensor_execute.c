@@ -75,9 +75,11 @@ void smla_tensor_execute(smla_cluster *cluster, smla_block *block, smla_tensor_g
     else
       from_shared(scratch->a, block, &operation->a);
     from_shared(scratch->b, block, &operation->b);
+    const uint16_t *a = (const uint16_t *)(const void *)scratch->a, *b = (const uint16_t *)(const void *)scratch->b;
     if (operation->type == SMLA_WGMMA_BF16)
-      smla_mma_bf16(scratch->d, (const uint16_t *)(const void *)scratch->a, (const uint16_t *)(const void *)scratch->b,
-                    operation->n, operation->accumulate);
+      smla_mma_bf16(scratch->d, a, b, operation->n, operation->accumulate);
+    else if (operation->type == SMLA_WGMMA_F16)
+      smla_mma_f16(scratch->d, a, b, operation->n, operation->accumulate);
     else
       smla_mma_e4m3(scratch->d, scratch->a, scratch->b, operation->n, operation->accumulate);
   }

@@ -45,8 +45,11 @@ snapmla_status smla_workspace_plan(const snapmla_problem *problem, int32_t multi
          units = (size_t)w.unit_count;
   w.slots = slots_of(problem, records, units, most_pieces, least_piece);
   size_t latent = (size_t)problem->latent_rank, rows = (size_t)group_rows;
-  size_t content_bytes = latent * (size_t)smla_kv_facts_of(problem->kv_format)->content;
-  size_t subtiles = (size_t)query_terms * content_bytes / SUBTILE_ROW_BYTES + 1; /* and one of RoPE */
+  const smla_kv_facts *facts = smla_kv_facts_of(problem->kv_format);
+  size_t content_bytes = latent * (size_t)facts->content, rope_bytes = (size_t)problem->rope_dim * (size_t)facts->rope;
+  if (facts->rope == SMLA_NUMBER_E4M3) rope_bytes *= (size_t)query_terms; /* bf16 has one term */
+  size_t subtiles = (size_t)query_terms * content_bytes / SUBTILE_ROW_BYTES +
+                    (rope_bytes + SUBTILE_ROW_BYTES - 1) / SUBTILE_ROW_BYTES;
   size_t end = 0;
   const struct {
     size_t *offset, counts[4], bytes;

@@ -21,8 +21,8 @@ typedef struct smla_workspace {
   size_t status;      /* u32 status word */
   size_t requests;    /* [max_batch * records] smla_request */
   size_t units;       /* [unit_count] smla_unit */
-  size_t q_image; /* [max_batch * records, groups, (query_terms * content bytes / 128 + 1) * group_rows * 128] bytes */
-  size_t q_scale; /* [max_batch * records, groups, group_rows] f32 */
+  size_t q_image;     /* [max_batch * records, groups, subtiles of content and RoPE, group_rows, 128] bytes */
+  size_t q_scale;     /* [max_batch * records, groups, group_rows] f32 */
   size_t
       slots; /* of partial results: 2 * unit_count, or what max_batch * records requests of a fixed number of pieces need */
   size_t partial_out; /* [slots, groups, group_rows, latent_rank] of partial_bytes each */

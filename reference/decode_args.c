@@ -197,7 +197,7 @@ snapmla_status smla_decode_args_check_query(const snapmla_problem *problem, cons
   const int64_t nope_strides[] = {args->q_nope_stride_batch, args->q_nope_stride_token, args->q_nope_stride_head};
   const int64_t rope_strides[] = {args->q_rope_stride_batch, args->q_rope_stride_token, args->q_rope_stride_head};
   status = check_row_tensor(problem, args->batch, "q_nope", args->q_nope, problem->latent_rank, nope_strides, device);
-  if (!status)
+  if (!status && problem->rope_dim)
     status = check_row_tensor(problem, args->batch, "q_rope", args->q_rope, problem->rope_dim, rope_strides, device);
   if (!status && problem->max_indices) status = check_lists(problem, args);
   if (!status) status = smla_sinks_check(problem, args);
@@ -245,7 +245,8 @@ snapmla_status smla_append_args_check(const snapmla_problem *problem, const snap
                      (long long)args->tokens);
   if (args->tokens == 0) return SNAPMLA_OK;
   status = check_rows(args, "latent", args->latent, args->latent_stride, problem->latent_rank, device);
-  if (!status) status = check_rows(args, "rope", args->rope, args->rope_stride, problem->rope_dim, device);
+  if (!status && problem->rope_dim)
+    status = check_rows(args, "rope", args->rope, args->rope_stride, problem->rope_dim, device);
   if (!status) status = check_pointer("append", "slot_mapping", args->slot_mapping, sizeof(int64_t));
   if (!status) status = check_kv_scale(problem, "append", args->kv_scale, args->kv_scale_pointer);
   return status ? status : check_cache(problem, "append", args->kv, args->page_stride, args->num_pages, device);

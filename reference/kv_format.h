@@ -22,9 +22,9 @@ typedef struct smla_kv_facts {
   const char *name;
   smla_number content, rope;
   smla_scaling scaling;
-  int is_image;        /* pages are swizzled images; otherwise rows of tokens, one after another */
-  int32_t only_latent; /* the one latent rank that there is; 0: any */
-  int has_residual;    /* four more bits of each content channel (smla_token_quant_residual) */
+  int is_image;                   /* pages are swizzled images; otherwise rows of tokens, one after another */
+  int32_t only_latent, only_rope; /* the one latent rank and RoPE width that there are; 0: any */
+  int has_residual;               /* four more bits of each content channel (smla_token_quant_residual) */
 } smla_kv_facts;
 
 enum { SMLA_GROUP_CHANNELS = 128 /* content channels that share a scale of SMLA_SCALING_GROUP */ };

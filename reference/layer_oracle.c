@@ -12,7 +12,7 @@
 #include "parallel.h"
 #include "status.h"
 
-enum { BLOCK = 128, MOST_ROPE = 64 };
+enum { BLOCK = 128, MOST_ROPE = 128 };
 
 typedef struct job {
   const snapmla_layer_problem *problem;

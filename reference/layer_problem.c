@@ -82,6 +82,10 @@ snapmla_status snapmla_layer_problem_check(const snapmla_layer_problem *problem)
   if (problem->rope_pairs != SNAPMLA_ROPE_INTERLEAVED && problem->rope_pairs != SNAPMLA_ROPE_HALF)
     return smla_fail(SNAPMLA_UNSUPPORTED, "layer: rope_pairs is %d: use a snapmla_rope_pairs",
                      (int)problem->rope_pairs);
+  if (!problem->attention.rope_dim && !(problem->flags & SNAPMLA_LAYER_ROTATED))
+    return smla_fail(SNAPMLA_UNSUPPORTED,
+                     "layer: attention.rope_dim is 0, so that there is nothing to turn: set "
+                     "SNAPMLA_LAYER_ROTATED, or the model's rope_dim");
   if (problem->flags & ~known)
     return smla_fail(SNAPMLA_UNSUPPORTED, "layer: flags is 0x%x, this library knows 0x%x: set no other bit",
                      problem->flags, known);

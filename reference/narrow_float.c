@@ -1,5 +1,6 @@
 #include "narrow_float.h"
 
+#include <math.h>
 #include <string.h>
 
 static uint32_t bits_of(float value) {
@@ -61,3 +62,24 @@ uint16_t smla_bf16_from_float(float value) {
 }
 
 float smla_bf16_to_float(uint16_t bits) { return float_of((uint32_t)bits << 16); }
+
+/* Of magnitude |value| the multiple of a unit, the step of f16 there, to nearest even: rint of the default rounding mode. */
+uint16_t smla_f16_from_float(float value) {
+  if (isnan(value)) return 0x7fff;
+  uint16_t sign = signbit(value) ? 0x8000 : 0;
+  float magnitude = fabsf(value);
+  if (magnitude >= 65520.0f) return sign | 0x7c00; /* half a step past the largest, 65504 */
+  if (magnitude == 0.0f) return sign;
+  int exponent;
+  frexpf(magnitude, &exponent);                      /* magnitude < 2^exponent */
+  int unit = (exponent < -13 ? -13 : exponent) - 11; /* 2^unit is the step: 2^-24 among subnormals */
+  int steps = (int)rintf(ldexpf(magnitude, -unit));  /* 11 bits, or 2^11 */
+  return (uint16_t)(sign | (((unit + 24) << 10) + steps));
+}
+
+float smla_f16_to_float(uint16_t bits) {
+  int field = bits >> 10 & 31, fraction = bits & 1023;
+  float magnitude = field == 31 ? (fraction ? NAN : INFINITY)
+                                : ldexpf((float)(field ? fraction | 1024 : fraction), (field ? field : 1) - 25);
+  return bits & 0x8000 ? -magnitude : magnitude;
+}

@@ -131,12 +131,13 @@ snapmla_status snapmla_reference_decode_dense(const snapmla_problem *problem, co
   snapmla_status status = snapmla_problem_check(problem);
   if (!status) status = smla_decode_args_check_query(problem, args, 0);
   if (status) return status;
-  if (args->batch > 0 && (!latent || !rope || !row_of))
+  int without_rope = !rope && problem->rope_dim;
+  if (args->batch > 0 && (!latent || without_rope || !row_of))
     return smla_fail(SNAPMLA_INVALID_ARGUMENT,
                      "reference: %s is NULL: pass the unquantised rows and where requests begin",
-                     !latent ? "latent"
-                     : !rope ? "rope"
-                             : "row_of");
+                     !latent        ? "latent"
+                     : without_rope ? "rope"
+                                    : "row_of");
   for (int32_t b = 0; b < args->batch; b++)
     if (row_of[b] < 0)
       return smla_fail(SNAPMLA_INVALID_ARGUMENT,

@@ -6,7 +6,7 @@
 #include "narrow_float.h"
 #include "token_store.h"
 
-enum { MOST_ROPE = 64, MOST_LATENT = 512 };
+enum { MOST_ROPE = 128, MOST_LATENT = 512 };
 
 smla_oracle_source smla_oracle_source_of(const snapmla_problem *problem, const snapmla_decode_args *args,
                                          const float *latent, const float *rope, const int64_t *row_of) {

@@ -61,7 +61,7 @@ snapmla_status snapmla_cache_write(const snapmla_problem *problem, const snapmla
   slot_place place;
   snapmla_status status = find(problem, cache, slot, &place);
   if (status) return status;
-  if (!latent || !rope)
+  if (!latent || (!rope && problem->rope_dim))
     return smla_fail(SNAPMLA_INVALID_ARGUMENT, "cache: %s is NULL: pass the token's bf16 row",
                      latent ? "rope" : "latent");
   smla_token_write(&place.geometry, place.kv_scale, (unsigned char *)cache->kv + place.page_offset, place.token, latent,
@@ -74,7 +74,7 @@ snapmla_status snapmla_cache_read(const snapmla_problem *problem, const snapmla_
   slot_place place;
   snapmla_status status = find(problem, cache, slot, &place);
   if (status) return status;
-  if (!latent || !rope)
+  if (!latent || (!rope && problem->rope_dim))
     return smla_fail(SNAPMLA_INVALID_ARGUMENT, "cache: %s is NULL: pass room for the token's fp32 row",
                      latent ? "rope" : "latent");
   smla_token_read(&place.geometry, place.kv_scale, (const unsigned char *)cache->kv + place.page_offset, place.token,

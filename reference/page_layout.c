@@ -7,12 +7,14 @@
 #include "hash.h"
 #include "status.h"
 
-/* Images: subtiles of 128-byte rows, then RoPE, then residuals, subtile by subtile, then scales, padded. */
+/* Images: subtiles of 128-byte rows, then RoPE's, then residuals, subtile by subtile, then scales, padded. */
 static void lay_out_image(smla_page_geometry *geometry) {
   int64_t content_bytes = (int64_t)geometry->latent_rank * geometry->facts->content;
   geometry->subtile_bytes = (int64_t)geometry->image_tokens * SMLA_SUBTILE_ROW;
   geometry->rope_offset = content_bytes / SMLA_SUBTILE_ROW * geometry->subtile_bytes;
-  geometry->residual_offset = geometry->rope_offset + geometry->subtile_bytes;
+  int32_t rope_bytes = geometry->rope_dim * (int32_t)geometry->facts->rope;
+  geometry->rope_row = rope_bytes < SMLA_SUBTILE_ROW ? rope_bytes : SMLA_SUBTILE_ROW;
+  geometry->residual_offset = geometry->rope_offset + (int64_t)geometry->image_tokens * rope_bytes;
   geometry->scales_offset =
       geometry->residual_offset +
       geometry->image_tokens * (int64_t)smla_kv_residual_bytes(geometry->facts, geometry->latent_rank);
@@ -51,23 +53,24 @@ static int64_t image_offset(const smla_page_geometry *geometry, int32_t token) {
 }
 
 /* Byte `x` of a token's row in a subtile, under the 128-byte swizzle of shared memory: 16-byte chunk i of row t is
- * stored as chunk i XOR (t mod 8). */
-static int64_t swizzled(const smla_page_geometry *geometry, int32_t token, int32_t x) {
-  int32_t row = token % geometry->image_tokens;
-  return (int64_t)row * SMLA_SUBTILE_ROW + (x ^ (row % 8 * 16));
+ * stored as chunk i XOR (t mod 8). In rows of 64 bytes, under the 64-byte swizzle, as i XOR (t / 2 mod 4). */
+static int64_t swizzled(const smla_page_geometry *geometry, int32_t row_bytes, int32_t token, int32_t x) {
+  int32_t row = token % geometry->image_tokens, chunks = row_bytes / 16;
+  return (int64_t)row * row_bytes + (x ^ (row * chunks / 8 % chunks * 16));
 }
 
 int64_t smla_page_latent_offset(const smla_page_geometry *geometry, int32_t token, int32_t channel) {
   int32_t x = channel * (int32_t)geometry->facts->content;
   if (geometry->row_bytes) return token * geometry->row_bytes + x;
   return image_offset(geometry, token) + x / SMLA_SUBTILE_ROW * geometry->subtile_bytes +
-         swizzled(geometry, token, x % SMLA_SUBTILE_ROW);
+         swizzled(geometry, SMLA_SUBTILE_ROW, token, x % SMLA_SUBTILE_ROW);
 }
 
 int64_t smla_page_rope_offset(const smla_page_geometry *geometry, int32_t token, int32_t channel) {
   int32_t x = channel * (int32_t)geometry->facts->rope;
   if (geometry->row_bytes) return token * geometry->row_bytes + geometry->rope_offset + x;
-  return image_offset(geometry, token) + geometry->rope_offset + swizzled(geometry, token, x);
+  return image_offset(geometry, token) + geometry->rope_offset + x / SMLA_SUBTILE_ROW * geometry->subtile_bytes +
+         swizzled(geometry, geometry->rope_row, token, x % SMLA_SUBTILE_ROW);
 }
 
 int64_t smla_page_scale_offset(const smla_page_geometry *geometry, int32_t token) {

@@ -22,6 +22,7 @@ typedef struct smla_page_geometry {
   int power_of_two;      /* scales are rounded up to a power of two when a token is written */
   int64_t row_bytes;     /* from token to token; 0 in images */
   int64_t subtile_bytes; /* of an image: image_tokens rows of 128 bytes */
+  int32_t rope_row;      /* of an image: bytes of a token in a subtile of RoPE: 128, or 64 where that is all of it */
   int64_t rope_offset, residual_offset, scales_offset; /* residuals: of images whose format has them */
   int64_t image_bytes, page_bytes;                     /* image_bytes: of image_tokens tokens, in rows too */
 } smla_page_geometry;

@@ -30,22 +30,28 @@ enum { LISTED = 4, MOST_LISTS = 4096 };
 typedef struct field_rule {
   const char *name;
   size_t offset;
-  int32_t low, high;      /* a range; unused where there is a list */
-  int32_t listed[LISTED]; /* those before the first zero; none: a range */
+  int32_t low, high; /* a range; unused where there is a list */
+  int count;         /* of the listed values; none: a range */
+  int32_t listed[LISTED];
   const char *remedy;
 } field_rule;
 
 #define FIELD(name) #name, offsetof(snapmla_problem, name)
 
 static const field_rule field_rules[] = {
-    {FIELD(heads), 1, 128, {0}, "set the query heads of this device; shard more heads over devices"},
-    {FIELD(q_len), 1, 8, {0}, "set the query tokens of one decode step; cut longer ones into several calls"},
-    {FIELD(latent_rank), 0, 0, {128, 256, 384, 512}, "pad the latent with zero channels to the next of them"},
-    {FIELD(rope_dim), 0, 0, {64}, "pad RoPE with zero channels to 64"},
-    {FIELD(page_tokens), 0, 0, {16, 32, 64, 128}, "choose one of them as the cache's page size"},
-    {FIELD(max_batch), 1, 4096, {0}, "set the most requests of one call"},
-    {FIELD(max_context), 1, 1 << 20, {0}, "set the most tokens of one request, new ones included"},
-    {FIELD(max_indices), 0, 1 << 20, {0}, "set the most entries of a query token's list, or 0 where none has a list"},
+    {FIELD(heads), 1, 128, 0, {0}, "set the query heads of this device; shard more heads over devices"},
+    {FIELD(q_len), 1, 8, 0, {0}, "set the query tokens of one decode step; cut longer ones into several calls"},
+    {FIELD(latent_rank), 0, 0, 4, {128, 256, 384, 512}, "pad the latent with zero channels to the next of them"},
+    {FIELD(rope_dim), 0, 0, 4, {0, 32, 64, 128}, "pad RoPE with zero channels to the next of them"},
+    {FIELD(page_tokens), 0, 0, 4, {16, 32, 64, 128}, "choose one of them as the cache's page size"},
+    {FIELD(max_batch), 1, 4096, 0, {0}, "set the most requests of one call"},
+    {FIELD(max_context), 1, 1 << 20, 0, {0}, "set the most tokens of one request, new ones included"},
+    {FIELD(max_indices),
+     0,
+     1 << 20,
+     0,
+     {0},
+     "set the most entries of a query token's list, or 0 where none has a list"},
 };
 
 /* "a, b or c": for messages; `text` is large enough for every list here. */
@@ -61,16 +67,15 @@ static void list_values(const int32_t *listed, int count, char *text, size_t byt
 static snapmla_status check_field(const snapmla_problem *problem, const field_rule *rule) {
   int32_t value;
   memcpy(&value, (const char *)problem + rule->offset, sizeof value);
-  if (!rule->listed[0]) {
+  if (!rule->count) {
     if (value >= rule->low && value <= rule->high) return SNAPMLA_OK;
     return smla_fail(SNAPMLA_INVALID_ARGUMENT, "problem: %s is %d, it must be %d to %d: %s", rule->name, value,
                      rule->low, rule->high, rule->remedy);
   }
-  int count = 0;
-  for (; count < LISTED && rule->listed[count]; count++)
-    if (value == rule->listed[count]) return SNAPMLA_OK;
+  for (int i = 0; i < rule->count; i++)
+    if (value == rule->listed[i]) return SNAPMLA_OK;
   char values[64];
-  list_values(rule->listed, count, values, sizeof values);
+  list_values(rule->listed, rule->count, values, sizeof values);
   return smla_fail(value > 0 ? SNAPMLA_UNSUPPORTED : SNAPMLA_INVALID_ARGUMENT, "problem: %s is %d, it must be %s: %s",
                    rule->name, value, values, rule->remedy);
 }
@@ -123,23 +128,23 @@ static snapmla_status check_name(const name_table *table, const char *field, int
                    table->what, list);
 }
 
-static snapmla_status check_format_rank(const snapmla_problem *problem) {
+static snapmla_status check_format_channels(const snapmla_problem *problem) {
   const smla_kv_facts *facts = smla_kv_facts_of(problem->kv_format);
-  if (!facts->only_latent || facts->only_latent == problem->latent_rank) return SNAPMLA_OK;
-  return smla_fail(SNAPMLA_UNSUPPORTED,
-                   "problem: latent_rank is %d, and the format %s is defined for %d alone: take another format",
-                   problem->latent_rank, facts->name, facts->only_latent);
+  const struct {
+    const char *name;
+    int32_t value, only;
+  } fields[] = {{"latent_rank", problem->latent_rank, facts->only_latent},
+                {"rope_dim", problem->rope_dim, facts->only_rope}};
+  for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+    if (fields[i].only && fields[i].only != fields[i].value)
+      return smla_fail(SNAPMLA_UNSUPPORTED,
+                       "problem: %s is %d, and the format %s is defined for %d alone: take another format",
+                       fields[i].name, fields[i].value, facts->name, fields[i].only);
+  return SNAPMLA_OK;
 }
 
-/* P has the type of the values, and of bf16's 8 significant bits the level's limit is too near. Values of fp8_tile are rounded to
- * bf16 under their scales as well. */
+/* P has the type of the values, and of bf16's 8 significant bits the level's limit is too near. */
 static snapmla_status check_level(const snapmla_problem *problem) {
-  if (problem->accuracy != SNAPMLA_ACCURACY_FAST && problem->kv_format == SNAPMLA_KV_FP8_TILE)
-    return smla_fail(
-        SNAPMLA_UNSUPPORTED,
-        "problem: accuracy is %s, and the format fp8_tile is decoded at level fast alone: take fast, or convert the "
-        "cache to fp8_token",
-        snapmla_accuracy_name(problem->accuracy));
   if (problem->accuracy != SNAPMLA_ACCURACY_MAX || problem->kv_format != SNAPMLA_KV_BF16) return SNAPMLA_OK;
   return smla_fail(
       SNAPMLA_UNSUPPORTED,
@@ -154,7 +159,7 @@ snapmla_status snapmla_problem_check(const snapmla_problem *problem) {
   for (size_t i = 0; !status && i < sizeof field_rules / sizeof *field_rules; i++)
     status = check_field(problem, &field_rules[i]);
   if (!status) status = check_name(&kv_formats, "kv_format", (int)problem->kv_format);
-  if (!status) status = check_format_rank(problem);
+  if (!status) status = check_format_channels(problem);
   if (!status) status = check_name(&accuracies, "accuracy", (int)problem->accuracy);
   if (!status) status = check_level(problem);
   if (status) return status;

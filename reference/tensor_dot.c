@@ -27,6 +27,7 @@ typedef struct {
 
 static const number_format E4M3 = {3, 4, false};
 static const number_format BF16 = {7, 8, true};
+static const number_format F16 = {10, 5, true};
 static const number_format FLOAT32 = {23, 8, true};
 
 static number decode(number_format format, uint32_t bits) {
@@ -112,4 +113,10 @@ float smla_dot_bf16(float c, const uint16_t *a, const uint16_t *b) {
   number products[SMLA_BF16_K];
   for (int k = 0; k < SMLA_BF16_K; k++) products[k] = multiply(decode(BF16, a[k]), decode(BF16, b[k]));
   return add_group(c, products, SMLA_BF16_K, 2 * BF16.fraction_bits, SMLA_BF16_SUM_BITS, SMLA_BF16_RESULT_BITS);
+}
+
+float smla_dot_f16(float c, const uint16_t *a, const uint16_t *b) {
+  number products[SMLA_BF16_K];
+  for (int k = 0; k < SMLA_BF16_K; k++) products[k] = multiply(decode(F16, a[k]), decode(F16, b[k]));
+  return add_group(c, products, SMLA_BF16_K, 2 * F16.fraction_bits, SMLA_BF16_SUM_BITS, SMLA_BF16_RESULT_BITS);
 }

@@ -126,8 +126,8 @@ static void add_group(group_rule rule, const double *query, const int16_t *query
 }
 
 /* The channels of a score in the order in which they are added: `first` to before `end` of each run, and what follows a run
- * with `last` nonzero starts from zero again: lower half of the latent, RoPE | upper half. RoPE in e4m3 is halved too: it is
- * added with as many steps' errors as the content. With scales of groups: RoPE | a group | a group …; `group` is that whose scales
+ * with `last` nonzero starts from zero again: lower half of the latent, RoPE | upper half. RoPE in e4m3 is halved too, in whole
+ * steps: it is added with as many steps' errors as the content. With scales of groups: RoPE | a group | a group …; `group` is that whose scales
  * multiply the sum, or -1. */
 typedef struct channel_run {
   int32_t first, end;
@@ -140,7 +140,8 @@ enum { MOST_RUNS = 5, GROUP_CHANNELS = 128 };
 static int channel_runs(int32_t e4m3_channels, int32_t latent_rank, int32_t rope_dim, int grouped,
                         channel_run runs[MOST_RUNS]) {
   int32_t channels = latent_rank + rope_dim;
-  int32_t first_rope = e4m3_channels == channels ? latent_rank + rope_dim / 2 : channels;
+  int32_t half_rope = (rope_dim / 2 + SMLA_E4M3_K - 1) / SMLA_E4M3_K * SMLA_E4M3_K;
+  int32_t first_rope = e4m3_channels == channels ? latent_rank + half_rope : channels;
   if (grouped) {
     runs[0] = (channel_run){latent_rank, channels, 1, -1};
     for (int i = 0; i < latent_rank / GROUP_CHANNELS; i++)

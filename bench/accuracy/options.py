@@ -2,6 +2,7 @@
 """What each option of the decode kernel's arithmetic costs and buys: a table of docs/accuracy.md.
 
 usage: options.py --measure SNAPMLA [ROOT]     measures, writes docs/accuracy/options.csv and renews the table
+       options.py --add SNAPMLA PART [ROOT]    the same, of the rows with PART in their names that the CSV lacks
        options.py [--check] [ROOT]             renews the table from the CSV; --check: exit status 1 where it is not current
 
 Errors are relative L2 to the oracle of the same quantised query and cache, on the emulator, one request on one multiprocessor
@@ -17,7 +18,7 @@ import sys
 
 BEGIN, END = "<!-- options: written by bench/accuracy/options.py -->", "<!-- /options -->"
 
-# name, level, axes that differ from the level's
+# name, level, axes that differ from the level's, format; f16 is of the shape for few rows
 OPTIONS = [
     ("`fast`", "fast", ""),
     ("… sums of P before rounding", "fast", "sums=exact"),
@@ -28,11 +29,16 @@ OPTIONS = [
     ("… sums of P before rounding", "balanced", "sums=exact"),
     ("… scores in four parts", "balanced", "score_parts=4"),
     ("… not promoted", "balanced", "promotion=none"),
+    ("… one term of P, P and values in f16", "balanced", "values=f16,p_terms=1,promotion=none"),
     ("`max`: and two terms of the query, scores in four parts", "max", ""),
     ("… one term of the query", "max", "query_terms=1"),
     ("… one term of P", "max", "p_terms=1"),
     ("… scores in two parts", "max", "score_parts=2"),
     ("… not promoted", "max", "promotion=none"),
+    ("… one term of P, P and values in f16", "max", "values=f16,p_terms=1,promotion=none"),
+    ("`fp8_tile`, `fast`", "fast", "", "fp8_tile"),
+    ("`fp8_tile`, `balanced`: the same", "balanced", "", "fp8_tile"),
+    ("`fp8_tile`, `max`: two terms of the query, P and values in f16", "max", "", "fp8_tile"),
 ]
 DATA = [
     ("normal_1", "σ 1", ["--data", "normal", "--sigma", "1", "--context", "4096"]),
@@ -55,8 +61,8 @@ def call(program, *arguments):
         sys.exit(f"{' '.join([program, *arguments])}: {done.returncode}: {done.stderr}{done.stdout}")
 
 
-def measure(program, heads, level, axes):
-    what = ["--heads", str(heads), "--accuracy", level]
+def measure(program, heads, level, axes, kv_format):
+    what = ["--heads", str(heads), "--accuracy", level, "--format", kv_format]
     if axes:
         what += ["--variant", f"mla_decode:limits=waived,{axes}"]
     built = call(program, "build", "--target", "sm90a", "--family", "mla_decode", *what)[0]
@@ -72,16 +78,36 @@ def measure(program, heads, level, axes):
     return row
 
 
-def measure_all(program, path):
+def option(name, level, axes, kv_format="fp8_token"):
+    return name, level, axes, kv_format
+
+
+def in_f16(level, axes, kv_format):
+    return "f16" in axes or (kv_format, level) == ("fp8_tile", "max")
+
+
+def measure_all(program, path, part, known):
+    """The rows with `part` in their names, but for those that are known."""
     with path.open("w", encoding="utf-8", newline="") as file:
-        out = csv.DictWriter(file, ["heads", "shape", "level", "axes", *COSTS, *(d[0] for d in DATA)], lineterminator="\n")
+        out = csv.DictWriter(file, ["heads", "shape", "level", "axes", "format", *COSTS, *(d[0] for d in DATA)], lineterminator="\n")
         out.writeheader()
         for heads, shape in SHAPES:
-            for name, level, axes in OPTIONS:
-                print(f"{heads} rows, {name}", file=sys.stderr)
-                out.writerow({"heads": heads, "shape": shape, "level": level, "axes": axes,
-                              **measure(program, heads, level, axes)})
+            for name, level, axes, kv_format in (option(*o) for o in OPTIONS):
+                if shape == "roles" and in_f16(level, axes, kv_format):
+                    continue
+                key = {"heads": str(heads), "shape": shape, "level": level, "axes": axes, "format": kv_format}
+                row = known.get(tuple(key.values()))
+                if not row and part in name:
+                    print(f"{heads} rows, {name}", file=sys.stderr)
+                    row = {**key, **measure(program, heads, level, axes, kv_format)}
+                if row:
+                    out.writerow(row)
                 file.flush()
+
+
+def read(figures):
+    with figures.open(encoding="utf-8", newline="") as file:
+        return [{"format": "fp8_token", **row} for row in csv.DictReader(file)]
 
 
 def number(text):
@@ -92,14 +118,14 @@ def number(text):
 def tables(rows):
     out = io.StringIO()
     for heads, shape in SHAPES:
-        own = {(r["level"], r["axes"]): r for r in rows if r["heads"] == str(heads)}
-        base = float(own["fast", ""]["modelled_us"])
+        own = {(r["level"], r["axes"], r["format"]): r for r in rows if r["heads"] == str(heads)}
+        base = float(own["fast", "", "fp8_token"]["modelled_us"])
         header = [f"{heads} rows ({shape})", "registers", "spilled", "time", *(d[1] for d in DATA)]
         print("| " + " | ".join(header) + " |\n" + "|---" * len(header) + "|", file=out)
-        for name, level, axes in OPTIONS:
-            if (level, axes) not in own:
+        for name, *key in (option(*o) for o in OPTIONS):
+            if tuple(key) not in own:
                 continue  # not measured
-            r = own[level, axes]
+            r = own[tuple(key)]
             cells = [name, r["registers"], f"{r['spill_bytes']} B", f"{float(r['modelled_us']) / base:.2f}", *(number(r[d[0]]) for d in DATA)]
             print("| " + " | ".join(cells) + " |", file=out)
         print(file=out)
@@ -110,15 +136,17 @@ def main():
     arguments = sys.argv[1:]
     check = "--check" in arguments
     arguments = [a for a in arguments if a != "--check"]
-    program = None
-    if arguments[:1] == ["--measure"]:
+    program, part, how = None, "", arguments[:1]
+    if how in (["--measure"], ["--add"]):
         program, arguments = arguments[1], arguments[2:]
+    if how == ["--add"]:
+        part, arguments = arguments[0], arguments[1:]
     root = pathlib.Path(arguments[0]) if arguments else pathlib.Path(__file__).resolve().parents[2]
     figures, page = root / "docs/accuracy/options.csv", root / "docs/accuracy.md"
     if program:
-        measure_all(program, figures)
-    with figures.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+        known = {tuple(row[k] for k in ("heads", "shape", "level", "axes", "format")): row for row in read(figures)}
+        measure_all(program, figures, part, known if how == ["--add"] else {})
+    rows = read(figures)
     text = page.read_text(encoding="utf-8")
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)

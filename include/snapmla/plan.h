@@ -106,7 +106,8 @@ typedef struct snapmla_decode_args {
 
   const void *q_nope; /* [batch, q_len, heads, latent_rank] bf16: the absorbed content query */
   int64_t q_nope_stride_batch, q_nope_stride_token, q_nope_stride_head;
-  const void *q_rope; /* [batch, q_len, heads, rope_dim] bf16 */
+  const void
+      *q_rope; /* [batch, q_len, heads, rope_dim] bf16; with rope_dim 0 neither this nor its strides are looked at */
   int64_t q_rope_stride_batch, q_rope_stride_token, q_rope_stride_head;
 
   const void *kv;      /* [num_pages] pages, as docs/format.md lays them out */
@@ -162,7 +163,7 @@ typedef struct snapmla_append_args {
   int64_t tokens;        /* rows of this call, 0.. */
   const void *latent;    /* [tokens, latent_rank] bf16 */
   int64_t latent_stride; /* elements between rows, a multiple of 8 */
-  const void *rope;      /* [tokens, rope_dim] bf16 */
+  const void *rope;      /* [tokens, rope_dim] bf16; with rope_dim 0 not looked at */
   int64_t rope_stride;
   const int64_t *slot_mapping; /* [tokens]: page * page_tokens + offset; negative: skip the row */
   void *kv;

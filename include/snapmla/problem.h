@@ -28,9 +28,9 @@ typedef enum snapmla_kv_format {
 /* How exact the arithmetic is; the limits are in docs/accuracy.md. */
 typedef enum snapmla_accuracy {
   SNAPMLA_ACCURACY_FAST = 0,     /* one e4m3 P per tile with a power-of-two scale, promoted accumulators */
-  SNAPMLA_ACCURACY_BALANCED = 1, /* P in two e4m3 terms */
+  SNAPMLA_ACCURACY_BALANCED = 1, /* P in two e4m3 terms; with fp8_tile and bf16 the same as FAST, in bf16 */
   SNAPMLA_ACCURACY_MAX =
-      2 /* the query in two terms as well, its scale a power of two; scores promoted twice as often; not with
+      2 /* the query in two terms as well, its scale a power of two; scores promoted twice as often; with fp8_tile P in f16; not with
                                     the KV format bf16, whose P has 8 bits */
 } snapmla_accuracy;
 
@@ -53,7 +53,7 @@ typedef struct snapmla_problem {
   int32_t heads;       /* query heads on this device, 1..128 */
   int32_t q_len;       /* query tokens per request, 1..8; causal among themselves */
   int32_t latent_rank; /* content channels of the latent KV cache: 128, 256, 384 or 512 */
-  int32_t rope_dim;    /* RoPE channels per token: 64 */
+  int32_t rope_dim;    /* RoPE channels per token: 0 (none), 32, 64 or 128 */
   int32_t page_tokens; /* tokens per page of the cache: 16, 32, 64 or 128 */
   snapmla_kv_format kv_format;
   snapmla_accuracy accuracy;

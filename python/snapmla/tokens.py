@@ -125,18 +125,24 @@ def _on_device(key, device):
 
 
 def _image_table(layout, residual=0):
-    """Bytes of the words of a token in page images: swizzled subtiles, RoPE among them, half a byte a channel where there are
-    residuals (`residual` bytes of each row of a subtile), then its scale."""
-    tokens, rank = layout.image_tokens, layout.latent_rank
+    """Bytes of the words of a token in page images: swizzled subtiles, then RoPE's, whose rows may be narrower, half a byte a channel
+    where there are residuals (`residual` bytes of each row of a subtile), then its scale."""
+    tokens, rank, rope = layout.image_tokens, layout.latent_rank, 2 * layout.rope_dim
     t = np.arange(layout.page_tokens)[:, None]
     image, row = t // tokens * layout.image_bytes, t % tokens
-    byte = np.arange(0, rank + _SUBTILE, _WORD)[None]  # RoPE lies as one more subtile after the latent's
-    subtile, x = byte // _SUBTILE, byte % _SUBTILE
-    content = image + _SUBTILE * tokens * subtile + _SUBTILE * row + (x ^ _CHUNK * (row % 8))
+
+    def subtiles(size, width):
+        byte = np.arange(0, size, _WORD)[None]
+        chunks = width // _CHUNK
+        return (byte // width * tokens + row) * width + (byte % width ^ _CHUNK * (row * chunks // 8 % chunks))
+
+    both = [image + subtiles(rank, _SUBTILE)]
+    if rope:
+        both.append(image + tokens * rank + subtiles(rope, min(rope, _SUBTILE)))
     byte = np.arange(0, rank // _SUBTILE * residual, _WORD)[None]
-    rest = image + tokens * (rank + _SUBTILE) + (byte // max(residual, 1) * tokens + row) * residual + byte % max(residual, 1)
-    scale = image + tokens * (rank + _SUBTILE + rank // _SUBTILE * residual) + 4 * row
-    return np.concatenate([content, rest, scale], axis=1).astype(np.int64)
+    rest = image + tokens * (rank + rope) + (byte // max(residual, 1) * tokens + row) * residual + byte % max(residual, 1)
+    scale = image + tokens * (rank + rope + rank // _SUBTILE * residual) + 4 * row
+    return np.concatenate([*both, rest, scale], axis=1).astype(np.int64)
 
 
 def _row_table(layout):

@@ -4,7 +4,8 @@ local formats = use("formats/formats.lua")
 return {
   latent = { name = "latent", values = { 128, 256, 384, 512 }, default = 512,
     about = "latent rank: content channels per token" },
-  rope = { name = "rope", values = { 64 }, default = 64, about = "RoPE channels per token" },
+  rope = { name = "rope", values = { 0, 32, 64, 128 }, default = 64,
+    about = "RoPE channels per token; 0: there are none" },
   page = { name = "page", values = { 16, 32, 64, 128 }, default = 64, about = "tokens per page" },
   format = { name = "format", values = formats.names, default = "fp8_token", about = "how the cache is stored" },
   -- Of the kernels around the decode kernel, which decides.

@@ -28,7 +28,7 @@ typedef struct smla_frag_header {
 
 /* Accessed since the thread's last wgmma_fence, or new; neither accessed nor written by a wgmma yet. */
 enum { SMLA_FRAG_ACCESSED = 1, SMLA_FRAG_EMPTY = 2 };
-enum { SMLA_WGMMA_E4M3 = 0, SMLA_WGMMA_BF16 = 1 };
+enum { SMLA_WGMMA_E4M3 = 0, SMLA_WGMMA_BF16 = 1, SMLA_WGMMA_F16 = 2 };
 enum { SMLA_SHUFFLE_INDEX = 0, SMLA_SHUFFLE_XOR = 1, SMLA_SHUFFLE_UP = 2 };
 enum { SMLA_ATOMIC_ADD = 0, SMLA_ATOMIC_OR = 1 };
 
@@ -106,6 +106,8 @@ typedef struct smla_services {
   unsigned (*pack_e4m3)(float a, float b, float c, float d);
   float (*unpack_e4m3)(unsigned bits);
   unsigned (*pack_bf16)(float lo, float hi);
+  unsigned (*pack_f16)(float lo, float hi);
+  float (*unpack_f16)(unsigned bits);
 } smla_services;
 
 /* The one symbol of a kernel object, `smla_kernel_entry`: runs one thread. */

@@ -5,12 +5,13 @@
 --                   or, content alone, an fp32 of the token for each group of 128 channels
 --   layout          "image": pages are swizzled shared-memory images; "rows": tokens one after another
 --   residual        bits of each content channel besides: what its e4m3 number leaves, in sixteenths of its step
---   only_latent     the one latent rank that there is; nil: any
+--   only_latent, only_rope  the one latent rank and RoPE width that there are; nil: any
 local rows = {
   { name = "fp8_token", content = 1, rope = 2, scaling = "token", layout = "image" },
   { name = "bf16", content = 2, rope = 2, scaling = "none", layout = "rows" },
   { name = "fp8_tensor", content = 1, rope = 1, scaling = "call", layout = "rows" },
-  { name = "fp8_tile", content = 1, rope = 2, scaling = "group", layout = "rows", only_latent = 512 },
+  { name = "fp8_tile", content = 1, rope = 2, scaling = "group", layout = "rows", only_latent = 512,
+    only_rope = 64 },
   { name = "fp8_token_r4", content = 1, rope = 2, scaling = "token", layout = "image", residual = 4 },
 }
 
@@ -30,13 +31,17 @@ local function quantities(format, latent, rope)
   local scales = f.scaling == "token" and 1 or f.scaling == "group" and latent // 128 or 0
   return {
     content_type = types[f.content],
-    rope_type = types[f.rope],
+    rope_type = types[rope > 0 and f.rope or f.content], -- no RoPE asks for no other type
     -- What P and values are multiplied as: scales that differ from channel to channel cannot be a factor of P.
     value_type = f.scaling == "group" and "bf16" or types[f.content],
     scaling = f.scaling,
     layout = f.layout,
     content_bytes = content_bytes,
     rope_bytes = rope_bytes,
+    rope_subtiles = (rope_bytes + 127) // 128, -- in shared memory, behind the content's
+    -- Bytes of a token in such a subtile: images of half a row of RoPE have it under the 64-byte swizzle.
+    rope_row = f.layout == "image" and rope_bytes == 64 and 64 or 128,
+    lane_rope = (rope == 32 or rope == 64) and "float2" or "Rope", -- a lane's, of a row that a warp has
     scales = scales, -- of a token, fp32
     residual_bytes = residual_bytes,
     row_bytes = content_bytes + 4 * scales + rope_bytes + residual_bytes, -- from token to token in rows
@@ -57,4 +62,38 @@ local rank_rule = {
   end,
 }
 
-return { names = names, quantities = quantities, rank_rule = rank_rule }
+-- For every space with the axes format and rope.
+local rope_rule = {
+  name = "format_rope",
+  reason = function(v)
+    local f = by_name[v.format]
+    return ("%s is an interchange layout with rope=%d alone: take that, or another format"):format(f.name, f.only_rope)
+  end,
+  legal = function(v)
+    local f = by_name[v.format]
+    return not f.only_rope or f.only_rope == v.rope
+  end,
+}
+
+-- For every space with the axes rope and rotate.
+local rotate_rule = {
+  name = "channels_to_turn",
+  reason = "with rope=0 there are no channels to turn: take rotate=none, or the model's rope",
+  legal = function(v) return v.rope > 0 or v.rotate == "none" end,
+}
+
+-- The subtiles of a row of the query's image of quantities `d`: the content's, RoPE's (of e4m3 RoPE all `terms`, one
+-- behind the other), those of the content's second term. Adds the quantity query_rope_subtiles.
+local function query_subtiles(d, terms)
+  d.query_rope_subtiles = (d.rope_bytes * (d.rope_type == "e4m3" and terms or 1) + 127) // 128
+  return terms * d.subtiles + d.query_rope_subtiles
+end
+
+return {
+  names = names,
+  quantities = quantities,
+  query_subtiles = query_subtiles,
+  rank_rule = rank_rule,
+  rope_rule = rope_rule,
+  rotate_rule = rotate_rule,
+}

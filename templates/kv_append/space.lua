@@ -17,6 +17,8 @@ return {
   },
   rules = {
     formats.rank_rule,
+    formats.rope_rule,
+    formats.rotate_rule,
     { name = "scales_to_round", reason = "this format stores no scales: take scale=fp32",
       legal = function(v, d) return v.scale == "fp32" or d.scales > 0 end },
   },

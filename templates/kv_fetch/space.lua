@@ -13,7 +13,7 @@ return {
     axes.format,
     { name = "to", values = { "rows", "cache" }, default = "rows", about = "where tokens go" },
   },
-  rules = { formats.rank_rule },
+  rules = { formats.rank_rule, formats.rope_rule },
   derived = function(v)
     local d = formats.quantities(v.format, v.latent, v.rope)
     d.threads = 256

@@ -15,9 +15,13 @@ local levels = {
   bf16 = { query_terms = 1, p_terms = 1, score_parts = 2, promotion = "none", sums = "rounded" },
   -- Values are multiplied in bf16; scores are summed in a part for each group of channels.
   fp8_tile = { query_terms = 1, p_terms = 1, score_parts = 4, promotion = "none", sums = "rounded" },
+  -- In f16, and the query in two terms.
+  ["fp8_tile max"] = { query_terms = 2, p_terms = 1, score_parts = 4, promotion = "none", sums = "rounded" },
 }
 
-local function level_of(accuracy, format) return format and levels[format] or levels[accuracy] end
+local function level_of(accuracy, format)
+  return format and (levels[format .. " " .. accuracy] or levels[format]) or levels[accuracy]
+end
 
 -- Its axis `name`, which the tuner leaves alone.
 local function level_axis(name, values, about)
@@ -37,21 +41,16 @@ local function level_rule(name)
   }
 end
 
--- The most rows of a block: residuals are for streams alone, and two terms of the query leave 32 rows no registers.
-local function most_rows(settings)
-  local d = formats.quantities(settings.format or "fp8_token", settings.latent or 512, settings.rope or 64)
-  if d.residual_bytes == 0 then return 64 end
-  return settings.accuracy == "max" and 16 or 32
-end
+-- Whether P and values are f16: asked for, or what the level takes.
+local function is_f16(v, d) return v.values == "f16" or d.scaling == "group" and v.accuracy == "max" end
 
--- The fewest rows that hold all of a request, or of a list (a query token); more than a block has are cut in groups.
-local function rows_for(settings)
-  local rows = (settings.heads or 64) * (settings.tokens == "indexed" and 1 or settings.q_len or 1)
-  local most = most_rows(settings)
-  for _, n in ipairs { 8, 16, 32 } do
-    if rows <= n or n == most then return n end
-  end
-  return 64
+-- The most rows of a block of a format: residuals are for streams alone, and two terms of the query leave 32 rows no
+-- registers (without RoPE, whose products hide their latency, 16 have none either); f16 is for streams.
+local function most_rows(settings)
+  local rope = settings.rope or 64
+  local d = formats.quantities(settings.format or "fp8_token", settings.latent or 512, rope)
+  if d.residual_bytes > 0 then return settings.accuracy == "max" and (rope > 0 and 16 or 8) or 32 end
+  return is_f16(settings, d) and 32 or 64
 end
 
 -- Rounding partial results costs the level's error little and halves what is written and read to merge them.
@@ -84,14 +83,17 @@ local function shape_of(v) return v.rows == 64 and shapes.roles or shapes.stream
 
 local function derive(v)
   local d = formats.quantities(v.format, v.latent, v.rope)
+  if is_f16(v, d) then d.value_type = "f16" end
+  d.has_units = d.value_type == "f16" and d.scaling == "group" -- a token's scales have a unit: a factor of P
   local subtile_bytes = 64 * 128
   local residual_tile_bytes = 64 * d.residual_bytes -- as stored, half a byte a channel
-  local copied_bytes = (d.subtiles + 1) * subtile_bytes + residual_tile_bytes
+  local rope_tile_bytes = d.rope_subtiles * 64 * d.rope_row
+  local copied_bytes = d.subtiles * subtile_bytes + rope_tile_bytes + residual_tile_bytes
   local tile_bytes = copied_bytes + 2 * residual_tile_bytes
   local scale_bytes = 64 * 4 -- of a tile
   local raw_scale_bytes = scale_bytes * d.scales
   local shape = shape_of(v)
-  local query_bytes = (v.query_terms * d.subtiles + 1) * v.rows * 128
+  local query_bytes = formats.query_subtiles(d, v.query_terms) * v.rows * 128
   local image_tokens = math.min(v.page, 64) -- tokens that lie together in a page
   local images_per_tile = 64 // image_tokens
   -- Two queries where they leave the ring and the widened residuals their room; the shape for 64 rows has one.
@@ -100,6 +102,7 @@ local function derive(v)
   d.threads = shape.threads
   d.tile_tokens = 64
   d.subtile_bytes = subtile_bytes
+  d.rope_tile_bytes = rope_tile_bytes
   d.copied_bytes = copied_bytes -- content subtiles, RoPE and residuals
   d.tile_bytes = tile_bytes -- and behind them the residuals as e4m3 numbers
   d.image_tokens = image_tokens
@@ -127,17 +130,37 @@ local function derive(v)
   return d
 end
 
+-- Whether the level's variant with so many rows and stages has room.
+local function fits(settings, rows, stages)
+  local accuracy, format = settings.accuracy or "fast", settings.format or "fp8_token"
+  local v = { rows = rows, latent = settings.latent or 512, rope = settings.rope or 64, page = settings.page or 64,
+    format = format, accuracy = accuracy, tokens = settings.tokens or "paged", partial = partial_for(settings),
+    pipeline = settings.pipeline or "on", sinks = settings.sinks or "off", values = settings.values or "level",
+    stages = stages }
+  for name, value in sorted_pairs(level_of(accuracy, format)) do v[name] = value end
+  return derive(v).smem_bytes <= max_smem
+end
+
+local function least_stages(settings, rows) return settings.pipeline == "off" and rows == 64 and 1 or 2 end
+
+-- The fewest rows that hold all of a request, or of a list (a query token); more than a block has, or than the widest
+-- tokens leave room for, are cut in groups.
+local function rows_for(settings)
+  local rows = (settings.heads or 64) * (settings.tokens == "indexed" and 1 or settings.q_len or 1)
+  local most = most_rows(settings)
+  while most > 8 and not fits(settings, most, least_stages(settings, most)) do most = most // 2 end
+  for _, n in ipairs { 8, 16, 32 } do
+    if rows <= n or n == most then return n end
+  end
+  return 64
+end
+
 -- The most stages that fit, four at most.
 local function stages_for(settings)
-  if settings.pipeline == "off" then return rows_for(settings) == 64 and 1 or 2 end
-  local accuracy, format = settings.accuracy or "fast", settings.format or "fp8_token"
-  local v = { rows = rows_for(settings), latent = settings.latent or 512, rope = settings.rope or 64,
-    page = settings.page or 64, format = format, accuracy = accuracy, tokens = settings.tokens or "paged",
-    partial = partial_for(settings), pipeline = "on", sinks = settings.sinks or "off" }
-  for name, value in sorted_pairs(level_of(accuracy, format)) do v[name] = value end
+  local rows = rows_for(settings)
+  if settings.pipeline == "off" then return least_stages(settings, rows) end
   for stages = 4, 3, -1 do
-    v.stages = stages
-    if (v.rows == 64 or stages % 2 == 0) and derive(v).smem_bytes <= max_smem then return stages end
+    if (rows == 64 or stages % 2 == 0) and fits(settings, rows, stages) then return stages end
   end
   return 2
 end
@@ -173,16 +196,38 @@ return {
       about = "tiles in the shared-memory ring" },
     axes.sinks,
     axes.cuts,
+    { name = "values", values = { "level", "f16" }, default = "level", searched = false, quiet = true,
+      about = "number type that P and values are multiplied as: the level's, or f16, which e4m3 is widened to" },
   },
   rules = {
     formats.rank_rule,
+    formats.rope_rule,
     { name = "lists_of_images",
       reason = "index lists are gathered from page images of fp8_token: take that format, or tokens=paged",
       legal = function(v) return v.tokens == "paged" or v.format == "fp8_token" end },
+    { name = "lists_of_rope",
+      reason = "index lists are gathered from images whose RoPE is one subtile: take rope=64, or tokens=paged",
+      legal = function(v) return v.tokens == "paged" or v.rope == 64 end },
     { name = "scores_by_group",
-      reason = "scores of fp8_tile are summed by groups of channels, and keep the limits of level fast: "
-        .. "take accuracy=fast and score_parts=4, or convert to fp8_token",
-      legal = function(v, d) return d.scaling ~= "group" or v.accuracy == "fast" and v.score_parts == 4 end },
+      reason = "scores of fp8_tile are summed by groups of channels: take score_parts=4, or convert to fp8_token",
+      legal = function(v, d) return d.scaling ~= "group" or v.score_parts == 4 end },
+    { name = "level_values",
+      reason = "f16 values are not what this level of this format is made with: take values=level, or limits=waived to "
+        .. "measure them",
+      legal = function(v) return v.values == "level" or v.limits == "waived" end },
+    { name = "f16_of_e4m3",
+      reason = "f16 holds what e4m3 does, not bf16 or residuals: take a format of e4m3 without residuals, or "
+        .. "values=level",
+      legal = function(_, d)
+        return d.value_type ~= "f16" or d.content_type == "e4m3" and d.residual_bytes == 0
+      end },
+    { name = "f16_in_streams",
+      reason = "f16 values are widened by the streams of the shape for few rows, whose registers 32 rows with four "
+        .. "parts of a score use up: take rows=32 or fewer, with rows=32 score_parts=2",
+      legal = function(v, d)
+        return d.value_type ~= "f16" or v.rows < 32
+          or v.rows == 32 and (d.scaling == "group" or v.score_parts < 4)
+      end },
     { name = "residuals_in_streams",
       reason = function(v)
         return ("the residuals of %s are widened by the streams of the shape for few rows, and added in fp32: take "
@@ -205,8 +250,8 @@ return {
         .. "whose sums are exact enough, have two parts at most: "
         .. "take query_terms=1, p_terms=1, sums=rounded and score_parts=2",
       legal = function(v, d)
-        return d.value_bytes == 1 or v.query_terms == 1 and v.p_terms == 1 and v.sums == "rounded"
-          and (d.scaling == "group" or v.score_parts < 4)
+        return d.value_bytes == 1 or (v.query_terms == 1 or d.value_type == "f16") and v.p_terms == 1
+          and v.sums == "rounded" and (d.scaling == "group" or d.value_type == "f16" or v.score_parts < 4)
       end },
     { name = "promotion_of_e4m3",
       reason = "sums of bf16 products keep 25 bits and are not promoted: take promotion=none",

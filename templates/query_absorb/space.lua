@@ -23,6 +23,8 @@ return {
   },
   rules = {
     formats.rank_rule,
+    formats.rope_rule,
+    formats.rotate_rule,
     skinny.ring_fits,
     { name = "terms_of_e4m3", reason = "bf16 channels are kept as they are: take query_terms=1",
       legal = function(v, d) return v.query_terms == 1 or d.content_type == "e4m3" end },
@@ -33,7 +35,7 @@ return {
     local a_bytes = 64 * v.latent * (v.weights == "fp8" and 1 or 2)
     local product = skinny.quantities(v.columns, v.stages, a_bytes, 64, v.latent // 64 // tiles, tiles)
     for name, value in sorted_pairs(product) do d[name] = value end
-    d.image_bytes = (v.query_terms * d.subtiles + 1) * v.rows * 128
+    d.image_bytes = formats.query_subtiles(d, v.query_terms) * v.rows * 128
     return d
   end,
 }

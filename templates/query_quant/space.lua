@@ -16,13 +16,14 @@ return {
   },
   rules = {
     formats.rank_rule,
+    formats.rope_rule,
     { name = "terms_of_e4m3", reason = "bf16 channels are kept as they are: take query_terms=1",
       legal = function(v, d) return v.query_terms == 1 or d.content_type == "e4m3" end },
   },
   derived = function(v)
     local d = formats.quantities(v.format, v.latent, v.rope)
     d.threads = 256
-    d.image_bytes = (v.query_terms * d.subtiles + 1) * v.rows * 128
+    d.image_bytes = formats.query_subtiles(d, v.query_terms) * v.rows * 128
     d.smem_bytes = 0
     return d
   end,

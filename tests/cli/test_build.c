@@ -221,9 +221,24 @@ static void the_default_set(void **state) {
       assert_true(is_text(entry, "for", "deepseek-v3, kimi-k2, longcat-flash, glm-4.7-flash"));
   }
   assert_true(decode >= 32);
+  size_t made = json_array_size(root);
+  json_decref(root);
+  program_free(&r);
+
+  r = program_run(PROGRAM, "gen", "--list-sets", "--json", nothing);
+  program_check(&r, 0, NULL, __FILE__, __LINE__);
+  root = program_json(&r);
+  assert_int_equal(json_array_size(root), 1);
+  entry = json_array_get(root, 0);
+  assert_true(is_text(entry, "name", "default"));
+  assert_int_equal(json_integer_value(json_object_get(entry, "kernels")), made);
+  assert_true(json_integer_value(json_object_get(entry, "problems")) > 100);
+  assert_non_null(strstr(json_string_value(json_object_get(entry, "about")), "models that are served"));
   json_decref(root);
   program_free(&r);
   assert_program(PROGRAM, 2, "there is no such set: give one of default", "build", "--set", "nosuch");
+  assert_program(PROGRAM, 2, "--list-sets makes nothing of a set: leave --set out", "build", "--set", "default",
+                 "--list-sets");
   assert_program(PROGRAM, 2, "give one of the two", "build", "--set", "default", "--problems", "x.json");
   assert_program(PROGRAM, 2, "--set and options that describe a problem", "build", "--set", "default", "--heads", "8");
 }

@@ -32,7 +32,7 @@ static const struct {
     {{"run", "--heads", "129"}, "heads"},
     {{"run", "--q-len", "9"}, "q_len"},
     {{"run", "--latent", "500"}, "latent"},
-    {{"run", "--rope", "32"}, "rope"},
+    {{"run", "--rope", "48"}, "rope"},
     {{"run", "--page", "48"}, "page"},
     {{"run", "--format", "fp9"}, "fp8_token"},
     {{"run", "--accuracy", "best"}, "fast"},

@@ -13,19 +13,20 @@
 typedef struct {
   const char *name;
   smla_mma_e4m3_function *e4m3;
-  smla_mma_bf16_function *bf16;
+  smla_mma_bf16_function *bf16, *f16;
   bool runs;
 } mma_form;
 
 enum { MMA_FORMS = 3 };
 
 static inline void mma_forms(mma_form forms[MMA_FORMS]) {
-  forms[0] = (mma_form){"chosen", smla_mma_e4m3, smla_mma_bf16, true};
-  forms[1] = (mma_form){"plain", smla_mma_e4m3_plain, smla_mma_bf16_plain, true};
+  forms[0] = (mma_form){"chosen", smla_mma_e4m3, smla_mma_bf16, smla_mma_f16, true};
+  forms[1] = (mma_form){"plain", smla_mma_e4m3_plain, smla_mma_bf16_plain, smla_mma_f16_plain, true};
 #if SMLA_MMA_AVX2
-  forms[2] = (mma_form){"avx2", smla_mma_e4m3_avx2, smla_mma_bf16_avx2, __builtin_cpu_supports("avx2") != 0};
+  forms[2] = (mma_form){"avx2", smla_mma_e4m3_avx2, smla_mma_bf16_avx2, smla_mma_f16_avx2,
+                        __builtin_cpu_supports("avx2") != 0};
 #else
-  forms[2] = (mma_form){"avx2", NULL, NULL, false};
+  forms[2] = (mma_form){"avx2", NULL, NULL, NULL, false};
 #endif
 }
 

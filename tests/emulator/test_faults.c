@@ -191,6 +191,9 @@ static void test_tensor(void **state) {
       [18] = {"advance", "illegal descriptor", "by 8 bytes"},
       [19] = {"read_without_fence", "no wgmma_fence", "accumulates into registers that it accessed"},
       [20] = {"empty_accumulators", "uninitialised read", "of block 0 accumulates into registers that nothing wrote"},
+      [21] = {"past_narrow_row", "illegal descriptor", "starts at byte 48 of a 64-byte row"},
+      [22] = {"narrow_start_row", "illegal descriptor",
+              "row 2 of a swizzle pattern: an operand starts in the first row of a 512"},
   };
   check_all("faults_tensor", faults, COUNT(faults), 256);
 }

@@ -120,6 +120,22 @@ static void bf16_terms_are_cut_at_25_bits_and_results_at_23(void **state) {
   expect16(1, (pairs16){{m12 | NEGATIVE16}, {m13}}, 0x3f7fffff);
 }
 
+/* f16: 0x3c00 is 1, an exponent field step is 0x400, the least subnormal 2^-24. */
+static void f16_is_cut_alike(void **state) {
+  (void)state;
+  const uint16_t one = 0x3c00, m12 = 0x3c00 - 12 * 0x400, m13 = 0x3c00 - 13 * 0x400;
+  pairs16 p = {{m12, m12, m12, m12}, {m13, m13, m13, m13}}; /* four of 2^-25: one alone is no bit of the result */
+  assert_int_equal(bits_of(smla_dot_f16(1, p.a, p.b)), 0x3f800001);
+  p.a[3] = p.a[2] = p.a[1] = 0;
+  assert_int_equal(bits_of(smla_dot_f16(1, p.a, p.b)), 0x3f800000);
+  p = (pairs16){{0x0001}, {0x7bff}}; /* the least times the largest, 65504: no bit is lost */
+  assert_int_equal(bits_of(smla_dot_f16(0, p.a, p.b)), bits_of(65504 * 0x1p-24f));
+  p = (pairs16){{0x7c00}, {one}};
+  assert_int_equal(bits_of(smla_dot_f16(1, p.a, p.b)), 0x7f800000);
+  p = (pairs16){{0x7c00}, {0}};
+  assert_int_equal(bits_of(smla_dot_f16(1, p.a, p.b)), 0x7fffffff);
+}
+
 static void bf16_sums_may_be_below_the_least_normal(void **state) {
   (void)state;
   const uint16_t m75 = ONE16 - 75 * STEP16;
@@ -217,6 +233,7 @@ int main(void) {
       cmocka_unit_test(zero_products_do_not_count),
       cmocka_unit_test(no_result_is_a_negative_zero),
       cmocka_unit_test(bf16_terms_are_cut_at_25_bits_and_results_at_23),
+      cmocka_unit_test(f16_is_cut_alike),
       cmocka_unit_test(bf16_sums_may_be_below_the_least_normal),
       cmocka_unit_test(not_a_number_and_infinities),
       cmocka_unit_test(a_long_sum_of_one_sign_stands_still),

@@ -120,6 +120,15 @@ static void check_tile(uint64_t *seed, const kind *k, tile *t, int n, int accumu
     forms[f].bf16(t->d, t->a16, t->b16, n, accumulate);
     compare("bf16", forms[f].name, k, t, n, accumulate);
   }
+  /* The same bits as f16, which then are of all sizes. */
+  for (int i = 0; i < ROWS * n; i++)
+    t->expected[i] = smla_dot_f16(accumulate ? t->c[i] : 0, t->a16 + i / n * 16, t->b16 + i % n * 16);
+  for (int f = 0; f < MMA_FORMS; f++) {
+    if (!forms[f].runs) continue;
+    memcpy(t->d, t->c, bytes);
+    forms[f].f16(t->d, t->a16, t->b16, n, accumulate);
+    compare("f16", forms[f].name, k, t, n, accumulate);
+  }
 }
 
 static void all_forms_agree(void **state) {

@@ -60,6 +60,28 @@ static void test_products(void **state) {
     }
 }
 
+/* Chunk i of a row of 64 bytes is stored as chunk i XOR (row / 2 mod 4). */
+static void test_narrow_rows(void **state) {
+  (void)state;
+  static _Alignas(64) unsigned char narrow[sizeof image];
+  static _Alignas(64) uint8_t a[64 * 32], b[32 * 32];
+  static float expected[64 * 32];
+  memset(narrow, 0, sizeof narrow);
+  for (uint32_t row = 0; row < 64 + 32; row++)
+    for (uint32_t byte = 0; byte < 64; byte++) {
+      const uint32_t in_tile = row < 64 ? row : row - 64;
+      narrow[(row < 64 ? 0 : 8192) + in_tile * 64 + (byte ^ (in_tile / 2 % 4 * 16))] = rows[row][byte];
+    }
+  for (int k = 0; k < 2; k++) {
+    for (int row = 0; row < 64; row++) memcpy(a + row * 32, rows[row] + k * 32, 32);
+    for (int row = 0; row < 32; row++) memcpy(b + row * 32, rows[64 + row] + k * 32, 32);
+    smla_mma_bf16(expected, (const uint16_t *)(const void *)a, (const uint16_t *)(const void *)b, 32, k);
+  }
+  kernel_run run = {.which = 25, .in = narrow, .in_bytes = sizeof narrow, .out = out, .out_bytes = sizeof out};
+  kernel_object_run_all(&kernel, &run, 0);
+  assert_memory_equal(out, expected, sizeof expected);
+}
+
 static void test_matrices(void **state) {
   (void)state;
   kernel_run run = {.which = 24, .in = image, .in_bytes = sizeof image, .out = out, .out_bytes = sizeof out};
@@ -83,6 +105,7 @@ static void test_matrices(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_products), cmocka_unit_test(test_matrices)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_products), cmocka_unit_test(test_narrow_rows),
+                                     cmocka_unit_test(test_matrices)};
   return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -12,8 +12,10 @@ except ImportError:
     torch = None
 
 
-def shape(name, rank, page_tokens):
-    return snapmla.problem(name, heads=8, latent_rank=rank, page_tokens=page_tokens, max_batch=1, max_context=256)
+def shape(name, rank, page_tokens, rope=64):
+    return snapmla.problem(
+        name, heads=8, latent_rank=rank, rope_dim=rope, page_tokens=page_tokens, max_batch=1, max_context=256
+    )
 
 
 class Tokens(unittest.TestCase):
@@ -26,12 +28,11 @@ class Tokens(unittest.TestCase):
         """Any bytes, so that a byte out of place shows; scales and bf16 finite as they are written by convert."""
         bytes_of_page = snapmla.Layout(of).page_bytes
         cache = self.rng.integers(0, 256, (pages, bytes_of_page + extra), dtype=np.uint8)
-        rows = np.zeros((1, snapmla.Layout(shape("bf16", of.latent_rank, 64)).page_bytes), np.uint8)
+        as_rows = shape("bf16", of.latent_rank, 64, of.rope_dim)
+        rows = np.zeros((1, snapmla.Layout(as_rows).page_bytes), np.uint8)
         rows.view(np.uint16)[...] = snapmla.to_bf16(self.rng.standard_normal((1, rows.shape[1] // 2)))
         slots = np.arange(pages * of.page_tokens)
-        snapmla.convert_tokens(
-            shape("bf16", of.latent_rank, 64), rows, slots % 64, of, cache, slots, to_kv_scale=self.scale
-        )
+        snapmla.convert_tokens(as_rows, rows, slots % 64, of, cache, slots, to_kv_scale=self.scale)
         return cache
 
     def ways(self):
@@ -51,6 +52,8 @@ class Tokens(unittest.TestCase):
         for name in ("fp8_token", "fp8_token_r4", "bf16", "fp8_tensor"):
             for rank, page_tokens in ((128, 16), (512, 64), (256, 128)):
                 yield shape(name, rank, page_tokens)
+            for rope in (0, 32, 128):
+                yield shape(name, 128, 16, rope)
         yield shape("fp8_tile", 512, 32)
 
     def test_fetched_tokens_are_those_that_the_library_reads(self):
@@ -109,8 +112,9 @@ class Tokens(unittest.TestCase):
             words, layout = snapmla.tokens._table(bytes(of)), snapmla.Layout(of)
             self.assertEqual(len(np.unique(words)), words.size)
             self.assertLessEqual(words.max(), layout.page_bytes // 4 - 1)
-            self.assertEqual(words.size * 4, of.page_tokens * {"fp8_token": of.latent_rank + 132, "fp8_token_r4": of.latent_rank * 3 // 2 + 132, "bf16": 2 * (of.latent_rank + 64), "fp8_tile": 656,
-                                                              "fp8_tensor": of.latent_rank + 64}[layout.kv_format])  # fmt: skip
+            rank, rope = of.latent_rank, of.rope_dim
+            self.assertEqual(words.size * 4, of.page_tokens * {"fp8_token": rank + 2 * rope + 4, "fp8_token_r4": rank * 3 // 2 + 2 * rope + 4, "bf16": 2 * (rank + rope), "fp8_tile": 656,
+                                                              "fp8_tensor": rank + rope}[layout.kv_format])  # fmt: skip
 
     def test_a_host_cache_lives_while_it_is_read(self):
         of = shape("fp8_token", 128, 16)

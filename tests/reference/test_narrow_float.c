@@ -119,10 +119,33 @@ static void bf16_rounding(void **state) {
   assert_int_equal(smla_bf16_from_float(float_of(0xff800001)), 0x7fff); /* NaN */
 }
 
+static void f16_every_value_and_rounding(void **state) {
+  (void)state;
+  assert_true(smla_f16_to_float(0x3c00) == 1.0f && smla_f16_to_float(0x7bff) == 65504.0f);
+  assert_true(smla_f16_to_float(0x0001) == 0x1p-24f && smla_f16_to_float(0x0400) == 0x1p-14f);
+  for (uint32_t i = 0; i < 0x10000; i++) {
+    int is_nan = (i & 0x7fff) > 0x7c00;
+    assert_int_equal(smla_f16_from_float(smla_f16_to_float((uint16_t)i)), is_nan ? 0x7fff : i);
+  }
+  /* The midpoint of neighbours, which a float has, goes to the even one, what is beside it to the nearer. */
+  for (uint32_t i = 0; i < 0x7c00; i++) {
+    float low = smla_f16_to_float((uint16_t)i), high = i == 0x7bff ? 65536.0f : smla_f16_to_float((uint16_t)(i + 1));
+    float middle = (low + high) / 2;
+    assert_int_equal(smla_f16_from_float(middle), i + i % 2);
+    assert_int_equal(smla_f16_from_float(float_of(bits_of(middle) - 1)), i);
+    assert_int_equal(smla_f16_from_float(-float_of(bits_of(middle) + 1)), 0x8000 | (i + 1));
+  }
+  assert_int_equal(smla_f16_from_float(float_of(0xff800001)), 0x7fff); /* NaN */
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(e4m3_known_values), cmocka_unit_test(e4m3_every_byte), cmocka_unit_test(e4m3_sweep),
-      cmocka_unit_test(bf16_every_value),  cmocka_unit_test(bf16_rounding),
+      cmocka_unit_test(f16_every_value_and_rounding),
+      cmocka_unit_test(e4m3_known_values),
+      cmocka_unit_test(e4m3_every_byte),
+      cmocka_unit_test(e4m3_sweep),
+      cmocka_unit_test(bf16_every_value),
+      cmocka_unit_test(bf16_rounding),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -47,6 +47,32 @@ static void sizes(void **state) {
   }
 }
 
+/* RoPE of 0, 32 and 128 channels takes so many bytes of each token. */
+static void sizes_of_other_ropes(void **state) {
+  (void)state;
+  static const struct {
+    snapmla_kv_format format;
+    int32_t rope_dim, page_tokens;
+    int64_t page_bytes;
+  } known[] = {
+      {SNAPMLA_KV_FP8_TOKEN, 0, 64, 33024},    /* 64 * 516 */
+      {SNAPMLA_KV_FP8_TOKEN, 0, 16, 8320},     /* 16 * 516 and 64 of padding */
+      {SNAPMLA_KV_FP8_TOKEN, 32, 64, 37120},   /* 64 * 580 */
+      {SNAPMLA_KV_FP8_TOKEN, 128, 128, 98816}, /* 128 * 772 */
+      {SNAPMLA_KV_FP8_TOKEN_R4, 32, 64, 53504}, {SNAPMLA_KV_FP8_TOKEN_R4, 128, 64, 65792},
+      {SNAPMLA_KV_BF16, 0, 64, 65536},          {SNAPMLA_KV_BF16, 32, 64, 69632},
+      {SNAPMLA_KV_FP8_TENSOR, 32, 16, 8704},    {SNAPMLA_KV_FP8_TENSOR, 128, 64, 40960},
+  };
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+    snapmla_problem problem = problem_of(512, known[i].page_tokens);
+    snapmla_page_layout layout = {.size = sizeof layout};
+    problem.kv_format = known[i].format;
+    problem.rope_dim = known[i].rope_dim;
+    assert_int_equal(snapmla_page_layout_get(&problem, &layout), SNAPMLA_OK);
+    assert_int_equal(layout.page_bytes, known[i].page_bytes);
+  }
+}
+
 enum { LATENT, ROPE, SCALE };
 
 static void offsets_by_hand(void **state) {
@@ -91,18 +117,41 @@ static void offsets_by_hand(void **state) {
   }
 }
 
+static void offsets_of_other_ropes_by_hand(void **state) {
+  (void)state;
+  static const struct {
+    int32_t rope_dim, token, channel;
+    int64_t rope, scale;
+  } known[] = {
+      {32, 3, 5, 32986, 36876},    /* 32768 + 3 * 64 + (10 ^ 16): the 64-byte swizzle, row 3 moves by 1 */
+      {32, 15, 31, 33742, 36924},  /* 32768 + 15 * 64 + (62 ^ 48) */
+      {32, 64, 0, 69888, 73984},   /* the second image: 37120 + 32768 */
+      {128, 3, 5, 33210, 49164},   /* as with 64: the first subtile */
+      {128, 3, 127, 41422, 49164}, /* 40960 + 384 + (126 ^ 48) */
+  };
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+    snapmla_problem problem = problem_of(512, 128);
+    problem.rope_dim = known[i].rope_dim;
+    smla_page_geometry geometry = smla_page_geometry_of(&problem);
+    assert_int_equal(smla_page_rope_offset(&geometry, known[i].token, known[i].channel), known[i].rope);
+    assert_int_equal(smla_page_scale_offset(&geometry, known[i].token), known[i].scale);
+  }
+}
+
 /* Every byte of a page belongs to one number, but for the padding behind the scales of 16 tokens. */
 static void every_byte_has_one_meaning(void **state) {
   (void)state;
-  for (int i = 0; i < 16; i++) {
-    int32_t latent_rank = 128 * (i / 4 + 1), page_tokens = 16 << i % 4;
+  static const int32_t ropes[] = {64, 0, 32, 128};
+  for (int i = 0; i < 64; i++) {
+    int32_t latent_rank = 128 * (i / 4 % 4 + 1), page_tokens = 16 << i % 4, rope_dim = ropes[i / 16];
     snapmla_problem problem = problem_of(latent_rank, page_tokens);
+    problem.rope_dim = rope_dim;
     smla_page_geometry geometry = smla_page_geometry_of(&problem);
     unsigned char *uses = calloc((size_t)geometry.page_bytes, 1);
     assert_non_null(uses);
     for (int32_t t = 0; t < page_tokens; t++) {
       for (int32_t c = 0; c < latent_rank; c++) uses[smla_page_latent_offset(&geometry, t, c)]++;
-      for (int32_t c = 0; c < 64; c++)
+      for (int32_t c = 0; c < rope_dim; c++)
         for (int byte = 0; byte < 2; byte++) uses[smla_page_rope_offset(&geometry, t, c) + byte]++;
       for (int byte = 0; byte < 4; byte++) uses[smla_page_scale_offset(&geometry, t) + byte]++;
     }
@@ -283,9 +332,16 @@ static void bad_slots(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(sizes),        cmocka_unit_test(offsets_by_hand), cmocka_unit_test(every_byte_has_one_meaning),
-      cmocka_unit_test(fingerprints), cmocka_unit_test(write_then_read), cmocka_unit_test(known_bits),
-      cmocka_unit_test(query_rows),   cmocka_unit_test(bad_slots),
+      cmocka_unit_test(sizes),
+      cmocka_unit_test(sizes_of_other_ropes),
+      cmocka_unit_test(offsets_of_other_ropes_by_hand),
+      cmocka_unit_test(offsets_by_hand),
+      cmocka_unit_test(every_byte_has_one_meaning),
+      cmocka_unit_test(fingerprints),
+      cmocka_unit_test(write_then_read),
+      cmocka_unit_test(known_bits),
+      cmocka_unit_test(query_rows),
+      cmocka_unit_test(bad_slots),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -56,8 +56,11 @@ static void every_field_is_checked(void **state) {
       {AT(latent_rank), 448, SNAPMLA_UNSUPPORTED, {"latent_rank is 448", "128, 256, 384 or 512: pad"}},
       {AT(latent_rank), 0, SNAPMLA_INVALID_ARGUMENT, {"latent_rank is 0", "128, 256, 384 or 512"}},
       {AT(latent_rank), -512, SNAPMLA_INVALID_ARGUMENT, {"latent_rank is -512", "128, 256, 384 or 512"}},
-      {AT(rope_dim), 32, SNAPMLA_UNSUPPORTED, {"rope_dim is 32", "must be 64: pad"}},
-      {AT(rope_dim), 0, SNAPMLA_INVALID_ARGUMENT, {"rope_dim is 0", "must be 64"}},
+      {AT(rope_dim), 0, SNAPMLA_OK, {0}},
+      {AT(rope_dim), 32, SNAPMLA_OK, {0}},
+      {AT(rope_dim), 128, SNAPMLA_OK, {0}},
+      {AT(rope_dim), 96, SNAPMLA_UNSUPPORTED, {"rope_dim is 96", "must be 0, 32, 64 or 128: pad"}},
+      {AT(rope_dim), -1, SNAPMLA_INVALID_ARGUMENT, {"rope_dim is -1", "must be 0, 32, 64 or 128"}},
       {AT(page_tokens), 128, SNAPMLA_OK, {0}},
       {AT(page_tokens), 16, SNAPMLA_OK, {0}},
       {AT(page_tokens), 32, SNAPMLA_OK, {0}},
@@ -144,18 +147,21 @@ static void bf16_has_no_level_max(void **state) {
   assert_non_null(strstr(snapmla_error_message(), "take balanced"));
 }
 
-static void fp8_tile_has_level_fast_alone(void **state) {
+static void fp8_tile_has_its_own_channels(void **state) {
   (void)state;
   snapmla_problem problem;
   snapmla_problem_init(&problem);
   problem.kv_format = SNAPMLA_KV_FP8_TILE;
+  problem.accuracy = SNAPMLA_ACCURACY_MAX;
   assert_int_equal(snapmla_problem_check(&problem), SNAPMLA_OK);
-  for (int level = SNAPMLA_ACCURACY_BALANCED; level <= SNAPMLA_ACCURACY_MAX; level++) {
-    problem.accuracy = (snapmla_accuracy)level;
-    assert_int_equal(snapmla_problem_check(&problem), SNAPMLA_UNSUPPORTED);
-    assert_non_null(strstr(snapmla_error_message(), snapmla_accuracy_name(problem.accuracy)));
-    assert_non_null(strstr(snapmla_error_message(), "convert the cache to fp8_token"));
-  }
+  problem.rope_dim = 32;
+  assert_int_equal(snapmla_problem_check(&problem), SNAPMLA_UNSUPPORTED);
+  assert_non_null(strstr(snapmla_error_message(), "rope_dim is 32, and the format fp8_tile is defined for 64 alone"));
+  problem.rope_dim = 64;
+  problem.latent_rank = 256;
+  assert_int_equal(snapmla_problem_check(&problem), SNAPMLA_UNSUPPORTED);
+  assert_non_null(
+      strstr(snapmla_error_message(), "latent_rank is 256, and the format fp8_tile is defined for 512 alone"));
 }
 
 static void names_there_and_back(void **state) {
@@ -209,7 +215,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_default_is_legal),  cmocka_unit_test(every_field_is_checked),
       cmocka_unit_test(lists_are_limited),     cmocka_unit_test(the_size_field),
-      cmocka_unit_test(bf16_has_no_level_max), cmocka_unit_test(fp8_tile_has_level_fast_alone),
+      cmocka_unit_test(bf16_has_no_level_max), cmocka_unit_test(fp8_tile_has_its_own_channels),
       cmocka_unit_test(names_there_and_back),  cmocka_unit_test(formats_and_their_options),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -156,6 +156,35 @@ static void scales_of_groups(void **state) {
   free(o);
 }
 
+/* RoPE in e4m3, here the content behind the latent: its first half, in whole steps, goes with the lower half of the latent. */
+static float e4m3_chain(const operands *o, int latent, int rope, int token) {
+  const int half = (rope / 2 + SMLA_E4M3_K - 1) / SMLA_E4M3_K * SMLA_E4M3_K;
+  const int ends[2][2][2] = {{{0, latent / 2}, {latent, latent + half}},
+                             {{latent / 2, latent}, {latent + half, latent + rope}}};
+  float parts[2] = {0, 0};
+  for (int part = 0; part < 2; part++)
+    for (int run = 0; run < 2; run++)
+      for (int c = ends[part][run][0]; c < ends[part][run][1]; c += SMLA_E4M3_K)
+        parts[part] = smla_dot_e4m3(parts[part], o->content[0] + c, o->content[1 + token] + c);
+  return parts[0] + parts[1];
+}
+
+static void rope_of_e4m3(void **state) {
+  (void)state;
+  operands *o = create();
+  for (int rope = 0; rope <= 128; rope = rope ? 2 * rope : 32) {
+    double scores[TOKENS];
+    fill(o, NARROW);
+    widen(o, MOST_LATENT);
+    smla_tensor_operand query = {o->query, o->query_exponents, 0}, keys = {o->keys, o->key_exponents, 0};
+    smla_tensor_exponents(256 + rope, 256 + rope, 1, o->query, o->query_exponents);
+    smla_tensor_exponents(256 + rope, 256 + rope, TOKENS, o->keys, o->key_exponents);
+    smla_tensor_scores(256 + rope, 256, rope, &query, &keys, NULL, scores);
+    for (int t = 0; t < TOKENS; t++) assert_true(scores[t] == e4m3_chain(o, 256, rope, t));
+  }
+  free(o);
+}
+
 /* RoPE alone: nothing hides the accumulator's subnormals. */
 static void subnormal_scores(void **state) {
   (void)state;
@@ -193,10 +222,8 @@ static void special_numbers(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(is_the_chain),
-      cmocka_unit_test(scales_of_groups),
-      cmocka_unit_test(subnormal_scores),
-      cmocka_unit_test(special_numbers),
+      cmocka_unit_test(is_the_chain),     cmocka_unit_test(scales_of_groups), cmocka_unit_test(rope_of_e4m3),
+      cmocka_unit_test(subnormal_scores), cmocka_unit_test(special_numbers),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

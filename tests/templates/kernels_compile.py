@@ -52,6 +52,14 @@ def main():
     for kv_format in ("bf16", "fp8_tensor"):
         problems += [(latent, page, ["--format", kv_format, "--heads", heads]) for heads in ("8", "16", "32", "64")
                      for latent, page in (("512", "64"), ("512", "16"), ("128", "32"), ("256", "128"), ("384", "64"))]
+    problems += [("512", page, ["--format", "fp8_tile", "--accuracy", "max", "--heads", heads]) for heads, page in (("8", "64"), ("16", "16"), ("32", "128"))]
+    problems += [("512", "64", ["--accuracy", "balanced", "--heads", "32", "--variant",
+                                "mla_decode:limits=waived,values=f16,p_terms=1,promotion=none"])]
+    # Widths of RoPE: the score steps differ, and the least widths' 64-byte rows.
+    problems += [("512", page, ["--rope", rope, "--heads", heads]) for rope, heads, page in
+                 (("0", "16", "64"), ("0", "64", "16"), ("32", "16", "16"), ("32", "64", "64"), ("128", "32", "64"), ("128", "64", "16"))]
+    problems += [("512", "64", ["--rope", "128", "--format", "fp8_tensor", "--accuracy", "max", "--heads", "64"]),
+                 ("512", "16", ["--rope", "32", "--format", "fp8_token_r4", "--heads", "32"])]
     for level, shapes in (("fast", (("512", "64"), ("384", "16"))), ("balanced", (("512", "16"),)), ("max", (("512", "64"), ("128", "32")))):
         problems += [(latent, page, ["--format", "fp8_token_r4", "--accuracy", level, "--heads", heads]) for heads in ("8", "16", "32")
                      for latent, page in shapes]

@@ -175,6 +175,20 @@ static void agrees_in_every_width(void **state) {
   }
 }
 
+/* RoPE of every width turned both ways, by append and by absorb; without any there is nothing to turn. */
+static void agrees_with_other_ropes(void **state) {
+  (void)state;
+  static const int32_t ropes[] = {32, 128, 32, 128, 0};
+  for (int i = 0; i < 5; i++) {
+    layer_case c = small(128);
+    c.problem.attention.rope_dim = ropes[i];
+    c.problem.attention.kv_format = i == 3 ? SNAPMLA_KV_FP8_TENSOR : SNAPMLA_KV_FP8_TOKEN;
+    c.problem.rope_pairs = i < 2 ? SNAPMLA_ROPE_HALF : SNAPMLA_ROPE_INTERLEAVED;
+    c.problem.flags = ropes[i] ? 0 : SNAPMLA_LAYER_ROTATED;
+    run(&c, 40 + (uint64_t)i, NULL);
+  }
+}
+
 static void passes_over_what_is_done_already(void **state) {
   (void)state;
   for (uint32_t flags = 1; flags <= (SNAPMLA_LAYER_NORMED | SNAPMLA_LAYER_ROTATED); flags++) {
@@ -263,7 +277,7 @@ int main(void) {
       cmocka_unit_test(agrees_with_deepseeks_shape),     cmocka_unit_test(agrees_with_fp8_weights),
       cmocka_unit_test(agrees_with_other_head_dims),     cmocka_unit_test(agrees_with_many_tokens),
       cmocka_unit_test(agrees_in_every_width),           cmocka_unit_test(passes_over_what_is_done_already),
-      cmocka_unit_test(identity_weights_change_nothing),
+      cmocka_unit_test(identity_weights_change_nothing), cmocka_unit_test(agrees_with_other_ropes),
   };
   return cmocka_run_group_tests(tests, settings_setup, settings_teardown);
 }

@@ -24,6 +24,16 @@ static layer_case small(snapmla_kv_format format) {
   return c;
 }
 
+/* The i-th of the formats at the widths of RoPE that each has; 0 past the last. */
+static int small_of_all(int i, layer_case *out) {
+  static const int32_t ropes[] = {64, 32, 128};
+  const int formats = SNAPMLA_KV_FP8_TOKEN_R4 + 1;
+  if (i >= 3 * formats) return 0;
+  *out = small((snapmla_kv_format)(i % formats));
+  if (i % formats != SNAPMLA_KV_FP8_TILE) out->problem.attention.rope_dim = ropes[i / formats];
+  return 1;
+}
+
 static layer_device open_device(layer_case *c) { return layer_device_create(c, SNAPMLA_EMULATOR_RANDOM, 7, NULL); }
 
 static uint8_t *cache_bytes(const layer_device *d) {
@@ -108,8 +118,8 @@ static void requests_share_a_prefix(void **state) {
 
 static void cached_tokens_come_back(void **state) {
   (void)state;
-  for (int format = SNAPMLA_KV_FP8_TOKEN; format <= SNAPMLA_KV_FP8_TOKEN_R4; format++) {
-    layer_case c = small((snapmla_kv_format)format);
+  layer_case c;
+  for (int of = 0; small_of_all(of, &c); of++) {
     layer_case_create(&c, 4);
     layer_device d = open_device(&c);
     layer_device_append(&d, 0, c.tokens);
@@ -119,23 +129,23 @@ static void cached_tokens_come_back(void **state) {
     for (int64_t i = 0; i < tokens; i++) slots[i] = d.slots[tokens - 1 - i]; /* any order */
     slots[1] = -1;
     slots[2] = outside;
-    const int64_t rank = c.problem.attention.latent_rank, latent_stride = rank + 8;
+    const int64_t rank = c.problem.attention.latent_rank, latent_stride = rank + 8, dim = c.problem.attention.rope_dim;
     snapmla_fetch_args args = {.size = sizeof args,
                                .tokens = tokens,
                                .slots = layer_device_upload(&d, slots, (size_t)tokens * sizeof *slots),
                                .latent = layer_device_upload(&d, NULL, (size_t)(tokens * latent_stride) * 2),
                                .latent_stride = latent_stride,
-                               .rope = layer_device_upload(&d, NULL, (size_t)tokens * ROPE * 2),
-                               .rope_stride = ROPE,
+                               .rope = layer_device_upload(&d, NULL, (size_t)(tokens * dim) * 2),
+                               .rope_stride = dim,
                                .kv = d.kv,
                                .page_stride = d.page_stride,
                                .num_pages = d.num_pages,
                                .kv_scale = d.kv_scale};
     must(snapmla_layer_fetch(d.plan, &args));
-    uint16_t *latent = malloc((size_t)(tokens * latent_stride) * 2), *rope = malloc((size_t)tokens * ROPE * 2);
+    uint16_t *latent = malloc((size_t)(tokens * latent_stride) * 2), *rope = malloc((size_t)(tokens * dim) * 2);
     assert_true(latent && rope);
     must(snapmla_buffer_read(layer_device_buffer(&d, args.latent), 0, latent, (size_t)(tokens * latent_stride) * 2));
-    must(snapmla_buffer_read(layer_device_buffer(&d, args.rope), 0, rope, (size_t)tokens * ROPE * 2));
+    must(snapmla_buffer_read(layer_device_buffer(&d, args.rope), 0, rope, (size_t)(tokens * dim) * 2));
     float *expected, *expected_rope;
     layer_device_cached(&d, &expected, &expected_rope);
     for (int64_t i = 0; i < tokens; i++) {
@@ -143,9 +153,9 @@ static void cached_tokens_come_back(void **state) {
       for (int64_t k = 0; k < latent_stride; k++)
         assert_int_equal(latent[i * latent_stride + k],
                          skipped || k >= rank ? 0xffff : smla_bf16_from_float(expected[(tokens - 1 - i) * rank + k]));
-      for (int64_t k = 0; k < ROPE; k++)
-        assert_int_equal(rope[i * ROPE + k],
-                         skipped ? 0xffff : smla_bf16_from_float(expected_rope[(tokens - 1 - i) * ROPE + k]));
+      for (int64_t k = 0; k < dim; k++)
+        assert_int_equal(rope[i * dim + k],
+                         skipped ? 0xffff : smla_bf16_from_float(expected_rope[(tokens - 1 - i) * dim + k]));
     }
     free(latent), free(rope), free(expected), free(expected_rope), free(slots);
     layer_device_destroy(&d);
@@ -186,12 +196,12 @@ static void rejected_tokens_leave_no_trace(void **state) {
 
 static void tokens_move_bit_for_bit(void **state) {
   (void)state;
-  for (int format = SNAPMLA_KV_FP8_TOKEN; format <= SNAPMLA_KV_FP8_TOKEN_R4; format++) {
-    layer_case c = small((snapmla_kv_format)format);
+  layer_case c;
+  for (int of = 0; small_of_all(of, &c); of++) {
     layer_case_create(&c, 6);
     layer_device d = open_device(&c);
     layer_device_append(&d, 0, c.tokens);
-    const int64_t rank = c.problem.attention.latent_rank;
+    const int64_t rank = c.problem.attention.latent_rank, dim = c.problem.attention.rope_dim;
     float *latent, *rope, *moved, *moved_rope;
     layer_device_cached(&d, &latent, &rope);
     /* From rows of one swizzle to rows of another; a pair with a bad end does nothing. */
@@ -209,7 +219,7 @@ static void tokens_move_bit_for_bit(void **state) {
     for (int64_t t = 0; t < c.tokens; t++) {
       int64_t source = t == 3 ? 20 : t == 17 ? 33 : t;
       assert_memory_equal(moved + t * rank, latent + source * rank, (size_t)rank * sizeof *latent);
-      assert_memory_equal(moved_rope + t * ROPE, rope + source * ROPE, ROPE * sizeof *rope);
+      assert_memory_equal(moved_rope + t * dim, rope + source * dim, (size_t)dim * sizeof *rope);
     }
     free(latent), free(rope), free(moved), free(moved_rope);
     layer_device_destroy(&d);

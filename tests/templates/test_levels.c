@@ -127,6 +127,26 @@ static void residuals(void **state) {
   }
 }
 
+/* The interchange layout: balanced in bf16 by either shape, max in f16 by the one for few rows. */
+static void scales_of_groups(void **state) {
+  (void)state;
+  static const int32_t heads[] = {8, 16, 32, 64};
+  for (size_t l = 0; l < sizeof levels / sizeof *levels; l++) {
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
+      char name[64];
+      decode_case c = mixed_case(heads[i]);
+      c.problem.kv_format = SNAPMLA_KV_FP8_TILE;
+      c.problem.latent_rank = 512;
+      c.problem.page_tokens = i % 2 ? 16 : 64;
+      c.problem.accuracy = levels[l].accuracy;
+      c.value_mean = (double)(i / 2);
+      c.lengths[4] = i == 0 ? 2500 : c.lengths[4];
+      snprintf(name, sizeof name, "fp8_tile, %d heads, mean %g", (int)heads[i], c.value_mean);
+      expect_within(name, &levels[l], &c);
+    }
+  }
+}
+
 /* Heads, query tokens, ranks and pages that take every shape and width; the default stages fit. */
 static void other_dimensions(void **state) {
   (void)state;
@@ -286,13 +306,10 @@ static void levels_refuse_worse_axes(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(normal_logits),
-      cmocka_unit_test(hard_data),
-      cmocka_unit_test(residuals),
-      cmocka_unit_test(other_dimensions),
-      cmocka_unit_test(drift_needs_promotion),
-      cmocka_unit_test(completion_orders),
-      cmocka_unit_test(levels_refuse_worse_axes),
+      cmocka_unit_test(normal_logits),     cmocka_unit_test(hard_data),
+      cmocka_unit_test(scales_of_groups),  cmocka_unit_test(residuals),
+      cmocka_unit_test(other_dimensions),  cmocka_unit_test(drift_needs_promotion),
+      cmocka_unit_test(completion_orders), cmocka_unit_test(levels_refuse_worse_axes),
   };
   return cmocka_run_group_tests_name("levels", tests, NULL, NULL);
 }

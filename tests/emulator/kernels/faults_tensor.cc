@@ -168,6 +168,16 @@ KERNEL(faults, 256) {
       wgmma_wait<0>(d);
       break;
     }
+    case 21: {
+      wgmma_fence();
+      wgmma_e4m3<64, false>(d, descriptor_advance(descriptor_narrow(x), 48), y);  // @past_narrow_row
+      break;
+    }
+    case 22: {
+      wgmma_fence();
+      wgmma_e4m3<64, false>(d, descriptor_advance(descriptor_narrow(x), 128), y);  // @narrow_start_row
+      break;
+    }
   }
   global_store(reinterpret_cast<float *>(p.out) + t, sum);
 }

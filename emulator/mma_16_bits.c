@@ -1,6 +1,6 @@
-/* D (+)= A B^T for bf16, many columns at a time: the rule of tensor_dot.c in doubles.
+/* D (+)= A B^T for bf16 and f16, many columns at a time: the rule of tensor_dot.c in doubles.
  *
- * A product of two bf16 numbers is exact in double, and so is its scaling by a power of two; the conversion to int then
+ * A product of two such numbers is exact in double, and so is its scaling by a power of two; the conversion to int then
  * cuts it toward zero, as the rule wants. NaN and infinities are left to the plain statement. */
 #include "mma.h"
 #include "mma_paths.h"
@@ -46,27 +46,35 @@ SMLA_BODY double power_of_two(int32_t exponent) { return bits_double((uint64_t)(
 
 SMLA_BODY int32_t larger(int32_t x, int32_t y) { return x > y ? x : y; }
 
-SMLA_BODY void decode_row(row *restrict r, const uint16_t *restrict numbers) {
+/* Of a number of 16 bits: fraction bits, the highest exponent field and its bias. */
+typedef struct layout {
+  int32_t fraction_bits, highest, bias;
+} layout;
+
+static const layout BF16 = {7, 255, 127}, F16 = {10, 31, 15};
+
+SMLA_BODY void decode_row(row *restrict r, const uint16_t *restrict numbers, layout of) {
   uint32_t special = 0;
   for (int k = 0; k < SMLA_BF16_K; k++) {
-    const int32_t number = numbers[k], field = (number >> 7) & 255;
-    const uint32_t is_special = field == 255 ? ~0u : 0;
-    const int32_t exponent = larger(field, 1) - 127;
-    const int32_t significand = ((number & 127) | (field > 0 ? 128 : 0)) & (int32_t)~is_special;
+    const int32_t number = numbers[k], field = (number >> of.fraction_bits) & of.highest;
+    const int32_t implied = 1 << of.fraction_bits;
+    const uint32_t is_special = field == of.highest ? ~0u : 0;
+    const int32_t exponent = larger(field, 1) - of.bias;
+    const int32_t significand = ((number & (implied - 1)) | (field > 0 ? implied : 0)) & (int32_t)~is_special;
     const int32_t negative = -(number >> 15);
     r->exponent[k] = significand ? exponent : ABSENT;
-    r->value[k] = (double)((significand ^ negative) - negative) * power_of_two(exponent - 7);
+    r->value[k] = (double)((significand ^ negative) - negative) * power_of_two(exponent - of.fraction_bits);
     special |= is_special;
   }
   r->special = special;
 }
 
 /* Columns past `width` are zeros. */
-SMLA_BODY void decode_columns(column_block *block, const uint16_t *b, int width) {
+SMLA_BODY void decode_columns(column_block *block, const uint16_t *b, int width, layout of) {
   const uint16_t zeros[SMLA_BF16_K] = {0};
   for (int j = 0; j < COLUMNS; j++) {
     row column;
-    decode_row(&column, j < width ? b + (size_t)j * SMLA_BF16_K : zeros);
+    decode_row(&column, j < width ? b + (size_t)j * SMLA_BF16_K : zeros, of);
     for (int k = 0; k < SMLA_BF16_K; k++) {
       block->value[k][j] = column.value[k];
       block->exponent[k][j] = (int16_t)column.exponent[k];
@@ -89,7 +97,7 @@ SMLA_BODY void find_tops(int16_t *restrict top, const row *restrict a, const col
     }
 }
 
-/* 16 products of at most 255 * 255 << 11 each: the sum fits an int32, with nothing to spare for the accumulator. */
+/* 16 products of at most 255 * 255 << 11 each, of f16 2047 * 2047 << 5: the sum fits an int32, with nothing to spare for the accumulator. */
 SMLA_BODY void add_products(int32_t *restrict sum, const double *restrict scale, const row *restrict a,
                             const column_block *restrict b) {
   for (int j = 0; j < COLUMNS; j++) sum[j] = 0;
@@ -136,41 +144,43 @@ SMLA_BODY void multiply_row(float *restrict d, const row *restrict a, const colu
 
 /* The results that a NaN or an infinity takes part in, by the plain statement; d still holds the accumulators. */
 static void patch_special(float *lanes, const float *d, const uint16_t *a, const uint16_t *b, int width,
-                          const column_block *block, uint32_t row_special, int accumulate) {
+                          const column_block *block, uint32_t row_special, int accumulate,
+                          float (*dot)(float c, const uint16_t *a, const uint16_t *b)) {
   for (int j = 0; j < width; j++) {
     const float c = accumulate ? d[j] : 0;
     const int finite = (smla_float_bits(c) & 0x7f800000) != 0x7f800000;
-    if (row_special || block->special[j] || !finite) lanes[j] = smla_dot_bf16(c, a, b + (size_t)j * SMLA_BF16_K);
+    if (row_special || block->special[j] || !finite) lanes[j] = dot(c, a, b + (size_t)j * SMLA_BF16_K);
   }
 }
 
-SMLA_BODY void multiply(float *d, const uint16_t *a, const uint16_t *b, int n, int accumulate) {
+SMLA_BODY void multiply(float *d, const uint16_t *a, const uint16_t *b, int n, int accumulate, layout of,
+                        float (*dot)(float c, const uint16_t *a, const uint16_t *b)) {
   column_block block;
   row a_row;
   for (int j = 0; j < n; j += COLUMNS) {
     const int width = n - j < COLUMNS ? n - j : COLUMNS;
     const uint16_t *columns = b + (size_t)j * SMLA_BF16_K;
-    decode_columns(&block, columns, width);
+    decode_columns(&block, columns, width, of);
     for (int i = 0; i < SMLA_MMA_ROWS; i++) {
       float lanes[COLUMNS] = {0};
       float *out = d + (size_t)i * n + j;
       const uint16_t *numbers = a + (size_t)i * SMLA_BF16_K;
-      decode_row(&a_row, numbers);
+      decode_row(&a_row, numbers, of);
       if (accumulate) memcpy(lanes, out, (size_t)width * sizeof(float));
       multiply_row(lanes, &a_row, &block);
-      patch_special(lanes, out, numbers, columns, width, &block, a_row.special, accumulate);
+      patch_special(lanes, out, numbers, columns, width, &block, a_row.special, accumulate, dot);
       memcpy(out, lanes, (size_t)width * sizeof(float));
     }
   }
 }
 
 void smla_mma_bf16_plain(float *d, const uint16_t *a, const uint16_t *b, int n, int accumulate) {
-  multiply(d, a, b, n, accumulate);
+  multiply(d, a, b, n, accumulate, BF16, smla_dot_bf16);
 }
 
 #if SMLA_MMA_AVX2
 SMLA_TARGET_AVX2 void smla_mma_bf16_avx2(float *d, const uint16_t *a, const uint16_t *b, int n, int accumulate) {
-  multiply(d, a, b, n, accumulate);
+  multiply(d, a, b, n, accumulate, BF16, smla_dot_bf16);
 }
 #endif
 
@@ -182,4 +192,24 @@ void smla_mma_bf16(float *d, const uint16_t *a, const uint16_t *b, int n, int ac
   }
 #endif
   smla_mma_bf16_plain(d, a, b, n, accumulate);
+}
+
+void smla_mma_f16_plain(float *d, const uint16_t *a, const uint16_t *b, int n, int accumulate) {
+  multiply(d, a, b, n, accumulate, F16, smla_dot_f16);
+}
+
+#if SMLA_MMA_AVX2
+SMLA_TARGET_AVX2 void smla_mma_f16_avx2(float *d, const uint16_t *a, const uint16_t *b, int n, int accumulate) {
+  multiply(d, a, b, n, accumulate, F16, smla_dot_f16);
+}
+#endif
+
+void smla_mma_f16(float *d, const uint16_t *a, const uint16_t *b, int n, int accumulate) {
+#if SMLA_MMA_AVX2
+  if (__builtin_cpu_supports("avx2")) {
+    smla_mma_f16_avx2(d, a, b, n, accumulate);
+    return;
+  }
+#endif
+  smla_mma_f16_plain(d, a, b, n, accumulate);
 }
