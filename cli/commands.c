@@ -31,14 +31,16 @@ smla_exit smla_command_help(const smla_settings *settings) {
 const smla_command smla_commands[] = {
     {"gen", "expand kernels to source files",
      "Expands the kernels of a problem to CUDA C++ source, one self-contained file each, and prints their\n"
-     "names. With one kernel -o may name the file. A file appears whole or not at all; an error in one kernel\n"
-     "leaves no file of another.",
+     "names; with --layer all that a layer's step needs. With one kernel -o may name the file. A file appears\n"
+     "whole or not at all; an error in one kernel leaves no file of another.",
      SMLA_FOR_GEN, .run = smla_command_gen},
     {"build", "compile kernels to artifacts; needs no GPU",
      "Compiles the kernels of a problem (sm90a: NVRTC to a cubin; emulator: the host's C++ compiler to a\n"
      "shared object) and reports registers per thread, spilled bytes, shared memory, seconds and warnings.\n"
-     "With -o into a directory, each with the compiler's log beside it. Fails if one kernel does. --set default\n"
-     "takes the kernels of the models that are served, by heads per device, draft length and format.",
+     "With -o into a directory, each with the compiler's log beside it. Fails if one kernel does. With --layer\n"
+     "the kernels are those of a layer's step: the attention's, and norm, RoPE and append, query absorption,\n"
+     "value up-projection, fetching, and with --hidden the output projection. --set default takes the kernels\n"
+     "of the models that are served, by heads per device, draft length and format.",
      SMLA_FOR_BUILD, .run = smla_command_build},
     {"run", "make or read a problem, append, decode, check, print",
      "Appends tokens to a paged cache, decodes, compares with the double-precision oracle and prints variant,\n"

@@ -298,7 +298,8 @@ static snapmla_status unknown_set(const char *name) {
 
 static int describes_a_problem(const smla_settings *s) {
   return s->heads || s->q_len || s->latent || s->rope || s->page || s->format || s->accuracy || s->scales || s->batch ||
-         s->context || s->max_context || s->sparse || s->sinks || s->batch_invariant;
+         s->context || s->max_context || s->sparse || s->sinks || s->batch_invariant || s->layer ||
+         smla_problem_layer_option(s);
 }
 
 snapmla_status smla_problems_read(const smla_settings *settings, smla_problems *out) {
