@@ -68,7 +68,9 @@ const smla_command smla_commands[] = {
     {"tune", "find the fastest variants of a problem and remember them",
      "Searches the legal variants: the cost model prunes, candidates are compiled, checked against the oracle and\n"
      "timed; finalists are timed in interleaved pairs. What was measured goes into the store, and plans of the\n"
-     "same bucket (batch and context as powers of two) use it. On the emulator times are modelled.",
+     "same bucket (batch and context as powers of two) use it. On the emulator times are modelled. With --layer\n"
+     "the attention is tuned, and then whole steps of a layer are timed with what its own kernels leave open: who\n"
+     "merges what was cut, and with --hidden how W_O's reduction is shared. That is printed, not remembered.",
      SMLA_FOR_TUNE, .run = smla_command_tune},
     {"bench", "how long a plan takes to make: cold, warm and from memory",
      "Makes the plan of a problem in fresh processes: with an empty store, and with the store that the first left\n"

@@ -172,11 +172,8 @@ static snapmla_status add_problems(const smla_settings *settings, smla_kernels *
 static snapmla_status add_options(const smla_settings *settings, smla_kernels *out) {
   snapmla_layer_problem layer;
   smla_lengths lengths = {0};
-  const char *alone = settings->layer ? NULL : smla_problem_layer_option(settings);
-  if (alone)
-    return smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "%s is of a layer's problem: give --layer too, or leave it out",
-                             alone);
-  snapmla_status status = settings->context ? smla_lengths_read(settings, settings->context, &lengths) : SNAPMLA_OK;
+  snapmla_status status = smla_problem_layer_check(settings);
+  if (!status && settings->context) status = smla_lengths_read(settings, settings->context, &lengths);
   if (!status) status = smla_layer_problem_read(settings, settings->context ? &lengths : NULL, &layer);
   if (!status)
     status = settings->layer ? smla_library_status(snapmla_layer_problem_check(&layer))

@@ -69,6 +69,13 @@ const char *smla_problem_layer_option(const smla_settings *s) {
                               : NULL;
 }
 
+snapmla_status smla_problem_layer_check(const smla_settings *settings) {
+  const char *alone = settings->layer ? NULL : smla_problem_layer_option(settings);
+  if (!alone) return SNAPMLA_OK;
+  return smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "%s is of a layer's problem: give --layer too, or leave it out",
+                           alone);
+}
+
 snapmla_status smla_problem_verify(const snapmla_problem *problem) {
   return smla_library_status(snapmla_problem_check(problem));
 }

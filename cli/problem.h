@@ -30,6 +30,8 @@ snapmla_status smla_layer_problem_read(const smla_settings *settings, const smla
                                        snapmla_layer_problem *out);
 /* The first given option that is of a layer's problem alone ("--nope"), NULL: none is. */
 const char *smla_problem_layer_option(const smla_settings *settings);
+/* Refuses such an option without --layer. */
+snapmla_status smla_problem_layer_check(const smla_settings *settings);
 /* The library's check of a whole problem. */
 snapmla_status smla_problem_verify(const snapmla_problem *problem);
 /* The one --variant of a command that takes one, "mla_decode:" put before a text without family; owned by the

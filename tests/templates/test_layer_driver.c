@@ -136,7 +136,8 @@ static void the_output_is_one_launch_more(void **state) {
   must(snapmla_layer_step(d.plan, &d.args));
   l = fake_cuda_launch_at(9);
   assert_string_equal(l->name, "snapmla_output_project");
-  assert_int_equal(l->grid[0], 4 * 2); /* tiles of 64 channels, whose ring is smaller: two blocks fit a multiprocessor */
+  assert_int_equal(l->grid[0],
+                   4 * 2); /* tiles of 64 channels, whose ring is smaller: two blocks fit a multiprocessor */
   assert_int_equal(l->cluster, 2);
   assert_true(l->shared_bytes < many);
 
