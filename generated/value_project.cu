@@ -1,8 +1,7 @@
 // Generated from templates/value_project/value_project.cu.tmpl: do not edit.
-//   variant: value_project:latent=512,v=128,weights=bf16,combine=fused,columns=64,groups=2,stages=4
-//   command: snapmla gen --variant 'value_project:latent=512,v=128,weights=bf16,combine=fused,columns=64,groups=2,stages=4' --target sm90a
+//   variant: value_project:latent=512,v=128,weights=bf16,combine=separate,columns=64,groups=2,stages=4
+//   command: snapmla gen --variant 'value_project:latent=512,v=128,weights=bf16,combine=separate,columns=64,groups=2,stages=4' --target sm90a
 // Values of all tokens with one head: attended latent . W_UV, sums of 512 products, rounded to bf16.
-// The pieces of requests that were cut are merged here: mla_combine is not run.
 //
 // Block (head * 1 + part, c) has 128 value channels and columns c * 64 .. of the tokens. W_UV is stored along the reduction:
 // wgmma reads it where it landed.
@@ -468,50 +467,7 @@ struct value_project_pieces {
 };
 
 #endif
-struct Params : value_project_params, value_project_pieces {};
-
-DEVICE float infinity() { return float_of(0x7f800000u); }
-DEVICE float not_a_number() { return float_of(0x7fffffffu); }
-
-constexpr float ln_2 = 0.6931471805599453f;
-// How merging is cut into items, for the schedule, which counts them, and for the combine kernel, which does them.
-
-constexpr i32 merge_in_flight = 12;  // pieces whose loads a thread issues together
-
-// How many pieces a block reads side by side: a thread then has few rounds of loads. A power of two up to 16.
-DEVICE i32 merge_lanes(i32 pieces) {
-  i32 lanes = 1;
-  while (lanes < 16 && pieces > merge_in_flight * lanes) lanes *= 2;
-  return lanes;
-}
-
-// Items of one request: `elements` of output (rows * latent), `block_elements` of them an item where pieces are read one by one.
-DEVICE i32 merge_items(i32 pieces, i32 elements, i32 block_elements) {
-  return (elements * merge_lanes(pieces) + block_elements - 1) / block_elements;
-}
-// What the decode kernel leaves of a request that was cut: partial_out [slots, groups, rows of a group, latent] and partial_lse without
-// the latent, base 2; a request's pieces lie in consecutive slots.
-
-// Four channels of a piece, as stored.
-typedef uint2 Stored;
-DEVICE float4 widen(Stored x) {
-  const float2 low = unpack_bf16(x.x), high = unpack_bf16(x.y);
-  return make_float4(low.x, low.y, high.x, high.y);
-}
-// Pieces on their way at a time: as many bytes of either type; more would not fit into 64 registers.
-constexpr i32 in_flight = merge_in_flight * 8 / (i32)sizeof(Stored);
-DEVICE const Stored *stored_at(const Params &p, i64 element) { return (const Stored *)p.partial_out + element / 4; }
-
-// What a row of the piece in a slot has in front of it, in rows.
-DEVICE i64 row_place(const Params &p, i32 group_rows, i32 slot, i32 row) {
-  return ((i64)slot * p.groups + row / group_rows) * group_rows + row % group_rows;
-}
-
-DEVICE float4 add_weighted(float4 sum, Stored part, float weight) {
-  const float4 x = widen(part);
-  return make_float4(fma_rn(x.x, weight, sum.x), fma_rn(x.y, weight, sum.y), fma_rn(x.z, weight, sum.z), fma_rn(x.w, weight, sum.w));
-}
-DEVICE float4 add_sums(float4 a, float4 b) { return make_float4(a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w); }
+typedef value_project_params Params;
 
 constexpr u32 latent = 512;
 constexpr u32 chunk = 64;
@@ -522,12 +478,9 @@ constexpr u32 parts = 128 / block_rows;
 // chunk a stage; each of the 2 other warpgroups multiplies 1 x 64 rows.
 //
 // shared memory  bytes   written by   read by
-//   ring         65536   produce      multiply: a stage's weights
-//   tile         65536   make_tile    multiply: the tokens, in boxes of 64 numbers
-//   side_sums    49152   make_tile    make_tile: what warps side by side have of a row
-//   rows         512     make_tile    make_tile: what is to be done for each token
+//   ring         98304   produce      multiply: a stage's weights, then its tokens
 //   staged       17408   stage_sums   the epilogue: [columns] rows of bf16
-// barriers: full[4], completed by a stage's bytes; empty[4], by a lane of each multiplying warp; landed, by all threads' copies
+// barriers: full[4], completed by a stage's bytes; empty[4], by a lane of each multiplying warp
 constexpr u32 columns = 64;
 constexpr u32 stages = 4;
 constexpr u32 groups = 2;
@@ -535,16 +488,12 @@ constexpr u32 tiles = 1;
 constexpr u32 a_bytes = 16384;
 constexpr u32 b_bytes = 8192;
 constexpr u32 box_bytes = columns * 128;  // of tokens: 64 numbers each
-constexpr u32 stage_bytes = 16384;
-constexpr u32 tokens_at = stages * stage_bytes;
-constexpr u32 side_sums_at = tokens_at + 65536;
-constexpr u32 rows_at = side_sums_at + 49152;
-constexpr u32 staged_at = rows_at + 8 * columns;
+constexpr u32 stage_bytes = 24576;
+constexpr u32 staged_at = stages * stage_bytes;
 constexpr u32 staged_row = 272;
 constexpr u32 full_at = staged_at + columns * staged_row;
 constexpr u32 empty_at = full_at + 8 * stages;
-constexpr u32 landed_at = empty_at + 8 * stages;
-static_assert(empty_at + 8 * stages + 8 == 198216, "the map and the space's shared memory differ");
+static_assert(empty_at + 8 * stages == 115776, "the map and the space's shared memory differ");
 static_assert(b_bytes % box_bytes == 0 && a_bytes % 1024 == 0 && box_bytes % 1024 == 0, "swizzled boxes");
 constexpr u32 multipliers_barrier = 1;  // all warpgroups but the first
 
@@ -556,28 +505,31 @@ DEVICE void init_barriers() {
     mbarrier_init(full(s), 1);
     mbarrier_init(empty(s), 4 * groups);
   }
-  mbarrier_init(mbarrier_at(landed_at), 384);
   mbarrier_init_fence();
 }
 
 typedef frag<columns / 2> Sum;  // of 64 rows
 
-// One thread. Nobody writes weights, so those of the first stages are on their way before the kernel ahead is done, and the others follow
-// while chunks are multiplied. copy_a(stage, chunk) starts a stage's copies.
-template <class CopyA> DEVICE void produce_early(u32 chunks, CopyA copy_a) {
+// One thread. Nobody writes weights, so those of the first stages are on their way before the kernel ahead is done. copy_a(stage, chunk)
+// and copy_b(stage, chunk) start a stage's copies.
+template <class CopyA, class CopyB> DEVICE void produce(u32 chunks, CopyA copy_a, CopyB copy_b) {
+  const u32 early = chunks < stages ? chunks : stages;
 #pragma unroll 1
-  for (u32 c = 0; c < chunks && c < stages; ++c) {
+  for (u32 c = 0; c < early; ++c) {
     mbarrier_arrive_expect(full(c), stage_bytes);
     copy_a(c, c);
   }
-}
-template <class CopyA> DEVICE void produce_rest(u32 chunks, CopyA copy_a) {
+  grid_dependency_wait();
+  grid_dependency_launch();
 #pragma unroll 1
-  for (u32 c = stages; c < chunks; ++c) {
+  for (u32 c = 0; c < early; ++c) copy_b(c, c);
+#pragma unroll 1
+  for (u32 c = early; c < chunks; ++c) {
     const u32 stage = c % stages;
     mbarrier_wait(empty(stage), (c / stages + 1) & 1);
     mbarrier_arrive_expect(full(stage), stage_bytes);
     copy_a(stage, c);
+    copy_b(stage, c);
   }
 }
 
@@ -609,7 +561,7 @@ DEVICE void multiply(Sum (&sums)[tiles], u32 chunks, TileOf tile_of, Factor fact
     const u32 at = shared_at<u8>(stage * stage_bytes).address();
 #pragma unroll
     for (u32 t = 0; t < tiles; ++t) {
-      multiply_tile(sums[t], at + tile_of(t), shared_at<u8>(tokens_at + c * b_bytes).address());
+      multiply_tile(sums[t], at + tile_of(t), at + a_bytes);
     }
     warp_sync();
     if (lane_index() == 0) mbarrier_arrive(empty(stage));
@@ -636,156 +588,6 @@ template <class RowOf> DEVICE void stage_sums(const Sum &sum, u32 first_m, RowOf
 }
 
 
-// The tokens' tile of a head, [columns] attended latents in swizzled bf16 boxes of 64 channels, made by all warps of the block from what
-// the decode kernel left: of a request that was not cut a row as it stands, of one that was the sum of its pieces, of an empty
-// one zeros, of one of a bad length NaN. Sums are in mla_combine's order, so that the bits are the ones it would have written.
-//
-// A job is 128 channels of a token, four a lane. Where there are twice as many warps as jobs and more, `side` warps share one: each
-// adds up every side-th of the sums that mla_combine's lanes would, and one adds those up.
-
-constexpr i32 latent_of_job = 128;
-constexpr u32 jobs_per_token = latent / latent_of_job;
-constexpr u32 warps = 12;
-
-// What is to be done for a token of the tile.
-struct Row {
-  i32 pieces, first_slot;  // as in its record
-};
-
-// Where four channels of a token lie.
-DEVICE smem<u8> tile_place(u32 n, u32 channel) {
-  return shared_at<u8>(tokens_at + channel / 64 * box_bytes + n * 128 + (((channel / 8 ^ n) & 7) << 4) + channel % 8 * 2);
-}
-
-// Which row of its record token `token` of the step is for the head.
-DEVICE i32 row_of(const Params &p, i32 token, i32 head) { return token % p.record_tokens * p.heads + head; }
-
-// What turns a row's lse into weights: w = 2^(lse - from) * inverse; and the lse of all (base 2). Pieces without tokens have -inf; a NaN
-// is everyone's.
-struct Weights {
-  float from, inverse, lse;
-};
-DEVICE Weights weigh(const Params &p, const Row &request, i32 row) {
-  const float *const lse = p.partial_lse;
-  float top = -infinity(), sum = 0.0f;
-  for (i32 piece = (i32)lane_index(); piece < request.pieces; piece += 32)
-    top = max_f32(top, global_load(lse + row_place(p, p.group_rows, request.first_slot + piece, row)));
-  for (u32 mask = 16; mask > 0; mask /= 2) top = max_f32(top, shuffle_xor(top, mask));
-  const float from = top == -infinity() ? 0.0f : top;  // every weight is then zero, or NaN
-  for (i32 piece = (i32)lane_index(); piece < request.pieces; piece += 32)
-    sum += exp2_approx(global_load(lse + row_place(p, p.group_rows, request.first_slot + piece, row)) - from);
-  for (u32 mask = 16; mask > 0; mask /= 2) sum += shuffle_xor(sum, mask);
-  return {from, sum == 0.0f ? 0.0f : 1.0f / sum, sum == 0.0f ? -infinity() : from + log2_approx(sum)};
-}
-
-// Pieces first, first + lanes, …, `in_flight` of them.
-DEVICE void load_pieces(const Params &p, const Row &request, i32 row, i32 channel, i32 first, i32 lanes, Stored (&parts)[in_flight]) {
-#pragma unroll
-  for (i32 i = 0; i < in_flight; ++i) {
-    const i32 piece = first + i * lanes;
-    if (piece < request.pieces)
-      parts[i] = global_load(stored_at(p, row_place(p, p.group_rows, request.first_slot + piece, row) * latent + channel));
-  }
-}
-// A lane works out one weight, and hands it to the others.
-DEVICE float4 add_pieces(const Params &p, const Row &request, const Weights &w, i32 row, i32 first, i32 lanes,
-                         const Stored (&parts)[in_flight], float4 sum) {
-  const i32 mine = first + (i32)lane_index() * lanes;
-  float weight = 0.0f;
-  if ((i32)lane_index() < in_flight && mine < request.pieces)
-    weight = exp2_approx(global_load(p.partial_lse + row_place(p, p.group_rows, request.first_slot + mine, row)) - w.from) * w.inverse;
-#pragma unroll
-  for (i32 i = 0; i < in_flight; ++i) {
-    const float of_piece = shuffle(weight, (u32)i);
-    if (first + i * lanes < request.pieces) sum = add_weighted(sum, parts[i], of_piece);
-  }
-  return sum;
-}
-
-// One warp, which is `member` of `side`: its part of the sum of four channels a lane; with side > 1 the sums of its lanes go to `sides`.
-DEVICE float4 sum_pieces(const Params &p, const Row &request, i32 row, i32 channel, i32 member, i32 side, smem<float4> sides, float &lse) {
-  const i32 lanes = merge_lanes(request.pieces);
-  float4 all = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-  Stored parts[in_flight];
-  load_pieces(p, request, row, channel, member, lanes, parts);
-  const Weights w = weigh(p, request, row);  // while the first are on their way
-  lse = w.lse;
-#pragma unroll 1
-  for (i32 lane = member; lane < lanes; lane += side) {
-    float4 sum = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-#pragma unroll 1
-    for (i32 first = lane; first < request.pieces; first += lanes * in_flight) {
-      if (first != member) load_pieces(p, request, row, channel, first, lanes, parts);
-      sum = add_pieces(p, request, w, row, first, lanes, parts, sum);
-    }
-    all = lane == 0 ? sum : add_sums(all, sum);
-    if (side > 1) sides.store(lane * 32, sum);
-  }
-  return all;
-}
-
-// Four channels a lane of what is to be multiplied, and the row's lse.
-DEVICE void finish(const Params &p, const Row &request, i32 token, i32 head, u32 n, u32 channel, float4 sum, float lse, bool tells) {
-  if (request.pieces < 0) sum.x = sum.y = sum.z = sum.w = lse = not_a_number();
-  tile_place(n, channel).as<uint2>().store(0, make_uint2(pack_bf16(sum.x, sum.y), pack_bf16(sum.z, sum.w)));
-  if (!tells || channel != 0 || !p.lse) return;
-  global_store(p.lse + token / p.q_len * p.lse_stride_batch + head * p.lse_stride_head + token % p.q_len * p.lse_stride_token,
-               lse * ln_2);
-}
-
-// All threads. Of the blocks with parts of one head's values the first tells the lse. Afterwards the tile is wgmma's to read.
-DEVICE void make_tile(const Params &p, i32 head, i32 first_token, bool tells) {
-  const smem<Row> rows = shared_at<Row>(rows_at);
-  const mbarrier landed = mbarrier_at(landed_at);
-  const u32 warp = warp_index(), lane = lane_index(), there = (u32)(p.tokens - first_token) < columns ? (u32)(p.tokens - first_token) : columns;
-  // The schedule was complete before the decode kernel let this one start.
-  if (thread_index() < there) {
-    const smla_request record = global_load(p.requests + (first_token + (i32)thread_index()) / p.record_tokens);
-    rows.store((i32)thread_index(), Row{record.pieces, record.first_slot});
-  }
-  block_sync();
-  grid_dependency_wait();
-  grid_dependency_launch();
-  const u32 jobs = there * jobs_per_token, side = 2 * jobs <= warps ? warps / jobs : 1, teams = warps / side;
-  const smem<float4> sides = shared_at<float4>(side_sums_at) + (i32)(warp / side * 16 * 32 + lane);
-  float4 sum;
-  float lse = 0.0f;
-#pragma unroll 1
-  for (u32 job = warp / side; job < jobs; job += teams) {
-    const u32 n = job / jobs_per_token, first = job % jobs_per_token * latent_of_job, member = warp % side;
-    const Row request = rows.load((i32)n);
-    const i32 token = first_token + (i32)n;
-    if (request.pieces == 1) {  // as it stands: 16 bytes a lane of the first half
-      const u32 channel = first + 8 * lane;
-      if (member == 0 && lane < latent_of_job / 8)
-        thread_copy<16>(tile_place(n, channel).address(), p.attended + ((i64)token * p.heads + head) * latent + channel, true);
-      continue;
-    }
-    sum = sum_pieces(p, request, row_of(p, token, head), (i32)(first + 4 * lane), (i32)member, (i32)side, sides, lse);
-    if (side == 1) finish(p, request, token, head, n, first + 4 * lane, sum, lse, tells);
-  }
-  if (side > 1) {  // a team has one job at most
-    block_sync();
-    const u32 job = warp / side, n = job / jobs_per_token;
-    if (job < jobs && warp % side == 0) {
-      const Row request = rows.load((i32)n);
-      if (request.pieces != 1) {
-        const i32 lanes = merge_lanes(request.pieces);
-        sum = sides.load();
-        for (i32 other = 1; other < lanes; ++other) sum = add_sums(sum, sides.load(other * 32));
-        finish(p, request, first_token + (i32)n, head, n, job % jobs_per_token * latent_of_job + 4 * lane, sum, lse, tells);
-      }
-    }
-  }
-  // Columns without a token are multiplied too.
-  for (u32 i = thread_index(); i < (columns - there) * (latent / 8); i += 384)
-    tile_place(there + i / (latent / 8), i % (latent / 8) * 8).as<uint4>().store(0, make_uint4(0, 0, 0, 0));
-  mbarrier_arrive_after_copies(landed);
-  mbarrier_wait(landed, 0);
-  fence_async_proxy();
-  block_sync();
-}
-
 KERNEL(snapmla_value_project, 384) {
   if (thread_index() == 0) init_barriers();
   block_sync();
@@ -795,11 +597,14 @@ KERNEL(snapmla_value_project, 384) {
   const auto copy_weights = [&](u32 stage, u32 c) {
     tensor_copy(shared_at<u8>(stage * stage_bytes).address(), &p.weights, c * 128, (i32)first_m, head, a_bytes, full(stage));
   };
-  if (thread_index() == 0) produce_early(latent / chunk, copy_weights);
-  warp_sync();
-  make_tile(p, head, first_token, first_m == 0);
   if (warpgroup == 0) {
-    if (thread_index() == 0) produce_rest(latent / chunk, copy_weights);
+    if (thread_index() == 0)
+      produce(latent / chunk, copy_weights, [&](u32 stage, u32 c) {
+        const u32 target = shared_at<u8>(stage * stage_bytes + a_bytes).address();
+#pragma unroll
+        for (u32 box = 0; box < b_bytes / box_bytes; ++box)
+          tensor_copy(target + box * box_bytes, &p.latents, (i32)(c * chunk * 2 + box * 128), first_token, head, box_bytes, full(stage));
+      });
     return;
   }
   const u32 group = warpgroup - 1;
@@ -811,6 +616,7 @@ KERNEL(snapmla_value_project, 384) {
       });
   stage_sums(sums[0], group * 64, [](u32 g) { return g; }, 8);
   barrier_sync(multipliers_barrier, 128 * groups);
+  grid_dependency_wait();  // before anything is written
   // A warp a token: two neighbouring channels a lane and time.
   const u32 warp = warp_index() - 4;
   for (u32 n = warp; n < columns && first_token + (i32)n < p.tokens; n += 4 * groups) {

@@ -4,8 +4,9 @@ local skinny = use("common/skinny.lua")
 
 local function groups_for(s) return ((s.heads or 128) < 64 or (s.v or 128) % 128 ~= 0) and 1 or 2 end
 
--- Bytes that a multiprocessor reads of L2 in a nanosecond, and what one more kernel takes (autotune/machine.c).
-local bytes_per_ns, launch_ns = 48, 800
+-- Bytes that a multiprocessor reads of L2 in a nanosecond, and what one more kernel takes (autotune/machine.c). Beyond
+-- so many tokens the tile of all of the latent leaves a multiprocessor room for one block, where rings leave it for more.
+local bytes_per_ns, launch_ns, most_tokens = 48, 800, 16
 
 -- Pieces of all requests of a step, as the schedule (schedule/cuts.inc) cuts `records` of `tiles` tiles for `units` of
 -- `rows` rows.
@@ -20,17 +21,17 @@ end
 -- more, whose rows are written and read again. Both in nanoseconds, less what they have in common.
 local function combine_for(s)
   local tokens, heads, multiprocessors = s.step_tokens or 64, s.heads or 128, s.multiprocessors or 132
+  if tokens > most_tokens then return "separate" end
   local latent, rows = s.latent or 512, s.rows or 64
   local record_tokens = s.tokens == "indexed" and 1 or s.q_len or 1
   local row_groups = (heads * record_tokens - 1) // rows + 1
   local pieces = pieces_of(math.max(1, tokens // record_tokens), ((s.request_tokens or 131072) - 1) // 64 + 1,
     math.max(1, multiprocessors // row_groups), row_groups * rows)
   local row = latent * (s.partial == "f32" and 4 or 2)
-  local column_tiles = (tokens - 1) // skinny.columns_for(s) + 1
   local parts = (s.v or 128) // (64 * groups_for(s))
   local of_head = pieces * record_tokens * row
-  local waves = math.max(1, heads * column_tiles * parts / multiprocessors)
-  local fused = of_head / column_tiles * waves / bytes_per_ns
+  local waves = (heads * parts - 1) // multiprocessors + 1
+  local fused = of_head * waves / bytes_per_ns
   local read_again = 2 * tokens * heads * latent * 2
   local separate = launch_ns + (of_head * heads + read_again) / (bytes_per_ns * multiprocessors)
   return fused < separate and "fused" or "separate"

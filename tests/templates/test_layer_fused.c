@@ -157,7 +157,8 @@ static void it_is_taken_where_it_is_faster(void **state) {
       {128, 1, 131072, "fused"},   /* every multiprocessor has a head's pieces, as it would have a share of all */
       {16, 1, 131072, "separate"}, /* 32 blocks would read what 132 can */
       {16, 1, 2048, "fused"},      /* little to read */
-      {16, 128, 256, "fused"},     /* nothing is cut */
+      {16, 16, 256, "fused"},      /* nothing is cut */
+      {16, 128, 256, "separate"},  /* many tokens */
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     snapmla_context *context;
