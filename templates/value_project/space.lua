@@ -5,7 +5,7 @@ local skinny = use("common/skinny.lua")
 local function groups_for(s) return ((s.heads or 128) < 64 or (s.v or 128) % 128 ~= 0) and 1 or 2 end
 
 -- Bytes that a multiprocessor reads of L2 in a nanosecond, and what one more kernel takes (autotune/machine.c). Beyond
--- so many tokens the tile of all of the latent leaves a multiprocessor room for one block, where rings leave it for more.
+-- so many tokens the tile of all of the latent leaves a multiprocessor room for one block, where rings leave more.
 local bytes_per_ns, launch_ns, most_tokens = 48, 800, 16
 
 -- Pieces of all requests of a step, as the schedule (schedule/cuts.inc) cuts `records` of `tiles` tiles for `units` of
