@@ -23,8 +23,8 @@ def variant(cache, pipeline):
     return f"mla_decode:rows=16,format={cache},pipeline={pipeline},stages=2"
 
 
-def write_run(folder, device="cuda:0, A GPU, 132 multiprocessors"):
-    """One shape: 128K tokens read at 3000 GB/s; a layer takes 40 µs beside its attention."""
+def write_run(folder, device="cuda:0, A GPU, 132 multiprocessors", output=False):
+    """One shape: 128K tokens read at 3000 GB/s; a layer takes 40 µs beside its attention, of which an output takes 10, for 29 MB."""
     notes = ["date: today", f"device: {device}", "command: x"] + (["the emulator: times are modelled"] if "emulator" in device else [])
     figure = {"group": "read", "variant": "r:cluster=1", "median": 3000, "time_us": 1}
     programs.write(folder / "ceilings.csv", notes, [
@@ -37,9 +37,12 @@ def write_run(folder, device="cuda:0, A GPU, 132 multiprocessors"):
         held = {"rel_l2": 0.01, "rel_l2_limit": 0.04, "variant": variant(cache, pipeline)}
         attention.append({**shape, "mode": "graph", "part": "decode+combine", "median_us": us, "bytes": moved, "percent_memory": 60,
                           "percent_tensor": 20, **held})  # fmt: skip
-        for stage, more, weights in (("attend", 0, "bf16"), ("step", 40, "bf16"), ("attend", 0, "fp8"), ("step", 30, "fp8")):
-            layer.append({**shape, "format": cache, "weights": weights, "stage": stage, "us_per_layer": us + more, "bytes": moved + 4e6,
-                          "kv_bytes_per_token": PER_TOKEN[cache], **held})  # fmt: skip
+        o_bytes = 29e6 if output else 0
+        for weights, more in (("bf16", 40), ("fp8", 30)):
+            stages = [("attend", us, moved), ("step", us + more, moved + 4e6 + o_bytes)] + ([("output", 10, o_bytes)] if output else [])
+            for stage, taken, read in stages:
+                layer.append({**shape, "format": cache, "weights": weights, "stage": stage, "us_per_layer": taken, "bytes": read,
+                              "kv_bytes_per_token": PER_TOKEN[cache], **held, **({"hidden": 7168, "combine": "fused"} if output else {})})  # fmt: skip
     programs.write(folder / "ablation.csv", notes, attention)
     programs.write(folder / "layer.csv", notes, layer)
 
@@ -103,13 +106,20 @@ class Headline(unittest.TestCase):
         text = "\n".join(tables.section(self.folder))
         self.assertIn("up-project ([layer.md]", text)
         self.assertIn("cache and kv_b at", text)
-        path = self.folder / "layer.csv"
-        notes, rows = programs.read(path)
-        programs.write(path, notes, [{**row, "hidden": 7168} for row in rows])
+        self.assertNotIn("W_O, MB", text)
+        self.assertNotIn("without that merge", text)
+        write_run(self.folder, output=True)
         text = "\n".join(tables.section(self.folder))
         self.assertIn("up-project, output ([layer.md]", text)
-        self.assertIn("cache, kv_b and W_O at", text)
+        self.assertIn("cache, kv_b and W_O, as", text)
         self.assertIn("and W_O alone; the plain products before are", text)
+        self.assertIn("attention alone is without that merge", text)
+
+    def test_the_floor_of_a_step_with_an_output_counts_its_weights(self):
+        write_run(self.folder, output=True)
+        row = next(r for r in tables.step_rows(tables.Run(self.folder)) if r[2:4] == ["fp8_token", "bf16"])
+        self.assertEqual(len(row), len(tables.STEP_HEADER + tables.OUTPUT_HEADER))
+        self.assertEqual(row[7:], ["39.1", "53 %", "34.0", "10.0", "84.4", "4.0", "29.0"])
 
     def test_perplexity_is_paired_by_whole_blocks(self):
         rows = blocks("plain", "bf16", [1, 2, 3]) + blocks("plain", "fp8_token", [1.0002, 2.0004, 3.0003]) + blocks("sink", "bf16", [1, 1])

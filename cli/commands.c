@@ -31,16 +31,17 @@ smla_exit smla_command_help(const smla_settings *settings) {
 const smla_command smla_commands[] = {
     {"gen", "expand kernels to source files",
      "Expands the kernels of a problem to CUDA C++ source, one self-contained file each, and prints their\n"
-     "names. With one kernel -o may name the file. A file appears whole or not at all; an error in one kernel\n"
-     "leaves no file of another.",
+     "names; with --layer all that a layer's step needs. With one kernel -o may name the file. A file appears\n"
+     "whole or not at all; an error in one kernel leaves no file of another.",
      SMLA_FOR_GEN, .run = smla_command_gen},
     {"build", "compile kernels to artifacts; needs no GPU",
      "Compiles the kernels of a problem (sm90a: NVRTC to a cubin; emulator: the host's C++ compiler to a\n"
      "shared object) and reports registers per thread, spilled bytes, shared memory, seconds and warnings.\n"
-     "With -o into a directory, each with the compiler's log beside it. Fails if one kernel does. --set default\n"
-     "takes the kernels of the models that are served, by heads per device, draft length and format; --list-sets "
-     "tells\n"
-     "the sets there are, and how many kernels each has.",
+     "With -o into a directory, each with the compiler's log beside it. Fails if one kernel does. With --layer\n"
+     "the kernels are those of a layer's step: the attention's, and norm, RoPE and append, query absorption,\n"
+     "value up-projection, fetching, and with --hidden the output projection. --set default takes the kernels\n"
+     "of the models that are served, by heads per device, draft length and format; --list-sets tells the sets\n"
+     "there are, and how many kernels each has.",
      SMLA_FOR_BUILD, .run = smla_command_build},
     {"run", "make or read a problem, append, decode, check, print",
      "Appends tokens to a paged cache, decodes, compares with the double-precision oracle and prints variant,\n"
@@ -68,7 +69,9 @@ const smla_command smla_commands[] = {
     {"tune", "find the fastest variants of a problem and remember them",
      "Searches the legal variants: the cost model prunes, candidates are compiled, checked against the oracle and\n"
      "timed; finalists are timed in interleaved pairs. What was measured goes into the store, and plans of the\n"
-     "same bucket (batch and context as powers of two) use it. On the emulator times are modelled.",
+     "same bucket (batch and context as powers of two) use it. On the emulator times are modelled. With --layer\n"
+     "the attention is tuned, and then whole steps of a layer are timed with what its own kernels leave open: who\n"
+     "merges what was cut, and with --hidden how W_O's reduction is shared. That is printed, not remembered.",
      SMLA_FOR_TUNE, .run = smla_command_tune},
     {"bench", "how long a plan takes to make: cold, warm and from memory",
      "Makes the plan of a problem in fresh processes: with an empty store, and with the store that the first left\n"

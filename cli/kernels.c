@@ -37,33 +37,74 @@ static snapmla_status add_user(char **users, const char *name) {
   return SNAPMLA_OK;
 }
 
-/* The problem that kernels are resolved for. */
+/* The problem that kernels are resolved for: one of attention, or a layer's. */
 typedef struct request {
   const snapmla_problem *problem;
-  const char *name; /* NULL: none */
+  const snapmla_layer_problem *layer; /* or NULL */
+  const char *name;                   /* NULL: none */
 } request;
 
-static snapmla_status add(smla_kernels *kernels, request of, const char *family, const char *text) {
-  char *variant = NULL;
-  snapmla_status status =
-      smla_library_status(snapmla_variant_resolve(&kernels->options, of.problem, family, text, &variant));
-  if (status) return status;
-  for (size_t i = 0; i < kernels->count; ++i) {
-    if (strcmp(kernels->variants[i], variant)) continue;
-    snapmla_text_free(variant);
-    return add_user(&kernels->users[i], of.name);
-  }
+/* Adds a kernel, or a user to one that is there. */
+static snapmla_status add_kernel(smla_kernels *kernels, request of, const char *variant, size_t length) {
+  for (size_t i = 0; i < kernels->count; ++i)
+    if (!strncmp(kernels->variants[i], variant, length) && !kernels->variants[i][length])
+      return add_user(&kernels->users[i], of.name);
+  char *copy = strndup(variant, length);
   char **grown = realloc(kernels->variants, (kernels->count + 1) * sizeof *grown);
   if (grown) kernels->variants = grown;
   char **users = realloc(kernels->users, (kernels->count + 1) * sizeof *users);
   if (users) kernels->users = users;
-  if (!grown || !users) {
-    snapmla_text_free(variant);
+  if (!copy || !grown || !users) {
+    free(copy);
     return smla_console_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory for the list of kernels");
   }
   users[kernels->count] = NULL;
-  grown[kernels->count] = variant;
+  grown[kernels->count] = copy;
   return add_user(&users[kernels->count++], of.name);
+}
+
+static int is_of(const char *variant, const char *family) {
+  size_t length = strlen(family);
+  return !strncmp(variant, family, length) && variant[length] == ':';
+}
+
+static int is_named(const smla_text_list *given, const char *variant) {
+  size_t length = strcspn(variant, ":");
+  for (size_t i = 0; i < given->count; ++i)
+    if (!strncmp(given->items[i], variant, length) && given->items[i][length] == ':') return 1;
+  return 0;
+}
+
+/* The kernels of a layer's plan: of one family, or (NULL) of all that `but` does not name. */
+static snapmla_status add_layer(smla_kernels *kernels, request of, const char *family, const smla_text_list *but,
+                                const char *text) {
+  char *lines = NULL;
+  int any = 0;
+  snapmla_status status =
+      smla_library_status(snapmla_layer_variants_resolve(&kernels->options, of.layer, text, &lines));
+  for (const char *at = lines, *end; !status && at && (end = strchr(at, '\n')); at = end + 1) {
+    if (family ? !is_of(at, family) : is_named(but, at)) continue;
+    status = add_kernel(kernels, of, at, (size_t)(end - at));
+    any = 1;
+  }
+  if (!status && family && !any)
+    status = smla_console_fail(SNAPMLA_INVALID_ARGUMENT,
+                               "--family %.80s: a layer's plan has no such kernel: leave --family out to see which it "
+                               "has",
+                               family);
+  snapmla_text_free(lines);
+  return status;
+}
+
+/* The kernels of a family with an override. */
+static snapmla_status add(smla_kernels *kernels, request of, const char *family, const char *text) {
+  if (of.layer) return add_layer(kernels, of, family, NULL, text);
+  char *variant = NULL;
+  snapmla_status status =
+      smla_library_status(snapmla_variant_resolve(&kernels->options, of.problem, family, text, &variant));
+  if (!status) status = add_kernel(kernels, of, variant, strlen(variant));
+  snapmla_text_free(variant);
+  return status;
 }
 
 /* One --variant: "family:axis=value,…", or without a family where --family names one. */
@@ -102,12 +143,12 @@ static snapmla_status add_problem(const smla_settings *settings, request of, sml
   if (!status && !settings->variants.count && only) status = add(out, of, only, NULL);
   /* --variant without --family means its family; with --family all, the others too */
   if (status || only || (!settings->family && settings->variants.count)) return status;
+  if (of.layer) return add_layer(out, of, NULL, &settings->variants, NULL);
   const char *const *families = snapmla_family_names();
   for (size_t f = 0; families[f] && !status; ++f) {
-    size_t length = strlen(families[f]), i = 0;
-    const smla_text_list *given = &settings->variants;
-    while (i < given->count && (strncmp(given->items[i], families[f], length) || given->items[i][length] != ':')) ++i;
-    if (i == given->count) status = add(out, of, families[f], NULL);
+    size_t i = 0;
+    while (i < settings->variants.count && !is_of(settings->variants.items[i], families[f])) ++i;
+    if (i == settings->variants.count) status = add(out, of, families[f], NULL);
   }
   return status;
 }
@@ -120,38 +161,39 @@ static snapmla_status add_problems(const smla_settings *settings, smla_kernels *
       status = smla_console_fail(SNAPMLA_INVALID_ARGUMENT,
                                  "problem %zu has a \"variant\", which is for export: give --variant, or leave it out",
                                  i + 1);
-    if (!status && problems.requests[i].layer)
-      status = smla_console_fail(SNAPMLA_UNSUPPORTED,
-                                 "problem %zu is a \"layer\", which is for export: leave it out, or take its attention "
-                                 "alone",
-                                 i + 1);
-    if (!status) status = add_problem(settings, (request){problems.requests[i].problem, problems.names[i]}, out);
+    const snapmla_pack_request *r = &problems.requests[i];
+    if (!status) status = add_problem(settings, (request){r->problem, r->layer, problems.names[i]}, out);
   }
   smla_problems_free(&problems);
   return status;
 }
 
-snapmla_status smla_kernels_resolve(const smla_settings *settings, smla_kernels *out) {
-  snapmla_problem problem;
+/* The problem of the options. */
+static snapmla_status add_options(const smla_settings *settings, smla_kernels *out) {
+  snapmla_layer_problem layer;
   smla_lengths lengths = {0};
+  snapmla_status status = smla_problem_layer_check(settings);
+  if (!status && settings->context) status = smla_lengths_read(settings, settings->context, &lengths);
+  if (!status) status = smla_layer_problem_read(settings, settings->context ? &lengths : NULL, &layer);
+  if (!status)
+    status = settings->layer ? smla_library_status(snapmla_layer_problem_check(&layer))
+                             : smla_problem_verify(&layer.attention);
+  if (!status) status = add_problem(settings, (request){&layer.attention, settings->layer ? &layer : NULL, NULL}, out);
+  smla_lengths_free(&lengths);
+  return status;
+}
+
+snapmla_status smla_kernels_resolve(const smla_settings *settings, smla_kernels *out) {
   *out = (smla_kernels){.options = {.size = sizeof out->options, .templates = settings->templates}};
   snapmla_status status = choose_target(settings, &out->options.target);
-  if (!status && (settings->problems || settings->set)) {
-    status = add_problems(settings, out);
-  } else {
-    if (!status && settings->context) status = smla_lengths_read(settings, settings->context, &lengths);
-    if (!status) status = smla_problem_read(settings, settings->context ? &lengths : NULL, &problem);
-    if (!status) status = smla_problem_verify(&problem);
-    if (!status) status = add_problem(settings, (request){&problem, NULL}, out);
-  }
-  smla_lengths_free(&lengths);
+  if (!status) status = settings->problems || settings->set ? add_problems(settings, out) : add_options(settings, out);
   if (status) smla_kernels_free(out);
   return status;
 }
 
 void smla_kernels_free(smla_kernels *kernels) {
   for (size_t i = 0; i < kernels->count; ++i) {
-    snapmla_text_free(kernels->variants[i]);
+    free(kernels->variants[i]);
     free(kernels->users[i]);
   }
   free(kernels->variants);

@@ -16,9 +16,10 @@ typedef struct smla_kernels {
   snapmla_source_options options; /* target and templates of the settings */
 } smla_kernels;
 
-/* Resolves --family and --variant for the problem of the settings, or for each of --problems or --set: the families asked for, or those of the variants,
- * or all; a family with variants in each of them, another in the problem's own.
- * Errors: those of smla_problems_read, snapmla_variant_resolve, snapmla_problem_check and smla_lengths_read. */
+/* Resolves --family and --variant for the problem of the settings, which --layer makes a layer's, or for each of --problems or --set: the
+ * families asked for, or those of the variants, or all; a family with variants in each of them, another in the problem's own.
+ * Errors: those of smla_problems_read, snapmla_variant_resolve, snapmla_layer_variants_resolve, snapmla_problem_check and
+ * smla_lengths_read. */
 snapmla_status smla_kernels_resolve(const smla_settings *settings, smla_kernels *out);
 void smla_kernels_free(smla_kernels *kernels);
 

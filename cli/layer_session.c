@@ -44,7 +44,6 @@ size_t smla_layer_session_count(const smla_layer_session *s) {
 static snapmla_status read_problem(smla_layer_session *s) {
   const smla_settings *settings = s->settings;
   snapmla_layer_problem *p = &s->problem;
-  snapmla_layer_problem_init(p);
   if (settings->batch_invariant)
     return smla_console_fail(SNAPMLA_INVALID_ARGUMENT,
                              "--batch-invariant is not for layer: its projections take kernels by the number of rows; "
@@ -58,13 +57,8 @@ static snapmla_status read_problem(smla_layer_session *s) {
         SNAPMLA_INVALID_ARGUMENT,
         "--sparse is not for layer, which has no index lists to give: leave it out, or give it to run or verify");
   snapmla_status status = smla_lengths_read(settings, default_context, &s->lengths);
-  if (!status) status = smla_problem_read(settings, &s->lengths, &p->attention);
-  if (settings->nope) p->nope_dim = settings->nope;
-  if (settings->v) p->v_dim = settings->v;
-  p->hidden_size = settings->hidden;
+  if (!status) status = smla_layer_problem_read(settings, &s->lengths, p);
   if (settings->output_by) p->flags |= SNAPMLA_LAYER_CUBLASLT;
-  if (settings->weights >= 0) p->weight_type = (snapmla_weight_type)settings->weights;
-  if (settings->rope_pairs >= 0) p->rope_pairs = (snapmla_rope_pairs)settings->rope_pairs;
   s->layer_count = settings->layers ? settings->layers : 1;
   return status ? status : smla_library_status(snapmla_layer_problem_check(p));
 }

@@ -48,6 +48,34 @@ snapmla_status smla_problem_read(const smla_settings *settings, const smla_lengt
   return SNAPMLA_OK;
 }
 
+snapmla_status smla_layer_problem_read(const smla_settings *settings, const smla_lengths *lengths,
+                                       snapmla_layer_problem *out) {
+  snapmla_layer_problem_init(out);
+  snapmla_status status = smla_problem_read(settings, lengths, &out->attention);
+  if (settings->nope) out->nope_dim = settings->nope;
+  if (settings->v) out->v_dim = settings->v;
+  out->hidden_size = settings->hidden;
+  if (settings->weights >= 0) out->weight_type = (snapmla_weight_type)settings->weights;
+  if (settings->rope_pairs >= 0) out->rope_pairs = (snapmla_rope_pairs)settings->rope_pairs;
+  return status;
+}
+
+const char *smla_problem_layer_option(const smla_settings *s) {
+  return s->nope              ? "--nope"
+         : s->v               ? "--v"
+         : s->hidden          ? "--hidden"
+         : s->weights >= 0    ? "--weights"
+         : s->rope_pairs >= 0 ? "--rope-pairs"
+                              : NULL;
+}
+
+snapmla_status smla_problem_layer_check(const smla_settings *settings) {
+  const char *alone = settings->layer ? NULL : smla_problem_layer_option(settings);
+  if (!alone) return SNAPMLA_OK;
+  return smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "%s is of a layer's problem: give --layer too, or leave it out",
+                           alone);
+}
+
 snapmla_status smla_problem_verify(const snapmla_problem *problem) {
   return smla_library_status(snapmla_problem_check(problem));
 }

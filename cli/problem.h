@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include <snapmla/layer.h>
 #include <snapmla/problem.h>
 #include <snapmla/status.h>
 
@@ -24,6 +25,13 @@ void smla_lengths_free(smla_lengths *lengths);
  * longest (at least 1) or --max-context, which no length may exceed; without, --batch and --max-context count. It is
  * not checked: what is left to a tensor file may still change it. */
 snapmla_status smla_problem_read(const smla_settings *settings, const smla_lengths *lengths, snapmla_problem *out);
+/* The same for a layer's problem. */
+snapmla_status smla_layer_problem_read(const smla_settings *settings, const smla_lengths *lengths,
+                                       snapmla_layer_problem *out);
+/* The first given option that is of a layer's problem alone ("--nope"), NULL: none is. */
+const char *smla_problem_layer_option(const smla_settings *settings);
+/* Refuses such an option without --layer. */
+snapmla_status smla_problem_layer_check(const smla_settings *settings);
 /* The library's check of a whole problem. */
 snapmla_status smla_problem_verify(const snapmla_problem *problem);
 /* The one --variant of a command that takes one, "mla_decode:" put before a text without family; owned by the

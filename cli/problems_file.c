@@ -307,7 +307,8 @@ snapmla_status smla_set_about(const smla_set *set, char **out) {
 
 static int describes_a_problem(const smla_settings *s) {
   return s->heads || s->q_len || s->latent || s->rope >= 0 || s->page || s->format || s->accuracy || s->scales ||
-         s->batch || s->context || s->max_context || s->sparse || s->sinks || s->batch_invariant;
+         s->batch || s->context || s->max_context || s->sparse || s->sinks || s->batch_invariant || s->layer ||
+         smla_problem_layer_option(s);
 }
 
 snapmla_status smla_problems_read(const smla_settings *settings, smla_problems *out) {

@@ -31,7 +31,7 @@ typedef struct smla_settings {
 
   /* a layer's */
   int32_t nope, v, hidden, layers;
-  int weights, rope_pairs, output_by;
+  int weights, rope_pairs, output_by, layer;
 
   /* the device */
   const char *device;

@@ -11,6 +11,7 @@
 #include "planning.h"
 #include "problem.h"
 #include "session.h"
+#include "tune_layer.h"
 
 snapmla_status smla_planning_problem(const smla_settings *settings, snapmla_problem *out) {
   smla_lengths lengths = {0};
@@ -84,6 +85,33 @@ static int on_progress(void *user, const snapmla_tune_progress *p) {
   return 0;
 }
 
+/* What was found of a layer's own kernels, as a member of the result. */
+static void add_layer(json_t *root, const smla_layer_choice *layer) {
+  if (!layer->variant) return;
+  json_t *object = json_object();
+  smla_json_set(object, "variant", json_string(layer->variant));
+  smla_json_set(object, "time_us", smla_json_real(layer->us));
+  smla_json_set(object, "candidates", json_incref(layer->candidates));
+  smla_json_set(root, "layer", object);
+}
+
+static void print_layer(const smla_layer_choice *layer) {
+  size_t i;
+  json_t *row;
+  if (!layer->variant) return;
+  json_array_foreach(layer->candidates, i, row) {
+    const char *error = json_string_value(json_object_get(row, "error"));
+    printf("layer       ");
+    if (error)
+      printf("%9s    %s: %s\n", "-", json_string_value(json_object_get(row, "variant")), error);
+    else
+      printf("%9.2f us %s%s\n", json_number_value(json_object_get(row, "time_us")),
+             json_string_value(json_object_get(row, "variant")),
+             json_is_true(json_object_get(row, "default")) ? " (the default)" : "");
+  }
+  printf("chosen      --variant '%s', %.2f us a layer\n", layer->variant, layer->us);
+}
+
 static json_t *result_of(const snapmla_plan *plan, const snapmla_plan_report *report) {
   json_t *root = json_object(), *variants = json_array();
   const char *const *families = snapmla_family_names();
@@ -112,8 +140,8 @@ static snapmla_status write_report(const smla_settings *settings, snapmla_contex
   return status;
 }
 
-static snapmla_status print(const smla_settings *settings, const snapmla_plan *plan,
-                            const snapmla_plan_report *report) {
+static snapmla_status print(const smla_settings *settings, const snapmla_plan *plan, const snapmla_plan_report *report,
+                            const smla_layer_choice *layer) {
   smla_console_progress_end();
   if (!settings->json) {
     const char *const *families = snapmla_family_names();
@@ -121,9 +149,12 @@ static snapmla_status print(const smla_settings *settings, const snapmla_plan *p
     for (size_t i = 0; families[i]; ++i)
       if (snapmla_plan_variant(plan, families[i])) printf("variant     %s\n", snapmla_plan_variant(plan, families[i]));
     printf("fingerprint %s\n", report->fingerprint);
+    print_layer(layer);
     return SNAPMLA_OK;
   }
-  return smla_json_print(result_of(plan, report));
+  json_t *root = result_of(plan, report);
+  add_layer(root, layer);
+  return smla_json_print(root);
 }
 
 smla_exit smla_command_tune(const smla_settings *settings) {
@@ -132,8 +163,9 @@ smla_exit smla_command_tune(const smla_settings *settings) {
   snapmla_device_info info;
   snapmla_problem problem;
   snapmla_plan_report report = {.size = sizeof report};
-  snapmla_status status = SNAPMLA_OK;
-  if (settings->variants.count)
+  smla_layer_choice layer = {0};
+  snapmla_status status = smla_problem_layer_check(settings);
+  if (!status && settings->variants.count)
     status = smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "--variant leaves tune nothing to search: leave it out");
   if (!status) status = smla_planning_problem(settings, &problem);
   if (!status) status = smla_device_open(settings, &context, &info);
@@ -143,9 +175,11 @@ smla_exit smla_command_tune(const smla_settings *settings) {
   if (!status) status = smla_library_status(snapmla_plan_create(context, &problem, &options, &plan));
   if (!status) status = smla_library_status(snapmla_plan_report_get(plan, &report));
   if (!status) status = write_report(settings, context, &problem, plan, &report);
-  if (!status) status = print(settings, plan, &report);
+  if (!status && settings->layer) status = smla_tune_layer(settings, context, &info, &layer);
+  if (!status) status = print(settings, plan, &report, &layer);
   if (status && settings->json) smla_json_print_failure(status);
   if (status) smla_console_error();
+  smla_layer_choice_free(&layer);
   snapmla_plan_destroy(plan);
   snapmla_context_destroy(context);
   return smla_console_exit_code(status);

@@ -479,6 +479,9 @@ constexpr i32 threads = 256;
 constexpr i32 group_rows = 64;
 constexpr i32 max_pieces = 1024;
 
+// What the decode kernel leaves of a request that was cut: partial_out [slots, groups, rows of a group, latent] and partial_lse without
+// the latent, base 2; a request's pieces lie in consecutive slots.
+
 // Four channels of a piece, as stored.
 typedef uint2 Stored;
 DEVICE float4 widen(Stored x) {
@@ -489,10 +492,16 @@ DEVICE float4 widen(Stored x) {
 constexpr i32 in_flight = merge_in_flight * 8 / (i32)sizeof(Stored);
 DEVICE const Stored *stored_at(const Params &p, i64 element) { return (const Stored *)p.partial_out + element / 4; }
 
-// What a row of a piece has in front of it, in rows.
-DEVICE i64 row_place(const Params &p, const smla_merge &request, i32 piece, i32 row) {
-  return ((i64)(request.first_slot + piece) * p.groups + row / group_rows) * group_rows + row % group_rows;
+// What a row of the piece in a slot has in front of it, in rows.
+DEVICE i64 row_place(const Params &p, i32 group_rows, i32 slot, i32 row) {
+  return ((i64)slot * p.groups + row / group_rows) * group_rows + row % group_rows;
 }
+
+DEVICE float4 add_weighted(float4 sum, Stored part, float weight) {
+  const float4 x = widen(part);
+  return make_float4(fma_rn(x.x, weight, sum.x), fma_rn(x.y, weight, sum.y), fma_rn(x.z, weight, sum.z), fma_rn(x.w, weight, sum.w));
+}
+DEVICE float4 add_sums(float4 a, float4 b) { return make_float4(a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w); }
 
 // A row's normalised weights go to `weights`, [pieces]; returns its lse (base 2). One warp. Pieces without tokens have -inf; a NaN
 // is everyone's.
@@ -500,7 +509,7 @@ DEVICE float weigh(const Params &p, const smla_merge &request, i32 row, smem<flo
   const i32 lane = (i32)lane_index();
   float top = -infinity(), sum = 0.0f;
   for (i32 piece = lane; piece < request.pieces; piece += 32) {
-    const float lse = global_load(p.partial_lse + row_place(p, request, piece, row));
+    const float lse = global_load(p.partial_lse + row_place(p, group_rows, request.first_slot + piece, row));
     weights.store(piece, lse);
     top = max_f32(top, lse);
   }
@@ -524,7 +533,8 @@ DEVICE void load_pieces(const Params &p, const smla_merge &request, i32 row, i32
 #pragma unroll
   for (i32 i = 0; i < in_flight; ++i) {
     const i32 piece = first + i * lanes;
-    if (piece < request.pieces) parts[i] = global_load(stored_at(p, row_place(p, request, piece, row) * latent + column));
+    if (piece < request.pieces)
+      parts[i] = global_load(stored_at(p, row_place(p, group_rows, request.first_slot + piece, row) * latent + column));
   }
 }
 
@@ -534,10 +544,7 @@ DEVICE void add_pieces(const smla_merge &request, i32 first, i32 lanes, const St
   for (i32 i = 0; i < in_flight; ++i) {
     const i32 piece = first + i * lanes;
     if (piece >= request.pieces) continue;
-    const float weight = weights.load(piece);
-    const float4 x = widen(parts[i]);
-    sum = make_float4(fma_rn(x.x, weight, sum.x), fma_rn(x.y, weight, sum.y), fma_rn(x.z, weight, sum.z),
-                      fma_rn(x.w, weight, sum.w));
+    sum = add_weighted(sum, parts[i], weights.load(piece));
   }
 }
 
@@ -566,10 +573,7 @@ DEVICE void merge_item(const Params &p, const smla_merge &request, i32 item) {
     sums.store(t, sum);
     block_sync();
     if (lane == 0)
-      for (i32 other = t + width; other < threads; other += width) {
-        const float4 x = sums.load(other);
-        sum = make_float4(sum.x + x.x, sum.y + x.y, sum.z + x.z, sum.w + x.w);
-      }
+      for (i32 other = t + width; other < threads; other += width) sum = add_sums(sum, sums.load(other));
     block_sync();  // the next item writes there again
   }
   if (!mine || lane != 0) return;

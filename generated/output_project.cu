@@ -453,7 +453,7 @@ constexpr u32 tiles = 1;
 constexpr u32 a_bytes = 16384;
 constexpr u32 b_bytes = 8192;
 constexpr u32 box_bytes = columns * 128;  // of tokens: 64 numbers each
-constexpr u32 stage_bytes = a_bytes + b_bytes;
+constexpr u32 stage_bytes = 24576;
 constexpr u32 staged_at = stages * stage_bytes;
 constexpr u32 staged_row = 272;
 constexpr u32 full_at = staged_at + columns * staged_row;
@@ -512,9 +512,9 @@ DEVICE void multiply_tile(Sum &sum, u32 a, u32 b) {
   wgmma_wait<0>(sum);
 }
 
-// A warpgroup's share: tile_at(stage, t) is where tile t's weights are in a stage, factor(chunk, t) what they are to be multiplied by.
-template <class TileAt, class Factor>
-DEVICE void multiply(Sum (&sums)[tiles], u32 chunks, TileAt tile_at, Factor factor) {
+// A warpgroup's share: tile_of(t) is where tile t's weights are in a stage, factor(chunk, t) what they are to be multiplied by.
+template <class TileOf, class Factor>
+DEVICE void multiply(Sum (&sums)[tiles], u32 chunks, TileOf tile_of, Factor factor) {
 #pragma unroll
   for (u32 t = 0; t < tiles; ++t)
 #pragma unroll
@@ -526,7 +526,7 @@ DEVICE void multiply(Sum (&sums)[tiles], u32 chunks, TileAt tile_at, Factor fact
     const u32 at = shared_at<u8>(stage * stage_bytes).address();
 #pragma unroll
     for (u32 t = 0; t < tiles; ++t) {
-      multiply_tile(sums[t], at + tile_at(t), at + a_bytes);
+      multiply_tile(sums[t], at + tile_of(t), at + a_bytes);
     }
     warp_sync();
     if (lane_index() == 0) mbarrier_arrive(empty(stage));

@@ -1,6 +1,6 @@
 // Generated from templates/value_project/value_project.cu.tmpl: do not edit.
-//   variant: value_project:latent=512,v=128,weights=bf16,columns=64,groups=2,stages=4
-//   command: snapmla gen --variant 'value_project:latent=512,v=128,weights=bf16,columns=64,groups=2,stages=4' --target sm90a
+//   variant: value_project:latent=512,v=128,weights=bf16,combine=separate,columns=64,groups=2,stages=4
+//   command: snapmla gen --variant 'value_project:latent=512,v=128,weights=bf16,combine=separate,columns=64,groups=2,stages=4' --target sm90a
 // Values of all tokens with one head: attended latent . W_UV, sums of 512 products, rounded to bf16.
 //
 // Block (head * 1 + part, c) has 128 value channels and columns c * 64 .. of the tokens. W_UV is stored along the reduction:
@@ -405,6 +405,39 @@ struct __attribute__((aligned(64))) smla_tensor_map {
 };
 
 #endif
+/* What the schedule tells the kernels of a step. Read by templates and by the runtime.
+ *
+ * All tiles of a step, request after request, form one sequence; unit u (a block, or the blocks side by side that share a
+ * request's row groups) takes one contiguous share of it. */
+#ifndef SMLA_TEMPLATES_RECORDS_H
+#define SMLA_TEMPLATES_RECORDS_H
+
+/* One request: how it was cut. 16 bytes. */
+struct smla_request {
+  int tokens;     /* its length in tokens; 0 for an empty or a bad request */
+  int first_unit; /* the unit with its first tile; its pieces lie in consecutive units */
+  int first_slot; /* of its partial results, when pieces > 1: piece i is in slot first_slot + i */
+  int pieces;     /* 0: empty; 1: written straight to the output; -1: bad length, the output is NaN */
+};
+
+/* One unit: its share. 16 bytes. */
+struct smla_unit {
+  int first_request, first_tile; /* from this tile of this request */
+  int last_request, end_tile;    /* to before this tile of that one; last_request = -1: nothing to do */
+};
+
+/* A request whose result the combine kernel writes: one cut into pieces, an empty one, or one of a bad length. 16 bytes. */
+struct smla_merge {
+  int request, pieces, first_slot; /* as in its record */
+  int first_item; /* of the items of work that the combine kernel is to do for all requests before it */
+};
+
+/* What the combine kernel has to do. 8 bytes. */
+struct smla_merge_total {
+  int merges, items;
+};
+
+#endif
 /* Arguments of value_project. Grid (heads x v / rows of a block, column tiles). */
 #ifndef SMLA_TEMPLATES_VALUE_PROJECT_PARAMS_H
 #define SMLA_TEMPLATES_VALUE_PROJECT_PARAMS_H
@@ -418,6 +451,19 @@ struct value_project_params {
   long long out_stride_token, out_stride_head;
   int tokens;
   int head_rows, first_row; /* rows of the whole matrix from head to head, and of W_UV's first in a head's */
+};
+
+/* What combine=fused takes besides, behind it: what the decode kernel was told of its results. */
+struct value_project_pieces {
+  const struct smla_request *requests; /* [tokens / record_tokens] */
+  const void *partial_out;             /* [slots, groups, group_rows, latent], f32 or bf16 as the variant says */
+  const float *partial_lse;            /* [slots, groups, group_rows], base 2 */
+  const unsigned short *attended;      /* [tokens, heads, latent] bf16: rows of the requests that were not cut */
+  float *lse;                          /* [batch, heads, q_len], or NULL: written here of the others */
+  long long lse_stride_batch, lse_stride_head, lse_stride_token;
+  int heads, q_len;
+  int record_tokens; /* q_len, or 1 with index lists */
+  int groups, group_rows;
 };
 
 #endif
@@ -442,7 +488,7 @@ constexpr u32 tiles = 1;
 constexpr u32 a_bytes = 16384;
 constexpr u32 b_bytes = 8192;
 constexpr u32 box_bytes = columns * 128;  // of tokens: 64 numbers each
-constexpr u32 stage_bytes = a_bytes + b_bytes;
+constexpr u32 stage_bytes = 24576;
 constexpr u32 staged_at = stages * stage_bytes;
 constexpr u32 staged_row = 272;
 constexpr u32 full_at = staged_at + columns * staged_row;
@@ -501,9 +547,9 @@ DEVICE void multiply_tile(Sum &sum, u32 a, u32 b) {
   wgmma_wait<0>(sum);
 }
 
-// A warpgroup's share: tile_at(stage, t) is where tile t's weights are in a stage, factor(chunk, t) what they are to be multiplied by.
-template <class TileAt, class Factor>
-DEVICE void multiply(Sum (&sums)[tiles], u32 chunks, TileAt tile_at, Factor factor) {
+// A warpgroup's share: tile_of(t) is where tile t's weights are in a stage, factor(chunk, t) what they are to be multiplied by.
+template <class TileOf, class Factor>
+DEVICE void multiply(Sum (&sums)[tiles], u32 chunks, TileOf tile_of, Factor factor) {
 #pragma unroll
   for (u32 t = 0; t < tiles; ++t)
 #pragma unroll
@@ -515,7 +561,7 @@ DEVICE void multiply(Sum (&sums)[tiles], u32 chunks, TileAt tile_at, Factor fact
     const u32 at = shared_at<u8>(stage * stage_bytes).address();
 #pragma unroll
     for (u32 t = 0; t < tiles; ++t) {
-      multiply_tile(sums[t], at + tile_at(t), at + a_bytes);
+      multiply_tile(sums[t], at + tile_of(t), at + a_bytes);
     }
     warp_sync();
     if (lane_index() == 0) mbarrier_arrive(empty(stage));
@@ -548,20 +594,17 @@ KERNEL(snapmla_value_project, 384) {
   const i32 head = (i32)(block_index() / parts), first_token = (i32)(block_index_y() * columns);
   const u32 first_m = block_index() % parts * block_rows;
   const u32 warpgroup = warpgroup_index();
+  const auto copy_weights = [&](u32 stage, u32 c) {
+    tensor_copy(shared_at<u8>(stage * stage_bytes).address(), &p.weights, c * 128, (i32)first_m, head, a_bytes, full(stage));
+  };
   if (warpgroup == 0) {
     if (thread_index() == 0)
-      produce(
-          latent / chunk,
-          [&](u32 stage, u32 c) {
-            const u32 target = shared_at<u8>(stage * stage_bytes).address();
-            tensor_copy(target, &p.weights, c * 128, (i32)first_m, head, a_bytes, full(stage));
-          },
-          [&](u32 stage, u32 c) {
-            const u32 target = shared_at<u8>(stage * stage_bytes + a_bytes).address();
+      produce(latent / chunk, copy_weights, [&](u32 stage, u32 c) {
+        const u32 target = shared_at<u8>(stage * stage_bytes + a_bytes).address();
 #pragma unroll
-            for (u32 box = 0; box < b_bytes / box_bytes; ++box)
-              tensor_copy(target + box * box_bytes, &p.latents, (i32)(c * chunk * 2 + box * 128), first_token, head, box_bytes, full(stage));
-          });
+        for (u32 box = 0; box < b_bytes / box_bytes; ++box)
+          tensor_copy(target + box * box_bytes, &p.latents, (i32)(c * chunk * 2 + box * 128), first_token, head, box_bytes, full(stage));
+      });
     return;
   }
   const u32 group = warpgroup - 1;

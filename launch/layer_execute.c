@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/records.h"
+#include "common/sinks.h"
 #include "common/tensor_map.h"
 #include "decode_args.h"
 #include "kv_append/params.h"
@@ -194,28 +196,63 @@ static snapmla_status absorb(const snapmla_layer_plan *plan, const snapmla_layer
                 args->decode.stream, counters);
 }
 
+static smla_layer_kernel project_kernel(int64_t tokens) {
+  return tokens > SMLA_LAYER_FEW_TOKENS ? SMLA_LAYER_PROJECT : SMLA_LAYER_PROJECT_FEW;
+}
+
+/* What the decode kernel leaves where no mla_combine follows it. */
+static struct value_project_pieces pieces_of(const snapmla_layer_plan *plan, const snapmla_decode_args *decode) {
+  const snapmla_problem *p = &plan->problem.attention;
+  const smla_workspace *w = &plan->attention->workspace;
+  const char *workspace = decode->workspace;
+  return (struct value_project_pieces){
+      .requests = (const struct smla_request *)(workspace + w->requests),
+      .partial_out = workspace + w->partial_out,
+      .partial_lse = (const float *)(workspace + w->partial_lse),
+      .attended = (const unsigned short *)(workspace + plan->attended),
+      .lse = decode->lse,
+      .lse_stride_batch = decode->lse_stride_batch,
+      .lse_stride_head = decode->lse_stride_head,
+      .lse_stride_token = decode->lse_stride_token,
+      .heads = p->heads,
+      .q_len = p->q_len,
+      .record_tokens = p->q_len / w->records,
+      .groups = w->groups,
+      .group_rows = w->group_rows,
+  };
+}
+
 static snapmla_status project(const snapmla_layer_plan *plan, const snapmla_layer_args *args, int64_t tokens,
                               snapmla_plan_counters *counters) {
   const snapmla_layer_problem *p = &plan->problem;
   const snapmla_layer_weights *weights = args->weights;
-  const smla_layer_kernel kernel = tokens > SMLA_LAYER_FEW_TOKENS ? SMLA_LAYER_PROJECT : SMLA_LAYER_PROJECT_FEW;
+  const smla_layer_kernel kernel = project_kernel(tokens);
   const smla_layer_tile *tile = &plan->tiles[kernel];
   int64_t row = (int64_t)p->attention.latent_rank * BF16_BYTES;
   const int ends = !p->hidden_size; /* the values are the step's result */
-  struct value_project_params params = {
-      .scales = weights->kv_b_scale,
-      .scales_stride = weights->kv_b_scale_stride,
-      .out = ends ? args->out : (void *)((char *)args->decode.workspace + plan->values),
-      .out_stride_token = ends ? args->out_stride_token : (int64_t)p->attention.heads * p->v_dim,
-      .out_stride_head = ends ? args->out_stride_head : p->v_dim,
-      .tokens = (int)tokens,
-      .head_rows = head_rows(plan),
-      .first_row = p->nope_dim,
-  };
-  snapmla_status status = describe_weights(plan, weights, p->nope_dim, p->v_dim, tile->box_rows, &params.weights);
+  /* A kernel takes the members that it knows: the first, with combine=fused the second, with sinks the third too. */
+  struct {
+    struct value_project_params project;
+    struct value_project_pieces pieces;
+    struct smla_sinks sinks;
+  } params = {.project =
+                  {
+                      .scales = weights->kv_b_scale,
+                      .scales_stride = weights->kv_b_scale_stride,
+                      .out = ends ? args->out : (void *)((char *)args->decode.workspace + plan->values),
+                      .out_stride_token = ends ? args->out_stride_token : (int64_t)p->attention.heads * p->v_dim,
+                      .out_stride_head = ends ? args->out_stride_head : p->v_dim,
+                      .tokens = (int)tokens,
+                      .head_rows = head_rows(plan),
+                      .first_row = p->nope_dim,
+                  },
+              .pieces = pieces_of(plan, &args->decode),
+              .sinks = {args->decode.sinks}};
+  snapmla_status status =
+      describe_weights(plan, weights, p->nope_dim, p->v_dim, tile->box_rows, &params.project.weights);
   if (!status)
     status = describe(plan, (char *)args->decode.workspace + plan->attended, row, tokens, row * p->attention.heads, row,
-                      tile->columns, &params.latents);
+                      tile->columns, &params.project.latents);
   if (status) return status;
   uint32_t blocks = (uint32_t)(p->attention.heads * (p->v_dim / tile->box_rows));
   return launch(plan, kernel, blocks, tiles_of(tokens, tile->columns), 1, SMLA_PARAMS(params), args->decode.stream,
@@ -319,7 +356,9 @@ snapmla_status smla_layer_step_parts(const snapmla_layer_plan *plan, const snapm
     status = append(plan, &appended, args->positions, args->weights, 1);
   if (!status && parts & SMLA_LAYER_PART_ABSORB) status = absorb(plan, args, tokens, &counters);
   if (!status && parts & SMLA_LAYER_PART_ATTEND)
-    status = smla_plan_decode_parts(plan->attention, &decode, SMLA_PART_ATTEND | SMLA_PART_COMBINE);
+    status = smla_plan_decode_parts(
+        plan->attention, &decode,
+        plan->tiles[project_kernel(tokens)].merges ? SMLA_PART_ATTEND : SMLA_PART_ATTEND | SMLA_PART_COMBINE);
   if (!status && parts & SMLA_LAYER_PART_PROJECT) status = project(plan, args, tokens, &counters);
   if (!status && plan->problem.hidden_size && parts & SMLA_LAYER_PART_OUTPUT)
     status = output(plan, args, tokens, &counters);

@@ -36,6 +36,7 @@ snapmla_status smla_layer_tile_read(smla_layer_kernel kernel, const smla_quantit
   if (!box_rows[kernel]) return SNAPMLA_OK;
   snapmla_status status =
       smla_quantity_pick(quantities, count, variant, "columns", 1, SMLA_LAYER_MOST_BOX, -1, &out->columns);
+  if (!status) status = smla_quantity_pick(quantities, count, variant, "merges", 0, 1, 0, &out->merges);
   if (status) return status;
   return smla_quantity_pick(quantities, count, variant, box_rows[kernel], 1, SMLA_LAYER_MOST_BOX, -1, &out->box_rows);
 }

@@ -30,6 +30,7 @@ typedef struct smla_layer_tile {
   int32_t columns; /* tokens of a block */
   int32_t
       box_rows; /* of the weights' tensor copies: query_absorb: query channels; the others: a block's channels of the result */
+  int32_t merges; /* value_project: nonzero where it merges what was cut itself, so that mla_combine is not run */
 } smla_layer_tile;
 
 struct snapmla_layer_plan {

@@ -11,10 +11,12 @@
 /* The directory of overriding templates: `asked`, else SNAPMLA_TEMPLATES, else NULL. */
 const char *smla_templates_directory(const char *asked);
 
+enum { SMLA_MORE_SETTINGS = 12 /* that a caller of smla_problem_resolve_with may add */ };
+
 /* A problem's settings for one family, and room for their texts: must stay where it is while the settings are used. */
 typedef struct smla_problem_texts {
   char numbers[5][16], rows[16], query_terms[16];
-  smla_setting settings[24];
+  smla_setting settings[14 + SMLA_MORE_SETTINGS];
   size_t count;
 } smla_problem_texts;
 
@@ -29,7 +31,7 @@ snapmla_status smla_problem_texts_get(const smla_generator *generator, const sna
 snapmla_status smla_problem_resolve(const smla_generator *generator, const snapmla_problem *problem, const char *family,
                                     const char *override_text, smla_buffer *out);
 
-/* The same with settings of the caller's after the problem's (at most 10); of norm and rotation they alone say anything. */
+/* The same with settings of the caller's after the problem's (at most SMLA_MORE_SETTINGS); of norm and rotation they alone say anything. */
 snapmla_status smla_problem_resolve_with(const smla_generator *generator, const snapmla_problem *problem,
                                          const char *family, const char *override_text, const smla_setting *more,
                                          size_t count, smla_buffer *out);

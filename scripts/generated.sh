@@ -19,6 +19,8 @@ done
 "$program" gen --variant kv_append:norm=rms,rotate=interleaved --target sm90a -o "$new/kv_append_layer.cu" >/dev/null
 # The decode kernel's other shape.
 "$program" gen --family mla_decode --heads 16 --target sm90a -o "$new/mla_decode_16_rows.cu" >/dev/null
+# An up-projection that merges the pieces of cut requests.
+"$program" gen --variant value_project:combine=fused,columns=8 --target sm90a -o "$new/value_project_fused.cu" >/dev/null
 # A product whose reduction blocks share: a cluster.
 "$program" gen --variant output_project:columns=8,groups=1,split=2,stages=12 --target sm90a -o "$new/output_project_split.cu" >/dev/null
 # Another format: rows by tensor copies, bf16 products.

@@ -20,6 +20,9 @@ BF16 and FP8, memory, perplexity, and the ablation of FP8 and pipelining. To mea
     python3 bench/headline/run.py --perplexity ACCURACY/perplexity.csv OUTDIR     # 150 seconds; ACCURACY: of bench/accuracy/run.sh
     cp OUTDIR/*.csv docs/headline/DEVICE/
     python3 bench/headline/page.py
+
+The layer step goes on to the layer's output, by W_O (`--hidden 7168`, DeepSeek-V3's; with `--hidden 0` it ends with the heads' values, as
+runs without W_O in the columns of their layer step do). W_O then counts in the step's byte floor.
 """
 NONE = "\nNo run on a GPU is kept here yet.\n"
 

@@ -4,8 +4,8 @@
 usage: run.py [--device NAME] [--small] [--build DIR] [--hidden N] [--perplexity CSV] [--seconds N] OUTDIR
 
 Runs snapmla-ceilings, snapmla-bench-layer and snapmla-bench-decode (through bench/decode/ablation.py), holds every variant that was timed
-against the double-precision reference, and writes OUTDIR/ceilings.csv, layer.csv, ablation.csv and headline.md. --hidden: the layer
-step goes on to an output of N channels, by W_O (it ends with the values). --perplexity: the
+against the double-precision reference, and writes OUTDIR/ceilings.csv, layer.csv, ablation.csv and headline.md. --hidden: channels of the
+layer step's output, by W_O (7168, those of a model of 128 heads; 256 with --small; 0: the step ends with the values). --perplexity: the
 perplexity.csv that bench/accuracy/run.sh wrote in a run of its own; OUTDIR/perplexity.csv is its summary. On the emulator
 (--device emulator --small) times are modelled, and gates on them are not judged. Nothing but Python's standard library is needed.
 """
@@ -18,6 +18,7 @@ import tempfile
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "common"), str(HERE.parent / "decode")]
 import ablation  # noqa: E402
+import model  # noqa: E402
 import tables  # noqa: E402
 from perplexity import summary  # noqa: E402
 from programs import Programs, read, single_buffered, write  # noqa: E402
@@ -29,6 +30,7 @@ LAYER_SHAPES, SMALL_LAYER_SHAPES = ["1,128,131072", "1,16,131072"], ["1,4,130"]
 SHAPES, SMALL_SHAPES = ["1,16,131072", "1,128,131072", "128,16,8192", "64,64,32768"], ["1,16,130", "2,64,130"]
 LAYERS = {True: "2", False: "8"}  # enough to empty L2 for each other: small, in full
 SECONDS_A_SHAPE = 25.0
+SMALL_HIDDEN = 256
 
 
 def ceilings(programs):
@@ -41,8 +43,10 @@ def layer_run(programs, shape, kind, override, hidden):
     arguments = ["--shape", shape, "--only", kind, "--layers", LAYERS[programs.small], *output]
     notes, rows = programs.rows("snapmla-bench-layer", *arguments, *(["--variant", override] if override else []))
     cache, weights = kind.split(",")
+    # The up-projection's choice follows the context: the checked step has the timed one's.
+    checked = f"{rows[0]['variant']};value_project:combine={rows[0]['combine']}"
     said = programs.checked("layer", "--heads", shape.split(",")[1], "--format", cache, "--weights", weights, "--context",
-                            ablation.CHECKED_CONTEXT, "--variant", rows[0]["variant"], *output)  # fmt: skip
+                            ablation.CHECKED_CONTEXT, "--variant", checked, *output)  # fmt: skip
     if rows[0]["variant"] not in said["variants"] or not said["ok"]:
         sys.exit(f"{rows[0]['variant']} was not what was checked, or is wrong: {said}")
     return notes, [{**row, "rel_l2": f"{said['rel_l2']:.3e}", "rel_l2_limit": f"{said['rel_l2_limit']:g}"} for row in rows]
@@ -64,11 +68,13 @@ def main():
     parser.add_argument("--device", default="cuda:0")
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--build", default="build/portable")
-    parser.add_argument("--hidden", type=int, default=0)
+    parser.add_argument("--hidden", type=int)
     parser.add_argument("--perplexity", type=pathlib.Path)
     parser.add_argument("--seconds", type=float, default=150)
     parser.add_argument("out", type=pathlib.Path)
     o = parser.parse_args()
+    if o.hidden is None:
+        o.hidden = SMALL_HIDDEN if o.small else model.HIDDEN
     programs = Programs(o.build, o.device, o.small, o.seconds)
     o.out.mkdir(parents=True, exist_ok=True)
     command = "command: bench/headline/run.py " + " ".join(sys.argv[1:])

@@ -35,6 +35,7 @@ class Run:
         self.steps = {(int(r["batch"]), int(r["heads"]), int(r["tokens"]), r["format"], r["weights"],
                        axis(r["variant"], "pipeline"), r["stage"]): r for r in self.layer}  # fmt: skip
         self.hidden = int(self.layer[0].get("hidden") or 0)  # channels of the steps' output, 0 where they end with the values
+        self.fused = any(r.get("combine") == "fused" for r in self.layer)  # the up-projection of some merges what was cut
         self.shapes = list(dict.fromkeys(key[:3] for key in self.steps))
 
     @staticmethod
@@ -44,12 +45,19 @@ class Run:
             sys.exit(f"ceilings.csv has no figure of the group {group} with {text}: run snapmla-ceilings with the groups read and wgmma")
         return max(values)
 
-    def us(self, shape, cache, weights, stage="step", pipeline="on"):
-        """Microseconds of a layer."""
+    def figure(self, name, shape, cache, weights, stage="step", pipeline="on"):
         key = (*shape, cache, weights, pipeline, stage)
         if key not in self.steps:
             sys.exit(f"layer.csv lacks {key}: measure anew (bench/headline/run.py)")
-        return float(self.steps[key]["us_per_layer"])
+        return float(self.steps[key][name])
+
+    def us(self, *where, **more):
+        """Microseconds of a layer."""
+        return self.figure("us_per_layer", *where, **more)
+
+    def bytes(self, *where, **more):
+        """What a stage of a layer has to read at least."""
+        return self.figure("bytes", *where, **more)
 
     def kinds(self, shape):
         return list(dict.fromkeys(key[3:5] for key in self.steps if key[:3] == shape))
@@ -91,15 +99,25 @@ def headline_rows(run):
                 yield [f"ablation, attention, {shape_text(shape)}: {NAMES[word]}", "–", "–", f"{value:.2f} ×", f"{PAPER[word]} ×"]
 
 
+STEP_HEADER = ["batch, heads, tokens", "of 128 heads", "cache", "weights", "µs", "tokens/s", "bf16 / this", "byte floor, µs", "of it",
+               "attention alone, µs"]  # fmt: skip
+OUTPUT_HEADER = ["output alone, µs", "cache, MB", "kv_b, MB", "W_O, MB"]  # where steps go on to the output
+
+
 def step_rows(run):
+    """As STEP_HEADER says, and with an output OUTPUT_HEADER."""
     for shape in run.shapes:
         base = run.us(shape, "bf16", "bf16")
         for cache, weights in run.kinds(shape):
             us = run.us(shape, cache, weights)
-            floor = float(run.steps[(*shape, cache, weights, "on", "step")]["bytes"]) / run.gb_per_s * 1e-3
+            floor = run.bytes(shape, cache, weights) / run.gb_per_s * 1e-3
             attend = run.us(shape, cache, weights, "attend")
-            yield [shape_text(shape), f"TP {tp_of(shape[1])}", cache, weights, f"{us:.1f}", f"{shape[0] / us / model.LAYERS * 1e6:.0f}",
+            row = [shape_text(shape), f"TP {tp_of(shape[1])}", cache, weights, f"{us:.1f}", f"{shape[0] / us / model.LAYERS * 1e6:.0f}",
                    f"{base / us:.2f}", f"{floor:.1f}", f"{100 * floor / us:.0f} %", f"{attend:.1f}"]  # fmt: skip
+            if run.hidden:
+                whole, kv, o = (run.bytes(shape, cache, weights, stage) for stage in ("step", "attend", "output"))
+                row += [f"{run.us(shape, cache, weights, 'output'):.1f}", *(f"{n / 1e6:.1f}" for n in (kv, whole - kv - o, o))]
+            yield row
 
 
 def memory_rows(run):
@@ -215,6 +233,18 @@ def product_text(run):
                       "the step, measured" if not run.modelled else "the step, modelled", "FP8, both pipelined"], rows)  # fmt: skip
 
 
+def step_text(run, word):
+    if run.hidden:
+        yield (f"µs of a layer, {word}: append, absorb, attend, up-project, output ([layer.md](layer.md)); tokens/s of {model.LAYERS} such layers and nothing else. "
+               f"The output is [{run.hidden}] channels of a token, by W_O: of a rank with some of the heads its part of a sum over ranks. The byte floor is the "
+               "cache, kv_b and W_O, as the last columns say, at the rate read above.")  # fmt: skip
+    else:
+        yield (f"µs of a layer, {word}: append, absorb, attend, up-project ([layer.md](layer.md)); tokens/s of {model.LAYERS} such layers and nothing "
+               "else. The byte floor is the cache and kv_b at the rate read above.")  # fmt: skip
+    if run.fused:
+        yield "Where the up-projection merges the pieces of cut requests itself (`combine` in `layer.csv`), attention alone is without that merge."
+
+
 def section(folder):
     run = Run(folder)
     word = "modelled" if run.modelled else "measured"
@@ -233,11 +263,8 @@ def section(folder):
     yield from table(["what", "bf16", "`fp8_token`", "change", "paper"], headline_rows(run))
     yield from ["", "### Gates", ""]
     yield from table(["what", "gate", "figure", "verdict"], gates(run))
-    yield from ["", "### Layer step", "",
-                f"µs of a layer, {word}: append, absorb, attend, up-project{', output' if run.hidden else ''} ([layer.md](layer.md)); tokens/s of {model.LAYERS} such layers and nothing "
-                f"else. The byte floor is the cache{', kv_b and W_O' if run.hidden else ' and kv_b'} at the rate read above.", ""]  # fmt: skip
-    yield from table(["batch, heads, tokens", "of 128 heads", "cache", "kv_b", "µs", "tokens/s", "bf16 / this", "byte floor, µs", "of it", "attention alone, µs"],
-                     step_rows(run))  # fmt: skip
+    yield from ["", "### Layer step", "", *step_text(run, word), ""]
+    yield from table(STEP_HEADER + (OUTPUT_HEADER if run.hidden else []), step_rows(run))
     yield from ["", "### Memory", ""]
     yield from table(["cache", "bytes a token, as allocated", "of bf16", f"GB, one request of 128K tokens, {model.LAYERS} layers"], memory_rows(run))
     yield from ["", "### Attention alone", "", f"Decode and combine, L2 emptied by reading, µs, {word}.", ""]

@@ -116,6 +116,13 @@ static const char *output_by(const smla_layer_session *s) {
   return !s->problem.hidden_size ? "" : snapmla_layer_plan_library(s->plan) ? "cublaslt" : "generated";
 }
 
+/* Who merges the pieces of cut requests in this step: mla_combine, of the stage `attend`, or the up-projection. */
+static const char *combine_of(const smla_layer_session *s) {
+  const snapmla_problem *p = &s->problem.attention;
+  int few = p->max_batch * p->q_len <= SMLA_LAYER_FEW_TOKENS;
+  return s->plan->tiles[few ? SMLA_LAYER_PROJECT_FEW : SMLA_LAYER_PROJECT].merges ? "fused" : "separate";
+}
+
 static snapmla_status time_stage(run *r, const char *name, unsigned parts, const char *weights) {
   const smla_layer_session *s = &r->session;
   const snapmla_problem *p = &s->problem.attention;
@@ -135,10 +142,10 @@ static snapmla_status time_stage(run *r, const char *name, unsigned parts, const
     printf("  %.0f tokens/s over %d layers", p->max_batch / times.median * 1e6, s->layer_count);
   putchar('\n');
   if (r->csv)
-    fprintf(r->csv, "%d,%d,%d,%s,%s,%d,%d,%s,%s,%s,%.3f,%.3f,%.0f,%.3f,\"%s\"\n", p->max_batch, p->heads,
+    fprintf(r->csv, "%d,%d,%d,%s,%s,%d,%d,%s,%s,%s,%s,%.3f,%.3f,%.0f,%.3f,\"%s\"\n", p->max_batch, p->heads,
             p->max_context, snapmla_kv_format_name(p->kv_format), weights, s->layer_count, s->problem.hidden_size,
-            output_by(s), name, graph ? "graph" : "launches", layer, times.spread / s->layer_count, bytes,
-            (double)s->page_stride / p->page_tokens,
+            output_by(s), combine_of(s), name, graph ? "graph" : "launches", layer, times.spread / s->layer_count,
+            bytes, (double)s->page_stride / p->page_tokens,
             snapmla_plan_variant(snapmla_layer_plan_attention(s->plan), "mla_decode"));
   return status;
 }
@@ -214,9 +221,8 @@ int main(int argc, char **argv) {
     if (r.csv) {
       bench_print_header(r.csv, &b, argc, argv);
       fputs(
-          "batch,heads,tokens,format,weights,layers,hidden,output_by,stage,way,us_per_layer,spread_us,bytes,kv_bytes_"
-          "per_token,"
-          "variant\n",
+          "batch,heads,tokens,format,weights,layers,hidden,output_by,combine,stage,way,us_per_layer,spread_us,bytes,"
+          "kv_bytes_per_token,variant\n",
           r.csv);
     }
     exit_code = run_all(&r, &o);

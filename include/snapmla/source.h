@@ -8,6 +8,7 @@
 
 #include <snapmla/context.h>
 #include <snapmla/export.h>
+#include <snapmla/layer.h>
 #include <snapmla/problem.h>
 #include <snapmla/status.h>
 
@@ -37,6 +38,13 @@ SNAPMLA_API const char *const *snapmla_family_names(void);
 SNAPMLA_API snapmla_status snapmla_variant_resolve(const snapmla_source_options *options,
                                                    const snapmla_problem *problem, const char *family,
                                                    const char *override_text, char **out);
+
+/* The canonical variants of all kernels that a plan of a layer's problem has (layer.h): its attention's, then the layer's own, each once, one a
+ * line. `override` is as a layer plan's, or NULL. Those whose default follows the device are for one of 132 multiprocessors.
+ * Freed with snapmla_text_free. Errors: as snapmla_variant_resolve, and those of snapmla_layer_problem_check. Thread-safe. */
+SNAPMLA_API snapmla_status snapmla_layer_variants_resolve(const snapmla_source_options *options,
+                                                          const snapmla_layer_problem *problem,
+                                                          const char *override_text, char **out);
 
 /* Expands a variant to kernel source: self-contained, deterministic. Errors: as above, and TEMPLATE. Thread-safe. */
 SNAPMLA_API snapmla_status snapmla_source_expand(const snapmla_source_options *options, const char *variant,

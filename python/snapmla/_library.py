@@ -72,6 +72,7 @@ _CALLS = {  # name: (what it returns, what it takes); a returned c_int is a stat
     "snapmla_layer_plan_attention": (_p, [_p]),
     "snapmla_layer_plan_variant": (c.c_char_p, [_p, c.c_char_p]),
     "snapmla_layer_plan_workspace_bytes": (c.c_size_t, [_p]),
+    "snapmla_layer_plan_library": (c.c_char_p, [_p]),
     "snapmla_layer_append": (c.c_int, [_p, c.POINTER(s.LayerAppendArgs)]),
     "snapmla_layer_schedule": (c.c_int, [_p, c.POINTER(s.LayerArgs)]),
     "snapmla_layer_step": (c.c_int, [_p, c.POINTER(s.LayerArgs)]),
@@ -83,14 +84,15 @@ _CALLS = {  # name: (what it returns, what it takes); a returned c_int is a stat
         [c.POINTER(s.Problem), c.POINTER(s.Cache), _p, c.POINTER(s.Problem), c.POINTER(s.Cache), _p, c.c_int64],
     ),
 }
+_functions = {}
 for _name, (_result, _arguments) in _CALLS.items():
-    _function = getattr(_lib, _name)
+    _function = _functions[_name] = getattr(_lib, _name)
     _function.restype, _function.argtypes = _result, _arguments
 
 
 def function(name):
-    """A call as C has it."""
-    return getattr(_lib, "snapmla_" + name)
+    """A call as C has it. One without a row above is a KeyError: ctypes would take its pointers for ints, and cut them."""
+    return _functions["snapmla_" + name]
 
 
 def call(name, *arguments):

@@ -1,6 +1,7 @@
 """What plans of problems and of layers have in common: how they are made, the room they want, and the arguments that both take."""
 
 import ctypes as c
+import itertools
 import weakref
 
 import numpy as np
@@ -13,6 +14,22 @@ from .context import Context, _Handle
 from .pack import Pack
 
 EFFORTS = ("estimate", "measure", "patient", "exhaustive")  # in the order of snapmla_effort
+
+_numbers, _by_number = itertools.count(1), weakref.WeakValueDictionary()
+
+
+def give_number(thing):
+    """Sets its `number`, by which it is found while it lives: for what can pass no Python object."""
+    thing.number = next(_numbers)
+    _by_number[thing.number] = thing
+
+
+def numbered(name, number, kind):
+    """The object of a class whose `number` it is."""
+    thing = _by_number.get(number)
+    if not isinstance(thing, kind):
+        fail(f"{name}: {number} is no {kind.__name__}'s number, or it is gone; keep the {kind.__name__}, and pass its `number`")
+    return thing
 
 
 class PlanBase(_Handle):
@@ -38,6 +55,7 @@ class PlanBase(_Handle):
         self._finalizer.atexit = False
         self.workspace_bytes = function(f"{kind}_workspace_bytes")(self.handle)
         self._calls = Calls()
+        give_number(self)
 
     def workspace(self, like=None):
         """Room for one step at a time, uint8: pass it to schedule() and to the decode() of every layer. On the emulator an

@@ -8,7 +8,7 @@ import numpy as np
 from . import _structs as s
 from ._arrays import Call, checked, dense, imported_torch, numpy_of, signature, torch_tensor, whole
 from ._library import call, fail, function
-from ._plans import SCHEDULE_FIELDS, PlanBase, put_strides, scale_of, strides_named
+from ._plans import SCHEDULE_FIELDS, PlanBase, give_number, put_strides, scale_of, strides_named
 
 WEIGHTS = ("bf16", "fp8")  # in the order of snapmla_weight_type
 ROPE_PAIRS = ("interleaved", "half")  # in the order of snapmla_rope_pairs
@@ -74,6 +74,7 @@ class LayerWeights:
             self._take("norm", norm, "bf16", (attention.latent_rank,))
         if not of.flags & _ROTATED:
             self._take("rope_table", table, "fp32", (None, attention.rope_dim), whole_rows=True)
+        give_number(self)
 
     def _matrix(self, name, array, scale, is_fp8, rows, columns):
         self._take(name, array, "byte" if is_fp8 else "bf16", (rows, columns), name + "_stride")

@@ -1,23 +1,11 @@
 """Plans: append, schedule and decode, as plan.h has them."""
 
 import ctypes as c
-import itertools
-import weakref
 
 from . import _structs as s
 from ._arrays import Call, checked, dense, signature
-from ._library import call, fail, function
+from ._library import call, function
 from ._plans import SCHEDULE_FIELDS, PlanBase, put_strides, scale_of, strides_named
-
-_numbers, _by_number = itertools.count(1), weakref.WeakValueDictionary()
-
-
-def plan_numbered(number):
-    """The plan whose `number` it is: for what can pass no Python object."""
-    plan = _by_number.get(number)
-    if plan is None:
-        fail(f"plan: {number} is no plan's number, or its plan is gone; keep the plan, and pass its `number`")
-    return plan
 
 
 class Plan(PlanBase):
@@ -34,8 +22,6 @@ class Plan(PlanBase):
 
     def __init__(self, context, of, variant=None, effort="estimate", deadline_seconds=0.0, pack=None):
         self._make(context, "plan", of, of, pack, dict(variant=variant, effort=effort, deadline_seconds=deadline_seconds))
-        self.number = next(_numbers)
-        _by_number[self.number] = self
 
     def variant(self, family):
         """The canonical text of the variant of a family ("mla_decode"), None if the plan has none."""

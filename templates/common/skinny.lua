@@ -11,11 +11,18 @@ local function columns_for(settings)
 end
 
 -- The quantities that templates see. `a_bytes`: of a stage's weights; `chunk`: numbers of the reduction that a stage
--- holds; `m`: rows of a block, in `groups` warpgroups of `tiles` tiles of 64.
-local function quantities(columns, stages, a_bytes, chunk, groups, tiles)
+-- holds; `m`: rows of a block, in `groups` warpgroups of `tiles` tiles of 64. With `made`, of how many numbers a token
+-- is, the kernel makes the tokens' tile itself: warps that share a row leave up to 16 sums of 128 numbers of it in
+-- `side_bytes`.
+local function quantities(columns, stages, a_bytes, chunk, groups, tiles, made)
   local m = groups * tiles * 64
   local b_bytes = columns * chunk * 2
   local staged_row = m * 2 + 16 -- rows of neighbouring tokens in different banks
+  local stage_bytes = a_bytes + (made and 0 or b_bytes)
+  local tile_bytes = made and columns * made * 2 or 0
+  local side_bytes = made and 2 * (groups + 1) * 16 * 512 or 0
+  local smem_bytes = stages * stage_bytes + columns * staged_row + 2 * stages * 8
+  if made then smem_bytes = smem_bytes + tile_bytes + side_bytes + 8 * columns + 8 end
   return {
     chunk = chunk,
     groups = groups,
@@ -23,9 +30,12 @@ local function quantities(columns, stages, a_bytes, chunk, groups, tiles)
     m = m,
     a_bytes = a_bytes,
     b_bytes = b_bytes,
+    stage_bytes = stage_bytes,
+    tile_bytes = tile_bytes,
+    side_bytes = side_bytes,
     staged_row = staged_row,
     threads = 128 * (groups + 1),
-    smem_bytes = stages * (a_bytes + b_bytes) + columns * staged_row + 2 * stages * 8,
+    smem_bytes = smem_bytes,
   }
 end
 

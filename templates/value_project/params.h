@@ -13,4 +13,17 @@ struct value_project_params {
   int head_rows, first_row; /* rows of the whole matrix from head to head, and of W_UV's first in a head's */
 };
 
+/* What combine=fused takes besides, behind it: what the decode kernel was told of its results. */
+struct value_project_pieces {
+  const struct smla_request *requests; /* [tokens / record_tokens] */
+  const void *partial_out;             /* [slots, groups, group_rows, latent], f32 or bf16 as the variant says */
+  const float *partial_lse;            /* [slots, groups, group_rows], base 2 */
+  const unsigned short *attended;      /* [tokens, heads, latent] bf16: rows of the requests that were not cut */
+  float *lse;                          /* [batch, heads, q_len], or NULL: written here of the others */
+  long long lse_stride_batch, lse_stride_head, lse_stride_token;
+  int heads, q_len;
+  int record_tokens; /* q_len, or 1 with index lists */
+  int groups, group_rows;
+};
+
 #endif

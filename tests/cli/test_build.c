@@ -263,6 +263,76 @@ static void problems_of_a_file_are_built_once(void **state) {
   assert_program(PROGRAM, 2, "has a \"variant\", which is for export", "build", "--problems", file);
 }
 
+static int count_of(json_t *list, const char *beginning) {
+  int count = 0;
+  size_t i;
+  json_t *entry;
+  json_array_foreach(list, i, entry) count +=
+      !strncmp(json_string_value(json_object_get(entry, "variant")), beginning, strlen(beginning));
+  return count;
+}
+
+/* All kernels of a layer's plan: those of its attention, and for its own products one for many tokens and one for few. */
+static void gen_has_the_kernels_of_a_layer(void **state) {
+  static const struct {
+    const char *beginning;
+    int count;
+  } expected[] = {{"query_quant:", 1},   {"mla_decode:", 1},    {"mla_combine:", 1}, {"schedule:", 1},
+                  {"shard_merge:", 1},   {"query_absorb:", 2},  {"kv_fetch:", 2},    {"kv_append:", 2},
+                  {"value_project:", 2}, {"output_project:", 2}};
+  const char *directory = in(state, "layer"), *file = in(state, "problems.json"), *twice = in(state, "twice");
+  program_result r = program_run(PROGRAM, "gen", "--layer", "--heads", "16", "--hidden", "2048", "--v", "64",
+                                 "--weights", "fp8", "--json", "-o", directory, nothing);
+  program_check(&r, 0, NULL, __FILE__, __LINE__);
+  json_t *root = program_json(&r), *entry;
+  size_t i, all = 0;
+  for (i = 0; i < sizeof expected / sizeof *expected; ++i) {
+    if (count_of(root, expected[i].beginning) != expected[i].count) fail_msg("%s: not so many", expected[i].beginning);
+    all += (size_t)expected[i].count;
+  }
+  assert_int_equal(json_array_size(root), all);
+  assert_int_equal(program_count_files(directory), all);
+  assert_int_equal(count_of(root, "value_project:latent=512,v=64,weights=fp8"), 2);
+  json_decref(root);
+  program_free(&r);
+
+  /* Variants given are taken one by one, as of any problem. */
+  assert_program(PROGRAM, 0, NULL, "gen", "--layer", "--batch", "4", "--variant", "value_project:stages=2", "--variant",
+                 "value_project:stages=3", "-o", twice);
+  assert_int_equal(program_count_files(twice), 2);
+
+  /* Of a file too, beside problems of attention alone. */
+  static const char listed[] =
+      "[{\"name\": \"a\", \"heads\": 8, \"layer\": [false, true]}, {\"name\": \"b\", \"heads\": 8, \"layer\": true, "
+      "\"hidden\": 2048}]";
+  program_write_file(file, listed, strlen(listed));
+  r = program_run(PROGRAM, "gen", "--problems", file, "--json", "-o", in(state, "listed"), nothing);
+  program_check(&r, 0, NULL, __FILE__, __LINE__);
+  root = program_json(&r);
+  json_array_foreach(root, i, entry) {
+    int output = !strncmp(json_string_value(json_object_get(entry, "variant")), "output_project:", 15);
+    if (!is_text(entry, "for", output ? "b" : "a, b")) fail_msg("%s", json_dumps(entry, 0));
+  }
+  assert_int_equal(count_of(root, "mla_decode:"), 1);
+  assert_true(count_of(root, "output_project:") > 0);
+  json_decref(root);
+  program_free(&r);
+}
+
+static void build_compiles_a_layers_kernels(void **state) {
+  (void)state;
+  program_result r =
+      program_run(PROGRAM, "build", "--layer", "--heads", "3", "--latent", "128", "--hidden", "136", "--batch", "4",
+                  "--family", "value_project", "--device", "emulator", "--json", nothing);
+  program_check(&r, 0, NULL, __FILE__, __LINE__);
+  json_t *root = program_json(&r);
+  assert_int_equal(json_array_size(root), 1); /* four tokens are few */
+  assert_true(is_text(json_array_get(root, 0), "entry", "snapmla_value_project"));
+  assert_true(json_integer_value(json_object_get(json_array_get(root, 0), "image_bytes")) > 0);
+  json_decref(root);
+  program_free(&r);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, temporary_setup, temporary_teardown)
   const struct CMUnitTest tests[] = {
@@ -277,6 +347,8 @@ int main(void) {
       TEST(build_for_the_gpu),
       TEST(the_default_set),
       TEST(problems_of_a_file_are_built_once),
+      TEST(gen_has_the_kernels_of_a_layer),
+      TEST(build_compiles_a_layers_kernels),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -179,10 +179,50 @@ static void benches_sweeps_and_releases(void **state) {
   assert_program(PROGRAM, 2, "--variant", cache, "tune", PROBLEM, "--variant", "stages=2");
 }
 
+/* Of a layer: every value of an axis is a row, timed or refused, and what is chosen is no slower than the default. */
+static void tunes_what_a_layers_kernels_leave_open(void **state) {
+  (void)state;
+  program_result r = program_run(PROGRAM, cache, "tune", "--layer", PROBLEM, "--max-context", "300", "--hidden", "512",
+                                 "--v", "64", "--weights", "fp8", "--effort", "estimate", "--json", (const char *)NULL);
+  program_check(&r, 0, NULL, __FILE__, __LINE__);
+  json_t *root = program_json(&r), *layer = json_object_get(root, "layer"), *row;
+  const json_t *rows = json_object_get(layer, "candidates");
+  const char *chosen = json_string_value(json_object_get(layer, "variant"));
+  assert_int_equal(json_array_size(rows), 2 + 4); /* 512 values are four chunks of fp8: eight shares are too many */
+  size_t i;
+  int refused = 0, defaults = 0;
+  double usual = 0;
+  json_array_foreach(rows, i, row) {
+    const char *variant = json_string_value(json_object_get(row, "variant"));
+    assert_int_equal(!strncmp(variant, "value_project:combine=", 22), 1);
+    assert_int_equal(strstr(variant, ";output_project:split=") != NULL, i >= 2);
+    const char *error = json_string_value(json_object_get(row, "error"));
+    refused += error && strstr(error, "8 blocks share 4 chunks") && json_is_null(json_object_get(row, "time_us"));
+    if (!error) assert_true(json_number_value(json_object_get(row, "rel_l2")) < 1e-2);
+    if (i < 2 || !json_is_true(json_object_get(row, "default"))) continue;
+    usual = json_number_value(json_object_get(row, "time_us"));
+    defaults++;
+  }
+  assert_int_equal(refused, 1);
+  assert_int_equal(defaults, 1);
+  assert_non_null(strstr(chosen, ";output_project:split="));
+  assert_true(usual > 0 && json_number_value(json_object_get(layer, "time_us")) <= usual);
+  /* what it prints is an override that a layer takes */
+  assert_program(PROGRAM, 0, NULL, cache, "layer", PROBLEM, "--context", "100,7", "--hidden", "512", "--v", "64",
+                 "--weights", "fp8", "--variant", chosen);
+  json_decref(root);
+  program_free(&r);
+  assert_program(PROGRAM, 2, "--hidden is of a layer's problem", cache, "tune", PROBLEM, "--hidden", "512");
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, temporary_teardown)
-  const struct CMUnitTest tests[] = {TEST(tunes_explains_and_lists),   TEST(reports_in_html),
-                                     TEST(a_report_escapes_its_texts), TEST(wisdom_travels),
-                                     TEST(models_without_a_device),    TEST(benches_sweeps_and_releases)};
+  const struct CMUnitTest tests[] = {TEST(tunes_explains_and_lists),
+                                     TEST(reports_in_html),
+                                     TEST(a_report_escapes_its_texts),
+                                     TEST(wisdom_travels),
+                                     TEST(models_without_a_device),
+                                     TEST(benches_sweeps_and_releases),
+                                     TEST(tunes_what_a_layers_kernels_leave_open)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

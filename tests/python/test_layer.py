@@ -272,6 +272,90 @@ class Layer(unittest.TestCase):
             self.assertTrue((one.view(np.uint8) == other.view(np.uint8)).all())
 
 
+@unittest.skipIf(torch is None, "torch is not installed: operators of a layer's step are not tested")
+class Operators(unittest.TestCase):
+    """The step as torch operators: on a GPU where torch sees one, else on the emulator."""
+
+    def setUp(self):
+        import snapmla.torch_ops  # noqa: F401
+
+        self.ops = torch.ops.snapmla
+        self.device = Device(Case(hidden=136), "cuda:0" if torch.cuda.is_available() else "cpu")
+        self.device.append_prompts()
+
+    def arguments(self):
+        """Of layer_append for the first request's prompt, of layer_schedule, and of layer_step with its tokens."""
+        device, case, put = self.device, self.device.case, self.device.put
+        plan, weights = device.plan.number, device.weights.number
+        at = np.arange(LENGTHS[0] - Q_LEN)
+        append = (device.cache, put(case.latent[0][at]), put(case.rope[0][at]), put(case.slots(0, at)), put(at.astype(np.int32)),
+                  plan, weights)  # fmt: skip
+        table, seqlens = put(case.table), put(case.seqlens)
+        schedule = device.workspace, table, seqlens, None, plan
+        tokens = len(LENGTHS) * Q_LEN
+        new = [put(np.concatenate([rows[-Q_LEN:] for rows in of])) for of in (case.latent, case.rope)]
+        slots = put(np.concatenate([case.slots(b, range(n - Q_LEN, n)) for b, n in enumerate(LENGTHS)]))
+        out, lse = device.empty(np.uint16, tokens, 136), device.empty(np.float32, len(LENGTHS), HEADS, Q_LEN)
+        step = (device.workspace, put(case.q), put(case.positions), device.cache, table, seqlens, SCALE, out, *new, slots, lse, None,
+                None, plan, weights)  # fmt: skip
+        return append, schedule, step
+
+    def test_they_are_the_calls(self):
+        want, want_lse = self.device.step()
+        self.device.cache.zero_()
+        append, schedule, step = self.arguments()
+        self.device.append_prompts()
+        self.device.cache[TABLE[0]] = 0  # the first request's pages, which the operator fills again
+        self.ops.layer_append(*append)
+        self.ops.layer_schedule(*schedule)
+        self.ops.layer_step(*step)
+        self.assertTrue((self.device.get(step[7]) == want).all() and (self.device.get(step[11]) == want_lse).all())
+        self.assertTrue((want != 0).any())
+
+    def test_opcheck(self):
+        append, schedule, step = self.arguments()
+        self.device.workspace.zero_()  # NaN in a copy would equal nothing
+        self.device.plan.schedule(self.device.workspace, *step[4:6])
+        for operator, arguments in ((self.ops.layer_append, append), (self.ops.layer_schedule, schedule), (self.ops.layer_step, step)):
+            with self.subTest(str(operator)):
+                self.assertEqual(set(torch.library.opcheck(operator, arguments).values()), {"SUCCESS"})
+
+    def test_a_compiled_step_has_no_break_and_the_same_bits(self):
+        def run(workspace, q, positions, cache, table, seqlens, scale, out, latent, rope, slots, lse, indices, counts, plan, weights):
+            self.ops.layer_schedule(workspace, table, seqlens, None, plan)
+            self.ops.layer_step(workspace, q, positions, cache, table, seqlens, scale, out, latent, rope, slots, lse, indices, counts,
+                                plan, weights)  # fmt: skip
+            return out * 2, lse + 1
+
+        step = self.arguments()[2]
+        want = [self.device.get(result) for result in run(*step)]
+        got = torch.compile(run, fullgraph=True, backend="aot_eager")(*self.arguments()[2])
+        for a, b in zip(got, want):
+            self.assertTrue((self.device.get(a) == b).all())
+
+    def test_fake_tensors_pass(self):
+        """Without a plan: the operators' meta functions, which tracing calls."""
+        from torch._subclasses.fake_tensor import FakeTensorMode
+
+        with FakeTensorMode():
+            append, schedule, step = [
+                [torch.empty_strided(a.shape, a.stride(), dtype=a.dtype, device=a.device) if torch.is_tensor(a) else a for a in given]
+                for given in self.arguments()
+            ]
+            step[-2:] = append[-2:] = [0, 0]
+            schedule[-1] = 0
+            for operator, given in ((self.ops.layer_append, append), (self.ops.layer_schedule, schedule), (self.ops.layer_step, step)):
+                self.assertIsNone(operator(*given))
+
+    def test_numbers_of_other_things_are_refused(self):
+        append, schedule, _ = self.arguments()
+        for name, bad in (("plan", append[:5] + (append[6], append[6])), ("weights", append[:5] + (append[5], append[5]))):
+            with self.assertRaisesRegex(snapmla.ArgumentError, name + ": "):
+                self.ops.layer_append(*bad)
+        with self.assertRaisesRegex(snapmla.ArgumentError, "is no Plan's number"):
+            self.ops.schedule(*schedule)
+
+
 class Refusals(unittest.TestCase):
     def refuse(self, message, call, *arguments, **more):
         with self.assertRaisesRegex(snapmla.ArgumentError, message):

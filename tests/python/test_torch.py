@@ -281,6 +281,25 @@ class Operators(Torch):
         yield ops.flash_mla, (q, tensor.pages.view(tensor.pages.shape[0], PAGE, 1, WIDTH), tensor.table, tensor.seqlens, RANK, None,
                               False, "fp8_tensor", torch.tensor([SCALE], device=DEVICE))  # fmt: skip
         yield ops.flash_mla, (q, cache.pages, None, None, RANK, 0.1, False, "fp8_token", None, lists)
+        yield ops.merge, self.shards(cache)
+
+    def shards(self, cache):
+        """Of merge: results of two shards, of which the second holds nothing of the last request."""
+        outs, lses = normal(2, len(LENGTHS), 1, HEADS, RANK), normal(2, len(LENGTHS), HEADS, 1).float()
+        lses[1, -1] = -math.inf
+        return outs, lses, torch.zeros_like(outs[0]), torch.zeros_like(lses[0]), cache.plan.number, normal(HEADS).float()
+
+    def test_shards_are_merged_as_by_the_plan(self):
+        import snapmla.torch_ops  # noqa: F401
+
+        cache = Cache("fp8_token")
+        outs, lses, out, lse, number, sinks = self.shards(cache)
+        torch.ops.snapmla.merge(outs, lses, out, lse, number, sinks)
+        want, want_lse = torch.empty_like(out), torch.empty_like(lse)
+        cache.plan.merge(outs, lses, want, want_lse, sinks)
+        self.same((out, lse), (want, want_lse))
+        self.assertLess((lse - torch.logsumexp(lses, 0)).abs().max().item(), 1e-3)
+        self.assertTrue((out[:-1] != outs[0, :-1]).any())
 
     def test_the_operator_takes_what_the_function_takes(self):
         import snapmla.torch_ops  # noqa: F401

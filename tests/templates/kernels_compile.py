@@ -27,11 +27,13 @@ def layer_variants():
         for weights in ("bf16", "fp8"):
             yield latent, [], f"query_absorb:weights={weights},rotate=half,nope=192,stages=3"
             if (latent, weights) != ("128", "fp8"):  # one chunk: no loop to look at
-                yield latent, [], f"value_project:weights={weights},v=192,groups=1"
+                yield latent, [], f"value_project:weights={weights},combine=separate,v=192,groups=1"
     for weights in ("bf16", "fp8"):
         for columns in (8, 16, 32, 64):
             for groups in (1, 2):
-                yield "512", [], f"value_project:weights={weights},columns={columns},groups={groups}"
+                yield "512", [], f"value_project:weights={weights},combine=separate,columns={columns},groups={groups}"
+            yield "512", [], f"value_project:weights={weights},combine=fused,columns={columns}"
+        yield "256", ["--sinks"], f"value_project:weights={weights},combine=fused,columns=8"
         for columns, groups, stages in ((8, 1, 12), (16, 1, 12), (32, 2, 8), (64, 2, 6), (128, 2, 4), (128, 1, 4)):
             for split in (1, 8):
                 yield "512", [], f"output_project:weights={weights},columns={columns},groups={groups},split={split},stages={stages}"

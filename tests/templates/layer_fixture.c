@@ -7,7 +7,7 @@
 
 #include "env.h"
 
-enum { SMS = 8 };
+enum { DEFAULT_SMS = 8 };
 
 static void *array(size_t count, size_t size) {
   void *p = calloc(count ? count : 1, size);
@@ -108,6 +108,11 @@ static void fill_args(layer_device *d) {
 }
 
 layer_device layer_device_create(layer_case *host, snapmla_emulator_order order, uint64_t seed, const char *variant) {
+  return layer_device_create_of(host, order, seed, variant, DEFAULT_SMS);
+}
+
+layer_device layer_device_create_of(layer_case *host, snapmla_emulator_order order, uint64_t seed, const char *variant,
+                                    int32_t sms) {
   const char *device = smla_env(SMLA_ENV_TEST_TARGET);
   layer_device d = {.host = host,
                     .kv_scale = host->problem.attention.kv_format == SNAPMLA_KV_FP8_TENSOR ? 0.03125f : 0};
@@ -115,7 +120,7 @@ layer_device layer_device_create(layer_case *host, snapmla_emulator_order order,
                                            .device = device ? device : "emulator",
                                            .emulator_order = order,
                                            .emulator_seed = seed,
-                                           .emulator_sms = SMS};
+                                           .emulator_sms = sms};
   must(snapmla_context_create(&options, &d.context));
   const snapmla_plan_options plan_options = {.size = sizeof plan_options, .variant = variant};
   must(snapmla_layer_plan_create(d.context, &host->problem, &plan_options, &d.plan));
@@ -192,4 +197,21 @@ void layer_device_cached(const layer_device *d, float **latent, float **rope) {
     must(snapmla_cache_read(p, &cache, d->slots[t], *latent + t * (size_t)p->latent_rank,
                             *rope + t * (size_t)p->rope_dim));
   free(kv);
+}
+
+void layer_device_make_lists(layer_device *d) {
+  const layer_case *c = d->host;
+  int32_t most = c->problem.attention.max_indices, queries = c->batch * c->problem.attention.q_len;
+  int32_t *entries = malloc((size_t)(queries * most) * sizeof *entries),
+          *counts = calloc((size_t)queries, sizeof *counts);
+  assert_true(entries && counts);
+  for (int32_t i = 0; i < queries * most; i++) entries[i] = -77777;
+  for (int32_t t = 0; t < queries; t++)
+    for (int32_t b = t / c->problem.attention.q_len, i = t % 2; i < c->lengths[b] && counts[t] < most; i += 2)
+      entries[t * most + counts[t]++] = (int32_t)d->slots[c->row_of[b] + i];
+  d->args.decode.indices = layer_device_upload(d, entries, (size_t)(queries * most) * sizeof *entries);
+  d->args.decode.index_counts = layer_device_upload(d, counts, (size_t)queries * sizeof *counts);
+  d->args.decode.indices_stride_token = most;
+  d->args.decode.indices_stride_batch = (int64_t)most * c->problem.attention.q_len;
+  free(entries), free(counts);
 }

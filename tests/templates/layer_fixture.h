@@ -33,6 +33,9 @@ typedef struct layer_device {
 
 /* The device is the emulator, or a GPU under SNAPMLA_TEST_TARGET. Uploads the case; nothing is in the cache yet. */
 layer_device layer_device_create(layer_case *host, snapmla_emulator_order order, uint64_t seed, const char *variant);
+/* The same with so many multiprocessors, where it is the emulator. */
+layer_device layer_device_create_of(layer_case *host, snapmla_emulator_order order, uint64_t seed, const char *variant,
+                                    int32_t sms);
 void layer_device_destroy(layer_device *d);
 
 /* A buffer of the device's, filled from `data`; its device pointer. */
@@ -44,6 +47,9 @@ void layer_device_append(layer_device *d, int64_t first, int64_t count);
 /* Changes the requests' lengths, each at most what the case was made with: the step's arguments are then for the last tokens of those.
  * The case's own lengths and positions follow, for the oracle. */
 void layer_device_set_lengths(layer_device *d, const int32_t *lengths);
+
+/* Where the problem has index lists: of each query token every other token of its request, from the first or second on. */
+void layer_device_make_lists(layer_device *d);
 
 /* The buffer of a device pointer that layer_device_upload gave. */
 snapmla_buffer *layer_device_buffer(const layer_device *d, const void *pointer);

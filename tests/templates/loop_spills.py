@@ -4,8 +4,8 @@
 usage: loop_spills.py NVDISASM FILE.cubin...
 
 Looks at the natural loops of the control flow: of those with wgmma in their body the innermost, and of those with the arrival
-that follows copies the innermost too, which is a producer's loop over tiles. Loads and stores of local memory there are printed with
-their addresses. A cubin without either passes.
+that follows copies the innermost too, which is a producer's loop over tiles; where one arrival follows them all, those of the copies
+themselves. Loads and stores of local memory there are printed with their addresses. A cubin without either passes.
 """
 import re
 import subprocess
@@ -41,6 +41,10 @@ def is_tensor(opcode):
 
 def is_copied(opcode):
     return opcode.startswith("ARRIVES.LDGSTSBAR")
+
+
+def is_copy(opcode):
+    return base(opcode) == "LDGSTS"
 
 
 def falls_through(instruction):
@@ -147,9 +151,11 @@ def main():
         if not listing:
             sys.exit(f"{name}: no instructions found: is it a cubin?")
         loops = []
-        for what, wanted in (("tensor instructions", is_tensor), ("arrivals after copies", is_copied)):
+        for what, wanted, instead in (("tensor instructions", is_tensor, None), ("arrivals after copies", is_copied, is_copy)):
             count = sum(wanted(opcode) for _, _, opcode, _ in listing)
             found = innermost_loops(labels, listing, wanted) if count else []
+            if count and not found and instead:
+                found = innermost_loops(labels, listing, instead)
             if count and not found:
                 sys.exit(f"{name}: {count} {what}, but no loop with one: the reader no longer understands the listing")
             loops += found

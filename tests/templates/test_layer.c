@@ -198,24 +198,6 @@ static void passes_over_what_is_done_already(void **state) {
   }
 }
 
-/* The lists of a step, where the problem has them: of each query token every other token of its request, from the first or second on. */
-static void make_lists(layer_device *d) {
-  const layer_case *c = d->host;
-  int32_t most = c->problem.attention.max_indices, queries = c->batch * c->problem.attention.q_len;
-  int32_t *entries = malloc((size_t)(queries * most) * sizeof *entries),
-          *counts = calloc((size_t)queries, sizeof *counts);
-  assert_true(entries && counts);
-  for (int32_t i = 0; i < queries * most; i++) entries[i] = -77777;
-  for (int32_t t = 0; t < queries; t++)
-    for (int32_t b = t / c->problem.attention.q_len, i = t % 2; i < c->lengths[b] && counts[t] < most; i += 2)
-      entries[t * most + counts[t]++] = (int32_t)d->slots[c->row_of[b] + i];
-  d->args.decode.indices = layer_device_upload(d, entries, (size_t)(queries * most) * sizeof *entries);
-  d->args.decode.index_counts = layer_device_upload(d, counts, (size_t)queries * sizeof *counts);
-  d->args.decode.indices_stride_token = most;
-  d->args.decode.indices_stride_batch = (int64_t)most * c->problem.attention.q_len;
-  free(entries), free(counts);
-}
-
 /* The plain decode call of a step whose absorbed query is its query. */
 static uint16_t *decode_alone(layer_device *d, size_t bytes) {
   const snapmla_problem *p = &d->host->problem.attention;
@@ -253,7 +235,7 @@ static void identity_weights_change_nothing(void **state) {
     for (int row = 0; row < HEADS * HEAD_ROWS; row++)
       for (int k = 0; k < RANK; k++) w[row * RANK + k] = row % RANK == k ? 0x3f80 : 0;
     layer_device d = layer_device_create(&c, SNAPMLA_EMULATOR_RANDOM, 3, NULL);
-    if (sparse) make_lists(&d);
+    if (sparse) layer_device_make_lists(&d);
     append_prompts(&d);
     uint16_t *out = layer_device_step(&d);
     size_t bytes = (size_t)(c.batch * 2) * (size_t)d.args.out_stride_token * 2, different = 0;

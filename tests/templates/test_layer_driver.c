@@ -27,7 +27,7 @@ static void launches_dependents_and_nothing_else(void **state) {
   fake_cuda_reset();
   layer_case c = small();
   layer_case_create(&c, 1);
-  layer_device d = layer_device_create(&c, SNAPMLA_EMULATOR_EAGER, 0, NULL);
+  layer_device d = layer_device_create(&c, SNAPMLA_EMULATOR_EAGER, 0, "value_project:combine=separate");
   layer_device_append(&d, 0, c.tokens);
   d.args.weights = &d.weights;
   fake_cuda_living before = fake_cuda_alive();
@@ -82,6 +82,31 @@ static void launches_dependents_and_nothing_else(void **state) {
   assert_int_equal(after.allocations + after.modules + after.streams + after.contexts, 0);
 }
 
+/* An up-projection that merges the pieces itself follows the decode kernel, in its own grid. */
+static void a_fused_merge_is_one_launch_less(void **state) {
+  (void)state;
+  fake_cuda_reset();
+  layer_case c = small();
+  layer_case_create(&c, 1);
+  layer_device d = layer_device_create(&c, SNAPMLA_EMULATOR_EAGER, 0, "value_project:combine=fused");
+  layer_device_append(&d, 0, c.tokens);
+  d.args.weights = &d.weights;
+  must(snapmla_layer_schedule(d.plan, &d.args));
+  for (int few = 0; few < 2; few++) {
+    fake_cuda_reset();
+    d.args.decode.batch = few ? 1 : 2;
+    must(snapmla_layer_step(d.plan, &d.args));
+    assert_int_equal(fake_cuda_launch_count(), 4);
+    assert_string_equal(fake_cuda_launch_at(2)->name, "snapmla_mla_decode");
+    const fake_cuda_launch *l = fake_cuda_launch_at(3);
+    assert_string_equal(l->name, "snapmla_value_project");
+    assert_int_equal(l->grid[0], 9);
+    assert_true(l->programmatic);
+  }
+  layer_device_destroy(&d);
+  layer_case_destroy(&c);
+}
+
 /* With W_O the product with it comes last; its kernels for few tokens and for many are two more, and blocks that share a tile a cluster. */
 static void the_output_is_one_launch_more(void **state) {
   (void)state;
@@ -109,10 +134,11 @@ static void the_output_is_one_launch_more(void **state) {
   unsigned many = l->shared_bytes;
   d.args.decode.batch = 1;
   must(snapmla_layer_step(d.plan, &d.args));
-  l = fake_cuda_launch_at(11);
+  l = fake_cuda_launch_at(10); /* few tokens are merged by the up-projection */
   assert_string_equal(l->name, "snapmla_output_project");
-  assert_int_equal(l->grid[0], 4); /* tiles of 64 channels, whose ring is smaller */
-  assert_int_equal(l->cluster, 0); /* none */
+  assert_int_equal(l->grid[0],
+                   4 * 2); /* tiles of 64 channels, whose ring is smaller: two blocks fit a multiprocessor */
+  assert_int_equal(l->cluster, 2);
   assert_true(l->shared_bytes < many);
 
   size_t all = fake_cuda_launch_count();
@@ -155,6 +181,7 @@ static int setup(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(launches_dependents_and_nothing_else),
+      cmocka_unit_test(a_fused_merge_is_one_launch_less),
       cmocka_unit_test(the_output_is_one_launch_more),
       cmocka_unit_test(a_plan_that_fails_leaves_nothing),
   };

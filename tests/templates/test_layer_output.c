@@ -263,16 +263,17 @@ static void bad_plans_are_told(void **state) {
   snapmla_context_destroy(context);
 }
 
-/* As many blocks as fill three quarters of the multiprocessors, where the reduction can be shared so often. Of the emulator alone, which has
- * as many as one likes. */
+/* As many blocks as fill three quarters of the multiprocessors, where the reduction can be shared so often; two with few tokens, where
+ * they fit at once. Of the emulator alone, which has as many as one likes. */
 static void the_reduction_is_shared_as_the_device_needs_it(void **state) {
   (void)state;
   if (smla_env(SMLA_ENV_TEST_TARGET)) return;
   static const struct {
-    int32_t hidden, heads, sms;
+    int32_t hidden, heads, sms, batch;
     const char *split;
-  } cases[] = {{7168, 16, 132, "split=1"}, {5120, 16, 132, "split=2"}, {2048, 16, 132, "split=4"},
-               {512, 16, 132, "split=8"},  {512, 2, 132, "split=1"},   {512, 16, 8, "split=1"}};
+  } cases[] = {{7168, 16, 132, 4, "split=2"},  {7168, 16, 132, 16, "split=1"}, {7168, 16, 96, 4, "split=1"},
+               {5120, 16, 132, 16, "split=2"}, {2048, 16, 132, 4, "split=4"},  {512, 16, 132, 4, "split=8"},
+               {512, 2, 132, 4, "split=1"},    {512, 16, 8, 4, "split=2"}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     snapmla_context *context;
     const snapmla_context_options options = {
@@ -280,6 +281,7 @@ static void the_reduction_is_shared_as_the_device_needs_it(void **state) {
     must(snapmla_context_create(&options, &context));
     layer_case c = small(cases[i].hidden);
     c.problem.attention.heads = cases[i].heads;
+    c.problem.attention.max_batch = cases[i].batch;
     c.problem.v_dim = 128;
     snapmla_layer_plan *plan;
     must(snapmla_layer_plan_create(context, &c.problem, NULL, &plan));
