@@ -175,8 +175,8 @@ return {
   rules = {
     formats.rank_rule,
     { name = "lists_of_images",
-      reason = "index lists are gathered from page images of fp8_token: take that format, or tokens=paged",
-      legal = function(v) return v.tokens == "paged" or v.format == "fp8_token" end },
+      reason = "index lists are gathered from caches in fp8_token and fp8_tile: take one of these, or tokens=paged",
+      legal = function(v) return v.tokens == "paged" or v.format == "fp8_token" or v.format == "fp8_tile" end },
     { name = "scores_by_group",
       reason = "scores of fp8_tile are summed by groups of channels, and keep the limits of level fast: "
         .. "take accuracy=fast and score_parts=4, or convert to fp8_token",

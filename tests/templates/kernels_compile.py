@@ -63,6 +63,7 @@ def main():
     problems += [("512", "64", [*sparse, "--heads", heads]) for heads in ("8", "16", "32")]
     problems += [("128", "128", [*sparse, "--variant", "mla_decode:stages=8"]), ("256", "16", [*sparse, "--heads", "16"]),
                  ("384", "128", [*sparse, "--variant", "mla_decode:stages=5"]), ("384", "32", [*sparse, "--heads", "32"])]
+    problems += [("512", page, [*sparse, "--format", "fp8_tile", "--heads", heads]) for heads, page in (("32", "16"), ("64", "128"))]
     for variant in layer_variants():
         problems.append((variant[0], "64", [*variant[1], "--variant", variant[2]]))
     for level in ("balanced", "max"):

@@ -1,5 +1,5 @@
 /* Sparse decoding on the emulator, or the device that SNAPMLA_TEST_TARGET names: each query token has an index list. The limits are
- * those of level fast (docs/accuracy.md). */
+ * those of level fast (docs/accuracy.md), and of formats as in test_formats.c. */
 #include <limits.h>
 #include <math.h>
 #include <setjmp.h>
@@ -153,6 +153,16 @@ static int32_t fill_in_order(int32_t query, const int64_t *slots, int32_t tokens
   return tokens;
 }
 
+static void expect_bits_of_the_pages(decode_case c) {
+  c.skip_comparison = 1;
+  decode_result sparse = decode_case_run(&c);
+  c.problem.max_indices = 0;
+  decode_result paged = decode_case_run(&c);
+  expect_same_bits(&sparse, &paged);
+  decode_result_free(&sparse);
+  decode_result_free(&paged);
+}
+
 /* A list of all of a request's tokens is the request. */
 static void all_tokens_in_order_give_the_bits_of_the_pages(void **state) {
   (void)state;
@@ -160,13 +170,62 @@ static void all_tokens_in_order_give_the_bits_of_the_pages(void **state) {
     decode_case c = sparse_case(fill_in_order);
     c.variant = shapes[i % 2];
     c.problem.page_tokens = i < 2 ? 64 : 16;
-    decode_result sparse = decode_case_run(&c);
-    c.problem.max_indices = 0;
-    decode_result paged = decode_case_run(&c);
-    expect_same_bits(&sparse, &paged);
-    decode_result_free(&sparse);
-    decode_result_free(&paged);
+    expect_bits_of_the_pages(c);
   }
+}
+
+/* --- formats ----------------------------------------------------------------------------------------------------------- */
+
+typedef struct sparse_format {
+  const char *name;
+  snapmla_kv_format format;
+  float kv_scale;
+  double limit, rounded_limit;
+} sparse_format;
+
+static const sparse_format formats[] = {
+    {"fp8_tile", SNAPMLA_KV_FP8_TILE, 0.0f, 5e-3, 3e-3},
+};
+enum { FORMATS = sizeof formats / sizeof *formats };
+
+static decode_case format_case(const sparse_format *f, list_filler fill) {
+  decode_case c = sparse_case(fill);
+  c.problem.kv_format = f->format;
+  c.kv_scale = f->kv_scale;
+  return c;
+}
+
+/* Both shapes, lists with gaps and edges, pages smaller and larger than a tile. */
+static void every_format(void **state) {
+  (void)state;
+  static const struct {
+    list_filler fill;
+    int32_t page;
+    const char *variant;
+  } cases[] = {{fill_mixed, 64, "mla_decode:rows=64"},
+               {fill_edges, 16, "mla_decode:rows=64,stages=2"},
+               {fill_edges, 128, "mla_decode:rows=16"},
+               {fill_mixed, 32, "mla_decode:rows=32"}};
+  for (int f = 0; f < FORMATS; ++f)
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
+      char name[80];
+      decode_case c = format_case(&formats[f], cases[i].fill);
+      c.problem.page_tokens = cases[i].page;
+      c.variant = cases[i].variant;
+      c.seed = 60 + i;
+      snprintf(name, sizeof name, "%s, page %d", formats[f].name, cases[i].page);
+      expect_limits_kept(name, c, formats[f].limit, formats[f].rounded_limit);
+    }
+}
+
+static void every_format_has_the_bits_of_its_pages(void **state) {
+  (void)state;
+  for (int f = 0; f < FORMATS; ++f)
+    for (int i = 0; i < 2; ++i) {
+      decode_case c = format_case(&formats[f], fill_in_order);
+      c.variant = shapes[i];
+      expect_bits_of_the_pages(c);
+    }
 }
 
 /* --- bad lists --------------------------------------------------------------------------------------------------------- */
@@ -218,6 +277,15 @@ static void an_index_outside_the_cache(void **state) {
   expect_bad(c, SNAPMLA_STATUS_BAD_INDEX);
 }
 
+static void an_index_outside_a_cache_of_any_format(void **state) {
+  (void)state;
+  for (int f = 0; f < FORMATS; ++f) {
+    decode_case c = format_case(&formats[f], fill_bad);
+    bad.query = 6, bad.place = 130, bad.entry = INT32_MAX;
+    expect_bad(c, SNAPMLA_STATUS_BAD_INDEX);
+  }
+}
+
 static void a_bad_count(void **state) {
   (void)state;
   decode_case c = sparse_case(fill_bad);
@@ -256,6 +324,18 @@ static void completion_orders(void **state) {
   }
 }
 
+static void completion_orders_of_every_format(void **state) {
+  (void)state;
+  for (int f = 0; f < FORMATS; ++f)
+    for (int i = 0; i < 2; ++i) {
+      decode_case c = format_case(&formats[f], i ? fill_edges : fill_mixed);
+      c.problem.page_tokens = i ? 64 : 16;
+      c.sms = 2;
+      c.variant = shapes[i];
+      expect_same_in_any_order(c, 4);
+    }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(lists_of_many_lengths),
@@ -266,6 +346,10 @@ int main(void) {
       cmocka_unit_test(an_index_outside_the_cache),
       cmocka_unit_test(a_bad_count),
       cmocka_unit_test(completion_orders),
+      cmocka_unit_test(every_format),
+      cmocka_unit_test(every_format_has_the_bits_of_its_pages),
+      cmocka_unit_test(an_index_outside_a_cache_of_any_format),
+      cmocka_unit_test(completion_orders_of_every_format),
   };
   return cmocka_run_group_tests_name("sparse", tests, NULL, NULL);
 }
