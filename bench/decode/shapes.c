@@ -130,7 +130,7 @@ void shapes_choose_format(shape_list *list, snapmla_kv_format format) {
     shape s = list->at[i];
     s.format = format;
     if (format != SNAPMLA_KV_FP8_TOKEN) s.target_us = s.stretch_us = 0;
-    if (format == SNAPMLA_KV_FP8_TOKEN || !s.top) list->at[kept++] = s;
+    if (format != SNAPMLA_KV_FP8_TOKEN_R4 || !s.top) list->at[kept++] = s;
   }
   list->count = kept;
 }

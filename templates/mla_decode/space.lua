@@ -62,7 +62,7 @@ local function roles_memory(v, d)
     + d.p_buffers * 256                       -- rescale factors
     + 2 * 256                                 -- inverse row sums
     + d.p_buffers * 4                         -- changed flags
-    + (v.tokens == "paged" and (v.stages + d.p_buffers) % 2 or 0) * 4 -- barriers are 8-byte aligned
+    + (d.p_buffers + (v.tokens == "paged" and v.stages or 0)) % 2 * 4 -- barriers are 8-byte aligned
     + (v.sinks == "on" and 256 or 0) + d.share_buffers * 256 -- sinks, and the tokens' shares
 end
 
@@ -175,8 +175,8 @@ return {
   rules = {
     formats.rank_rule,
     { name = "lists_of_images",
-      reason = "index lists are gathered from caches in fp8_token and fp8_tile: take one of these, or tokens=paged",
-      legal = function(v) return v.tokens == "paged" or v.format == "fp8_token" or v.format == "fp8_tile" end },
+      reason = "index lists are not gathered with residuals: take a format without, or tokens=paged",
+      legal = function(v, d) return v.tokens == "paged" or d.residual_bytes == 0 end },
     { name = "scores_by_group",
       reason = "scores of fp8_tile are summed by groups of channels, and keep the limits of level fast: "
         .. "take accuracy=fast and score_parts=4, or convert to fp8_token",

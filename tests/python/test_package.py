@@ -185,7 +185,7 @@ class Flash(unittest.TestCase):
             ("softmax_scale", math.nan),
             ("max_context", 0),
             ("max_context", "all"),
-            ("indices", np.zeros((3, 1, 4), np.int32)),  # of bf16
+            ("indices", np.zeros((3, 2, 4), np.int32)),
         ]:
             with self.subTest(name=name, bad=type(bad)), self.assertRaisesRegex(snapmla.ArgumentError, name):
                 snapmla.flash_mla_with_kvcache(**(good | {name: bad}))

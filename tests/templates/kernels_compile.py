@@ -64,6 +64,8 @@ def main():
     problems += [("128", "128", [*sparse, "--variant", "mla_decode:stages=8"]), ("256", "16", [*sparse, "--heads", "16"]),
                  ("384", "128", [*sparse, "--variant", "mla_decode:stages=5"]), ("384", "32", [*sparse, "--heads", "32"])]
     problems += [("512", page, [*sparse, "--format", "fp8_tile", "--heads", heads]) for heads, page in (("32", "16"), ("64", "128"))]
+    problems += [(latent, page, [*sparse, "--format", kv_format, "--heads", heads]) for kv_format in ("fp8_tensor", "bf16")
+                 for heads, latent, page in (("16", "512", "64"), ("32", "512", "16"), ("64", "512", "64"), ("64", "384", "32"))]
     for variant in layer_variants():
         problems.append((variant[0], "64", [*variant[1], "--variant", variant[2]]))
     for level in ("balanced", "max"):

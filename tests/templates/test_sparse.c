@@ -185,6 +185,8 @@ typedef struct sparse_format {
 
 static const sparse_format formats[] = {
     {"fp8_tile", SNAPMLA_KV_FP8_TILE, 0.0f, 5e-3, 3e-3},
+    {"fp8_tensor", SNAPMLA_KV_FP8_TENSOR, 0.0123f, 3.5e-2, 8e-3},
+    {"bf16", SNAPMLA_KV_BF16, 0.0f, 4e-3, 3e-3},
 };
 enum { FORMATS = sizeof formats / sizeof *formats };
 
