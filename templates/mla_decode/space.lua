@@ -174,9 +174,6 @@ return {
   },
   rules = {
     formats.rank_rule,
-    { name = "lists_of_images",
-      reason = "index lists are not gathered with residuals: take a format without, or tokens=paged",
-      legal = function(v, d) return v.tokens == "paged" or d.residual_bytes == 0 end },
     { name = "scores_by_group",
       reason = "scores of fp8_tile are summed by groups of channels, and keep the limits of level fast: "
         .. "take accuracy=fast and score_parts=4, or convert to fp8_token",

@@ -66,6 +66,8 @@ def main():
     problems += [("512", page, [*sparse, "--format", "fp8_tile", "--heads", heads]) for heads, page in (("32", "16"), ("64", "128"))]
     problems += [(latent, page, [*sparse, "--format", kv_format, "--heads", heads]) for kv_format in ("fp8_tensor", "bf16")
                  for heads, latent, page in (("16", "512", "64"), ("32", "512", "16"), ("64", "512", "64"), ("64", "384", "32"))]
+    problems += [(latent, page, [*sparse, "--format", "fp8_token_r4", "--accuracy", level, "--heads", heads])
+                 for level, heads, latent, page in (("fast", "32", "512", "64"), ("max", "16", "512", "16"), ("balanced", "32", "384", "64"))]
     for variant in layer_variants():
         problems.append((variant[0], "64", [*variant[1], "--variant", variant[2]]))
     for level in ("balanced", "max"):
