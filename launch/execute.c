@@ -131,11 +131,12 @@ static snapmla_status quantize_query(const snapmla_plan *plan, const snapmla_dec
                 SMLA_PARAMS(params), args->stream, counters);
 }
 
-/* Pages of rows are fetched by tensor copies: boxes of 128 bytes of up to 64 tokens, and of their scales where rows have some. */
+/* Pages of rows are fetched by tensor copies: boxes of 128 bytes of up to 64 tokens, and of their scales where rows have some. What an
+ * index list names is not. */
 static snapmla_status describe_cache(const snapmla_plan *plan, const snapmla_decode_args *args,
                                      struct mla_decode_rows_params *out) {
   smla_page_geometry geometry = smla_page_geometry_of(&plan->problem);
-  if (!geometry.row_bytes) return SNAPMLA_OK;
+  if (!geometry.row_bytes || plan->problem.max_indices) return SNAPMLA_OK;
   smla_device_tensor tensor = {
       .base = args->kv,
       .extents = {(uint64_t)geometry.row_bytes, (uint64_t)geometry.page_tokens, (uint64_t)args->num_pages},

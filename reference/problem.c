@@ -174,11 +174,6 @@ snapmla_status snapmla_problem_check(const snapmla_problem *problem) {
                      "problem: flags asks for scales that are powers of two, and the format %s stores none: clear "
                      "SNAPMLA_PROBLEM_POWER_OF_TWO_SCALES",
                      snapmla_kv_format_name(problem->kv_format));
-  if (problem->max_indices && problem->kv_format != SNAPMLA_KV_FP8_TOKEN)
-    return smla_fail(
-        SNAPMLA_UNSUPPORTED,
-        "problem: max_indices is %d, and index lists are for the format fp8_token alone, not %s: set it to 0",
-        problem->max_indices, snapmla_kv_format_name(problem->kv_format));
   if (problem->max_indices && problem->max_batch * problem->q_len > MOST_LISTS)
     return smla_fail(
         SNAPMLA_UNSUPPORTED,

@@ -120,6 +120,10 @@ for format in bf16 fp8_tensor fp8_tile; do
   verify "$format-h16-page16" --format "$format" --heads 16 --page 16 --context 0,1,17,700,4096
 done
 verify sparse-h128 --heads 128 --sparse 2048 --context 0,1,63,700,4096
+for format in fp8_tile fp8_tensor bf16 fp8_token_r4; do
+  verify "sparse-$format-h128" --format "$format" --heads 128 --sparse 300 --context 0,1,63,700
+  verify "sparse-$format-h16-page16" --format "$format" --heads 16 --page 16 --sparse 300 --context 1,65,700
+done
 verify sparse-h16-q2-page16 --heads 16 --q-len 2 --page 16 --sparse 300 --context 2,65,700,4096
 
 # The layer step, against its reference; then its times.

@@ -26,7 +26,7 @@ snapmla_status shapes_read(shape_list *list, const char *path);
 void shapes_add_matrix(shape_list *list);  /* 640 x 128, 8192 x 64, 33280 x 64, at batch 1, 2, 4, ... 128 */
 void shapes_add_context(shape_list *list); /* batch 1 and 32, 16, 64 and 128 heads, 1K, 2K, 4K, ... 128K tokens */
 void shapes_add_small(shape_list *list);
-/* All shapes in this format; of another than fp8_token the sparse ones are left out, and none has a target. */
+/* All shapes in this format; of another than fp8_token none has a target. */
 void shapes_choose_format(shape_list *list, snapmla_kv_format format);
 /* Bytes of a page of 64 tokens, latent 512. */
 int64_t format_page_bytes(snapmla_kv_format format);

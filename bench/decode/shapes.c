@@ -125,14 +125,11 @@ double shape_fp8_flop(const shape *s) {
 double shape_bf16_flop(const shape *s) { return content_flop(s) + rope_flop(s) - shape_fp8_flop(s); }
 
 void shapes_choose_format(shape_list *list, snapmla_kv_format format) {
-  size_t kept = 0;
   for (size_t i = 0; i < list->count; i++) {
-    shape s = list->at[i];
-    s.format = format;
-    if (format != SNAPMLA_KV_FP8_TOKEN) s.target_us = s.stretch_us = 0;
-    if (format == SNAPMLA_KV_FP8_TOKEN || !s.top) list->at[kept++] = s;
+    shape *s = &list->at[i];
+    s->format = format;
+    if (format != SNAPMLA_KV_FP8_TOKEN) s->target_us = s->stretch_us = 0;
   }
-  list->count = kept;
 }
 
 int64_t format_page_bytes(snapmla_kv_format format) {

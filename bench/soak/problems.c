@@ -17,6 +17,7 @@ static const soak_problem large[] = {
     {"h64-sinks", 64, 1, 512, 64, 8, 8192, 0, "fp8_token", "fast", SNAPMLA_PROBLEM_SINKS},
     {"h16-invariant", 16, 1, 512, 64, 8, 16384, 0, "fp8_token", "fast", SNAPMLA_PROBLEM_BATCH_INVARIANT},
     {"h16-r4", 16, 1, 512, 64, 8, 8192, 0, "fp8_token_r4", "max", 0},
+    {"h128-sparse-tile", 128, 1, 512, 64, 4, 8192, 2048, "fp8_tile", "fast", 0},
     {"h96-q8", 96, 8, 512, 64, 2, 2048, 0, "fp8_token", "fast", 0},
 };
 static const soak_problem tiny[] = {

@@ -63,7 +63,7 @@ typedef struct snapmla_problem {
   int32_t
       max_indices; /* 0: a query token sees the tokens of its request, causally. 1..1048576, sparse decoding: it sees
                           the tokens of an index list of its own, of at most so many entries; max_batch * q_len is then
-                          at most 4096, and max_context is of no use; the format fp8_token alone */
+                          at most 4096, and max_context is of no use */
 } snapmla_problem;
 
 /* Fills `problem` with DeepSeek-V3's shape: 128 heads, q_len 1, latent 512, RoPE 64, page 64, fp8_token, fast,

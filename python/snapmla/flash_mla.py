@@ -76,7 +76,7 @@ def flash_mla_with_kvcache(q, k_cache, block_table, cache_seqlens, head_dim_v, t
     fp32 on the device); with kv_format="fp8_token" pages [num_pages, page_bytes] (docs/format.md). softmax_scale: the query's
     width to the power of -1/2 if None. Several query tokens are causal among themselves: then `causal` must be true.
 
-    Sparse decoding, of fp8_token: indices [batch, q_len, topk] int32, slots of the cache (page * page's tokens + offset), -1
+    Sparse decoding: indices [batch, q_len, topk] int32, slots of the cache (page * page's tokens + offset), -1
     for none; topk_length [batch] int32: how many of each list count, all if None. block_table and cache_seqlens are not looked
     at and may be None.
 

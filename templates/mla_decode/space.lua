@@ -62,7 +62,7 @@ local function roles_memory(v, d)
     + d.p_buffers * 256                       -- rescale factors
     + 2 * 256                                 -- inverse row sums
     + d.p_buffers * 4                         -- changed flags
-    + (v.tokens == "paged" and (v.stages + d.p_buffers) % 2 or 0) * 4 -- barriers are 8-byte aligned
+    + (d.p_buffers + (v.tokens == "paged" and v.stages or 0)) % 2 * 4 -- barriers are 8-byte aligned
     + (v.sinks == "on" and 256 or 0) + d.share_buffers * 256 -- sinks, and the tokens' shares
 end
 
@@ -202,11 +202,8 @@ return {
   rules = {
     formats.rank_rule,
     formats.rope_rule,
-    { name = "lists_of_images",
-      reason = "index lists are gathered from page images of fp8_token: take that format, or tokens=paged",
-      legal = function(v) return v.tokens == "paged" or v.format == "fp8_token" end },
     { name = "lists_of_rope",
-      reason = "index lists are gathered from images whose RoPE is one subtile: take rope=64, or tokens=paged",
+      reason = "index lists are gathered from rows whose RoPE is one subtile: take rope=64, or tokens=paged",
       legal = function(v) return v.tokens == "paged" or v.rope == 64 end },
     { name = "scores_by_group",
       reason = "scores of fp8_tile are summed by groups of channels: take score_parts=4, or convert to fp8_token",

@@ -211,16 +211,19 @@ static void the_default_set(void **state) {
   size_t i;
   assert_true(json_array_size(root) >= 64);
   assert_int_equal(program_count_files(directory), json_array_size(root));
-  size_t decode = 0;
+  size_t decode = 0, sparse_tile = 0;
   json_array_foreach(root, i, entry) {
     const char *variant = json_string_value(json_object_get(entry, "variant"));
-    decode += !strncmp(variant, "mla_decode:", 11);
+    const int is_decode = !strncmp(variant, "mla_decode:", 11);
+    decode += (size_t)is_decode;
+    sparse_tile += is_decode && strstr(variant, "format=fp8_tile") && strstr(variant, "tokens=indexed");
     assert_non_null(json_string_value(json_object_get(entry, "for")));
     if (strstr(variant, "mla_decode:rows=64,") && strstr(variant, "format=fp8_token,accuracy=fast") &&
         strstr(variant, "page=64") && strstr(variant, "tokens=paged"))
       assert_true(is_text(entry, "for", "deepseek-v3, kimi-k2, longcat-flash, glm-4.7-flash"));
   }
   assert_true(decode >= 32);
+  assert_int_equal(sparse_tile, 4); /* rows of 8, 16, 32 and 64 */
   size_t made = json_array_size(root);
   json_decref(root);
   program_free(&r);

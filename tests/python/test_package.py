@@ -106,6 +106,14 @@ class Flash(unittest.TestCase):
         want, want_lse = attention(q[0, 0], values, rope, (512 + ROPE) ** -0.5)
         self.assertLess(np.linalg.norm(snapmla.from_bf16(out[0, 0]) - want) / np.linalg.norm(want), 5e-2)
         self.assertLess(np.abs(lse[0, :, 0] - want_lse).max(), 5e-2)
+        chosen = [19, -1, 3, 3, 0, 17, -1]
+        out, lse = snapmla.flash_mla_with_kvcache(
+            q, rows, None, None, 512, snapmla.get_mla_metadata()[0], is_fp8_kvcache=True, indices=np.array([[chosen]], np.int32)
+        )
+        named = [slot for slot in chosen if slot >= 0]
+        want, want_lse = attention(q[0, 0], values[named], rope[named], (512 + ROPE) ** -0.5)
+        self.assertLess(np.linalg.norm(snapmla.from_bf16(out[0, 0]) - want) / np.linalg.norm(want), 5e-2)
+        self.assertLess(np.abs(lse[0, :, 0] - want_lse).max(), 1e-1)
 
     def test_lists_of_slots(self):
         cache, (latent, rope), _ = self.cache("fp8_token")
@@ -177,7 +185,7 @@ class Flash(unittest.TestCase):
             ("softmax_scale", math.nan),
             ("max_context", 0),
             ("max_context", "all"),
-            ("indices", np.zeros((3, 1, 4), np.int32)),  # of bf16
+            ("indices", np.zeros((3, 2, 4), np.int32)),
         ]:
             with self.subTest(name=name, bad=type(bad)), self.assertRaisesRegex(snapmla.ArgumentError, name):
                 snapmla.flash_mla_with_kvcache(**(good | {name: bad}))

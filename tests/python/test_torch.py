@@ -169,7 +169,7 @@ class Sparse(Torch):
             for i in range(q.shape[1]):
                 slots = lists[b, i][lists[b, i] >= 0].long()
                 if len(slots):
-                    self.near("fp8_token", out[b, i], lse[b, :, i], q[b, i], *cache.tokens(slots))
+                    self.near(cache.name, out[b, i], lse[b, :, i], q[b, i], *cache.tokens(slots))
                 else:
                     self.assertTrue((out[b, i] == 0).all() and (lse[b, :, i] == math.inf).all())
 
@@ -183,6 +183,13 @@ class Sparse(Torch):
                 q, cache.pages, None, None, RANK, step, kv_format="fp8_token", indices=lists
             )
             self.same(without, flash(cache, q, indices=lists))
+
+    def test_every_format(self):
+        for name in FORMATS:
+            with self.subTest(name):
+                cache, q = Cache(name), normal(len(LENGTHS), 1, HEADS, WIDTH)
+                lists = self.lists(cache, 1)
+                self.check(cache, q, lists, *flash(cache, q, indices=lists))
 
     def test_lists_of_several_lengths(self):
         cache = Cache("fp8_token")

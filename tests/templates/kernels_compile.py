@@ -73,6 +73,11 @@ def main():
     problems += [("512", "64", [*sparse, "--heads", heads]) for heads in ("8", "16", "32")]
     problems += [("128", "128", [*sparse, "--variant", "mla_decode:stages=8"]), ("256", "16", [*sparse, "--heads", "16"]),
                  ("384", "128", [*sparse, "--variant", "mla_decode:stages=5"]), ("384", "32", [*sparse, "--heads", "32"])]
+    problems += [("512", page, [*sparse, "--format", "fp8_tile", "--heads", heads]) for heads, page in (("32", "16"), ("64", "128"))]
+    problems += [(latent, page, [*sparse, "--format", kv_format, "--heads", heads]) for kv_format in ("fp8_tensor", "bf16")
+                 for heads, latent, page in (("32", "512", "16"), ("64", "512", "64"))]
+    problems += [(latent, page, [*sparse, "--format", "fp8_token_r4", "--accuracy", level, "--heads", heads])
+                 for level, heads, latent, page in (("fast", "32", "512", "64"), ("max", "16", "512", "16"), ("balanced", "32", "384", "64"))]
     for variant in layer_variants():
         problems.append((variant[0], "64", [*variant[1], "--variant", variant[2]]))
     for level in ("balanced", "max"):
@@ -87,6 +92,7 @@ def main():
         problems += [("512", "64", one_by_one), ("512", "64", ["--format", "bf16", *one_by_one])]
     sinks = ["--sinks"]
     problems += [("512", page, [*sinks, "--heads", heads]) for heads in ("8", "16", "32", "64") for page in ("64", "16")]
+    problems += [("512", "64", [*sinks, *sparse, "--format", "fp8_tile", "--heads", "64"])]
     problems += [("512", "64", [*sinks, "--heads", heads, *extra]) for heads in ("32", "64")
                  for extra in (["--format", "bf16"], ["--format", "fp8_tile"], ["--format", "fp8_tensor"], ["--accuracy", "balanced"],
                                ["--accuracy", "max"], sparse, ["--variant", "mla_decode:limits=waived,sums=exact"])]

@@ -10,71 +10,10 @@
 #include <cmocka.h>
 
 #include "env.h"
-#include "fixture.h"
+#include "lists_fixture.h"
 
-enum { most = 220 }; /* entries of a list: three tiles and a half */
 static const double fast_limit = 3.5e-2, fast_rounded_limit = 8e-3;
 static const char *const shapes[] = {NULL, "mla_decode:rows=64"};
-
-static uint32_t mix(uint32_t x) { /* Wang's hash */
-  x = (x ^ 61) ^ (x >> 16);
-  x *= 9;
-  x ^= x >> 4;
-  x *= 0x27d4eb2du;
-  return x ^ (x >> 15);
-}
-
-/* Any token, as often as it comes up. */
-static int32_t some_slot(int32_t query, int32_t i, const int64_t *slots, int32_t tokens) {
-  return (int32_t)slots[mix((uint32_t)(query * 1000 + i)) % (uint32_t)tokens];
-}
-
-/* Counts around the tiles' borders; of the entries one in five is none. */
-static int32_t fill_mixed(int32_t query, const int64_t *slots, int32_t tokens, int32_t *entries) {
-  static const int32_t counts[] = {0, 1, 63, 64, 65, 128, 200, most};
-  const int32_t count = counts[query % 8];
-  for (int32_t i = 0; i < count; ++i) entries[i] = i % 5 == 3 ? -1 : some_slot(query, i, slots, tokens);
-  return count;
-}
-
-/* One edge a query token. */
-static int32_t fill_edges(int32_t query, const int64_t *slots, int32_t tokens, int32_t *entries) {
-  const int32_t last = tokens - 1;
-  int32_t i = 0;
-  switch (query % 8) {
-  case 0: return 0;
-  case 1: /* none at all */
-    for (; i < 130; ++i) entries[i] = -1;
-    return i;
-  case 2: /* one token a hundred times, and another once */
-    for (; i < 100; ++i) entries[i] = (int32_t)slots[last / 2];
-    entries[i++] = (int32_t)slots[last];
-    return i;
-  case 3: /* every other */
-    for (; i < 99; ++i) entries[i] = i % 2 ? (int32_t)slots[i % tokens] : -1;
-    return i;
-  case 4: entries[0] = (int32_t)slots[last]; return 1;
-  case 5: /* more entries than the request has tokens */
-    for (; i < most; ++i) entries[i] = (int32_t)slots[i % tokens];
-    return i;
-  case 6: /* a tile of nothing before the first token, and one behind the last */
-    for (; i < 192; ++i) entries[i] = i == 100 ? (int32_t)slots[0] : -1;
-    return i;
-  default: /* from behind */
-    for (; i < tokens && i < most; ++i) entries[i] = (int32_t)slots[last - i];
-    return i;
-  }
-}
-
-static decode_case sparse_case(list_filler fill) {
-  decode_case c = decode_case_default();
-  static const int32_t lengths[] = {5, 40, 64, 130, 65, 30, 1, 200};
-  c.batch = 8;
-  memcpy(c.lengths, lengths, sizeof lengths);
-  c.problem.max_indices = most;
-  c.fill_list = fill;
-  return c;
-}
 
 static void expect_accurate(const char *name, decode_case c) {
   expect_limits_kept(name, c, fast_limit, fast_rounded_limit);
@@ -147,12 +86,6 @@ static void several_query_tokens(void **state) {
   }
 }
 
-static int32_t fill_in_order(int32_t query, const int64_t *slots, int32_t tokens, int32_t *entries) {
-  (void)query;
-  for (int32_t i = 0; i < tokens; ++i) entries[i] = (int32_t)slots[i];
-  return tokens;
-}
-
 /* A list of all of a request's tokens is the request. */
 static void all_tokens_in_order_give_the_bits_of_the_pages(void **state) {
   (void)state;
@@ -160,32 +93,14 @@ static void all_tokens_in_order_give_the_bits_of_the_pages(void **state) {
     decode_case c = sparse_case(fill_in_order);
     c.variant = shapes[i % 2];
     c.problem.page_tokens = i < 2 ? 64 : 16;
-    decode_result sparse = decode_case_run(&c);
-    c.problem.max_indices = 0;
-    decode_result paged = decode_case_run(&c);
-    expect_same_bits(&sparse, &paged);
-    decode_result_free(&sparse);
-    decode_result_free(&paged);
+    expect_bits_of_the_pages(c);
   }
 }
 
 /* --- bad lists --------------------------------------------------------------------------------------------------------- */
 
-static struct {
-  int32_t query, place, entry; /* list `query` has `entry` at `place`, */
-  int32_t count;               /* or this count, where `place` is negative */
-} bad;
-
-static int32_t fill_bad(int32_t query, const int64_t *slots, int32_t tokens, int32_t *entries) {
-  int32_t count = fill_mixed(query, slots, tokens, entries);
-  if (query != bad.query) return count;
-  if (bad.place < 0) return bad.count;
-  entries[bad.place] = bad.entry;
-  return count;
-}
-
 static void expect_bad(decode_case c, uint32_t status_word) {
-  c.nan_query = bad.query;
+  c.nan_query = bad_list.query;
   for (int i = 0; i < 2; ++i) {
     c.variant = shapes[i];
     for (c.sms = 1; c.sms <= 16; c.sms += 15) {
@@ -208,23 +123,23 @@ static void an_index_outside_the_cache(void **state) {
     int32_t query, place, entry;
   } cases[] = {{4, 64, pages * 64}, {7, 0, -2}, {5, 100, INT32_MAX}, {1, 0, INT32_MIN}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
-    bad.query = cases[i].query, bad.place = cases[i].place, bad.entry = cases[i].entry;
+    bad_list.query = cases[i].query, bad_list.place = cases[i].place, bad_list.entry = cases[i].entry;
     expect_bad(c, SNAPMLA_STATUS_BAD_INDEX);
   }
   /* The token beside it in the request is spared. */
   c.problem.q_len = 2;
   c.batch = 4;
-  bad.query = 5, bad.place = 127, bad.entry = INT32_MAX;
+  bad_list.query = 5, bad_list.place = 127, bad_list.entry = INT32_MAX;
   expect_bad(c, SNAPMLA_STATUS_BAD_INDEX);
 }
 
 static void a_bad_count(void **state) {
   (void)state;
   decode_case c = sparse_case(fill_bad);
-  static const int32_t counts[] = {-1, most + 1, INT32_MIN, INT32_MAX};
-  bad.query = 3, bad.place = -1;
+  static const int32_t counts[] = {-1, most_entries + 1, INT32_MIN, INT32_MAX};
+  bad_list.query = 3, bad_list.place = -1;
   for (int i = 0; i < 4; ++i) {
-    bad.count = counts[i];
+    bad_list.count = counts[i];
     expect_bad(c, SNAPMLA_STATUS_BAD_LENGTH);
   }
 }
