@@ -1,6 +1,6 @@
 -- What a tile of 64 tokens takes a multiprocessor where memory keeps up, in cycles: latencies of steps that follow one
--- another and issue slots, which no ceiling of a unit says. Measured on an H200, latent 512 and RoPE 64, two groups of rows
--- on every page (bench/decode/tile_cycles.py; docs/performance/h200/tile_cycles.csv).
+-- another and issue slots, which no ceiling of a unit says. Measured on an H200, latent 512 and RoPE 64, two groups of
+-- rows on every page (bench/decode/tile_cycles.py; docs/performance/h200/tile_cycles.csv).
 local measured = {
   fp8_token = {
     fast = { [8] = 1300, [16] = 1560, [32] = 1840, [64] = 2420 },
