@@ -208,6 +208,14 @@ return {
     { name = "scores_by_group",
       reason = "scores of fp8_tile are summed by groups of channels: take score_parts=4, or convert to fp8_token",
       legal = function(v, d) return d.scaling ~= "group" or v.score_parts == 4 end },
+    { name = "level_rope",
+      reason = function(v)
+        return ("scores of %s with rope=%d do not keep the limits of level %s, which forms them in two parts: take "
+          .. "rope=64 or 32, accuracy=max, another format, or limits=waived"):format(v.format, v.rope, v.accuracy)
+      end,
+      legal = function(v, d)
+        return d.scaling ~= "call" or v.rope == 64 or v.rope == 32 or v.score_parts == 4 or v.limits == "waived"
+      end },
     { name = "level_values",
       reason = "f16 values are not what this level of this format is made with: take values=level, or limits=waived to "
         .. "measure them",

@@ -4,9 +4,11 @@ local skinny = use("common/skinny.lua")
 
 local function groups_for(s) return ((s.heads or 128) < 64 or (s.v or 128) % 128 ~= 0) and 1 or 2 end
 
--- Bytes that a multiprocessor reads of L2 in a nanosecond, and what one more kernel takes (autotune/machine.c). Beyond
--- so many tokens the tile of all of the latent leaves a multiprocessor room for one block, where rings leave more.
-local bytes_per_ns, launch_ns, most_tokens = 48, 800, 16
+-- Nanoseconds, measured on an H100 (docs/layer.md): what a merge by mla_combine takes, what a block's making of its
+-- tile takes, and how many bytes of pieces it then weighs in one; and how many a multiprocessor reads of L2 in one
+-- (autotune/machine.c). Beyond so many tokens the tile of all of the latent leaves a multiprocessor room for one
+-- block, where rings leave more.
+local merge_ns, tile_ns, weighed_per_ns, bytes_per_ns, most_tokens = 2900, 2200, 12, 48, 16
 
 -- Pieces of all requests of a step, as the schedule (schedule/cuts.inc) cuts `records` of `tiles` tiles for `units` of
 -- `rows` rows.
@@ -31,9 +33,9 @@ local function combine_for(s)
   local parts = (s.v or 128) // (64 * groups_for(s))
   local of_head = pieces * record_tokens * row
   local waves = (heads * parts - 1) // multiprocessors + 1
-  local fused = of_head * waves / bytes_per_ns
+  local fused = tile_ns + of_head * waves / weighed_per_ns
   local read_again = 2 * tokens * heads * latent * 2
-  local separate = launch_ns + (of_head * heads + read_again) / (bytes_per_ns * multiprocessors)
+  local separate = merge_ns + (of_head * heads + read_again) / (bytes_per_ns * multiprocessors)
   return fused < separate and "fused" or "separate"
 end
 

@@ -154,11 +154,10 @@ static void it_is_taken_where_it_is_faster(void **state) {
     int32_t heads, batch, context;
     const char *combine;
   } cases[] = {
-      {128, 1, 131072, "fused"},   /* every multiprocessor has a head's pieces, as it would have a share of all */
-      {16, 1, 131072, "separate"}, /* 32 blocks would read what 132 can */
-      {16, 1, 2048, "fused"},      /* little to read */
-      {16, 16, 256, "fused"},      /* nothing is cut */
-      {16, 128, 256, "separate"},  /* many tokens */
+      {128, 1, 131072, "separate"}, /* a block weighs a head's pieces more slowly than all blocks those of all heads */
+      {16, 1, 131072, "separate"},  {16, 1, 256, "fused"}, /* two pieces */
+      {16, 16, 128, "fused"},                              /* nothing is cut */
+      {16, 128, 256, "separate"},                          /* many tokens */
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     snapmla_context *context;
