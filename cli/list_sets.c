@@ -41,9 +41,15 @@ static snapmla_status list_one(const smla_settings *settings, const smla_set *se
 smla_exit smla_list_sets(const smla_settings *settings) {
   json_t *list = settings->json ? json_array() : NULL;
   snapmla_status status = SNAPMLA_OK;
-  if (settings->set || settings->output)
-    status = smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "--list-sets makes nothing of a set: leave %s out",
-                               settings->set ? "--set" : "-o");
+  const char *other = settings->set                         ? "--set"
+                      : settings->output                    ? "-o"
+                      : settings->problems                  ? "--problems"
+                      : settings->variants.count            ? "--variant"
+                      : smla_problem_is_described(settings) ? "options that describe a problem"
+                                                            : NULL;
+  if (other)
+    status =
+        smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "--list-sets tells of the program's own sets: leave %s out", other);
   for (const smla_set *set = smla_sets; !status && set->path; ++set) status = list_one(settings, set, list);
   if (!status && list) {
     status = smla_json_print(list);

@@ -57,6 +57,7 @@ snapmla_status smla_layer_problem_read(const smla_settings *settings, const smla
   out->hidden_size = settings->hidden;
   if (settings->weights >= 0) out->weight_type = (snapmla_weight_type)settings->weights;
   if (settings->rope_pairs >= 0) out->rope_pairs = (snapmla_rope_pairs)settings->rope_pairs;
+  if (!out->attention.rope_dim) out->flags |= SNAPMLA_LAYER_ROTATED; /* nothing to turn */
   return status;
 }
 

@@ -305,7 +305,7 @@ snapmla_status smla_set_about(const smla_set *set, char **out) {
   return *out ? SNAPMLA_OK : out_of_memory();
 }
 
-static int describes_a_problem(const smla_settings *s) {
+int smla_problem_is_described(const smla_settings *s) {
   return s->heads || s->q_len || s->latent || s->rope >= 0 || s->page || s->format || s->accuracy || s->scales ||
          s->batch || s->context || s->max_context || s->sparse || s->sinks || s->batch_invariant || s->layer ||
          smla_problem_layer_option(s);
@@ -316,7 +316,7 @@ snapmla_status smla_problems_read(const smla_settings *settings, smla_problems *
   *out = (smla_problems){0};
   if (settings->problems && settings->set)
     return smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "--problems and --set are both given: give one of the two");
-  if (describes_a_problem(settings))
+  if (smla_problem_is_described(settings))
     return smla_console_fail(SNAPMLA_INVALID_ARGUMENT,
                              "%s and options that describe a problem are both given: give one of the two",
                              settings->set ? "--set" : "--problems");

@@ -29,4 +29,7 @@ snapmla_status smla_set_about(const smla_set *set, char **out);
 
 void smla_problems_free(smla_problems *problems);
 
+/* Whether the settings have an option that says what the problem is. */
+int smla_problem_is_described(const smla_settings *settings);
+
 #endif

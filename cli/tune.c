@@ -140,15 +140,21 @@ static snapmla_status write_report(const smla_settings *settings, snapmla_contex
   return status;
 }
 
+static void print_attention(const snapmla_plan *plan, const snapmla_plan_report *report) {
+  const char *const *families = snapmla_family_names();
+  smla_console_progress_end();
+  smla_planning_report_print(report);
+  for (size_t i = 0; families[i]; ++i)
+    if (snapmla_plan_variant(plan, families[i])) printf("variant     %s\n", snapmla_plan_variant(plan, families[i]));
+  printf("fingerprint %s\n", report->fingerprint);
+  fflush(stdout);
+}
+
 static snapmla_status print(const smla_settings *settings, const snapmla_plan *plan, const snapmla_plan_report *report,
                             const smla_layer_choice *layer) {
   smla_console_progress_end();
   if (!settings->json) {
-    const char *const *families = snapmla_family_names();
-    smla_planning_report_print(report);
-    for (size_t i = 0; families[i]; ++i)
-      if (snapmla_plan_variant(plan, families[i])) printf("variant     %s\n", snapmla_plan_variant(plan, families[i]));
-    printf("fingerprint %s\n", report->fingerprint);
+    if (!settings->layer) print_attention(plan, report);
     print_layer(layer);
     return SNAPMLA_OK;
   }
@@ -165,6 +171,12 @@ smla_exit smla_command_tune(const smla_settings *settings) {
   snapmla_plan_report report = {.size = sizeof report};
   smla_layer_choice layer = {0};
   snapmla_status status = smla_problem_layer_check(settings);
+  if (!status && settings->layer && (settings->sparse || settings->sinks || settings->batch_invariant))
+    status = smla_console_fail(SNAPMLA_INVALID_ARGUMENT,
+                               "%s is not for a layer: leave it out, or tune the attention alone, without --layer",
+                               settings->sparse  ? "--sparse"
+                               : settings->sinks ? "--sinks"
+                                                 : "--batch-invariant");
   if (!status && settings->variants.count)
     status = smla_console_fail(SNAPMLA_INVALID_ARGUMENT, "--variant leaves tune nothing to search: leave it out");
   if (!status) status = smla_planning_problem(settings, &problem);
@@ -175,7 +187,10 @@ smla_exit smla_command_tune(const smla_settings *settings) {
   if (!status) status = smla_library_status(snapmla_plan_create(context, &problem, &options, &plan));
   if (!status) status = smla_library_status(snapmla_plan_report_get(plan, &report));
   if (!status) status = write_report(settings, context, &problem, plan, &report);
-  if (!status && settings->layer) status = smla_tune_layer(settings, context, &info, &layer);
+  if (!status && settings->layer) {
+    if (!settings->json) print_attention(plan, &report); /* in case that the layer's part fails */
+    status = smla_tune_layer(settings, &problem, plan, context, &info, &layer);
+  }
   if (!status) status = print(settings, plan, &report, &layer);
   if (status && settings->json) smla_json_print_failure(status);
   if (status) smla_console_error();

@@ -10,13 +10,16 @@
 #include "layer_session.h"
 #include "library.h"
 #include "narrow.h"
+#include "planning.h"
 
 enum {
   MOST_VALUES = 4,
   LAYERS = 4, /* of a step on a GPU: with weights of their own they empty much of L2 for each other */
   WARM_STEPS = 3,
   ROUNDS = 21,
-  EMULATED_TOKENS = 1024 /* of a request at most: the prompt is appended by emulated kernels */
+  EMULATED_TOKENS = 1024, /* of a request at most: the prompt is appended by emulated kernels */
+  EMULATED_REQUESTS = 2,
+  CACHED_TOKENS = 8 * 1024 * 1024 /* of all requests and layers at most: 5 to 10 GB */
 };
 
 static const double least_gain = 0.01, most_distance = 1e-2;
@@ -29,7 +32,7 @@ static const struct {
             {"output_project", "split", {"1", "2", "4", "8"}, 1}};
 
 typedef struct candidate {
-  char text[160]; /* override */
+  char text[160]; /* override of the layer's own kernels */
   snapmla_layer_plan *plan;
   int is_default, is_wrong;
   double times[ROUNDS], median, distance;
@@ -135,7 +138,9 @@ static snapmla_status tune_axis(smla_layer_session *s, size_t axis, const uint16
              name, *value);
     c->is_default = has_value(s->plan, family, name, *value);
     smla_console_progress("compiling %s", c->text);
-    const snapmla_plan_options options = {.size = sizeof options, .variant = c->text};
+    char variant[2048];
+    snprintf(variant, sizeof variant, "%s;%s", s->settings->variants.items[0], c->text);
+    const snapmla_plan_options options = smla_planning_options(s->settings, SNAPMLA_EFFORT_ESTIMATE, variant);
     status = smla_library_status(snapmla_layer_plan_create(s->context, &s->problem, &options, &c->plan));
     if (status == SNAPMLA_ILLEGAL_VARIANT) { /* as more shares than there are chunks */
       add_row(out->candidates, c, s->layer_count, smla_console_reason());
@@ -162,30 +167,35 @@ static snapmla_status tune_axis(smla_layer_session *s, size_t axis, const uint16
   return out->variant ? SNAPMLA_OK : smla_console_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory for a variant's text");
 }
 
-/* The settings of the session: lengths and layers as tuning wants them. `context` has room for a number. */
-static smla_settings settings_of(const smla_settings *given, int is_emulator, char *context, size_t room) {
+/* The settings of the session: requests and layers as tuning wants them, of the problem that attention was tuned for. `context` has room
+ * for a number. */
+static smla_settings settings_of(const smla_settings *given, const snapmla_problem *problem, int is_emulator,
+                                 char *context, size_t room) {
   smla_settings s = *given;
-  snapmla_problem usual;
-  snapmla_problem_init(&usual);
-  int32_t most = s.max_context ? s.max_context : usual.max_context;
-  snprintf(context, room, "%d", is_emulator && most > EMULATED_TOKENS ? EMULATED_TOKENS : most);
-  if (!s.context) {
-    s.context = context;
-    s.max_context = most;
-  }
   s.layers = is_emulator ? 1 : LAYERS;
+  s.effort = SNAPMLA_EFFORT_ESTIMATE;
+  if (s.context) return s;
+  s.batch = is_emulator && problem->max_batch > EMULATED_REQUESTS ? EMULATED_REQUESTS : problem->max_batch;
+  s.max_context = problem->max_context;
+  int64_t most = is_emulator ? EMULATED_TOKENS : CACHED_TOKENS / ((int64_t)problem->max_batch * LAYERS);
+  if (most < problem->q_len) most = problem->q_len;
+  snprintf(context, room, "%d", most < problem->max_context ? (int)most : (int)problem->max_context);
+  s.context = context;
   return s;
 }
 
-snapmla_status smla_tune_layer(const smla_settings *settings, snapmla_context *context, const snapmla_device_info *info,
+snapmla_status smla_tune_layer(const smla_settings *settings, const snapmla_problem *problem,
+                               const snapmla_plan *attention, snapmla_context *context, const snapmla_device_info *info,
                                smla_layer_choice *out) {
   char length[16];
-  const smla_settings own = settings_of(settings, info->is_emulator, length, sizeof length);
+  const char *decode = snapmla_plan_variant(attention, "mla_decode");
+  smla_settings own = settings_of(settings, problem, info->is_emulator, length, sizeof length);
+  own.variants = (smla_text_list){.items = &decode, .count = 1};
   smla_layer_session s = {0};
   uint16_t *expected = NULL, *room = NULL;
   uint32_t word = 0;
   double us;
-  *out = (smla_layer_choice){.candidates = json_array()};
+  out->candidates = json_array();
   snapmla_status status = smla_layer_session_open(&own, context, info, &s);
   if (!status) {
     size_t bytes = smla_layer_session_count(&s) * sizeof *expected;

@@ -680,18 +680,23 @@ DEVICE void fetch_query(const Params &p, Place at) {
 // table, and only then a page. From cold each would wait for memory in turn. A warp without work asks meanwhile for records and
 // table in L2, a block a part of them.
 
-// One thread: this block's part of `bytes` at `from`, in whole 16 bytes.
+// One thread: this block's part of `bytes` at `from`, less than 2^31, in whole 16 bytes.
 DEVICE void warm_part(const void *from, i64 bytes) {
   const u64 begin = ((u64)from + 15) & ~(u64)15, end = ((u64)from + (u64)bytes) & ~(u64)15;
-  if (end <= begin || end - begin > 0x7fffffffu) return;
+  if (end <= begin) return;
   const u32 all = (u32)(end - begin), part = (all / block_count() + 16) & ~15u, at = block_index() * part;
   if (at < all) bulk_prefetch((const void *)(begin + at), all - at < part ? all - at : part);
 }
 
+// Of the table all rows but the last, whose end a caller may not have (rows of a wider table); none of one that is large, as for the
+// longest contexts: most of it lies past the requests' lengths.
+constexpr i64 most_warmed = 1 << 19;  // bytes
+
 DEVICE void warm_tables(const Params &p) {
   if (lane_index() > 0) return;
   warm_part(p.requests, (i64)p.batch * (i64)sizeof(smla_request));
-  warm_part(p.block_table, (i64)p.batch * p.block_table_stride * 4);
+  const i64 rows_before_last = (i64)(p.batch - 1) * p.block_table_stride * 4;
+  if (rows_before_last <= most_warmed) warm_part(p.block_table, rows_before_last);
 }
 // Fetching a page image: by bulk copies, as it lies.
 

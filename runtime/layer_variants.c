@@ -11,7 +11,7 @@
 
 /* A layer's problem as axis values, beside the attention's. */
 typedef struct layer_settings {
-  char nope[16], v[16], step_tokens[16], request_tokens[16], values[24], hidden[16], multiprocessors[16];
+  char nope[16], v[16], step_tokens[16], values[24], hidden[16], multiprocessors[16];
   smla_setting settings[SMLA_MORE_SETTINGS];
   size_t count;
 } layer_settings;
@@ -27,13 +27,9 @@ static void read_settings(const snapmla_layer_problem *problem, int32_t multipro
   int32_t most = problem->attention.max_batch * problem->attention.q_len;
   snprintf(out->step_tokens, sizeof out->step_tokens, "%d",
            few && most > SMLA_LAYER_FEW_TOKENS ? SMLA_LAYER_FEW_TOKENS : most);
-  const snapmla_problem *attention = &problem->attention;
-  snprintf(out->request_tokens, sizeof out->request_tokens, "%d",
-           attention->max_indices ? attention->max_indices : attention->max_context);
   const smla_setting settings[] = {{"nope", out->nope},
                                    {"v", out->v},
                                    {"step_tokens", out->step_tokens},
-                                   {"request_tokens", out->request_tokens},
                                    {"values", out->values},
                                    {"hidden", out->hidden},
                                    {"weights", smla_layer_weights(problem)},

@@ -124,6 +124,13 @@ for format in fp8_tile fp8_tensor bf16 fp8_token_r4; do
   verify "sparse-$format-h128" --format "$format" --heads 128 --sparse 300 --context 0,1,63,700
   verify "sparse-$format-h16-page16" --format "$format" --heads 16 --page 16 --sparse 300 --context 1,65,700
 done
+for rope in 0 32 128; do
+  verify "rope$rope-h64" --heads 64 --rope $rope --context 0,1,63,65,700,4096
+  verify "rope$rope-bf16-h16" --heads 16 --rope $rope --format bf16 --context 0,1,63,65,700
+done
+for level in balanced max; do
+  verify "fp8_tile-$level-h16" --heads 16 --format fp8_tile --accuracy $level --context 0,1,63,65,700
+done
 verify sparse-h16-q2-page16 --heads 16 --q-len 2 --page 16 --sparse 300 --context 2,65,700,4096
 
 # The layer step, against its reference; then its times.

@@ -21,8 +21,8 @@ BF16 and FP8, memory, perplexity, and the ablation of FP8 and pipelining. To mea
     cp OUTDIR/*.csv docs/headline/DEVICE/
     python3 bench/headline/page.py
 
-The layer step goes on to the layer's output, by W_O (`--hidden 7168`, DeepSeek-V3's; with `--hidden 0` it ends with the heads' values, as
-runs without W_O in the columns of their layer step do). W_O then counts in the step's byte floor.
+The layer step goes on to the layer's output, by W_O (`--hidden 7168`, DeepSeek-V3's), which then counts in its byte floor; with `--hidden 0` it ends with the heads'
+values. Runs whose layer step is not said to have W_O were made before it did.
 """
 NONE = "\nNo run on a GPU is kept here yet.\n"
 

@@ -227,8 +227,12 @@ return {
         return d.value_type ~= "f16" or d.content_type == "e4m3" and d.residual_bytes == 0
       end },
     { name = "f16_in_streams",
-      reason = "f16 values are widened by the streams of the shape for few rows, whose registers 32 rows with four "
-        .. "parts of a score use up: take rows=32 or fewer, with rows=32 score_parts=2",
+      reason = function(_, d)
+        return "f16 values are widened by the streams of the shape for few rows"
+          .. (d.scaling == "group" and ": take rows=32 or fewer"
+            or ", whose registers 32 rows with four parts of a score use up: take rows=16 or fewer, or rows=32 with "
+              .. "score_parts=2")
+      end,
       legal = function(v, d)
         return d.value_type ~= "f16" or v.rows < 32
           or v.rows == 32 and (d.scaling == "group" or v.score_parts < 4)

@@ -1,6 +1,7 @@
 -- What a tile of 64 tokens takes a multiprocessor where memory keeps up, in cycles: latencies of steps that follow one
 -- another and issue slots, which no ceiling of a unit says. Measured on an H200, latent 512 and RoPE 64, two groups of
--- rows on every page (bench/decode/tile_cycles.py; docs/performance/h200/tile_cycles.csv).
+-- rows on every page, but for fp8_token at max with 32 (one group); bench/decode/tile_cycles.py,
+-- docs/performance/h200/tile_cycles.csv.
 local measured = {
   fp8_token = {
     fast = { [8] = 1300, [16] = 1560, [32] = 1840, [64] = 2420 },
@@ -13,12 +14,16 @@ local measured = {
   fp8_token_r4 = { fast = { [8] = 3880, [16] = 4070, [32] = 4860 } },
 }
 
+-- Levels whose arithmetic is that of `fast`.
+local as_fast = { bf16 = { balanced = true, max = true }, fp8_tile = { balanced = true } }
+
 -- A level that was not measured costs a format what it costs fp8_token; other widths in proportion to their channels.
 local function tile_cycles(v)
   local of_format, plain = measured[v.format], measured.fp8_token
   local cycles = (of_format[v.accuracy] or of_format.fast)[v.rows]
   if not cycles then return 0 end
-  local level = of_format[v.accuracy] and 1 or plain[v.accuracy][v.rows] / plain.fast[v.rows]
+  local same = of_format[v.accuracy] or (as_fast[v.format] or {})[v.accuracy]
+  local level = same and 1 or plain[v.accuracy][v.rows] / plain.fast[v.rows]
   return math.floor(cycles * level * (v.latent + v.rope) / 576)
 end
 

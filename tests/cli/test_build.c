@@ -240,8 +240,9 @@ static void the_default_set(void **state) {
   json_decref(root);
   program_free(&r);
   assert_program(PROGRAM, 2, "there is no such set: give one of default", "build", "--set", "nosuch");
-  assert_program(PROGRAM, 2, "--list-sets makes nothing of a set: leave --set out", "build", "--set", "default",
-                 "--list-sets");
+  assert_program(PROGRAM, 2, "--list-sets tells of the program's own sets: leave --set out", "build", "--set",
+                 "default", "--list-sets");
+  assert_program(PROGRAM, 2, "leave options that describe a problem out", "build", "--heads", "8", "--list-sets");
   assert_program(PROGRAM, 2, "give one of the two", "build", "--set", "default", "--problems", "x.json");
   assert_program(PROGRAM, 2, "--set and options that describe a problem", "build", "--set", "default", "--heads", "8");
 }

@@ -206,13 +206,20 @@ static void tunes_what_a_layers_kernels_leave_open(void **state) {
   assert_int_equal(refused, 1);
   assert_int_equal(defaults, 1);
   assert_non_null(strstr(chosen, ";output_project:split="));
-  assert_true(usual > 0 && json_number_value(json_object_get(layer, "time_us")) <= usual);
+  /* the fastest, or the default within a hundredth of it */
+  double least = usual, time = json_number_value(json_object_get(layer, "time_us"));
+  json_array_foreach(rows, i, row) {
+    const json_t *of = json_object_get(row, "time_us");
+    if (i >= 2 && !json_is_null(of) && json_number_value(of) < least) least = json_number_value(of);
+  }
+  assert_true(usual > 0 && (time == least || (time == usual && least > 0.99 * usual)));
   /* what it prints is an override that a layer takes */
   assert_program(PROGRAM, 0, NULL, cache, "layer", PROBLEM, "--context", "100,7", "--hidden", "512", "--v", "64",
                  "--weights", "fp8", "--variant", chosen);
   json_decref(root);
   program_free(&r);
   assert_program(PROGRAM, 2, "--hidden is of a layer's problem", cache, "tune", PROBLEM, "--hidden", "512");
+  assert_program(PROGRAM, 2, "--sinks is not for a layer", cache, "tune", "--layer", PROBLEM, "--sinks");
 }
 
 int main(void) {

@@ -192,13 +192,29 @@ static void formats_and_their_options(void **state) {
     uint32_t flags;
     int32_t max_indices;
     const char *reason; /* NULL: legal */
+    int32_t rope_dim;   /* 0: the usual; -1: none */
+    snapmla_accuracy accuracy;
   } cases[] = {
-      {SNAPMLA_KV_BF16, 0, 0, NULL},
-      {SNAPMLA_KV_FP8_TENSOR, 0, 0, NULL},
-      {SNAPMLA_KV_FP8_TOKEN, SNAPMLA_PROBLEM_POWER_OF_TWO_SCALES, 16, NULL},
-      {SNAPMLA_KV_BF16, SNAPMLA_PROBLEM_POWER_OF_TWO_SCALES, 0, "the format bf16 stores none"},
-      {SNAPMLA_KV_FP8_TENSOR, SNAPMLA_PROBLEM_POWER_OF_TWO_SCALES, 0, "the format fp8_tensor stores none"},
-      {SNAPMLA_KV_BF16, 0, 16, NULL},
+      {.format = SNAPMLA_KV_BF16},
+      {.format = SNAPMLA_KV_FP8_TENSOR},
+      {.format = SNAPMLA_KV_FP8_TOKEN, .flags = SNAPMLA_PROBLEM_POWER_OF_TWO_SCALES, .max_indices = 16},
+      {.format = SNAPMLA_KV_BF16,
+       .flags = SNAPMLA_PROBLEM_POWER_OF_TWO_SCALES,
+       .reason = "the format bf16 stores none"},
+      {.format = SNAPMLA_KV_FP8_TENSOR,
+       .flags = SNAPMLA_PROBLEM_POWER_OF_TWO_SCALES,
+       .reason = "the format fp8_tensor stores none"},
+      {.format = SNAPMLA_KV_BF16, .max_indices = 16},
+      {.format = SNAPMLA_KV_BF16, .max_indices = 16, .rope_dim = 32, .reason = "with max_indices it must be 64"},
+      {.format = SNAPMLA_KV_FP8_TOKEN, .max_indices = 16, .rope_dim = -1, .reason = "with max_indices it must be 64"},
+      {.format = SNAPMLA_KV_FP8_TOKEN, .rope_dim = -1},
+      {.format = SNAPMLA_KV_FP8_TENSOR, .rope_dim = 32},
+      {.format = SNAPMLA_KV_FP8_TENSOR, .rope_dim = 128, .reason = "does not keep the limits of level fast"},
+      {.format = SNAPMLA_KV_FP8_TENSOR,
+       .rope_dim = -1,
+       .accuracy = SNAPMLA_ACCURACY_BALANCED,
+       .reason = "does not keep the limits of level balanced"},
+      {.format = SNAPMLA_KV_FP8_TENSOR, .rope_dim = 128, .accuracy = SNAPMLA_ACCURACY_MAX},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     snapmla_problem problem;
@@ -206,6 +222,8 @@ static void formats_and_their_options(void **state) {
     problem.kv_format = cases[i].format;
     problem.flags = cases[i].flags;
     problem.max_indices = cases[i].max_indices;
+    if (cases[i].rope_dim) problem.rope_dim = cases[i].rope_dim > 0 ? cases[i].rope_dim : 0;
+    problem.accuracy = cases[i].accuracy;
     assert_int_equal(snapmla_problem_check(&problem), cases[i].reason ? SNAPMLA_UNSUPPORTED : SNAPMLA_OK);
     if (cases[i].reason) assert_non_null(strstr(snapmla_error_message(), cases[i].reason));
   }

@@ -31,6 +31,8 @@ static int small_of_all(int i, layer_case *out) {
   if (i >= 3 * formats) return 0;
   *out = small((snapmla_kv_format)(i % formats));
   if (i % formats != SNAPMLA_KV_FP8_TILE) out->problem.attention.rope_dim = ropes[i / formats];
+  if (i % formats == SNAPMLA_KV_FP8_TENSOR)
+    out->problem.attention.accuracy = SNAPMLA_ACCURACY_MAX; /* with every width */
   return 1;
 }
 

@@ -145,44 +145,11 @@ static void index_lists_have_them_too(void **state) {
   run(&(fused_case){128, 64, 3, 2, 2, {1200, 40}, 0, 640, SNAPMLA_PROBLEM_SINKS, SNAPMLA_WEIGHT_BF16, ""});
 }
 
-/* The model's choice: fused where the kernel more costs more than what a block has to read. Of the emulator alone, which has as many
- * multiprocessors as one likes. */
-static void it_is_taken_where_it_is_faster(void **state) {
-  (void)state;
-  if (smla_env(SMLA_ENV_TEST_TARGET)) return;
-  static const struct {
-    int32_t heads, batch, context;
-    const char *combine;
-  } cases[] = {
-      {128, 1, 131072, "separate"}, /* a block weighs a head's pieces more slowly than all blocks those of all heads */
-      {16, 1, 131072, "separate"},  {16, 1, 256, "fused"}, /* two pieces */
-      {16, 16, 128, "fused"},                              /* nothing is cut */
-      {16, 128, 256, "separate"},                          /* many tokens */
-  };
-  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    snapmla_context *context;
-    const snapmla_context_options options = {.size = sizeof options, .device = "emulator", .emulator_sms = 132};
-    must(snapmla_context_create(&options, &context));
-    snapmla_layer_problem problem;
-    snapmla_layer_problem_init(&problem);
-    problem.attention.heads = cases[i].heads;
-    problem.attention.max_batch = cases[i].batch;
-    problem.attention.max_context = cases[i].context;
-    snapmla_layer_plan *plan;
-    must(snapmla_layer_plan_create(context, &problem, NULL, &plan));
-    const char *variant = snapmla_layer_plan_variant(plan, "value_project");
-    if (!strstr(variant, cases[i].combine)) fail_msg("case %zu: %s, not %s", i, variant, cases[i].combine);
-    snapmla_layer_plan_destroy(plan);
-    snapmla_context_destroy(context);
-  }
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(few_tokens_have_the_bits_of_a_merge_before),
       cmocka_unit_test(many_tokens_have_them_too),
       cmocka_unit_test(index_lists_have_them_too),
-      cmocka_unit_test(it_is_taken_where_it_is_faster),
   };
   return cmocka_run_group_tests(tests, settings_setup, settings_teardown);
 }
