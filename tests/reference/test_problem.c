@@ -193,7 +193,6 @@ static void formats_and_their_options(void **state) {
     int32_t max_indices;
     const char *reason; /* NULL: legal */
     int32_t rope_dim;   /* 0: the usual; -1: none */
-    snapmla_accuracy accuracy;
   } cases[] = {
       {.format = SNAPMLA_KV_BF16},
       {.format = SNAPMLA_KV_FP8_TENSOR},
@@ -208,13 +207,6 @@ static void formats_and_their_options(void **state) {
       {.format = SNAPMLA_KV_BF16, .max_indices = 16, .rope_dim = 32, .reason = "with max_indices it must be 64"},
       {.format = SNAPMLA_KV_FP8_TOKEN, .max_indices = 16, .rope_dim = -1, .reason = "with max_indices it must be 64"},
       {.format = SNAPMLA_KV_FP8_TOKEN, .rope_dim = -1},
-      {.format = SNAPMLA_KV_FP8_TENSOR, .rope_dim = 32},
-      {.format = SNAPMLA_KV_FP8_TENSOR, .rope_dim = 128, .reason = "does not keep the limits of level fast"},
-      {.format = SNAPMLA_KV_FP8_TENSOR,
-       .rope_dim = -1,
-       .accuracy = SNAPMLA_ACCURACY_BALANCED,
-       .reason = "does not keep the limits of level balanced"},
-      {.format = SNAPMLA_KV_FP8_TENSOR, .rope_dim = 128, .accuracy = SNAPMLA_ACCURACY_MAX},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     snapmla_problem problem;
@@ -223,7 +215,6 @@ static void formats_and_their_options(void **state) {
     problem.flags = cases[i].flags;
     problem.max_indices = cases[i].max_indices;
     if (cases[i].rope_dim) problem.rope_dim = cases[i].rope_dim > 0 ? cases[i].rope_dim : 0;
-    problem.accuracy = cases[i].accuracy;
     assert_int_equal(snapmla_problem_check(&problem), cases[i].reason ? SNAPMLA_UNSUPPORTED : SNAPMLA_OK);
     if (cases[i].reason) assert_non_null(strstr(snapmla_error_message(), cases[i].reason));
   }

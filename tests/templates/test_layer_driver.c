@@ -134,7 +134,7 @@ static void the_output_is_one_launch_more(void **state) {
   unsigned many = l->shared_bytes;
   d.args.decode.batch = 1;
   must(snapmla_layer_step(d.plan, &d.args));
-  l = fake_cuda_launch_at(10); /* few tokens are merged by the up-projection */
+  l = fake_cuda_launch_at(11);
   assert_string_equal(l->name, "snapmla_output_project");
   assert_int_equal(l->grid[0],
                    4 * 2); /* tiles of 64 channels, whose ring is smaller: two blocks fit a multiprocessor */

@@ -201,7 +201,7 @@ static void completion_orders(void **state) {
     c.problem.kv_format = cases[i].format;
     c.sms = cases[i].sms;
     c.variant = cases[i].variant;
-    expect_same_in_any_order(c, 12);
+    expect_same_in_any_order(c, 3);
   }
 }
 

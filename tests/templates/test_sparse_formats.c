@@ -89,7 +89,7 @@ static void completion_orders(void **state) {
       decode_case c = format_case(&formats[f], i ? fill_edges : fill_mixed, shapes[i]);
       c.problem.page_tokens = i ? 64 : 16;
       c.sms = 2;
-      expect_same_in_any_order(c, 4);
+      expect_same_in_any_order(c, 2);
     }
 }
 
