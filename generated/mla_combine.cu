@@ -497,6 +497,18 @@ DEVICE i64 row_place(const Params &p, i32 group_rows, i32 slot, i32 row) {
   return ((i64)slot * p.groups + row / group_rows) * group_rows + row % group_rows;
 }
 
+// Four channels of a row in the pieces first, first + lanes, …, `in_flight` of them, of a request that has `pieces` and `first_slot`.
+template <class Cut>
+DEVICE void load_pieces(const Params &p, i32 group_rows, const Cut &request, i32 row, i32 channel, i32 first, i32 lanes,
+                        Stored (&parts)[in_flight]) {
+#pragma unroll
+  for (i32 i = 0; i < in_flight; ++i) {
+    const i32 piece = first + i * lanes;
+    if (piece < request.pieces)
+      parts[i] = global_load(stored_at(p, row_place(p, group_rows, request.first_slot + piece, row) * latent + channel));
+  }
+}
+
 DEVICE float4 add_weighted(float4 sum, Stored part, float weight) {
   const float4 x = widen(part);
   return make_float4(fma_rn(x.x, weight, sum.x), fma_rn(x.y, weight, sum.y), fma_rn(x.z, weight, sum.z), fma_rn(x.w, weight, sum.w));
@@ -527,17 +539,7 @@ DEVICE float weigh(const Params &p, const smla_merge &request, i32 row, smem<flo
   return sum == 0.0f ? -infinity() : from + log2_approx(sum);
 }
 
-// Loads of the pieces first, first + lanes, …, `in_flight` of them.
-DEVICE void load_pieces(const Params &p, const smla_merge &request, i32 row, i32 column, i32 first, i32 lanes,
-                        Stored (&parts)[in_flight]) {
-#pragma unroll
-  for (i32 i = 0; i < in_flight; ++i) {
-    const i32 piece = first + i * lanes;
-    if (piece < request.pieces)
-      parts[i] = global_load(stored_at(p, row_place(p, group_rows, request.first_slot + piece, row) * latent + column));
-  }
-}
-
+// Those that load_pieces loaded.
 DEVICE void add_pieces(const smla_merge &request, i32 first, i32 lanes, const Stored (&parts)[in_flight], smem<float> weights,
                        float4 &sum) {
 #pragma unroll
@@ -560,11 +562,11 @@ DEVICE void merge_item(const Params &p, const smla_merge &request, i32 item) {
   float lse = 0.0f;
   if (mine) {
     Stored parts[in_flight];
-    load_pieces(p, request, row, column, lane, lanes, parts);
+    load_pieces(p, group_rows, request, row, column, lane, lanes, parts);
     lse = weigh(p, request, row, weights);
     add_pieces(request, lane, lanes, parts, weights, sum);
     for (i32 first = lane + lanes * in_flight; first < request.pieces; first += lanes * in_flight) {
-      load_pieces(p, request, row, column, first, lanes, parts);
+      load_pieces(p, group_rows, request, row, column, first, lanes, parts);
       add_pieces(request, first, lanes, parts, weights, sum);
     }
     warp_sync();  // the next item's weights go there

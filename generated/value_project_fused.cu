@@ -489,6 +489,9 @@ DEVICE i32 merge_lanes(i32 pieces) {
 DEVICE i32 merge_items(i32 pieces, i32 elements, i32 block_elements) {
   return (elements * merge_lanes(pieces) + block_elements - 1) / block_elements;
 }
+
+constexpr u32 latent = 512;
+
 // What the decode kernel leaves of a request that was cut: partial_out [slots, groups, rows of a group, latent] and partial_lse without
 // the latent, base 2; a request's pieces lie in consecutive slots.
 
@@ -507,13 +510,24 @@ DEVICE i64 row_place(const Params &p, i32 group_rows, i32 slot, i32 row) {
   return ((i64)slot * p.groups + row / group_rows) * group_rows + row % group_rows;
 }
 
+// Four channels of a row in the pieces first, first + lanes, …, `in_flight` of them, of a request that has `pieces` and `first_slot`.
+template <class Cut>
+DEVICE void load_pieces(const Params &p, i32 group_rows, const Cut &request, i32 row, i32 channel, i32 first, i32 lanes,
+                        Stored (&parts)[in_flight]) {
+#pragma unroll
+  for (i32 i = 0; i < in_flight; ++i) {
+    const i32 piece = first + i * lanes;
+    if (piece < request.pieces)
+      parts[i] = global_load(stored_at(p, row_place(p, group_rows, request.first_slot + piece, row) * latent + channel));
+  }
+}
+
 DEVICE float4 add_weighted(float4 sum, Stored part, float weight) {
   const float4 x = widen(part);
   return make_float4(fma_rn(x.x, weight, sum.x), fma_rn(x.y, weight, sum.y), fma_rn(x.z, weight, sum.z), fma_rn(x.w, weight, sum.w));
 }
 DEVICE float4 add_sums(float4 a, float4 b) { return make_float4(a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w); }
 
-constexpr u32 latent = 512;
 constexpr u32 chunk = 64;
 constexpr u32 block_rows = 128;
 constexpr u32 parts = 128 / block_rows;
@@ -678,15 +692,6 @@ DEVICE Weights weigh(const Params &p, const Row &request, i32 row) {
   return {from, sum == 0.0f ? 0.0f : 1.0f / sum, sum == 0.0f ? -infinity() : from + log2_approx(sum)};
 }
 
-// Pieces first, first + lanes, …, `in_flight` of them.
-DEVICE void load_pieces(const Params &p, const Row &request, i32 row, i32 channel, i32 first, i32 lanes, Stored (&parts)[in_flight]) {
-#pragma unroll
-  for (i32 i = 0; i < in_flight; ++i) {
-    const i32 piece = first + i * lanes;
-    if (piece < request.pieces)
-      parts[i] = global_load(stored_at(p, row_place(p, p.group_rows, request.first_slot + piece, row) * latent + channel));
-  }
-}
 // A lane works out one weight, and hands it to the others.
 DEVICE float4 add_pieces(const Params &p, const Row &request, const Weights &w, i32 row, i32 first, i32 lanes,
                          const Stored (&parts)[in_flight], float4 sum) {
@@ -707,7 +712,7 @@ DEVICE float4 sum_pieces(const Params &p, const Row &request, i32 row, i32 chann
   const i32 lanes = merge_lanes(request.pieces);
   float4 all = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
   Stored parts[in_flight];
-  load_pieces(p, request, row, channel, member, lanes, parts);
+  load_pieces(p, p.group_rows, request, row, channel, member, lanes, parts);
   const Weights w = weigh(p, request, row);  // while the first are on their way
   lse = w.lse;
 #pragma unroll 1
@@ -715,7 +720,7 @@ DEVICE float4 sum_pieces(const Params &p, const Row &request, i32 row, i32 chann
     float4 sum = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
 #pragma unroll 1
     for (i32 first = lane; first < request.pieces; first += lanes * in_flight) {
-      if (first != member) load_pieces(p, request, row, channel, first, lanes, parts);
+      if (first != member) load_pieces(p, p.group_rows, request, row, channel, first, lanes, parts);
       sum = add_pieces(p, request, w, row, first, lanes, parts, sum);
     }
     all = lane == 0 ? sum : add_sums(all, sum);

@@ -49,31 +49,23 @@ local function quantities(format, latent, rope)
   }
 end
 
--- For every space with the axes format and latent.
-local rank_rule = {
-  name = "format_rank",
-  reason = function(v)
-    local f = by_name[v.format]
-    return ("%s is defined for latent=%d alone: take that, or another format"):format(f.name, f.only_latent)
-  end,
-  legal = function(v)
-    local f = by_name[v.format]
-    return not f.only_latent or f.only_latent == v.latent
-  end,
-}
-
--- For every space with the axes format and rope.
-local rope_rule = {
-  name = "format_rope",
-  reason = function(v)
-    local f = by_name[v.format]
-    return ("%s is an interchange layout with rope=%d alone: take that, or another format"):format(f.name, f.only_rope)
-  end,
-  legal = function(v)
-    local f = by_name[v.format]
-    return not f.only_rope or f.only_rope == v.rope
-  end,
-}
+-- For every space with the axes format and `axis`: what a format has one value of alone, in its field `only`.
+local function only_rule(name, axis, only)
+  return {
+    name = name,
+    reason = function(v)
+      local f = by_name[v.format]
+      return ("%s is a layout that engines interchange, with %s=%d alone: take that, or another format"):format(f.name,
+        axis, f[only])
+    end,
+    legal = function(v)
+      local f = by_name[v.format]
+      return not f[only] or f[only] == v[axis]
+    end,
+  }
+end
+local rank_rule = only_rule("format_rank", "latent", "only_latent")
+local rope_rule = only_rule("format_rope", "rope", "only_rope")
 
 -- For every space with the axes rope and rotate.
 local rotate_rule = {

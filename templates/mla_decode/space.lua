@@ -19,14 +19,28 @@ local levels = {
   ["fp8_tile max"] = { query_terms = 2, p_terms = 1, score_parts = 4, promotion = "none", sums = "rounded" },
 }
 
-local function level_of(accuracy, format)
-  return format and (levels[format .. " " .. accuracy] or levels[format]) or levels[accuracy]
+-- Scores of fp8_tensor, whose RoPE is e4m3 as well, keep the lse's limits in two parts with 32 and 64 channels of it
+-- alone; in four with every width (docs/format.md).
+for _, accuracy in ipairs { "fast", "balanced" } do
+  for _, rope in ipairs { 0, 128 } do
+    local level = {}
+    for name, value in sorted_pairs(levels[accuracy]) do level[name] = value end
+    level.score_parts = 4
+    levels[("fp8_tensor %s %d"):format(accuracy, rope)] = level
+  end
+end
+
+-- The level of settings or of a variant: what is known of format, accuracy and RoPE together, or of fewer of them.
+local function level_of(s)
+  local format, accuracy = s.format or "fp8_token", s.accuracy or "fast"
+  return levels[("%s %s %d"):format(format, accuracy, s.rope or 64)] or levels[format .. " " .. accuracy]
+    or levels[format] or levels[accuracy]
 end
 
 -- Its axis `name`, which the tuner leaves alone.
 local function level_axis(name, values, about)
   return { name = name, values = values, searched = false, about = about,
-    default = function(settings) return level_of(settings.accuracy or "fast", settings.format)[name] end }
+    default = function(settings) return level_of(settings)[name] end }
 end
 
 -- Another value does not keep the level's limits, or costs more than the level needs.
@@ -35,9 +49,9 @@ local function level_rule(name)
     name = "level_" .. name,
     reason = function(v)
       return ("level %s of format %s is made with %s=%s: take that, or limits=waived to measure what another "
-        .. "costs and buys"):format(v.accuracy, v.format, name, level_of(v.accuracy, v.format)[name])
+        .. "costs and buys"):format(v.accuracy, v.format, name, level_of(v)[name])
     end,
-    legal = function(v) return v.limits == "waived" or v[name] == level_of(v.accuracy, v.format)[name] end,
+    legal = function(v) return v.limits == "waived" or v[name] == level_of(v)[name] end,
   }
 end
 
@@ -137,7 +151,7 @@ local function fits(settings, rows, stages)
     format = format, accuracy = accuracy, tokens = settings.tokens or "paged", partial = partial_for(settings),
     pipeline = settings.pipeline or "on", sinks = settings.sinks or "off", values = settings.values or "level",
     stages = stages }
-  for name, value in sorted_pairs(level_of(accuracy, format)) do v[name] = value end
+  for name, value in sorted_pairs(level_of(settings)) do v[name] = value end
   return derive(v).smem_bytes <= max_smem
 end
 
@@ -208,14 +222,6 @@ return {
     { name = "scores_by_group",
       reason = "scores of fp8_tile are summed by groups of channels: take score_parts=4, or convert to fp8_token",
       legal = function(v, d) return d.scaling ~= "group" or v.score_parts == 4 end },
-    { name = "level_rope",
-      reason = function(v)
-        return ("scores of %s with rope=%d do not keep the limits of level %s, which forms them in two parts: take "
-          .. "rope=64 or 32, accuracy=max, another format, or limits=waived"):format(v.format, v.rope, v.accuracy)
-      end,
-      legal = function(v, d)
-        return d.scaling ~= "call" or v.rope == 64 or v.rope == 32 or v.score_parts == 4 or v.limits == "waived"
-      end },
     { name = "level_values",
       reason = "f16 values are not what this level of this format is made with: take values=level, or limits=waived to "
         .. "measure them",
@@ -263,7 +269,7 @@ return {
           and v.sums == "rounded" and (d.scaling == "group" or d.value_type == "f16" or v.score_parts < 4)
       end },
     { name = "promotion_of_e4m3",
-      reason = "sums of bf16 products keep 25 bits and are not promoted: take promotion=none",
+      reason = "sums of 16-bit products keep 25 bits and are not promoted: take promotion=none",
       legal = function(v, d) return d.value_bytes == 1 or v.promotion == "none" end },
     { name = "pipeline_stages",
       reason = function(_, d)

@@ -199,6 +199,18 @@ void layer_device_cached(const layer_device *d, float **latent, float **rope) {
   free(kv);
 }
 
+double layer_device_distance(const layer_device *d, snapmla_layer_reference how, const uint16_t *out) {
+  const layer_case *c = d->host;
+  size_t count = (size_t)(c->batch * c->problem.attention.q_len) * layer_case_width(c);
+  float *latent, *rope;
+  double *expected = array(count, sizeof *expected);
+  layer_device_cached(d, &latent, &rope);
+  must(snapmla_reference_layer(&c->problem, &c->args, how, latent, rope, c->row_of, expected));
+  double error = layer_case_distance(out, expected, count);
+  free(latent), free(rope), free(expected);
+  return error;
+}
+
 void layer_device_make_lists(layer_device *d) {
   const layer_case *c = d->host;
   int32_t most = c->problem.attention.max_indices, queries = c->batch * c->problem.attention.q_len;

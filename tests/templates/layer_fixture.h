@@ -60,4 +60,7 @@ uint16_t *layer_device_step(layer_device *d);
 /* What the cache now holds of the case's tokens: fp32 rows, as the oracle takes them. The caller frees. */
 void layer_device_cached(const layer_device *d, float **latent, float **rope);
 
+/* The relative distance of a step's result from the reference's, made that way of what is cached. */
+double layer_device_distance(const layer_device *d, snapmla_layer_reference how, const uint16_t *out);
+
 #endif

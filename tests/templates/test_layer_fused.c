@@ -46,19 +46,6 @@ static layer_case case_of(const fused_case *f) {
   return c;
 }
 
-/* Of all requests but a bad one. */
-static double distance(layer_case *c, const layer_device *d, const uint16_t *out) {
-  size_t count = (size_t)(c->batch * c->problem.attention.q_len) * layer_case_width(c);
-  float *latent, *rope;
-  double *expected = malloc(count * sizeof *expected);
-  assert_non_null(expected);
-  layer_device_cached(d, &latent, &rope);
-  must(snapmla_reference_layer(&c->problem, &c->args, SNAPMLA_LAYER_ABSORBED, latent, rope, c->row_of, expected));
-  double error = layer_case_distance(out, expected, count);
-  free(latent), free(rope), free(expected);
-  return error;
-}
-
 static outcome step(const fused_case *f, layer_case *c, const char *combine, snapmla_emulator_order order,
                     int compares) {
   static const float sinks[] = {2.0f, -INFINITY, 5.0f};
@@ -89,7 +76,7 @@ static outcome step(const fused_case *f, layer_case *c, const char *combine, sna
   o.out = layer_device_step(&d);
   must(snapmla_buffer_read(layer_device_buffer(&d, d.args.decode.lse), 0, o.lse, o.lse_bytes));
   if (compares) {
-    double error = distance(c, &d, o.out);
+    double error = layer_device_distance(&d, SNAPMLA_LAYER_ABSORBED, o.out);
     print_message("%s: %.2e\n", used, error);
     if (!(error <= 8e-3)) fail_msg("%s is %g from the reference", used, error);
   }

@@ -35,18 +35,6 @@ static void append_prompts(layer_device *d) {
   }
 }
 
-static double distance(layer_case *c, const layer_device *d, const uint16_t *out) {
-  size_t count = (size_t)(c->batch * c->problem.attention.q_len) * layer_case_width(c);
-  float *latent, *rope;
-  double *expected = malloc(count * sizeof *expected);
-  assert_non_null(expected);
-  layer_device_cached(d, &latent, &rope);
-  must(snapmla_reference_layer(&c->problem, &c->args, SNAPMLA_LAYER_ABSORBED, latent, rope, c->row_of, expected));
-  double error = layer_case_distance(out, expected, count);
-  free(latent), free(rope), free(expected);
-  return error;
-}
-
 /* The step agrees with the reference, with the same bits whatever completes when. Three roundings to bf16: attended latent, value, output. */
 static void run(layer_case *c, uint64_t seed, const char *variant, const char *expected_variant) {
   layer_case_create(c, seed);
@@ -58,7 +46,7 @@ static void run(layer_case *c, uint64_t seed, const char *variant, const char *e
     const char *used = snapmla_layer_plan_variant(d.plan, "output_project");
     if (!strstr(used, expected_variant)) fail_msg("%s is not the variant asked for, %s", used, expected_variant);
     if (!first) {
-      double error = distance(c, &d, out);
+      double error = layer_device_distance(&d, SNAPMLA_LAYER_ABSORBED, out);
       print_message("%s: %.2e\n", used, error);
       if (!(error <= 8e-3)) fail_msg("%s: the step is %g from the reference", used, error);
       first = out;
