@@ -237,6 +237,21 @@ static void few_tiles(void **state) {
   close_rig(&r);
 }
 
+/* Fewer requests than units, of few tiles: to merge any would take longer than whole ones do; of fewer still it would not. */
+static void short_requests_stay_whole(void **state) {
+  (void)state;
+  rig r = open_rig_of(132, 128); /* 66 units */
+  int32_t lengths[48];
+  for (int i = 0; i < 48; ++i) lengths[i] = i % 3 == 1 ? 0 : 640;
+  assert_int_equal(check(&r, lengths, 48, 64), 0); /* 32 that are not empty */
+  assert_int_equal(r.longest_run, 10);
+  assert_int_equal(r.cut, 0);
+  assert_int_equal(check(&r, lengths, 12, 64), 0); /* 8: runs of 4 and 24 pieces */
+  assert_int_equal(r.longest_run, 4);
+  assert_int_equal(r.cut, 8);
+  close_rig(&r);
+}
+
 /* Any mix of lengths: no run is much longer than an equal share or the shortest that pays. */
 static void no_run_is_much_longer(void **state) {
   (void)state;
@@ -327,9 +342,13 @@ static void fixed_pieces(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(shares),      cmocka_unit_test(whole_requests),        cmocka_unit_test(equal_pieces),
-      cmocka_unit_test(few_tiles),   cmocka_unit_test(no_run_is_much_longer), cmocka_unit_test(bad_lengths),
-      cmocka_unit_test(fixed_pieces)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(shares),
+                                     cmocka_unit_test(whole_requests),
+                                     cmocka_unit_test(equal_pieces),
+                                     cmocka_unit_test(few_tiles),
+                                     cmocka_unit_test(short_requests_stay_whole),
+                                     cmocka_unit_test(no_run_is_much_longer),
+                                     cmocka_unit_test(bad_lengths),
+                                     cmocka_unit_test(fixed_pieces)};
   return cmocka_run_group_tests_name("schedule", tests, NULL, NULL);
 }
