@@ -12,6 +12,7 @@
 # exit: 0 all wisdom is of the working tree's templates, 1 some is not, 2 the command line or something needed is wrong
 set -eu
 cd "$(dirname "$0")/.."
+. scripts/lib.sh
 fail() {
   echo "renew_wisdom: $*" >&2
   exit 2
@@ -30,6 +31,7 @@ esac
 git rev-parse --quiet --verify HEAD >/dev/null || fail "this is no git repository, and older templates are in its history alone"
 program=${SNAPMLA_RENEW:-build/release/bin/snapmla-renew-wisdom}
 [ -x "$program" ] || fail "no program at $program: build with -DSNAPMLA_TESTS=ON, or name it in SNAPMLA_RENEW"
+if nvrtc_here; then need_nvrtc; fi # without one, only texts are compared
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 2' INT TERM
