@@ -15,8 +15,8 @@ snapmla_status smla_plan_variants(const smla_generator *generator, const snapmla
  * Appended to `out`. */
 snapmla_status smla_plan_variants_text(char *const variants[SMLA_FAMILY_COUNT], smla_buffer *out);
 
-/* The digest of the templates that those kernels are made of: a measurement made with others is not exact. `hex` has SMLA_HASH_HEX
- * bytes. Error: INVALID_ARGUMENT (an overriding folder has not all of their families). */
+/* The digest of the templates that those kernels can be made of: a measurement made with others is not exact. `hex` has SMLA_HASH_HEX
+ * bytes. Error: INVALID_ARGUMENT (a generator without all their families). */
 snapmla_status smla_plan_timed_digest(const smla_generator *generator, char *hex);
 
 /* Makes the plan of given variants, of a checked problem; looks for none. Of `flags` (SNAPMLA_PLAN_…) NO_JIT and NO_WRITE
