@@ -67,15 +67,20 @@ snapmla_status renew_text_strip(const char *text, smla_buffer *out) {
   int first = 1; /* nothing but blanks and comments stands in this line of the text */
   while (*r.at && !status) {
     const char *after = skip_comment(r.at);
-    if (after != r.at || is_spliced(r.at)) {
-      r.at = after != r.at ? after : strchr(r.at, '\n') + 1;
+    if (after != r.at) {
+      r.at = after;
       r.blank = 1;
+    } else if (is_spliced(r.at)) { /* is nothing, not even a blank */
+      r.at = strchr(r.at, '\n') + 1;
     } else if (*r.at == '\n') {
       status = end_line(&r);
       first = 1;
     } else if (isspace((unsigned char)*r.at)) {
       r.at++;
       r.blank = 1;
+    } else if (*r.at == '/' && is_spliced(r.at + 1)) {
+      return smla_fail(SNAPMLA_UNSUPPORTED,
+                       "a kernel has a line that ends in '/\\', which this comparison does not read");
     } else if (*r.at == '#' && first) {
       status = begin_directive(&r);
       first = 0;

@@ -8,7 +8,7 @@
 
 /* Appends C++ text without its comments, every run of blanks one blank; the line ends stay that end a preprocessor's directive or stand
  * before one. Texts of which that is equal are one sequence of tokens, hence one program; the inverse does not hold ("a+b",
- * "a + b"). A raw string is beyond it: UNSUPPORTED. Other error: OUT_OF_MEMORY. */
+ * "a + b"). Raw strings, and '/' before a continued line's end, are beyond it: UNSUPPORTED. Other error: OUT_OF_MEMORY. */
 snapmla_status renew_text_strip(const char *text, smla_buffer *out);
 
 /* *same: nonzero where both strip to the same. Errors: as above. */

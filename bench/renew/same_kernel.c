@@ -66,9 +66,10 @@ static snapmla_status judge(side *old, side *now, const char *variant, snapmla_t
     return SNAPMLA_OK;
   }
   status = renew_text_compare(old->text.data, now->text.data, &same);
-  if (same || status) {
+  if (status && status != SNAPMLA_UNSUPPORTED) return status;
+  if (same) {
     out->verdict = RENEW_SAME_TEXT;
-    return status;
+    return SNAPMLA_OK;
   }
   if (target != SNAPMLA_TARGET_SM90A) {
     refuse(out, "its text is another", "");

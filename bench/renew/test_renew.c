@@ -30,7 +30,7 @@ static void comments_and_blanks_go(void **state) {
   strips_to("a = b / c; d = e /f; // g / h", "a = b / c; d = e /f;");
   strips_to("x // goes on \\\n here too\ny", "x y");
   strips_to("a /* never closed", "a");
-  strips_to("one\\\ntwo\\\r\n three\r\n", "one two three");
+  strips_to("one\\\ntwo\\\r\n three\r\n", "onetwo three");
 }
 
 static void texts_stay_as_they_are(void **state) {
@@ -40,6 +40,7 @@ static void texts_stay_as_they_are(void **state) {
   strips_to("n = 1'000; // m\no = 'p'; // q", "n = 1'000; o = 'p';");
   smla_buffer out = {0};
   assert_int_equal(renew_text_strip("a = R\"(//)\";", &out), SNAPMLA_UNSUPPORTED);
+  assert_int_equal(renew_text_strip("a /\\\n/ b", &out), SNAPMLA_UNSUPPORTED);
   smla_buffer_free(&out);
 }
 
@@ -68,6 +69,8 @@ static void texts_are_compared_as_programs(void **state) {
   compares("f(\"a b\")", "f(\"a  b\")", 0);
   compares("a + +b", "a ++b", 0);
   compares("a b", "ab", 0);
+  compares("a\\\nb", "a b", 0);
+  compares("a\\\nb", "ab", 1);
 }
 
 /* --- cubins ------------------------------------------------------------------------------------------------------- */
