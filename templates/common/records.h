@@ -25,9 +25,12 @@ struct smla_merge {
   int first_item; /* of the items of work that the combine kernel is to do for all requests before it */
 };
 
-/* What the combine kernel has to do. 8 bytes. */
-struct smla_merge_total {
-  int merges, items;
+/* What a block of the combine kernel has to do, all that it needs to begin. 32 bytes. */
+struct smla_merge_share {
+  int item, end;           /* from this item of all to before that one */
+  int merge;               /* whose the first of them is */
+  int next_item;           /* the first item of the merge after it */
+  struct smla_merge first; /* that merge; nothing in particular where there are no items */
 };
 
 #endif
