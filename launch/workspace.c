@@ -11,7 +11,7 @@ enum {
   TILE_TOKENS = 64
 };
 
-_Static_assert(sizeof(struct smla_request) == 16 && sizeof(struct smla_unit) == 16, "records.h says 16 bytes each");
+_Static_assert(sizeof(struct smla_request) == 16 && sizeof(struct smla_unit) == 32, "records.h says 16 and 32 bytes");
 
 /* Slots of partial results. */
 static size_t slots_of(const snapmla_problem *problem, size_t records, size_t units, int32_t most_pieces,

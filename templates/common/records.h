@@ -13,10 +13,11 @@ struct smla_request {
   int pieces;     /* 0: empty; 1: written straight to the output; -1: bad length, the output is NaN */
 };
 
-/* One unit: its share. 16 bytes. */
+/* One unit: its share. 32 bytes. */
 struct smla_unit {
   int first_request, first_tile; /* from this tile of this request */
   int last_request, end_tile;    /* to before this tile of that one; last_request = -1: nothing to do */
+  struct smla_request first;     /* the record of first_request, so that nothing waits for two loads in turn */
 };
 
 /* A request whose result the combine kernel writes: one cut into pieces, an empty one, or one of a bad length. 16 bytes. */

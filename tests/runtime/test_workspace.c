@@ -39,13 +39,13 @@ static void lays_out_sections(void **state) {
   assert_int_equal(w.status, 0);
   assert_int_equal(w.requests, 256);
   assert_int_equal(w.units, 512);          /* 3 * 16 = 48 bytes of requests */
-  assert_int_equal(w.q_image, 512 + 1280); /* 66 * 16 = 1056 bytes of units */
-  assert_int_equal(w.q_scale, 1792 + 3 * 2 * 5 * 8192);
-  assert_int_equal(w.partial_out, 247552 + 3 * 2 * 64 * 4);
-  assert_int_equal(w.partial_lse, 249088 + 132 * 2 * 64 * 512 * 4);
-  assert_int_equal(w.merges, 34852096 + 132 * 2 * 64 * 4);
-  assert_int_equal(w.merge_shares, 34919680 + 256); /* (3 + 1) * 16 = 64 bytes of merges */
-  assert_int_equal(w.bytes, 34919936 + 528 * 32);
+  assert_int_equal(w.q_image, 512 + 2304); /* 66 * 32 = 2112 bytes of units */
+  assert_int_equal(w.q_scale, 2816 + 3 * 2 * 5 * 8192);
+  assert_int_equal(w.partial_out, 248576 + 3 * 2 * 64 * 4);
+  assert_int_equal(w.partial_lse, 250112 + 132 * 2 * 64 * 512 * 4);
+  assert_int_equal(w.merges, 34853120 + 132 * 2 * 64 * 4);
+  assert_int_equal(w.merge_shares, 34920704 + 256); /* (3 + 1) * 16 = 64 bytes of merges */
+  assert_int_equal(w.bytes, 34920960 + 528 * 32);
 }
 
 /* 16 heads, latent 512, batch 3, 132 multiprocessors, 16 rows a block: 1 group, 132 units. */
@@ -54,11 +54,11 @@ static void lays_out_sections_of_few_rows(void **state) {
   snapmla_problem p = problem_of(16, 1, 512, 3);
   smla_workspace w;
   assert_int_equal(smla_workspace_plan(&p, 132, 16, 4, 1, 4, 0, 0, &w), SNAPMLA_OK);
-  assert_int_equal(w.q_image, 512 + 2304); /* 132 * 16 = 2112 bytes of units */
-  assert_int_equal(w.q_scale, 2816 + 3 * 5 * 16 * 128);
-  assert_int_equal(w.partial_out, 33536 + 256); /* 3 * 16 * 4 = 192 bytes of scales */
-  assert_int_equal(w.partial_lse, 33792 + 264 * 16 * 512 * 4);
-  assert_int_equal(w.merges, 8684544 + 264 * 16 * 4);
+  assert_int_equal(w.q_image, 512 + 4352); /* 132 * 32 = 4224 bytes of units */
+  assert_int_equal(w.q_scale, 4864 + 3 * 5 * 16 * 128);
+  assert_int_equal(w.partial_out, 35584 + 256); /* 3 * 16 * 4 = 192 bytes of scales */
+  assert_int_equal(w.partial_lse, 35840 + 264 * 16 * 512 * 4);
+  assert_int_equal(w.merges, 8686592 + 264 * 16 * 4);
   assert_int_equal(w.merge_shares, w.merges + 256);
   assert_int_equal(w.bytes, w.merge_shares + 528 * 32);
 }
@@ -116,7 +116,7 @@ static void sections_are_aligned_and_apart(void **state) {
         assert_true(!i || starts[i] > starts[i - 1]);
       }
       assert_true(w.units - w.requests >= 16u * (size_t)batch);
-      assert_true(w.q_image - w.units >= 16u * (size_t)w.unit_count);
+      assert_true(w.q_image - w.units >= 32u * (size_t)w.unit_count);
       assert_true(w.q_scale - w.q_image == (size_t)batch * (size_t)w.groups * 3 * (size_t)rows * 128);
     }
   }
