@@ -20,7 +20,7 @@ mkdir -p "$1" && out=$(cd "$1" && pwd) || exit 1
 shift
 cd "$root" || exit 1
 . scripts/lib.sh
-[ $# -gt 0 ] || set -- layer_torch torch layer shards tokens engine package
+[ $# -gt 0 ] || set -- layer_torch torch shards_torch layer shards tokens engine package
 
 build=${SNAPMLA_BUILD:-build/portable}
 python=${SNAPMLA_PYTHON:-python3}

@@ -149,7 +149,7 @@ def run(o, device):
     calls = {"step_us": request.step, "decode_us": request.decode, "merge_us": request.merge_alone()}
     graphs = {name: captured(call) for name, call in calls.items()} if o.graph and o.cuda else {}
     file = open(o.csv, "w", newline="") if o.csv and request.rank == 0 else None
-    table = csv.DictWriter(file, COLUMNS) if file else None
+    table = csv.DictWriter(file, COLUMNS, lineterminator="\n") if file else None
     if table:
         table.writeheader()
     wrong = 0

@@ -171,8 +171,10 @@ class Ranks(Torch):
     @without_gpu
     def test_a_stream_that_is_given_is_the_exchange_s_too(self):
         self.length.fill_(self.most)
-        self.step()
+        results = *self.step(), self.ranks.out, self.ranks.lse
         for handle in (lambda side: side, lambda side: side.cuda_stream):
+            for tensor in results:
+                tensor.fill_(math.nan)
             side, q = late(self.q)
             out, lse = self.step(q, stream=handle(side))
             side.synchronize()
