@@ -28,7 +28,7 @@ def captured(step, **options):
 
 def late(array):
     """On a GPU alone: (side, copy), a stream that is busy for some time and then makes `copy`, zeros until then, the same as `array`.
-    What reads `copy` on another stream than `side` reads zeros."""
+    What reads `copy` on another stream than `side` reads zeros, unless something waits for the GPU meanwhile."""
     side, copy = torch.cuda.Stream(array.device), torch.zeros_like(array)
     torch.cuda.synchronize(array.device)
     with torch.cuda.stream(side):

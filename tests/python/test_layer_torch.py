@@ -193,12 +193,14 @@ class Graphs(Step):
 class Streams(Step):
     def test_a_side_stream_is_the_one_that_is_used(self):
         device = self.device(hidden=HIDDEN)
-        want, inputs = self.taken(device), self.inputs(device)
-        side, inputs[0] = late(inputs[0])
+        want, inputs, results = self.taken(device), self.inputs(device), self.results(device)
+        schedule, step = self.schedule(device, inputs), self.step(device, inputs, results)
+        side, step["q"] = late(inputs[0])
         with torch.cuda.stream(side):
-            got = self.taken(device, inputs)
+            self.ops.layer_schedule(**schedule)
+            self.ops.layer_step(**step)
         side.synchronize()
-        self.assertTrue(same(got, want))
+        self.assertTrue(same(results, want))
 
     def test_a_stream_that_is_given(self):
         device = self.device(hidden=HIDDEN)
