@@ -38,14 +38,14 @@ class Torch(unittest.TestCase):
         of = snapmla.problem(kv_format, heads=HEADS, latent_rank=RANK, page_tokens=PAGE, max_batch=BATCH, max_context=256)
         return snapmla.Plan(snapmla.Context("emulator" if device == "cpu" else device), of)
 
-    def normal(self, *shape, dtype=None, device=KIND):
-        return torch.randn(shape).to(dtype or torch.bfloat16).to(device)
+    def normal(self, *shape, dtype=None, device=KIND, spread=1):
+        return (spread * torch.randn(shape)).to(dtype or torch.bfloat16).to(device)
 
 
 class Merge(Torch):
     def arguments(self, dtype=None, plan=None, device=KIND):
         outs = self.normal(SHARDS, BATCH, 1, HEADS, RANK, dtype=dtype, device=device)
-        lses = self.normal(SHARDS, BATCH, HEADS, 1, dtype=torch.float32, device=device) * 3
+        lses = self.normal(SHARDS, BATCH, HEADS, 1, dtype=torch.float32, device=device, spread=3)
         return dict(outs=outs, lses=lses, out=torch.zeros_like(outs[0]), lse=torch.zeros_like(lses[0]), plan=(plan or self.plan).number,
                     sinks=self.normal(HEADS, dtype=torch.float32, device=device))  # fmt: skip
 
