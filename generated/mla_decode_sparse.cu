@@ -748,7 +748,7 @@ DEVICE void copy_rows(u64 word, u32 stage, u32 row) {
   const u8 *source = (const u8 *)(word & ~(u64)127) + (((chunk ^ row ^ low) & 7) << 4);
   const u32 target = shared_at<u8>(kv_at + stage * tile_bytes).address() + row * 128 + (chunk << 4);
 #pragma unroll
-  for (u32 c = 0; c <= subtiles; ++c)  // RoPE is the last
+  for (u32 c = 0; c < subtiles + 1; ++c)  // RoPE is behind the content
     thread_copy<16>(target + c * subtile_bytes, source + c * image_row_bytes, (low & 8) != 0);
 }
 
@@ -772,7 +772,7 @@ DEVICE void gather_tokens(const Params &p, Place at, u32 half) {
       const u64 word = rows_word(source, there);
       mbarrier_wait(kv_empty(ring.stage), ring.parity ^ 1);
       thread_copy<4>(shared_at<u8>(raw_scale_at + ring.stage * scale_bytes).address() + 4 * (32 * half + lane),
-                     source.image + (subtiles + 1) * image_row_bytes + 4 * source.row, there);
+                     source.image + image_tokens * 640 + 4 * source.row, there);
 #pragma unroll 1
       for (u32 first = 0; first < 32; first += 8) {
         const u32 row = first + lane / 8;

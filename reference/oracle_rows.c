@@ -153,8 +153,16 @@ static void weigh(smla_oracle_rows *rows, int32_t r, double *scores, const smla_
 static void add_residual_scores(smla_oracle_rows *rows, int32_t r, const smla_oracle_tile *tile,
                                 const smla_tensor_operand *query, const smla_tensor_operand *residual) {
   double sums[SMLA_TILE_TOKENS], *scores = rows->scores + r * SMLA_TILE_TOKENS;
-  smla_tensor_scores(rows->latent_rank, rows->latent_rank, 0, query, residual, NULL, sums);
+  const smla_score_form form = {rows->latent_rank, rows->latent_rank, 0, 2};
+  smla_tensor_scores(&form, query, residual, NULL, sums);
   for (int32_t t = 0; t < tile->count; t++) scores[t] = fmaf((float)sums[t], 1.0f / 16, (float)scores[t]);
+}
+
+/* How a kernel of level fast forms scores: in two parts, but with RoPE of e4m3 of none or 128 channels in four (docs/format.md). */
+static smla_score_form score_form(const smla_oracle_rows *rows) {
+  int32_t rope_dim = rows->channels - rows->latent_rank;
+  int in_four = rows->facts->rope == SMLA_NUMBER_E4M3 && (rope_dim == 0 || rope_dim == 128);
+  return (smla_score_form){e4m3_channels(rows), rows->latent_rank, rope_dim, in_four ? 4 : 2};
 }
 
 /* The scores of the tile as a kernel has them, in the rows in use. */
@@ -162,11 +170,11 @@ static void score_as_kernel(smla_oracle_rows *rows, const smla_oracle_tile *tile
   smla_tensor_operand keys = {tile->keys, rows->key_exponents,
                               find_exponents(rows, SMLA_TILE_TOKENS, tile->keys, rows->key_exponents)};
   const double *groups = rows->facts->scaling == SMLA_SCALING_GROUP ? tile->group_scale[0] : NULL;
+  const smla_score_form form = score_form(rows);
   for (int32_t r = 0; r < rows->count; r++) {
     size_t at = (size_t)r * (size_t)rows->channels;
     smla_tensor_operand query = {rows->query + at, rows->query_exponents + at, rows->query_special[r]};
-    smla_tensor_scores(e4m3_channels(rows), rows->latent_rank, rows->channels - rows->latent_rank, &query, &keys,
-                       groups, rows->scores + r * SMLA_TILE_TOKENS);
+    smla_tensor_scores(&form, &query, &keys, groups, rows->scores + r * SMLA_TILE_TOKENS);
   }
   if (!tile->residual) return;
   smla_tensor_operand residual = {tile->residual, rows->key_exponents,

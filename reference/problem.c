@@ -140,11 +140,6 @@ static snapmla_status check_format_channels(const snapmla_problem *problem) {
       return smla_fail(SNAPMLA_UNSUPPORTED,
                        "problem: %s is %d, and the format %s is defined for %d alone: take another format",
                        fields[i].name, fields[i].value, facts->name, fields[i].only);
-  if (problem->max_indices && problem->rope_dim != 64)
-    return smla_fail(SNAPMLA_UNSUPPORTED,
-                     "problem: rope_dim is %d, and with max_indices it must be 64, as lists are gathered by rows of so "
-                     "many channels: set max_indices to 0, or the model's rope_dim to 64",
-                     problem->rope_dim);
   return SNAPMLA_OK;
 }
 

@@ -126,33 +126,39 @@ static void add_group(group_rule rule, const double *query, const int16_t *query
 }
 
 /* The channels of a score in the order in which they are added: `first` to before `end` of each run, and what follows a run
- * with `last` nonzero starts from zero again: lower half of the latent, RoPE | upper half. RoPE in e4m3 is halved too, in whole
- * steps: it is added with as many steps' errors as the content. With scales of groups: RoPE | a group | a group …; `group` is that whose scales
- * multiply the sum, or -1. */
+ * with `last` nonzero starts from zero again: lower half of the latent, RoPE | upper half; or so by quarters. RoPE in e4m3 is spread over
+ * the parts, in whole steps: it is added with as many steps' errors as the content. With scales of groups: RoPE | a group | a group …; `group` is
+ * that whose scales multiply the sum, or -1. */
 typedef struct channel_run {
   int32_t first, end;
   int last, group;
 } channel_run;
 
-enum { MOST_RUNS = 5, GROUP_CHANNELS = 128 };
+enum { MOST_PARTS = 4, MOST_RUNS = 2 * MOST_PARTS, GROUP_CHANNELS = 128 };
+
+/* Where the RoPE of part `part` begins: step i of n goes to the part min(i, i * parts / n), and bf16 to the first. */
+static int32_t first_rope(const smla_score_form *form, int32_t part) {
+  int32_t channels = form->latent_rank + form->rope_dim, steps = form->rope_dim / SMLA_E4M3_K, step = 0;
+  if (form->e4m3_channels < channels) return part ? channels : form->latent_rank;
+  while (step < steps && (step < part || step * form->parts / steps < part)) step++;
+  return form->latent_rank + step * SMLA_E4M3_K;
+}
 
 /* Returns how many runs there are. */
-static int channel_runs(int32_t e4m3_channels, int32_t latent_rank, int32_t rope_dim, int grouped,
-                        channel_run runs[MOST_RUNS]) {
-  int32_t channels = latent_rank + rope_dim;
-  int32_t half_rope = (rope_dim / 2 + SMLA_E4M3_K - 1) / SMLA_E4M3_K * SMLA_E4M3_K;
-  int32_t first_rope = e4m3_channels == channels ? latent_rank + half_rope : channels;
+static int channel_runs(const smla_score_form *form, int grouped, channel_run runs[MOST_RUNS]) {
+  int32_t latent_rank = form->latent_rank, count = 0;
   if (grouped) {
-    runs[0] = (channel_run){latent_rank, channels, 1, -1};
+    runs[count++] = (channel_run){latent_rank, latent_rank + form->rope_dim, 1, -1};
     for (int i = 0; i < latent_rank / GROUP_CHANNELS; i++)
-      runs[i + 1] = (channel_run){i * GROUP_CHANNELS, (i + 1) * GROUP_CHANNELS, 1, i};
-    return 1 + latent_rank / GROUP_CHANNELS;
+      runs[count++] = (channel_run){i * GROUP_CHANNELS, (i + 1) * GROUP_CHANNELS, 1, i};
+    return count;
   }
-  runs[0] = (channel_run){0, latent_rank / 2, 0, -1};
-  runs[1] = (channel_run){latent_rank, first_rope, 1, -1};
-  runs[2] = (channel_run){latent_rank / 2, latent_rank, 0, -1};
-  runs[3] = (channel_run){first_rope, channels, 1, -1};
-  return 4;
+  for (int32_t part = 0; part < form->parts; part++) {
+    int32_t content = latent_rank / form->parts;
+    runs[count++] = (channel_run){part * content, (part + 1) * content, 0, -1};
+    runs[count++] = (channel_run){first_rope(form, part), first_rope(form, part + 1), 1, -1};
+  }
+  return count;
 }
 
 /* The score of token j with a run's sum added. */
@@ -191,10 +197,11 @@ static double plain_score(const channel_run *runs, int count, int32_t e4m3_chann
   return total;
 }
 
-void smla_tensor_scores(int32_t e4m3_channels, int32_t latent_rank, int32_t rope_dim, const smla_tensor_operand *query,
-                        const smla_tensor_operand *keys, const double *groups, double scores[SMLA_SCORE_TOKENS]) {
+void smla_tensor_scores(const smla_score_form *form, const smla_tensor_operand *query, const smla_tensor_operand *keys,
+                        const double *groups, double scores[SMLA_SCORE_TOKENS]) {
   channel_run runs[MOST_RUNS];
-  int count = channel_runs(e4m3_channels, latent_rank, rope_dim, groups != NULL, runs);
+  int32_t e4m3_channels = form->e4m3_channels;
+  int count = channel_runs(form, groups != NULL, runs);
   if (query->special || keys->special) {
     for (int j = 0; j < TOKENS; j++)
       scores[j] = plain_score(runs, count, e4m3_channels, groups, j, query->values, keys->values);

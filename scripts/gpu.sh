@@ -127,6 +127,11 @@ done
 for rope in 0 32 128; do
   verify "rope$rope-h64" --heads 64 --rope $rope --context 0,1,63,65,700,4096
   verify "rope$rope-bf16-h16" --heads 16 --rope $rope --format bf16 --context 0,1,63,65,700
+  verify "sparse-rope$rope-h128" --heads 128 --rope $rope --sparse 300 --context 0,1,63,700
+  verify "sparse-rope$rope-fp8_tensor-h64" --heads 64 --rope $rope --format fp8_tensor --sparse 300 --context 0,1,63,700
+  for format in bf16 fp8_token_r4; do
+    verify "sparse-rope$rope-$format-h16-page16" --heads 16 --rope $rope --format $format --page 16 --sparse 300 --context 1,65,700
+  done
 done
 for level in balanced max; do
   verify "fp8_tile-$level-h16" --heads 16 --format fp8_tile --accuracy $level --context 0,1,63,65,700

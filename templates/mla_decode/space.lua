@@ -216,9 +216,6 @@ return {
   rules = {
     formats.rank_rule,
     formats.rope_rule,
-    { name = "lists_of_rope",
-      reason = "index lists are gathered from rows whose RoPE is one subtile: take rope=64, or tokens=paged",
-      legal = function(v) return v.tokens == "paged" or v.rope == 64 end },
     { name = "scores_by_group",
       reason = "scores of fp8_tile are summed by groups of channels: take score_parts=4, or convert to fp8_token",
       legal = function(v, d) return d.scaling ~= "group" or v.score_parts == 4 end },

@@ -204,9 +204,13 @@ static void formats_and_their_options(void **state) {
        .flags = SNAPMLA_PROBLEM_POWER_OF_TWO_SCALES,
        .reason = "the format fp8_tensor stores none"},
       {.format = SNAPMLA_KV_BF16, .max_indices = 16},
-      {.format = SNAPMLA_KV_BF16, .max_indices = 16, .rope_dim = 32, .reason = "with max_indices it must be 64"},
-      {.format = SNAPMLA_KV_FP8_TOKEN, .max_indices = 16, .rope_dim = -1, .reason = "with max_indices it must be 64"},
+      {.format = SNAPMLA_KV_BF16, .max_indices = 16, .rope_dim = 32},
+      {.format = SNAPMLA_KV_FP8_TOKEN, .max_indices = 16, .rope_dim = -1},
       {.format = SNAPMLA_KV_FP8_TOKEN, .rope_dim = -1},
+      {.format = SNAPMLA_KV_FP8_TILE,
+       .max_indices = 16,
+       .rope_dim = 128,
+       .reason = "the format fp8_tile is defined for 64 alone"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     snapmla_problem problem;

@@ -102,7 +102,8 @@ static void compare(operands *o, int latent, const double *groups, tally *seen) 
   smla_tensor_operand query = {o->query, o->query_exponents, 0}, keys = {o->keys, o->key_exponents, 0};
   query.special = smla_tensor_exponents(latent, latent + ROPE, 1, o->query, o->query_exponents);
   keys.special = smla_tensor_exponents(latent, latent + ROPE, TOKENS, o->keys, o->key_exponents);
-  smla_tensor_scores(latent, latent, ROPE, &query, &keys, groups, scores);
+  const smla_score_form form = {latent, latent, ROPE, 2};
+  smla_tensor_scores(&form, &query, &keys, groups, scores);
   seen->special += query.special || keys.special;
   for (int t = 0; t < TOKENS; t++) {
     float expected = groups ? grouped_chain(o, groups, latent, t) : chain(o, latent, t);
@@ -179,9 +180,47 @@ static void rope_of_e4m3(void **state) {
     smla_tensor_operand query = {o->query, o->query_exponents, 0}, keys = {o->keys, o->key_exponents, 0};
     smla_tensor_exponents(256 + rope, 256 + rope, 1, o->query, o->query_exponents);
     smla_tensor_exponents(256 + rope, 256 + rope, TOKENS, o->keys, o->key_exponents);
-    smla_tensor_scores(256 + rope, 256, rope, &query, &keys, NULL, scores);
+    const smla_score_form form = {256 + rope, 256, rope, 2};
+    smla_tensor_scores(&form, &query, &keys, NULL, scores);
     for (int t = 0; t < TOKENS; t++) assert_true(scores[t] == e4m3_chain(o, 256, rope, t));
   }
+  free(o);
+}
+
+/* Four parts: a quarter of the latent each, and a quarter of 128 channels of RoPE in e4m3, here the content behind it. */
+static float chain_of_four(const operands *o, int latent, int rope, int token) {
+  float score = 0;
+  for (int part = 0; part < 4; part++) {
+    float sum = 0;
+    for (int c = part * latent / 4; c < (part + 1) * latent / 4; c += SMLA_E4M3_K)
+      sum = smla_dot_e4m3(sum, o->content[0] + c, o->content[1 + token] + c);
+    for (int c = latent + part * rope / 4; c < latent + (part + 1) * rope / 4; c += SMLA_E4M3_K)
+      sum = smla_dot_e4m3(sum, o->content[0] + c, o->content[1 + token] + c);
+    score += sum;
+  }
+  return score;
+}
+
+static void four_parts(void **state) {
+  (void)state;
+  operands *o = create();
+  for (int rope = 0; rope <= 128; rope += 128)
+    for (int latent = 128; latent <= 384; latent += 128) {
+      double scores[TOKENS];
+      int of_two = 0;
+      fill(o, ANY);
+      widen(o, MOST_LATENT);
+      smla_tensor_operand query = {o->query, o->query_exponents, 0}, keys = {o->keys, o->key_exponents, 0};
+      smla_tensor_exponents(latent + rope, latent + rope, 1, o->query, o->query_exponents);
+      smla_tensor_exponents(latent + rope, latent + rope, TOKENS, o->keys, o->key_exponents);
+      const smla_score_form form = {latent + rope, latent, rope, 4};
+      smla_tensor_scores(&form, &query, &keys, NULL, scores);
+      for (int t = 0; t < TOKENS; t++) {
+        assert_true(scores[t] == chain_of_four(o, latent, rope, t));
+        of_two += scores[t] == e4m3_chain(o, latent, rope, t);
+      }
+      assert_true(of_two < TOKENS / 2); /* two parts are another sum */
+    }
   free(o);
 }
 
@@ -222,8 +261,8 @@ static void special_numbers(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(is_the_chain),     cmocka_unit_test(scales_of_groups), cmocka_unit_test(rope_of_e4m3),
-      cmocka_unit_test(subnormal_scores), cmocka_unit_test(special_numbers),
+      cmocka_unit_test(is_the_chain), cmocka_unit_test(scales_of_groups), cmocka_unit_test(rope_of_e4m3),
+      cmocka_unit_test(four_parts),   cmocka_unit_test(subnormal_scores), cmocka_unit_test(special_numbers),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

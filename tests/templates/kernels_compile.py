@@ -78,6 +78,13 @@ def main():
                  for heads, latent, page in (("32", "512", "16"), ("64", "512", "64"))]
     problems += [(latent, page, [*sparse, "--format", "fp8_token_r4", "--accuracy", level, "--heads", heads])
                  for level, heads, latent, page in (("fast", "32", "512", "64"), ("max", "16", "512", "16"), ("balanced", "32", "384", "64"))]
+    # Lists with other widths of RoPE, which are copied apart, or not at all, or as two subtiles.
+    problems += [("512", page, [*sparse, "--rope", rope, "--heads", heads]) for rope in ("0", "32", "128")
+                 for heads, page in (("16", "64"), ("32", "16"), ("64", "128"))]
+    problems += [("512", "64", [*sparse, "--rope", rope, "--format", kv_format, "--heads", heads]) for rope in ("0", "32", "128")
+                 for kv_format in ("bf16", "fp8_tensor", "fp8_token_r4") for heads in ("16", "64")]
+    problems += [("512", "16", [*sparse, "--rope", rope, "--accuracy", "max", "--heads", heads]) for rope in ("32", "128")
+                 for heads in ("32", "64")]
     for variant in layer_variants():
         problems.append((variant[0], "64", [*variant[1], "--variant", variant[2]]))
     for level in ("balanced", "max"):
