@@ -19,7 +19,7 @@ typedef struct smla_measurement {
   char problem[SMLA_PROBLEM_KEY_MAX];   /* smla_problem_key_text, bucketed */
   char *variant;                        /* canonical texts of all kernels timed, separated by ';'; owned */
   char target[SMLA_TARGET_MAX];         /* "sm_90a", "emulator" */
-  char templates[SMLA_HASH_HEX];        /* digest of all template files in effect */
+  char templates[SMLA_HASH_HEX];        /* digest of what its kernels could be made of */
   char artifact[SMLA_HASH_HEX];         /* key of the decode kernel that ran; "" where it is not known */
   char soft_facts[SMLA_SOFT_FACTS_MAX]; /* driver and product: recorded, and a change calls for a recheck */
   int modelled;                         /* nonzero: the emulator's time, never compared with a measured one */

@@ -4,14 +4,16 @@
 usage: report.py [--check] [ROOT]
 
 For each folder docs/performance/DEVICE/ with ceilings.csv, decode.csv and, where measured, decode-FORMAT.csv and parts.tsv (all as
-`sh scripts/gpu.sh OUTDIR` leaves them): the tables of that device. docs/performance/limits.md, written by hand, ends the page.
+`sh scripts/gpu.sh OUTDIR` leaves them), layer.csv (snapmla-bench-layer's) and shards*.csv (examples/shards/decode.py's): the tables of that device. docs/performance/limits.md, written by hand, ends the page.
 With --check nothing is written: exit status 1 where the page is not what the figures say. The plots are bench/decode/plot.py's.
 """
 import pathlib
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "common"))
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE / "common")]
 from programs import read, table, text_of
+from report_parts import layer_part, shards_part
 
 
 def shape(row):
@@ -121,6 +123,8 @@ def device_section(folder, targets):
     yield f"![latency over context](performance/{folder.name}/latency.svg)"
     yield ""
     yield f"![roofline](performance/{folder.name}/roofline.svg)"
+    yield from layer_part(folder, best(ceilings, "read", ""))
+    yield from shards_part(folder)
     if (folder / "parts.tsv").exists():
         yield ""
         yield "### Correctness on this device"
@@ -137,6 +141,7 @@ runs after 3 unseen; the query is quantised before (the whole call includes it).
 GPU and renew this page, from a `portable` build:
 
     sh scripts/gpu.sh OUTDIR
+    build/portable/bin/snapmla-bench-layer --hidden 7168 --csv OUTDIR/layer.csv
     cp OUTDIR/*.csv OUTDIR/parts.tsv docs/performance/DEVICE/
     python3 bench/decode/plot.py docs/performance/DEVICE/decode.csv docs/performance/DEVICE/ceilings.csv docs/performance/DEVICE
     python3 bench/report.py

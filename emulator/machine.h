@@ -91,7 +91,9 @@ struct smla_thread {
 
   uint32_t operand[4]; /* of the collective it is in */
   uint32_t result[4];
-  uint64_t steps; /* primitives since it last gave way */
+  uint64_t steps;  /* primitives since it last gave way */
+  uint64_t agreed; /* its calls of warp_agrees, and the last one's place */
+  smla_place agreed_line;
 
   smla_frag_header *frags;
   uint64_t tensor_issued;  /* wgmma operations it has issued */
@@ -246,6 +248,7 @@ void smla_cluster_sync(smla_place line);
 /* Waits for the warp; the last lane to come runs `work` for all. */
 void smla_warp_collective(smla_thread *thread, const char *what, smla_place line,
                           void (*work)(smla_thread *lanes, const void *argument), const void *argument);
+unsigned smla_warp_agrees(unsigned value, smla_place line);
 unsigned smla_shuffle(unsigned value, int kind, unsigned operand, smla_place line);
 int smla_vote(int predicate, int all, smla_place line);
 

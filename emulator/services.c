@@ -90,6 +90,7 @@ static const smla_services table = {
     .shared_address_of_rank = smla_shared_address_of_rank,
     .grid_dependency_wait = grid_dependency,
     .grid_dependency_launch = grid_dependency,
+    .warp_agrees = smla_warp_agrees,
     .shuffle = smla_shuffle,
     .vote = smla_vote,
     .exp2_approx = exp2_approx,

@@ -15,6 +15,27 @@ static _Noreturn void fault_exited(smla_thread *thread, const char *what, smla_p
                  (unsigned)thread->index / SMLA_WARP, (unsigned long long)thread->block->index, lanes);
 }
 
+/* On the GPU warp_agrees is a shuffle. Here no lane waits for the others in it: they have called it as often when they next meet. */
+static void check_agreed(smla_thread *lanes) {
+  const smla_thread *most = lanes, *least = lanes;
+  for (uint32_t i = 1; i < SMLA_WARP; i++) {
+    if (lanes[i].agreed > most->agreed) most = lanes + i;
+    if (lanes[i].agreed < least->agreed) least = lanes + i;
+  }
+  if (most->agreed == least->agreed) return;
+  smla_fault_end(lanes->block->cluster, SMLA_FAULT_PARTIAL_COLLECTIVE, most->agreed_line,
+                 "lane %u of warp %u of block %llu calls warp_index or warpgroup_index, all lanes' to call, more often "
+                 "than lane %u",
+                 (unsigned)most->index % SMLA_WARP, (unsigned)lanes->index / SMLA_WARP,
+                 (unsigned long long)lanes->block->index, (unsigned)least->index % SMLA_WARP);
+}
+
+unsigned smla_warp_agrees(unsigned value, smla_place line) {
+  smla_current->agreed++;
+  smla_current->agreed_line = line;
+  return value;
+}
+
 void smla_warp_collective(smla_thread *thread, const char *what, smla_place line,
                           void (*work)(smla_thread *lanes, const void *argument), const void *argument) {
   smla_warp *warp = warp_of(thread);
@@ -34,6 +55,7 @@ void smla_warp_collective(smla_thread *thread, const char *what, smla_place line
     return;
   }
   smla_thread *lanes = thread - thread->index % SMLA_WARP;
+  check_agreed(lanes);
   warp->arrived = 0;
   uint64_t known = 0;
   for (uint32_t i = 0; i < SMLA_WARP; i++) smla_know(&known, lanes[i].known);

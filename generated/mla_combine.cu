@@ -3,13 +3,13 @@
 //   command: snapmla gen --variant 'mla_combine:latent=512,rows=64,partial=bf16,block=256,tokens=paged' --target sm90a
 // Merges the pieces of a request: out = sum_i w_i out_i / sum_i w_i, w_i = 2^(lse_i - m), lse = ln 2 * (m + log2 sum_i w_i).
 //
-// The schedule lists the requests to be merged and how many items of work each is; blocks take equal runs of the items of all, so
-// that the grid is fixed and costs nothing where little is to be done. An item is 1024 / n channels of a request, n (1 to 16) pieces
-// of it read side by side (common/merge.inc): thread t has four channels of every n-th piece. Its warp, which lies in one row, works
+// The schedule lists the requests to be merged, how many items of work each is, and each block's share, equal runs of the items of all, so
+// that the grid is fixed and costs nothing where little is to be done. An item is 2048 / n channels of a request, n (1 to 16) pieces
+// of it read side by side (common/merge.inc): thread t has 8 channels, 16 bytes, of every n-th piece. Its warp, which lies in one row, works
 // out the row's weights while the first of them are on their way. A request of one piece was written by the decode kernel
 // itself; one without tokens gets zeros and -inf, one with a bad length NaN.
 //
-// shared memory   each thread's sum     each warp's weights
+// shared memory   each thread's sum     each row's weights
 
 // The dialect on the GPU (docs/dialect.md): every Hopper primitive, each written once, as inline PTX.
 
@@ -397,10 +397,11 @@ struct smla_request {
   int pieces;     /* 0: empty; 1: written straight to the output; -1: bad length, the output is NaN */
 };
 
-/* One unit: its share. 16 bytes. */
+/* One unit: its share. 32 bytes. */
 struct smla_unit {
   int first_request, first_tile; /* from this tile of this request */
   int last_request, end_tile;    /* to before this tile of that one; last_request = -1: nothing to do */
+  struct smla_request first;     /* the record of first_request, so that nothing waits for two loads in turn */
 };
 
 /* A request whose result the combine kernel writes: one cut into pieces, an empty one, or one of a bad length. 16 bytes. */
@@ -409,9 +410,12 @@ struct smla_merge {
   int first_item; /* of the items of work that the combine kernel is to do for all requests before it */
 };
 
-/* What the combine kernel has to do. 8 bytes. */
-struct smla_merge_total {
-  int merges, items;
+/* What a block of the combine kernel has to do, all that it needs to begin. 32 bytes. */
+struct smla_merge_share {
+  int item, end;           /* from this item of all to before that one */
+  int merge;               /* whose the first of them is */
+  int next_item;           /* the first item of the merge after it */
+  struct smla_merge first; /* that merge; nothing in particular where there are no items */
 };
 
 #endif
@@ -441,7 +445,7 @@ DEVICE void store_lse(const OutputRow &target, float lse_base2) {
 }
 // How merging is cut into items, for the schedule, which counts them, and for the combine kernel, which does them.
 
-constexpr i32 merge_in_flight = 12;  // pieces whose loads a thread issues together
+constexpr i32 merge_in_flight = 6;  // pieces of which a thread loads 16 bytes together
 
 // How many pieces a block reads side by side: a thread then has few rounds of loads. A power of two up to 16.
 DEVICE i32 merge_lanes(i32 pieces) {
@@ -454,16 +458,16 @@ DEVICE i32 merge_lanes(i32 pieces) {
 DEVICE i32 merge_items(i32 pieces, i32 elements, i32 block_elements) {
   return (elements * merge_lanes(pieces) + block_elements - 1) / block_elements;
 }
-/* Arguments of mla_combine. Grid: any number of blocks, which share the items. */
+/* Arguments of mla_combine. Grid: as many blocks as the schedule shared the items among. */
 #ifndef SMLA_TEMPLATES_MLA_COMBINE_PARAMS_H
 #define SMLA_TEMPLATES_MLA_COMBINE_PARAMS_H
 
 struct mla_combine_params {
-  const struct smla_merge *merges; /* [merge_total->merges] */
-  const struct smla_merge_total *merge_total;
-  const void *partial_out;  /* [slots, groups, rows, latent], f32 or bf16 as the variant says */
-  const float *partial_lse; /* [slots, groups, rows], base 2 */
-  unsigned short *out;      /* [batch, q_len, heads, latent] bf16 */
+  const struct smla_merge *merges;       /* as the schedule writes them */
+  const struct smla_merge_share *shares; /* [blocks] */
+  const void *partial_out;               /* [slots, groups, rows, latent], f32 or bf16 as the variant says */
+  const float *partial_lse;              /* [slots, groups, rows], base 2 */
+  unsigned short *out;                   /* [batch, q_len, heads, latent] bf16 */
   long long out_stride_batch, out_stride_token, out_stride_head;
   float *lse; /* [batch, heads, q_len], or NULL */
   long long lse_stride_batch, lse_stride_head, lse_stride_token;
@@ -478,6 +482,7 @@ constexpr i32 latent = 512;
 constexpr i32 threads = 256;
 constexpr i32 group_rows = 64;
 constexpr i32 max_pieces = 1024;
+constexpr u32 row_lanes = 32;
 
 // What the decode kernel leaves of a request that was cut: partial_out [slots, groups, rows of a group, latent] and partial_lse without
 // the latent, base 2; a request's pieces lie in consecutive slots.
@@ -488,24 +493,25 @@ DEVICE float4 widen(Stored x) {
   const float2 low = unpack_bf16(x.x), high = unpack_bf16(x.y);
   return make_float4(low.x, low.y, high.x, high.y);
 }
-// Pieces on their way at a time: as many bytes of either type; more would not fit into 64 registers.
-constexpr i32 in_flight = merge_in_flight * 8 / (i32)sizeof(Stored);
+// Pieces on their way at a time where a thread has four channels: as many bytes of either type; more would not fit into 64 registers.
+constexpr i32 in_flight = merge_in_flight * 16 / (i32)sizeof(Stored);
 DEVICE const Stored *stored_at(const Params &p, i64 element) { return (const Stored *)p.partial_out + element / 4; }
 
 // What a row of the piece in a slot has in front of it, in rows.
 DEVICE i64 row_place(const Params &p, i32 group_rows, i32 slot, i32 row) {
-  return ((i64)slot * p.groups + row / group_rows) * group_rows + row % group_rows;
+  return (i64)slot * p.groups * group_rows + row;
 }
 
-// Four channels of a row in the pieces first, first + lanes, …, `in_flight` of them, of a request that has `pieces` and `first_slot`.
-template <class Cut>
+// The channels of a row from `channel` on, as many as a Part has, in the pieces first, first + lanes, …, `Count` of them, of a request that
+// has `pieces` and `first_slot`.
+template <class Cut, class Part, i32 Count>
 DEVICE void load_pieces(const Params &p, i32 group_rows, const Cut &request, i32 row, i32 channel, i32 first, i32 lanes,
-                        Stored (&parts)[in_flight]) {
+                        Part (&parts)[Count]) {
 #pragma unroll
-  for (i32 i = 0; i < in_flight; ++i) {
+  for (i32 i = 0; i < Count; ++i) {
     const i32 piece = first + i * lanes;
     if (piece < request.pieces)
-      parts[i] = global_load(stored_at(p, row_place(p, group_rows, request.first_slot + piece, row) * latent + channel));
+      parts[i] = global_load((const Part *)stored_at(p, row_place(p, group_rows, request.first_slot + piece, row) * latent + channel));
   }
 }
 
@@ -515,111 +521,110 @@ DEVICE float4 add_weighted(float4 sum, Stored part, float weight) {
 }
 DEVICE float4 add_sums(float4 a, float4 b) { return make_float4(a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w); }
 
+// What a thread has of a piece, and of the sum.
+constexpr i32 channels = 8, fours = channels / 4;
+struct Part {
+  Stored four[fours];
+};
+struct Sum {
+  float4 four[fours];
+};
+
 // A row's normalised weights go to `weights`, [pieces]; returns its lse (base 2). One warp. Pieces without tokens have -inf; a NaN
 // is everyone's.
 DEVICE float weigh(const Params &p, const smla_merge &request, i32 row, smem<float> weights) {
-  const i32 lane = (i32)lane_index();
+  const i32 lane = (i32)(lane_index() % row_lanes);
   float top = -infinity(), sum = 0.0f;
-  for (i32 piece = lane; piece < request.pieces; piece += 32) {
+  for (i32 piece = lane; piece < request.pieces; piece += row_lanes) {
     const float lse = global_load(p.partial_lse + row_place(p, group_rows, request.first_slot + piece, row));
     weights.store(piece, lse);
     top = max_f32(top, lse);
   }
-  for (u32 mask = 16; mask > 0; mask /= 2) top = max_f32(top, shuffle_xor(top, mask));
+  for (u32 mask = row_lanes / 2; mask > 0; mask /= 2) top = max_f32(top, shuffle_xor(top, mask));
   const float from = top == -infinity() ? 0.0f : top;  // every weight is then zero, or NaN
-  for (i32 piece = lane; piece < request.pieces; piece += 32) {
+  for (i32 piece = lane; piece < request.pieces; piece += row_lanes) {
     const float weight = exp2_approx(weights.load(piece) - from);
     weights.store(piece, weight);
     sum += weight;
   }
-  for (u32 mask = 16; mask > 0; mask /= 2) sum += shuffle_xor(sum, mask);
+  for (u32 mask = row_lanes / 2; mask > 0; mask /= 2) sum += shuffle_xor(sum, mask);
   const float inverse = sum == 0.0f ? 0.0f : 1.0f / sum;
-  for (i32 piece = lane; piece < request.pieces; piece += 32) weights.store(piece, weights.load(piece) * inverse);
+  for (i32 piece = lane; piece < request.pieces; piece += row_lanes) weights.store(piece, weights.load(piece) * inverse);
   warp_sync();
   return sum == 0.0f ? -infinity() : from + log2_approx(sum);
 }
 
 // Those that load_pieces loaded.
-DEVICE void add_pieces(const smla_merge &request, i32 first, i32 lanes, const Stored (&parts)[in_flight], smem<float> weights,
-                       float4 &sum) {
+DEVICE void add_pieces(const smla_merge &request, i32 first, i32 lanes, const Part (&parts)[merge_in_flight], smem<float> weights,
+                       Sum &sum) {
 #pragma unroll
-  for (i32 i = 0; i < in_flight; ++i) {
+  for (i32 i = 0; i < merge_in_flight; ++i) {
     const i32 piece = first + i * lanes;
     if (piece >= request.pieces) continue;
-    sum = add_weighted(sum, parts[i], weights.load(piece));
+    const float weight = weights.load(piece);
+#pragma unroll
+    for (i32 k = 0; k < fours; ++k) sum.four[k] = add_weighted(sum.four[k], parts[i].four[k], weight);
   }
 }
 
 // Item `item` of a request. The block agrees on the arguments.
 DEVICE void merge_item(const Params &p, const smla_merge &request, i32 item) {
   const i32 lanes = merge_lanes(request.pieces), width = threads / lanes, t = (i32)thread_index();
-  const i32 lane = t / width, element = 4 * (item * width + t % width);
-  const i32 row = element / latent, column = element % latent;
-  const bool mine = row < p.heads * p.q_len;  // a warp agrees: a row is a multiple of what a warp has of it
+  const i32 lane = t / width, element = channels * (item * width + t % width), last = p.heads * p.q_len - 1;
+  const bool mine = element / latent <= last;
+  const i32 row = mine ? element / latent : last, column = element % latent;
   const smem<float4> sums = shared_at<float4>(0);
-  const smem<float> weights = shared_at<float>(threads * 16 + warp_index() * max_pieces * 4);
-  float4 sum = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-  float lse = 0.0f;
-  if (mine) {
-    Stored parts[in_flight];
-    load_pieces(p, group_rows, request, row, column, lane, lanes, parts);
-    lse = weigh(p, request, row, weights);
-    add_pieces(request, lane, lanes, parts, weights, sum);
-    for (i32 first = lane + lanes * in_flight; first < request.pieces; first += lanes * in_flight) {
-      load_pieces(p, group_rows, request, row, column, first, lanes, parts);
-      add_pieces(request, first, lanes, parts, weights, sum);
-    }
-    warp_sync();  // the next item's weights go there
+  const smem<float> weights = shared_at<float>(threads * channels * 4 + thread_index() / row_lanes * max_pieces * 4);
+  Sum sum;
+#pragma unroll
+  for (i32 k = 0; k < fours; ++k) sum.four[k] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+  Part parts[merge_in_flight];
+  load_pieces(p, group_rows, request, row, column, lane, lanes, parts);
+  float lse = weigh(p, request, row, weights);
+  add_pieces(request, lane, lanes, parts, weights, sum);
+#pragma unroll 1
+  for (i32 first = lane + lanes * merge_in_flight; first < request.pieces; first += lanes * merge_in_flight) {
+    load_pieces(p, group_rows, request, row, column, first, lanes, parts);
+    add_pieces(request, first, lanes, parts, weights, sum);
   }
+  warp_sync();  // the next item's weights go there
   if (lanes > 1) {
-    sums.store(t, sum);
+#pragma unroll
+    for (i32 k = 0; k < fours; ++k) sums.store(k * threads + t, sum.four[k]);
     block_sync();
-    if (lane == 0)
-      for (i32 other = t + width; other < threads; other += width) sum = add_sums(sum, sums.load(other));
+    if (lane == 0) {
+#pragma unroll 1
+      for (i32 other = t + width; other < threads; other += width)
+#pragma unroll
+        for (i32 k = 0; k < fours; ++k) sum.four[k] = add_sums(sum.four[k], sums.load(k * threads + other));
+    }
     block_sync();  // the next item writes there again
   }
   if (!mine || lane != 0) return;
   const OutputRow target = output_row(p, request.request, row);
-  if (request.pieces < 0) sum.x = sum.y = sum.z = sum.w = lse = not_a_number();
-  global_store((uint2 *)(target.out + column), make_uint2(pack_bf16(sum.x, sum.y), pack_bf16(sum.z, sum.w)));
-  if (column == 0) store_lse(target, lse);
-}
-
-// How many lanes say yes.
-DEVICE i32 lanes_with(bool yes) {
-  i32 count = yes;
-  for (u32 mask = 16; mask > 0; mask /= 2) count += shuffle_xor(count, mask);
-  return count;
-}
-
-// The last of the listed requests whose items begin at or before `item`. A warp agrees on it.
-DEVICE i32 owner_of(const Params &p, i32 merges, i32 item) {
-  i32 low = 0;
-  for (i32 count = merges; count > 1;) {  // of which 32 are looked at, evenly spread
-    const i32 step = (count + 31) / 32, at = low + (i32)lane_index() * step;
-    const bool before = at < low + count && global_load(&p.merges[at].first_item) <= item;
-    const i32 last = lanes_with(before) - 1;
-    low += last * step;
-    count = step < count - last * step ? step : count - last * step;
+  if (request.pieces < 0) lse = not_a_number();
+#pragma unroll
+  for (i32 k = 0; k < fours; ++k) {
+    float4 x = sum.four[k];
+    if (request.pieces < 0) x.x = x.y = x.z = x.w = lse;
+    global_store((uint2 *)(target.out + column + 4 * k), make_uint2(pack_bf16(x.x, x.y), pack_bf16(x.z, x.w)));
   }
-  return low;
+  if (column == 0) store_lse(target, lse);
 }
 
 KERNEL_RESIDENT(snapmla_mla_combine, 256, 4) {
   // The schedule was complete before the decode kernel let this one start: what there is to do can be read before the wait for it.
-  const smla_merge_total total = global_load(p.merge_total);
-  const i32 blocks = (i32)block_count(), block = (i32)block_index();
-  const i32 share = total.items / blocks, more = total.items % blocks;
-  i32 item = block * share + (block < more ? block : more);
-  const i32 end = item + share + (block < more);
-  i32 at = item < end ? owner_of(p, total.merges, item) : 0;
-  smla_merge request = {0, 0, 0, 0};
-  if (item < end) request = global_load(p.merges + at);
+  const int4 *const share = (const int4 *)(p.shares + block_index());
+  const int4 items = global_load(share);
+  smla_merge request = global_load((const smla_merge *)(share + 1));
+  i32 item = items.x, merge = items.z, after = items.w;
+  const i32 end = items.y;
   grid_dependency_wait();
   grid_dependency_launch();
   while (item < end) {
-    const i32 after = at + 1 < total.merges ? global_load(&p.merges[at + 1].first_item) : total.items;
     for (; item < (after < end ? after : end); ++item) merge_item(p, request, item - request.first_item);
-    if (item < end) request = global_load(p.merges + ++at);
+    if (item == end) break;
+    request = global_load(p.merges + ++merge);
+    after = global_load(&p.merges[merge + 1].first_item);
   }
 }

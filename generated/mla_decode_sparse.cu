@@ -448,10 +448,11 @@ struct smla_request {
   int pieces;     /* 0: empty; 1: written straight to the output; -1: bad length, the output is NaN */
 };
 
-/* One unit: its share. 16 bytes. */
+/* One unit: its share. 32 bytes. */
 struct smla_unit {
   int first_request, first_tile; /* from this tile of this request */
   int last_request, end_tile;    /* to before this tile of that one; last_request = -1: nothing to do */
+  struct smla_request first;     /* the record of first_request, so that nothing waits for two loads in turn */
 };
 
 /* A request whose result the combine kernel writes: one cut into pieces, an empty one, or one of a bad length. 16 bytes. */
@@ -460,9 +461,12 @@ struct smla_merge {
   int first_item; /* of the items of work that the combine kernel is to do for all requests before it */
 };
 
-/* What the combine kernel has to do. 8 bytes. */
-struct smla_merge_total {
-  int merges, items;
+/* What a block of the combine kernel has to do, all that it needs to begin. 32 bytes. */
+struct smla_merge_share {
+  int item, end;           /* from this item of all to before that one */
+  int merge;               /* whose the first of them is */
+  int next_item;           /* the first item of the merge after it */
+  struct smla_merge first; /* that merge; nothing in particular where there are no items */
 };
 
 #endif
@@ -618,29 +622,40 @@ struct Work {
   i32 tokens;  // the request's length, as the schedule saw it
 };
 
+struct Share {
+  i32 first_request, first_tile, last_request, end_tile;  // as in the unit's record
+  i32 tokens;                                             // of its first request
+};
+
 // The share of this place. Shuffled, as all that the walk loads, so that the compiler knows that the warp agrees: loops over tiles,
 // positions in rings and descriptors then stay in uniform registers.
-DEVICE smla_unit unit_of(const Params &p, Place at) {
-  const smla_unit unit = global_load(p.units + at.unit);
-  return {shuffle(unit.first_request, 0), shuffle(unit.first_tile, 0), shuffle(unit.last_request, 0), shuffle(unit.end_tile, 0)};
+DEVICE Share share_of(const Params &p, Place at) {
+  const int4 range = global_load((const int4 *)(p.units + at.unit));
+  const i32 tokens = global_load(&p.units[at.unit].first.tokens);
+  return {shuffle(range.x, 0), shuffle(range.y, 0), shuffle(range.z, 0), shuffle(range.w, 0), shuffle(tokens, 0)};
+}
+
+// The length of a request of the share.
+DEVICE i32 tokens_of(const Params &p, const Share &share, i32 request) {
+  return request == share.first_request ? share.tokens : shuffle(global_load(&p.requests[request].tokens), 0);
 }
 
 // The unit's first request, or one past its last: the start of a walk with next_work.
 DEVICE i32 first_request(const Params &p, Place at) {
-  const smla_unit unit = unit_of(p, at);
-  return unit.last_request < 0 ? 0 : unit.first_request;
+  const Share share = share_of(p, at);
+  return share.last_request < 0 ? 0 : share.first_request;
 }
 
 // The run of `request`, or of the first non-empty one after it; advances `request` past it. False: the share is done.
 // The records are read again each time rather than held: registers are scarce and a run is long.
 DEVICE bool next_work(const Params &p, Place at, i32 &request, Work &w) {
-  const smla_unit unit = unit_of(p, at);
-  while (request <= unit.last_request) {
+  const Share share = share_of(p, at);
+  while (request <= share.last_request) {
     w.request = request++;
-    w.tokens = shuffle(global_load(&p.requests[w.request].tokens), 0);
+    w.tokens = tokens_of(p, share, w.request);
     if (w.tokens == 0) continue;
-    w.first_tile = w.request == unit.first_request ? unit.first_tile : 0;
-    w.end_tile = w.request == unit.last_request ? unit.end_tile : (w.tokens + tile_tokens - 1) / tile_tokens;
+    w.first_tile = w.request == share.first_request ? share.first_tile : 0;
+    w.end_tile = w.request == share.last_request ? share.end_tile : (w.tokens + tile_tokens - 1) / tile_tokens;
     return true;
   }
   return false;

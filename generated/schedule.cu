@@ -9,7 +9,7 @@
 //
 // One block; a thread takes every 256th request, and then every 256th unit.
 //
-// shared memory   8 sums of the warps     4097 first tiles of the requests     1025 cuts
+// shared memory   8 sums of the warps     4097 first tiles of the requests     1025 cuts     4096 first items of the merges
 
 // The dialect on the GPU (docs/dialect.md): every Hopper primitive, each written once, as inline PTX.
 
@@ -397,10 +397,11 @@ struct smla_request {
   int pieces;     /* 0: empty; 1: written straight to the output; -1: bad length, the output is NaN */
 };
 
-/* One unit: its share. 16 bytes. */
+/* One unit: its share. 32 bytes. */
 struct smla_unit {
   int first_request, first_tile; /* from this tile of this request */
   int last_request, end_tile;    /* to before this tile of that one; last_request = -1: nothing to do */
+  struct smla_request first;     /* the record of first_request, so that nothing waits for two loads in turn */
 };
 
 /* A request whose result the combine kernel writes: one cut into pieces, an empty one, or one of a bad length. 16 bytes. */
@@ -409,15 +410,18 @@ struct smla_merge {
   int first_item; /* of the items of work that the combine kernel is to do for all requests before it */
 };
 
-/* What the combine kernel has to do. 8 bytes. */
-struct smla_merge_total {
-  int merges, items;
+/* What a block of the combine kernel has to do, all that it needs to begin. 32 bytes. */
+struct smla_merge_share {
+  int item, end;           /* from this item of all to before that one */
+  int merge;               /* whose the first of them is */
+  int next_item;           /* the first item of the merge after it */
+  struct smla_merge first; /* that merge; nothing in particular where there are no items */
 };
 
 #endif
 // How merging is cut into items, for the schedule, which counts them, and for the combine kernel, which does them.
 
-constexpr i32 merge_in_flight = 12;  // pieces whose loads a thread issues together
+constexpr i32 merge_in_flight = 6;  // pieces of which a thread loads 16 bytes together
 
 // How many pieces a block reads side by side: a thread then has few rounds of loads. A power of two up to 16.
 DEVICE i32 merge_lanes(i32 pieces) {
@@ -438,17 +442,19 @@ struct schedule_params {
   const int *seqlens;            /* [batch] */
   struct smla_request *requests; /* [batch] out */
   struct smla_unit *units;       /* [unit_count] out */
-  struct smla_merge *merges;     /* [batch] out: the requests that the combine kernel writes */
-  struct smla_merge_total *merge_total;
+  struct smla_merge *merges;     /* [batch + 1] out: the requests that the combine kernel writes; behind the last the
+                                    number of all items as first_item */
+  struct smla_merge_share *merge_shares; /* [merge_blocks] out */
   unsigned *status; /* the workspace's status word: cleared, then SNAPMLA_STATUS_BAD_LENGTH where it applies */
   int batch;
   int unit_count;
+  int merge_blocks;   /* of the combine kernel */
   int max_tokens;     /* the longest legal length: what the block table and the plan can hold */
   int min_share;      /* tiles: the shortest run that a unit is meant to have */
   int merge_cost;     /* what merging one more piece costs all units, in 1/1024 of a tile's time */
   int slack;          /* tiles by which a run may differ from the others to spare a request a cut */
   int elements;       /* of a request's output: rows * latent */
-  int block_elements; /* that a block of the combine kernel merges at a time: 4 a thread */
+  int block_elements; /* that a block of the combine kernel merges at a time */
 };
 
 #endif
@@ -460,9 +466,10 @@ constexpr i32 tile_tokens = 64;
 constexpr u32 first_tiles_at = 132;
 constexpr u32 cuts_at = 16520;
 constexpr u32 busy_at = 128;
+constexpr u32 first_items_at = 20620;
 constexpr u32 status_bad_length = 2;  // SNAPMLA_STATUS_BAD_LENGTH
 
-// Prefix sums over the block. Shared memory: the sums of the warps.
+// Prefix sums and the largest over the block. Shared memory: the sums of the warps.
 DEVICE i32 warp_scan(i32 x) {
   const u32 lane = lane_index();
   for (u32 delta = 1; delta < 32; delta *= 2) {
@@ -490,6 +497,23 @@ DEVICE i32 block_scan(i32 x, i32 &total) {
   return before + inclusive - x;
 }
 
+DEVICE i32 block_max(i32 x) {
+  smem<i32> largest = shared_at<i32>(0);
+  const u32 warp = warp_index();
+  for (u32 mask = 16; mask > 0; mask /= 2) {
+    const i32 other = shuffle_xor(x, mask);
+    if (other > x) x = other;
+  }
+  block_sync();  // the readers of the last call's are done
+  if (lane_index() == 0) largest.store(warp, x);
+  block_sync();
+  for (u32 w = 0; w < warps; ++w) {
+    const i32 other = largest.load(w);
+    if (other > x) x = other;
+  }
+  return x;
+}
+
 // A request's length; -1 for one that is negative or too long, 0 past the last request.
 DEVICE i32 length_of(const Params &p, i32 request) {
   if (request >= p.batch) return 0;
@@ -504,7 +528,9 @@ DEVICE i32 tiles_of(i32 tokens) { return tokens < 0 ? 0 : (tokens + tile_tokens 
 // - no run is shorter than pays: n runs of total / n tiles cost total / n + n * merge_cost / 1024, least at runs of
 //   sqrt(total * merge_cost / 1024);
 // - a run is longer or shorter than the others by up to `slack` tiles if that spares a request a cut;
-// - a request that is cut all the same, from its first tile on, is cut into equal pieces where that leaves no unit without work.
+// - a request that is cut all the same, from its first tile on, is cut into equal pieces where that leaves no unit without work;
+// - requests that are no more than the units stay whole, each its unit's, where the longest of them takes no longer than a run and merging
+//   would.
 // 32 bits hold all of it: 4096 requests of 2^20 tokens are 2^26 tiles.
 
 // The shortest run that pays; at least the one that gives every unit work.
@@ -554,13 +580,30 @@ DEVICE i32 cut_runs(const Params &p, i32 total, i32 run, i32 slack) {
   return units;
 }
 
-// One thread. Returns the number of runs, 0 where there are no tiles.
-DEVICE i32 cut_sequence(const Params &p, i32 total) {
+// Cuts between requests alone. Returns the number of runs.
+DEVICE i32 cut_requests(const Params &p, i32 total) {
+  const smem<i32> first_tile = shared_at<i32>(first_tiles_at), cuts = shared_at<i32>(cuts_at);
+  i32 units = 0, at = 0;
+  cuts.store(0, 0);
+  for (i32 request = 1; at < total; ++request) {
+    const i32 end = first_tile.load(request);
+    if (end == at) continue;
+    cuts.store(++units, end);
+    at = end;
+  }
+  return units;
+}
+
+// One thread; `longest` is the most tiles of a request, `filled` how many requests have any. Returns the number of runs, 0 where
+// there are no tiles.
+DEVICE i32 cut_sequence(const Params &p, i32 total, i32 longest, i32 filled) {
   if (total == 0) return 0;
   for (i32 run = shortest_run(p, total);; run += 1 + run / 64) {
     const i32 some = (run + 15) / 16;
     const i32 units = cut_runs(p, total, run, some < p.slack ? some : p.slack);
-    if (units <= p.unit_count) return units;
+    if (units > p.unit_count) continue;
+    const bool whole = filled <= p.unit_count && longest <= run + units * p.merge_cost / 1024;
+    return whole ? cut_requests(p, total) : units;
   }
 }
 
@@ -577,15 +620,30 @@ DEVICE i32 find_last(smem<i32> values, i32 count, i32 x) {
   return low;
 }
 
+// What block `block` of the combine kernel has of the `items` of all merges: as many as the others, give or take one.
+DEVICE void share_merges(const Params &p, i32 block, i32 merges, i32 items) {
+  const smem<i32> first_item = shared_at<i32>(first_items_at);
+  const i32 each = items / p.merge_blocks, more = items % p.merge_blocks;
+  const i32 item = block * each + (block < more ? block : more), end = item + each + (block < more);
+  i32 merge = 0, next_item = 0;
+  if (item < end) {
+    merge = find_last(first_item, merges, item);
+    next_item = merge + 1 < merges ? first_item.load(merge + 1) : items;
+    global_store(&p.merge_shares[block].first, global_load(p.merges + merge));
+  }
+  global_store((int4 *)(p.merge_shares + block), make_int4(item, end, merge, next_item));
+}
+
 KERNEL(snapmla_schedule, threads) {
   grid_dependency_wait();
   grid_dependency_launch();
   const i32 t = (i32)thread_index();
-  const smem<i32> first_tile = shared_at<i32>(first_tiles_at);
+  const smem<i32> first_tile = shared_at<i32>(first_tiles_at), first_item = shared_at<i32>(first_items_at);
   if (t == 0) global_store(p.status, 0u);
   block_sync();
 
   i32 total = 0;
+  i32 longest = 0, filled = 0;
   for (i32 base = 0; base < p.batch; base += threads) {
     const i32 tokens = length_of(p, base + t);
     if (tokens < 0) global_atomic_or(p.status, status_bad_length);
@@ -593,16 +651,20 @@ KERNEL(snapmla_schedule, threads) {
     const i32 begin = total + block_scan(tiles_of(tokens), tiles);
     if (base + t < p.batch) first_tile.store(base + t, begin);
     total += tiles;
+    if (tiles_of(tokens) > longest) longest = tiles_of(tokens);
+    filled += tiles_of(tokens) > 0;
   }
   if (t == 0) first_tile.store(p.batch, total);
   block_sync();
-  if (t == 0) shared_at<i32>(busy_at).store(0, cut_sequence(p, total));
+  longest = block_max(longest);
+  block_scan(filled, filled);
+  if (t == 0) shared_at<i32>(busy_at).store(0, cut_sequence(p, total, longest, filled));
   block_sync();
   const smem<i32> cuts = shared_at<i32>(cuts_at);
   const i32 busy = shared_at<i32>(busy_at).load();
 
   i32 slots_before = 0;
-  smla_merge_total merges = {0, 0};
+  i32 merges = 0, items = 0;
   for (i32 base = 0; base < p.batch; base += threads) {
     const i32 tokens = length_of(p, base + t), tiles = tiles_of(tokens);
     smla_request record = {tokens < 0 ? 0 : tokens, 0, 0, tokens < 0 ? -1 : 0};
@@ -618,23 +680,30 @@ KERNEL(snapmla_schedule, threads) {
 
     const bool merged = base + t < p.batch && record.pieces != 1;
     i32 more_merges, more_items;
-    const i32 place = merges.merges + block_scan(merged, more_merges);
-    const i32 item = merges.items + block_scan(merged ? merge_items(record.pieces, p.elements, p.block_elements) : 0, more_items);
-    if (merged) global_store(p.merges + place, smla_merge{base + t, record.pieces, record.first_slot, item});
-    merges.merges += more_merges;
-    merges.items += more_items;
+    const i32 place = merges + block_scan(merged, more_merges);
+    const i32 item = items + block_scan(merged ? merge_items(record.pieces, p.elements, p.block_elements) : 0, more_items);
+    if (merged) {
+      global_store(p.merges + place, smla_merge{base + t, record.pieces, record.first_slot, item});
+      first_item.store(place, item);
+    }
+    merges += more_merges;
+    items += more_items;
   }
-  if (t == 0) global_store(p.merge_total, merges);
+  if (t == 0) global_store(p.merges + merges, smla_merge{0, 0, 0, items});
+  block_sync();
+  for (i32 b = t; b < p.merge_blocks; b += threads) share_merges(p, b, merges, items);
 
   for (i32 u = t; u < p.unit_count; u += threads) {
-    smla_unit unit = {0, 0, -1, 0};
+    smla_unit unit = {0, 0, -1, 0, {0, 0, 0, 0}};
     if (u < busy) {
       const i32 first = cuts.load(u), last = cuts.load(u + 1) - 1;
       unit.first_request = find_last(first_tile, p.batch, first);
       unit.last_request = find_last(first_tile, p.batch, last);
       unit.first_tile = first - first_tile.load(unit.first_request);
       unit.end_tile = last + 1 - first_tile.load(unit.last_request);
+      unit.first = global_load(p.requests + unit.first_request);
     }
-    global_store(p.units + u, unit);
+    global_store((int4 *)(p.units + u), make_int4(unit.first_request, unit.first_tile, unit.last_request, unit.end_tile));
+    global_store(&p.units[u].first, unit.first);
   }
 }

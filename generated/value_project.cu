@@ -420,10 +420,11 @@ struct smla_request {
   int pieces;     /* 0: empty; 1: written straight to the output; -1: bad length, the output is NaN */
 };
 
-/* One unit: its share. 16 bytes. */
+/* One unit: its share. 32 bytes. */
 struct smla_unit {
   int first_request, first_tile; /* from this tile of this request */
   int last_request, end_tile;    /* to before this tile of that one; last_request = -1: nothing to do */
+  struct smla_request first;     /* the record of first_request, so that nothing waits for two loads in turn */
 };
 
 /* A request whose result the combine kernel writes: one cut into pieces, an empty one, or one of a bad length. 16 bytes. */
@@ -432,9 +433,12 @@ struct smla_merge {
   int first_item; /* of the items of work that the combine kernel is to do for all requests before it */
 };
 
-/* What the combine kernel has to do. 8 bytes. */
-struct smla_merge_total {
-  int merges, items;
+/* What a block of the combine kernel has to do, all that it needs to begin. 32 bytes. */
+struct smla_merge_share {
+  int item, end;           /* from this item of all to before that one */
+  int merge;               /* whose the first of them is */
+  int next_item;           /* the first item of the merge after it */
+  struct smla_merge first; /* that merge; nothing in particular where there are no items */
 };
 
 #endif

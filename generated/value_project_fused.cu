@@ -421,10 +421,11 @@ struct smla_request {
   int pieces;     /* 0: empty; 1: written straight to the output; -1: bad length, the output is NaN */
 };
 
-/* One unit: its share. 16 bytes. */
+/* One unit: its share. 32 bytes. */
 struct smla_unit {
   int first_request, first_tile; /* from this tile of this request */
   int last_request, end_tile;    /* to before this tile of that one; last_request = -1: nothing to do */
+  struct smla_request first;     /* the record of first_request, so that nothing waits for two loads in turn */
 };
 
 /* A request whose result the combine kernel writes: one cut into pieces, an empty one, or one of a bad length. 16 bytes. */
@@ -433,9 +434,12 @@ struct smla_merge {
   int first_item; /* of the items of work that the combine kernel is to do for all requests before it */
 };
 
-/* What the combine kernel has to do. 8 bytes. */
-struct smla_merge_total {
-  int merges, items;
+/* What a block of the combine kernel has to do, all that it needs to begin. 32 bytes. */
+struct smla_merge_share {
+  int item, end;           /* from this item of all to before that one */
+  int merge;               /* whose the first of them is */
+  int next_item;           /* the first item of the merge after it */
+  struct smla_merge first; /* that merge; nothing in particular where there are no items */
 };
 
 #endif
@@ -476,7 +480,7 @@ DEVICE float not_a_number() { return float_of(0x7fffffffu); }
 constexpr float ln_2 = 0.6931471805599453f;
 // How merging is cut into items, for the schedule, which counts them, and for the combine kernel, which does them.
 
-constexpr i32 merge_in_flight = 12;  // pieces whose loads a thread issues together
+constexpr i32 merge_in_flight = 6;  // pieces of which a thread loads 16 bytes together
 
 // How many pieces a block reads side by side: a thread then has few rounds of loads. A power of two up to 16.
 DEVICE i32 merge_lanes(i32 pieces) {
@@ -501,24 +505,25 @@ DEVICE float4 widen(Stored x) {
   const float2 low = unpack_bf16(x.x), high = unpack_bf16(x.y);
   return make_float4(low.x, low.y, high.x, high.y);
 }
-// Pieces on their way at a time: as many bytes of either type; more would not fit into 64 registers.
-constexpr i32 in_flight = merge_in_flight * 8 / (i32)sizeof(Stored);
+// Pieces on their way at a time where a thread has four channels: as many bytes of either type; more would not fit into 64 registers.
+constexpr i32 in_flight = merge_in_flight * 16 / (i32)sizeof(Stored);
 DEVICE const Stored *stored_at(const Params &p, i64 element) { return (const Stored *)p.partial_out + element / 4; }
 
 // What a row of the piece in a slot has in front of it, in rows.
 DEVICE i64 row_place(const Params &p, i32 group_rows, i32 slot, i32 row) {
-  return ((i64)slot * p.groups + row / group_rows) * group_rows + row % group_rows;
+  return (i64)slot * p.groups * group_rows + row;
 }
 
-// Four channels of a row in the pieces first, first + lanes, …, `in_flight` of them, of a request that has `pieces` and `first_slot`.
-template <class Cut>
+// The channels of a row from `channel` on, as many as a Part has, in the pieces first, first + lanes, …, `Count` of them, of a request that
+// has `pieces` and `first_slot`.
+template <class Cut, class Part, i32 Count>
 DEVICE void load_pieces(const Params &p, i32 group_rows, const Cut &request, i32 row, i32 channel, i32 first, i32 lanes,
-                        Stored (&parts)[in_flight]) {
+                        Part (&parts)[Count]) {
 #pragma unroll
-  for (i32 i = 0; i < in_flight; ++i) {
+  for (i32 i = 0; i < Count; ++i) {
     const i32 piece = first + i * lanes;
     if (piece < request.pieces)
-      parts[i] = global_load(stored_at(p, row_place(p, group_rows, request.first_slot + piece, row) * latent + channel));
+      parts[i] = global_load((const Part *)stored_at(p, row_place(p, group_rows, request.first_slot + piece, row) * latent + channel));
   }
 }
 

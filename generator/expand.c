@@ -108,6 +108,7 @@ static void check_path(lua_State *L, const smla_sandbox *sandbox, const char *pa
                path);
   long file = smla_store_find(sandbox->store, path);
   if (file < 0) luaL_error(L, "include: there is no template file '%s'", path);
+  smla_sandbox_check_reach(L, "include", path);
   for (int i = 0; i < sandbox->include_depth; ++i)
     if (sandbox->includes[i].file == file) luaL_error(L, "include: '%s' includes itself", path);
   if (sandbox->include_depth == SMLA_SANDBOX_MAX_INCLUDES)

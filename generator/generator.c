@@ -16,8 +16,8 @@ struct smla_generator {
   smla_store store;
   const char **families; /* sorted, NULL-terminated; each owned */
   size_t family_count;
-  char digest[SMLA_HASH_HEX];
-  smla_memo *memo; /* of what resolve, describe and entry answered */
+  char (*digests)[SMLA_HASH_HEX]; /* of each file of the store */
+  smla_memo *memo;                /* of what resolve, describe and entry answered */
 };
 
 /* --- making ----------------------------------------------------------------------------------------------------- */
@@ -47,14 +47,9 @@ static int compare_names(const void *a, const void *b) {
   return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static void take_digest(smla_generator *generator) {
-  smla_hash hash;
-  smla_hash_start(&hash);
-  for (size_t i = 0; i < generator->store.count; ++i) {
-    smla_hash_field_text(&hash, generator->store.files[i].path);
-    smla_hash_field(&hash, generator->store.files[i].text, generator->store.files[i].length);
-  }
-  smla_hash_finish(&hash, generator->digest);
+static void take_digests(smla_generator *generator) {
+  for (size_t i = 0; i < generator->store.count; ++i)
+    smla_hash_buffer(generator->store.files[i].text, generator->store.files[i].length, generator->digests[i]);
 }
 
 snapmla_status smla_generator_make(const smla_template_file *files, size_t count, const char *directory,
@@ -72,11 +67,12 @@ snapmla_status smla_generator_make(const smla_template_file *files, size_t count
   if (generator->memo) smla_memo_init(generator->memo);
   generator->store.chunks = malloc(sizeof *generator->store.chunks);
   if (generator->store.chunks) smla_memo_init(generator->store.chunks);
-  if (!generator->families || !generator->memo || !generator->store.chunks) {
+  generator->digests = calloc(generator->store.count + 1, sizeof *generator->digests);
+  if (!generator->families || !generator->memo || !generator->store.chunks || !generator->digests) {
     status = smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: the list of families");
     goto out;
   }
-  take_digest(generator);
+  take_digests(generator);
   for (size_t i = 0; i < generator->store.count && !status; ++i)
     status = add_family(generator, generator->store.files[i].path);
   qsort(generator->families, generator->family_count, sizeof *generator->families, compare_names);
@@ -98,6 +94,7 @@ void smla_generator_destroy(smla_generator *generator) {
   free(generator->families);
   if (generator->memo) smla_memo_clear(generator->memo);
   free(generator->memo);
+  free(generator->digests);
   smla_store_free(&generator->store);
   free(generator);
 }
@@ -311,7 +308,26 @@ snapmla_status smla_generator_expand(const smla_generator *generator, const char
 
 /* --- identity --------------------------------------------------------------------------------------------------- */
 
-snapmla_status smla_generator_digest(const smla_generator *generator, char hex[SMLA_HASH_HEX]) {
-  memcpy(hex, generator->digest, SMLA_HASH_HEX);
+static int is_read(const smla_generator *generator, const char *const *families, const char *path) {
+  if (!families) return 1;
+  for (; *families; ++families)
+    if (smla_store_may_read(&generator->store, *families, path)) return 1;
+  return 0;
+}
+
+snapmla_status smla_generator_digest(const smla_generator *generator, const char *const *families,
+                                     char hex[SMLA_HASH_HEX]) {
+  for (size_t i = 0; families && families[i]; ++i) {
+    snapmla_status status = check_family(generator, families[i]);
+    if (status) return status;
+  }
+  smla_hash hash;
+  smla_hash_start(&hash);
+  for (size_t i = 0; i < generator->store.count; ++i) {
+    if (!is_read(generator, families, generator->store.files[i].path)) continue;
+    smla_hash_field_text(&hash, generator->store.files[i].path);
+    smla_hash_field_text(&hash, generator->digests[i]);
+  }
+  smla_hash_finish(&hash, hex);
   return SNAPMLA_OK;
 }

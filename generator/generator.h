@@ -48,8 +48,10 @@ snapmla_status smla_generator_entry(const smla_generator *generator, const char 
  * Appended to `out`. Errors: INVALID_ARGUMENT; TEMPLATE (a faulty space.lua). */
 snapmla_status smla_generator_axes(const smla_generator *generator, const char *family, smla_buffer *out);
 
-/* SHA-256, in hexadecimal, over the sorted names and the contents of all template files in effect, each length-prefixed. */
-snapmla_status smla_generator_digest(const smla_generator *generator, char hex[65]);
+/* SHA-256, in hexadecimal, of the template files in effect: over their sorted names, each with the SHA-256 of its contents in
+ * hexadecimal, all length-prefixed. `families`, NULL-terminated: of the files alone that these may read (smla_store_may_read), so that
+ * an edit elsewhere changes nothing; NULL: of all files. Error: INVALID_ARGUMENT (there is no such family). */
+snapmla_status smla_generator_digest(const smla_generator *generator, const char *const *families, char hex[65]);
 
 typedef struct smla_expand_options {
   int emulator;        /* nonzero: target emulator, else sm_90a */

@@ -160,6 +160,16 @@ int smla_sandbox_load_file(lua_State *L, long file) {
   return 1;
 }
 
+void smla_sandbox_check_reach(lua_State *L, const char *call, const char *path) {
+  const smla_sandbox *sandbox = smla_sandbox_of(L);
+  if (smla_store_may_read(sandbox->store, sandbox->family, path)) return;
+  luaL_error(
+      L,
+      "%s: '%s' is in another family's folder, which that family alone reads: move what families share into one that "
+      "is no family's, like common/",
+      call, path);
+}
+
 snapmla_status smla_sandbox_run(smla_sandbox *sandbox, lua_CFunction body, void *argument) {
   lua_State *L = sandbox->lua;
   lua_settop(L, 0);

@@ -31,6 +31,7 @@ typedef struct smla_position {
 
 typedef struct smla_sandbox {
   const smla_store *store;
+  const char *family; /* whose space was loaded; NULL before. Of the Lua state */
   lua_State *lua;
   locale_t caller_locale;
   size_t memory;          /* bytes held */
@@ -71,6 +72,9 @@ int smla_sandbox_load(lua_State *L, long file, const char *text, size_t length);
 
 /* The same of the file's own text, which is compiled once for all states. */
 int smla_sandbox_load_file(lua_State *L, long file);
+
+/* Throws where the family at hand must not read the template file `path`; `call` is who asks: "include", "use". */
+void smla_sandbox_check_reach(lua_State *L, const char *call, const char *path);
 
 /* Adds "file:line: message (included from …)" to the collected lines; throws when there are too many. */
 void smla_sandbox_report(lua_State *L, smla_position position, const char *message);

@@ -29,6 +29,7 @@ static int use(lua_State *L) {
   const char *path = luaL_checklstring(L, 1, &length);
   long file = strlen(path) == length && smla_path_is_plain(path) ? smla_store_find(sandbox->store, path) : -1;
   if (file < 0) return luaL_error(L, "use: there is no template file '%s'", path);
+  smla_sandbox_check_reach(L, "use", path);
   for (int i = 0; i < sandbox->include_depth; ++i)
     if (sandbox->includes[i].file == file) return luaL_error(L, "use: '%s' uses itself", path);
   if (sandbox->include_depth == SMLA_SANDBOX_MAX_INCLUDES)
@@ -69,6 +70,7 @@ smla_space *smla_space_load(lua_State *L, const char *family) {
   space->file = file;
   space->family = lua_pushstring(L, family);
   luaL_ref(L, LUA_REGISTRYINDEX);
+  smla_sandbox_of(L)->family = space->family;
 
   run_file(L, file);
   smla_space_check(L, space);

@@ -1,5 +1,6 @@
 #include "store.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,6 +48,16 @@ static size_t lower_bound(const smla_store *store, const char *path) {
 long smla_store_find(const smla_store *store, const char *path) {
   size_t at = lower_bound(store, path);
   return at < store->count && !strcmp(store->files[at].path, path) ? (long)at : -1;
+}
+
+int smla_store_may_read(const smla_store *store, const char *family, const char *path) {
+  const char *slash = strchr(path, '/');
+  size_t length = slash ? (size_t)(slash - path) : 0;
+  if (!length || length > SMLA_NAME_MAX) return 1; /* in no folder, or in one that no family may have */
+  if (!strncmp(path, family, length) && !family[length]) return 1;
+  char space[SMLA_NAME_MAX + 16];
+  snprintf(space, sizeof space, "%.*s/space.lua", (int)length, path);
+  return smla_store_find(store, space) < 0;
 }
 
 static char *copy_of(const char *data, size_t length) {

@@ -43,6 +43,9 @@ void smla_store_free(smla_store *store);
 
 /* The index of a path, or -1. */
 long smla_store_find(const smla_store *store, const char *path);
+/* Nonzero: what is expanded for `family` may read the file of that path: it lies in the family's own folder, or in one that is no
+ * family's (has no space.lua). So the files that a family's kernels depend on are known without expanding any. */
+int smla_store_may_read(const smla_store *store, const char *family, const char *path);
 /* Nonzero: a family, an axis, a quantity or an entry symbol may have this name: [a-z][a-z0-9_]*, at most SMLA_NAME_MAX. */
 int smla_name_is_plain(const char *name);
 /* Nonzero: letters, digits and "._-" between single slashes, no component that begins with a dot. */

@@ -25,8 +25,7 @@ enum {
   /* How much longer a unit may run to spare a cut: what writing and merging a piece takes of one unit, by the rows of a block. */
   SLACK_TILES = 2,
   SLACK_ROWS = 8,
-  COMBINE_CHANNELS = 4, /* that a thread of the combine kernel merges */
-  COMBINE_THREADS_PER_SM = 1024,
+  COMBINE_BYTES = 16,      /* of a piece that a thread of the combine kernel merges */
   APPEND_BLOCKS_PER_SM = 8 /* enough to fill the GPU; more tokens are looped over */
 };
 
@@ -87,21 +86,23 @@ snapmla_status snapmla_plan_schedule(const snapmla_plan *plan, const snapmla_dec
   /* An empty batch has no table, and its stride may be anything. */
   if (!sparse && args->batch > 0 && args->block_table_stride <= (most - 1) / page)
     most = args->block_table_stride * page;
+  const smla_geometry *combine = &plan->kernels[SMLA_MLA_COMBINE].geometry;
   const struct schedule_params params = {
       .seqlens = sparse ? args->index_counts : args->seqlens,
       .requests = (struct smla_request *)at(args, w->requests),
       .units = (struct smla_unit *)at(args, w->units),
       .merges = (struct smla_merge *)at(args, w->merges),
-      .merge_total = (struct smla_merge_total *)at(args, w->merge_total),
+      .merge_shares = (struct smla_merge_share *)at(args, w->merge_shares),
       .status = (unsigned *)at(args, w->status),
       .batch = records_of(plan, args),
       .unit_count = w->unit_count,
+      .merge_blocks = w->merge_blocks,
       .max_tokens = (int)most,
       .min_share = MIN_SHARE_TILES,
       .merge_cost = MERGE_COST_PER_ROW * w->groups * w->group_rows,
       .slack = SLACK_TILES + w->group_rows / SLACK_ROWS,
       .elements = w->rows * plan->problem.latent_rank,
-      .block_elements = COMBINE_CHANNELS * (int)plan->kernels[SMLA_MLA_COMBINE].geometry.threads,
+      .block_elements = COMBINE_BYTES / combine->partial_bytes * combine->threads,
   };
   return launch(plan, SMLA_SCHEDULE, 1, 1, 0, SMLA_PARAMS(params), args->stream, NULL);
 }
@@ -214,7 +215,7 @@ static snapmla_status combine(const snapmla_plan *plan, const snapmla_decode_arg
   } params = {.combine =
                   {
                       .merges = (struct smla_merge *)at(args, w->merges),
-                      .merge_total = (struct smla_merge_total *)at(args, w->merge_total),
+                      .shares = (struct smla_merge_share *)at(args, w->merge_shares),
                       .partial_out = (float *)at(args, w->partial_out),
                       .partial_lse = (float *)at(args, w->partial_lse),
                       .out = args->out,
@@ -231,10 +232,7 @@ static snapmla_status combine(const snapmla_plan *plan, const snapmla_decode_arg
                       .lists = w->records,
                   },
               .sinks = {args->sinks}};
-  /* Blocks share what there is to merge, which only the device knows; more than fit at once would bring nothing. */
-  int64_t blocks =
-      (int64_t)COMBINE_THREADS_PER_SM / plan->kernels[SMLA_MLA_COMBINE].geometry.threads * plan->multiprocessors;
-  return launch(plan, SMLA_MLA_COMBINE, (uint32_t)blocks, 1, 1, SMLA_PARAMS(params), args->stream, counters);
+  return launch(plan, SMLA_MLA_COMBINE, (uint32_t)w->merge_blocks, 1, 1, SMLA_PARAMS(params), args->stream, counters);
 }
 
 snapmla_status smla_plan_decode_parts(const snapmla_plan *plan, const snapmla_decode_args *args, unsigned parts) {

@@ -7,6 +7,8 @@
 #include "status.h"
 #include "struct_size.h"
 
+enum { COMBINE_THREADS_PER_SM = 1024 /* more would not be resident at once, and bring nothing */ };
+
 static snapmla_status make_tally(snapmla_plan *plan) {
   plan->tally = calloc(1, sizeof *plan->tally);
   if (!plan->tally) return smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a plan");
@@ -39,7 +41,8 @@ snapmla_status smla_plan_lay_out(snapmla_plan *plan) {
   if (decode->geometry.rows < 1)
     return smla_fail(SNAPMLA_TEMPLATE, "%s: its space derives no \"rows\"; that of mla_decode must", decode->variant);
   snapmla_status status = smla_workspace_plan(
-      &plan->problem, plan->multiprocessors, decode->geometry.rows, decode->geometry.query_terms,
+      &plan->problem, plan->multiprocessors, decode->geometry.rows,
+      COMBINE_THREADS_PER_SM / plan->kernels[SMLA_MLA_COMBINE].geometry.threads, decode->geometry.query_terms,
       decode->geometry.partial_bytes, schedule->geometry.most_pieces, schedule->geometry.least_piece, &plan->workspace);
   if (status) return status;
   int32_t blocks = plan->workspace.unit_count * plan->workspace.groups;

@@ -11,7 +11,7 @@ enum {
   TILE_TOKENS = 64
 };
 
-_Static_assert(sizeof(struct smla_request) == 16 && sizeof(struct smla_unit) == 16, "records.h says 16 bytes each");
+_Static_assert(sizeof(struct smla_request) == 16 && sizeof(struct smla_unit) == 32, "records.h says 16 and 32 bytes");
 
 /* Slots of partial results. */
 static size_t slots_of(const snapmla_problem *problem, size_t records, size_t units, int32_t most_pieces,
@@ -31,8 +31,8 @@ static snapmla_status reserve(size_t *end, const size_t counts[4], size_t bytes,
 }
 
 snapmla_status smla_workspace_plan(const snapmla_problem *problem, int32_t multiprocessors, int32_t group_rows,
-                                   int32_t query_terms, int32_t partial_bytes, int32_t most_pieces, int32_t least_piece,
-                                   smla_workspace *out) {
+                                   int32_t merge_blocks, int32_t query_terms, int32_t partial_bytes,
+                                   int32_t most_pieces, int32_t least_piece, smla_workspace *out) {
   smla_workspace w = {0};
   w.records = problem->max_indices ? problem->q_len : 1;
   w.rows = problem->heads * problem->q_len / w.records;
@@ -40,6 +40,7 @@ snapmla_status smla_workspace_plan(const snapmla_problem *problem, int32_t multi
   w.groups = (w.rows + group_rows - 1) / group_rows;
   w.unit_count = multiprocessors / w.groups > 1 ? multiprocessors / w.groups : 1;
   if (w.unit_count > MAX_UNITS) w.unit_count = MAX_UNITS;
+  w.merge_blocks = merge_blocks * multiprocessors;
 
   size_t records = (size_t)problem->max_batch * (size_t)w.records, groups = (size_t)w.groups,
          units = (size_t)w.unit_count;
@@ -61,8 +62,8 @@ snapmla_status smla_workspace_plan(const snapmla_problem *problem, int32_t multi
       {&w.q_scale, {records, groups, rows, 1}, sizeof(float)},
       {&w.partial_out, {w.slots, groups, rows, latent}, (size_t)partial_bytes},
       {&w.partial_lse, {w.slots, groups, rows, 1}, sizeof(float)},
-      {&w.merges, {records, 1, 1, 1}, sizeof(struct smla_merge)},
-      {&w.merge_total, {1, 1, 1, 1}, sizeof(struct smla_merge_total)},
+      {&w.merges, {records + 1, 1, 1, 1}, sizeof(struct smla_merge)},
+      {&w.merge_shares, {(size_t)w.merge_blocks, 1, 1, 1}, sizeof(struct smla_merge_share)},
   };
   snapmla_status status = SNAPMLA_OK;
   for (size_t i = 0; i < sizeof sections / sizeof *sections && !status; i++)

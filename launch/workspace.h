@@ -13,30 +13,31 @@ enum { SMLA_WORKSPACE_ALIGNMENT = 256 /* bytes, of the workspace and of every se
 /* Offsets in bytes; every section starts at a multiple of SMLA_WORKSPACE_ALIGNMENT. Requests, units and partial results
  * hold what templates/common/records.h says. */
 typedef struct smla_workspace {
-  int32_t records;    /* of a request in the schedule: 1, or its q_len index lists */
-  int32_t rows;       /* query rows of a record: heads * q_len / records, row = token * heads + head */
-  int32_t group_rows; /* query rows that a block decodes together */
-  int32_t groups;     /* of group_rows rows */
-  int32_t unit_count; /* shares that a step's work is cut into; a unit is `groups` blocks */
-  size_t status;      /* u32 status word */
-  size_t requests;    /* [max_batch * records] smla_request */
-  size_t units;       /* [unit_count] smla_unit */
-  size_t q_image;     /* [max_batch * records, groups, subtiles of content and RoPE, group_rows, 128] bytes */
-  size_t q_scale;     /* [max_batch * records, groups, group_rows] f32 */
+  int32_t records;      /* of a request in the schedule: 1, or its q_len index lists */
+  int32_t rows;         /* query rows of a record: heads * q_len / records, row = token * heads + head */
+  int32_t group_rows;   /* query rows that a block decodes together */
+  int32_t groups;       /* of group_rows rows */
+  int32_t unit_count;   /* shares that a step's work is cut into; a unit is `groups` blocks */
+  int32_t merge_blocks; /* of the combine kernel, among which its work is shared */
+  size_t status;        /* u32 status word */
+  size_t requests;      /* [max_batch * records] smla_request */
+  size_t units;         /* [unit_count] smla_unit */
+  size_t q_image;       /* [max_batch * records, groups, subtiles of content and RoPE, group_rows, 128] bytes */
+  size_t q_scale;       /* [max_batch * records, groups, group_rows] f32 */
   size_t
       slots; /* of partial results: 2 * unit_count, or what max_batch * records requests of a fixed number of pieces need */
-  size_t partial_out; /* [slots, groups, group_rows, latent_rank] of partial_bytes each */
-  size_t partial_lse; /* [slots, groups, group_rows] f32 */
-  size_t merges;      /* [max_batch * records] smla_merge */
-  size_t merge_total; /* smla_merge_total */
-  size_t bytes;       /* of all */
+  size_t partial_out;  /* [slots, groups, group_rows, latent_rank] of partial_bytes each */
+  size_t partial_lse;  /* [slots, groups, group_rows] f32 */
+  size_t merges;       /* [max_batch * records + 1] smla_merge */
+  size_t merge_shares; /* [merge_blocks] smla_merge_share */
+  size_t bytes;        /* of all */
 } smla_workspace;
 
-/* Lays out the workspace of a checked problem on a device of `multiprocessors`, for a decode kernel of `group_rows` rows a
+/* Lays out the workspace of a checked problem on a device of `multiprocessors`, for a combine kernel of `merge_blocks` blocks a multiprocessor and a decode kernel of `group_rows` rows a
  * block that takes the query in `query_terms` terms and whose partial results have elements of `partial_bytes`. A schedule cuts a request into at most
  * `most_pieces` of at least `least_piece` tiles, or (0, 0) as the balance of all requests wants. Error: INVALID_ARGUMENT (too large). Pure. */
 snapmla_status smla_workspace_plan(const snapmla_problem *problem, int32_t multiprocessors, int32_t group_rows,
-                                   int32_t query_terms, int32_t partial_bytes, int32_t most_pieces, int32_t least_piece,
-                                   smla_workspace *out);
+                                   int32_t merge_blocks, int32_t query_terms, int32_t partial_bytes,
+                                   int32_t most_pieces, int32_t least_piece, smla_workspace *out);
 
 #endif

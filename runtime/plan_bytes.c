@@ -24,7 +24,7 @@ snapmla_status snapmla_plan_fingerprint(const snapmla_plan *plan, char out[65]) 
   snapmla_page_layout layout = {.size = sizeof layout};
   char templates[SMLA_HASH_HEX];
   snapmla_status status = snapmla_page_layout_get(&plan->problem, &layout);
-  if (!status) status = smla_generator_digest(plan->context->generator, templates);
+  if (!status) status = smla_generator_digest(plan->context->generator, NULL, templates);
   if (status) return status;
   smla_hash hash;
   smla_hash_start(&hash);

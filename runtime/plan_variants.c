@@ -23,10 +23,18 @@ snapmla_status smla_plan_variants(const smla_generator *generator, const snapmla
   return status;
 }
 
+static const smla_family timed[] = {SMLA_MLA_DECODE, SMLA_MLA_COMBINE, SMLA_QUERY_QUANT, SMLA_SCHEDULE};
+enum { TIMED = sizeof timed / sizeof *timed };
+
 snapmla_status smla_plan_variants_text(char *const variants[SMLA_FAMILY_COUNT], smla_buffer *out) {
-  static const smla_family timed[] = {SMLA_MLA_DECODE, SMLA_MLA_COMBINE, SMLA_QUERY_QUANT, SMLA_SCHEDULE};
   snapmla_status status = SNAPMLA_OK;
-  for (size_t i = 0; i < sizeof timed / sizeof *timed && !status; i++)
+  for (size_t i = 0; i < TIMED && !status; i++)
     status = smla_buffer_printf(out, "%s%s", i ? ";" : "", variants[timed[i]]);
   return status;
+}
+
+snapmla_status smla_plan_timed_digest(const smla_generator *generator, char *hex) {
+  const char *families[TIMED + 1] = {0};
+  for (size_t i = 0; i < TIMED; i++) families[i] = smla_family_names[timed[i]];
+  return smla_generator_digest(generator, families, hex);
 }

@@ -11,7 +11,7 @@ snapmla_status smla_recipe(const smla_generator *generator, const char *variant,
   char templates[SMLA_HASH_HEX];
   recipe[0] = 0;
   snapmla_status status = smla_library_build_id(&here, &build);
-  if (!status) status = smla_generator_digest(generator, templates);
+  if (!status) status = smla_generator_digest(generator, NULL, templates);
   if (!status && build.length) {
     smla_hash hash;
     smla_hash_start(&hash);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "compiler.h"
+#include "plan_make.h"
 #include "status.h"
 
 snapmla_status smla_tuning_key(const smla_generator *generator, const snapmla_problem *problem,
@@ -24,7 +25,7 @@ snapmla_status smla_tuning_key(const smla_generator *generator, const snapmla_pr
   if (problem->max_indices) key.problem.context = 1; /* of no use there */
   smla_problem_key_bucket(&key.problem);
   snprintf(key.target, sizeof key.target, "%s", smla_compiler_of(target)->name);
-  snapmla_status status = smla_generator_digest(generator, key.templates);
+  snapmla_status status = smla_plan_timed_digest(generator, key.templates);
   if (!status) *out = key;
   return status;
 }

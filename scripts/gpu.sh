@@ -157,10 +157,10 @@ for format in bf16 fp8_tensor; do
   layer "$format" --format "$format" --heads 64 --context 1,65,700
 done
 if [ "$dry" = 1 ]; then
-  part layer-times 60 "$build/bin/snapmla-bench-layer" --device "$device" --small --csv "$out/layer.csv"
+  part layer-times 60 "$build/bin/snapmla-bench-layer" --device "$device" --small --csv "$out/layer-one-shape.csv"
 else
   # All its shapes would take minutes: bench/README.md.
-  part layer-times 45 "$build/bin/snapmla-bench-layer" --device "$device" --shape 1,128,131072 --layers 8 --csv "$out/layer.csv"
+  part layer-times 45 "$build/bin/snapmla-bench-layer" --device "$device" --shape 1,128,131072 --layers 8 --csv "$out/layer-one-shape.csv"
   for by in generated cublaslt; do
     part "layer-output-$by" 30 "$build/bin/snapmla-bench-layer" --device "$device" --shape 1,16,8192 --layers 8 --hidden 7168 --only bf16,bf16 \
       --output-by $by --csv "$out/layer-output-$by.csv"

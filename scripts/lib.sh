@@ -111,6 +111,22 @@ need_nvdisasm() {
   fi
 }
 
+# python_with_library LIBRARY SCRATCH: every Python started from here on finds the package of this source tree, with that build of the
+# library. Of the libraries carried beside it only those are taken that this machine lacks, by links in SCRATCH/lib: the others would come
+# before its own, for PyTorch too.
+python_with_library() {
+  mkdir -p "$2/lib"
+  for file in $(ldd "$1" | awk '/not found/ { print $1 }'); do
+    [ -e "$(dirname "$1")/$file" ] || die "$1 needs $file, which is neither here nor beside it: sh scripts/carry_library.sh gathers both"
+    ln -sf "$(cd "$(dirname "$1")" && pwd)/$file" "$2/lib/"
+  done
+  SNAPMLA_LIBRARY=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
+  LD_LIBRARY_PATH=$2/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+  PYTHONPATH=$PWD/python${PYTHONPATH:+:$PYTHONPATH}
+  PYTHONDONTWRITEBYTECODE=1
+  export SNAPMLA_LIBRARY LD_LIBRARY_PATH PYTHONPATH PYTHONDONTWRITEBYTECODE
+}
+
 # json_field NAME: the first value of that name in the JSON on standard input, without quotes.
 json_field() {
   tr '\n' ' ' | awk -v name="$1" '{

@@ -9,13 +9,6 @@ set -eu
 cd "$(dirname "$0")/../.."
 build=${1:-build/release}
 out=build/accuracy
-[ -e "$build/lib/libsnapmla.so" ] || { echo "error: $build/lib/libsnapmla.so is not there: build it first" >&2; exit 1; }
-mkdir -p "$out/lib"
-cp -L "$build/lib/libsnapmla.so" "$out/lib/"
-strip --strip-unneeded "$out/lib/libsnapmla.so"
-for name in liblua5.4 libjansson libsodium libzstd; do
-  file=$(ldd "$build/lib/libsnapmla.so" | awk -v n="$name" 'index($1, n) == 1 { print $3 }')
-  [ -z "$file" ] || cp -L "$file" "$out/lib/"
-done
+sh scripts/carry_library.sh "$build" "$out/lib"
 [ -e "$out/tokens.npz" ] || "${SNAPMLA_PYTHON:-python3}" bench/accuracy/prepare.py "$out"
 du -sh "$out"

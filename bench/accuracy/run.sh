@@ -24,14 +24,10 @@ python=${SNAPMLA_PYTHON:-python3}
 cache=$(mktemp -d) || exit 1
 trap 'rm -rf "$cache"' EXIT
 SNAPMLA_LIBRARY=${SNAPMLA_LIBRARY:-$carried/lib/libsnapmla.so}
-# Of the carried libraries only those that this machine lacks: the others would come before its own, for PyTorch too.
-mkdir "$cache/lib"
-for name in $(ldd "$SNAPMLA_LIBRARY" | awk '/not found/ { print $1 }'); do ln -s "$carried/lib/$name" "$cache/lib/"; done
-LD_LIBRARY_PATH=$cache/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
-PYTHONPATH=$PWD/python${PYTHONPATH:+:$PYTHONPATH}
-PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+python_with_library "$SNAPMLA_LIBRARY" "$cache"
+PYTHONUNBUFFERED=1
 SNAPMLA_CACHE_DIR=$cache/store
-export SNAPMLA_LIBRARY LD_LIBRARY_PATH PYTHONPATH PYTHONUNBUFFERED PYTHONDONTWRITEBYTECODE SNAPMLA_CACHE_DIR
+export PYTHONUNBUFFERED SNAPMLA_CACHE_DIR
 begun=$(now)
 failed=0
 

@@ -3,20 +3,24 @@
 their lse (snapmla.shards.Ranks: one all-gather and a kernel), to the same bits on every rank. Compares with attention in double precision over all tokens, and times both steps.
 
     torchrun --nproc-per-node 2 examples/shards/decode.py --context 262144,1048576
+    torchrun --nproc-per-node 2 examples/shards/decode.py --context 1,65,262144,1048576 --graph
 
-On a machine without CUDA the ranks run on the emulator with gloo; take a small --context there. Ranks whose plans differ, by
-their fingerprints, refuse to go on."""
+With --graph a step, the exchange by NCCL in it, is captured once, while the request is empty, and replayed at every length. On a machine
+without CUDA the ranks run on the emulator with gloo, which have no graphs; take a small --context there. Ranks whose plans differ, by their
+fingerprints, refuse to go on."""
 
 import argparse
+import csv
+import hashlib
 import os
 import sys
-import time
 
 import snapmla
 import torch
 import torch.distributed as dist
 
 PAGE, CHUNK = 64, 16384
+COLUMNS = "tokens", "ranks", "heads", "format", "way", "rel_l2", "lse_error", "same_bits", "step_us", "decode_us", "merge_us", "device"
 
 
 def rows(first, count, width, seed, device):
@@ -45,6 +49,142 @@ def reference(query, query_rope, tokens, sinks, o, device):
     return ((lses - whole).exp()[..., None] * torch.stack(outs)).sum(0), lse
 
 
+class Request:
+    """A rank's plan, its part of the cache and a query: the request, of as many tokens as set_length() says."""
+
+    def __init__(self, o, most, device):
+        self.o, self.device, self.world, self.rank = o, device, dist.get_world_size(), dist.get_rank()
+        context = snapmla.Context(device if o.cuda else "emulator")
+        held = int(snapmla.shards.share(most, self.world, 0, PAGE))
+        problem = snapmla.problem(o.format, heads=o.heads, latent_rank=o.latent, page_tokens=PAGE, max_batch=1, max_context=held)
+        odd, _, variant = o.variant_of_rank.partition(":")
+        self.plan = snapmla.Plan(context, problem, variant=variant if odd == str(self.rank) else None)
+        self.ranks = snapmla.shards.Ranks(self.plan, 1)
+        self.kv_scale = 6 / 448 if o.format == "fp8_tensor" else 0.0
+        self.cache = self._filled(context, problem, -(-held // PAGE))
+        self.workspace = self.plan.workspace()
+        self.table = torch.arange(len(self.cache), dtype=torch.int32, device=device)[None]
+        self.held = torch.zeros(1, dtype=torch.int32, device=device)
+        heads = lambda seed, width: rows(0, -(-o.heads // PAGE) * PAGE, width, seed, device)[: o.heads].view(1, 1, o.heads, width)  # noqa: E731
+        self.query, self.query_rope = heads(3, o.latent), heads(4, 64)
+        # Shards decode without sinks, by a plan of a problem without: the merge takes them in, once.
+        self.sinks = torch.arange(o.heads, dtype=torch.float32, device=device) if o.sinks else None
+
+    def _filled(self, context, problem, pages):
+        """The cache: page p of the request is page p // world of rank p % world."""
+        page_bytes = snapmla.Layout(problem).page_bytes
+        cache = torch.empty(pages, page_bytes, dtype=torch.uint8, device=self.device) if self.o.cuda else snapmla.new_cache(context, problem, pages)
+        for first in range(0, pages, CHUNK // PAGE):
+            mine = range(first, min(pages, first + CHUNK // PAGE))
+            latent, rope = (torch.cat([rows((p * self.world + self.rank) * PAGE, PAGE, width, seed, self.device) for p in mine])
+                            for width, seed in ((self.o.latent, 1), (64, 2)))  # fmt: skip
+            slots = torch.arange(first * PAGE, first * PAGE + len(latent), device=self.device)
+            self.plan.append(cache, latent, rope, slots, kv_scale=self.kv_scale)
+        return cache
+
+    def set_length(self, tokens):
+        self.held.fill_(int(snapmla.shards.share(tokens, self.world, self.rank, PAGE)))
+
+    def decode(self):
+        """What this rank holds."""
+        self.plan.schedule(self.workspace, self.table, self.held)
+        self.plan.decode(self.workspace, self.query, self.query_rope, self.cache, self.table, self.held, self.o.scale, self.ranks.out,
+                         self.ranks.lse, kv_scale=self.kv_scale)  # fmt: skip
+
+    def step(self):
+        """(out, lse) over the tokens of all ranks, the same memory each time."""
+        self.decode()
+        return self.ranks.merge(self.sinks)
+
+    def merge_alone(self):
+        """A call of the merge's kernel by itself, on results of the same shape."""
+        outs, lses = (torch.randn(self.world, *like.shape, device=self.device).to(like.dtype) for like in (self.ranks.out, self.ranks.lse))
+        out, lse = torch.empty_like(outs[0]), torch.empty_like(lses[0])
+        return lambda: self.plan.merge(outs, lses, out, lse, self.sinks)
+
+
+def captured(call):
+    """A CUDA graph of what call() does, captured on every rank at once: to be launched by replay(). What is made at the first call, NCCL's
+    connections too, is made before. NCCL's own thread may ask for its events meanwhile, hence the capture of this thread alone."""
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        call()
+    torch.cuda.current_stream().wait_stream(side)
+    torch.cuda.synchronize()
+    dist.barrier()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        call()
+    return graph
+
+
+def microseconds(call, repeat):
+    """Of one of `repeat` calls in a row on this rank's GPU: the median of five rows. Every rank calls it."""
+    times = []
+    for _ in range(5):
+        dist.barrier()
+        begun, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begun.record()
+        for _ in range(repeat):
+            call()
+        ended.record()
+        ended.synchronize()
+        times.append(begun.elapsed_time(ended) * 1e3 / repeat)
+    return sorted(times)[len(times) // 2]
+
+
+def alike(merged, total):
+    """Whether all ranks have the same bits."""
+    mine = hashlib.sha256(b"".join(tensor.cpu().view(torch.uint8).numpy().tobytes() for tensor in (merged, total))).hexdigest()
+    digests = [None] * dist.get_world_size()
+    dist.all_gather_object(digests, mine)
+    return len(set(digests)) == 1
+
+
+def run(o, device):
+    """How many lengths came out wrong."""
+    lengths = [int(text) for text in o.context.split(",")]
+    request = Request(o, max(lengths), device)
+    calls = {"step_us": request.step, "decode_us": request.decode, "merge_us": request.merge_alone()}
+    graphs = {name: captured(call) for name, call in calls.items()} if o.graph and o.cuda else {}
+    file = open(o.csv, "w", newline="") if o.csv and request.rank == 0 else None
+    table = csv.DictWriter(file, COLUMNS, lineterminator="\n") if file else None
+    if table:
+        table.writeheader()
+    wrong = 0
+    for length in lengths:
+        request.set_length(length)
+        merged, total = request.step()
+        same = True
+        if graphs:
+            want = merged.clone(), total.clone()
+            for tensor in (merged, total, request.ranks.out, request.ranks.lse):
+                tensor.fill_(float("nan"))
+            graphs["step_us"].replay()
+            same = torch.equal(merged, want[0]) and torch.equal(total, want[1])
+        same = alike(merged, total) and same
+        exact, exact_lse = reference(request.query, request.query_rope, length, request.sinks, o, device)
+        error = float((merged[0, 0].double() - exact).norm() / exact.norm())
+        lse_error = float((total[0, :, 0] - exact_lse).abs().max())
+        # FP8's distance is that of its query and cache: see docs/accuracy.md. What merging adds shows with bf16.
+        ok = same and error < (1e-2 if o.format == "bf16" else 8e-2) and lse_error < (1e-3 if o.format == "bf16" else 0.2)
+        wrong += not ok
+        times = {name: microseconds(graphs[name].replay if graphs else call, o.repeat) for name, call in calls.items()} if o.cuda else {}
+        way = "a graph" if graphs else "calls"
+        if request.rank == 0:
+            took = f"; us by {way}: step {times['step_us']:.1f}, decode {times['decode_us']:.1f}, merge {times['merge_us']:.1f}" if times else ""
+            print(f"{length} tokens on {request.world} ranks, {o.format}: relative L2 {error:.2e}, lse {lse_error:.1e} from double precision "
+                  f"over unquantised tokens{'' if same else ', BITS DIFFER'}{took}: {'ok' if ok else 'WRONG'}", flush=True)  # fmt: skip
+        if table:
+            name = torch.cuda.get_device_name() if o.cuda else "emulator"
+            table.writerow(dict(zip(COLUMNS, (length, request.world, o.heads, o.format, way, f"{error:.3e}", f"{lse_error:.1e}", int(same),
+                                              *(f"{times[key]:.2f}" if times else "" for key in calls), name))))  # fmt: skip
+    if file:
+        file.close()
+    return wrong
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--context", default="262144")
@@ -53,68 +193,19 @@ def main():
     parser.add_argument("--format", default="fp8_token")
     parser.add_argument("--sinks", action="store_true", help="each head has an attention sink")
     parser.add_argument("--variant-of-rank", default="", help="RANK:VARIANT, to see what becomes of ranks that differ")
-    parser.add_argument("--repeat", type=int, default=20)
+    parser.add_argument("--graph", action="store_true", help="capture a step once, and replay it at every length")
+    parser.add_argument("--emulator", action="store_true", help="ranks on the emulator also where there is CUDA")
+    parser.add_argument("--repeat", type=int, default=20, help="steps in a row that are timed")
+    parser.add_argument("--csv", help="a file for rank 0's figures")
     o = parser.parse_args()
     o.scale = (128 + 64) ** -0.5
-    cuda = torch.cuda.is_available()
+    o.cuda = torch.cuda.is_available() and not o.emulator
     local = int(os.environ.get("LOCAL_RANK", "0"))
-    device = f"cuda:{local}" if cuda else "cpu"
-    if cuda:
+    device = f"cuda:{local}" if o.cuda else "cpu"
+    if o.cuda:
         torch.cuda.set_device(local)
-    dist.init_process_group("nccl" if cuda else "gloo")
-    world, rank = dist.get_world_size(), dist.get_rank()
-    lengths = [int(text) for text in o.context.split(",")]
-    most = max(snapmla.shards.share(length, world, 0, PAGE) for length in lengths)
-    context = snapmla.Context(device if cuda else "emulator")
-    problem = snapmla.problem(o.format, heads=o.heads, latent_rank=o.latent, page_tokens=PAGE, max_batch=1, max_context=int(most))
-    odd, _, variant = o.variant_of_rank.partition(":")
-    plan = snapmla.Plan(context, problem, variant=variant if odd == str(rank) else None)
-    ranks = snapmla.shards.Ranks(plan, 1)
-    pages = -(-int(most) // PAGE)
-    page_bytes = snapmla.Layout(problem).page_bytes
-    cache = torch.empty(pages, page_bytes, dtype=torch.uint8, device=device) if cuda else snapmla.new_cache(context, problem, pages)
-    kv_scale = 6 / 448 if o.format == "fp8_tensor" else 0.0
-    # Page p of the request is page p // world of rank p % world.
-    for first in range(0, pages, CHUNK // PAGE):
-        mine = range(first, min(pages, first + CHUNK // PAGE))
-        latent = torch.cat([rows((p * world + rank) * PAGE, PAGE, o.latent, 1, device) for p in mine])
-        rope = torch.cat([rows((p * world + rank) * PAGE, PAGE, 64, 2, device) for p in mine])
-        slots = torch.arange(first * PAGE, first * PAGE + len(latent), device=device)
-        plan.append(cache, latent, rope, slots, kv_scale=kv_scale)
-    workspace = plan.workspace()
-    table = torch.arange(pages, dtype=torch.int32, device=device)[None]
-    query = rows(0, PAGE, o.latent, 3, device)[: o.heads].repeat(-(-o.heads // PAGE), 1)[: o.heads].reshape(1, 1, o.heads, o.latent)
-    query_rope = rows(0, PAGE, 64, 4, device).repeat(-(-o.heads // PAGE), 1)[: o.heads].reshape(1, 1, o.heads, 64)
-    # Shards decode without sinks, by a plan of a problem without: the merge takes them in, once.
-    sinks = torch.arange(o.heads, dtype=torch.float32, device=device) if o.sinks else None
-    wrong = 0
-    for length in lengths:
-        held = torch.tensor([int(snapmla.shards.share(length, world, rank, PAGE))], dtype=torch.int32, device=device)
-        plan.schedule(workspace, table, held)
-
-        def step():
-            plan.decode(workspace, query, query_rope, cache, table, held, o.scale, ranks.out, ranks.lse, kv_scale=kv_scale)
-            return ranks.merge(sinks)
-
-        merged, total = step()
-        times = []
-        for _ in range(o.repeat if cuda else 0):
-            dist.barrier()
-            torch.cuda.synchronize()
-            begun = time.perf_counter()
-            step()
-            torch.cuda.synchronize()
-            times.append(time.perf_counter() - begun)
-        exact, exact_lse = reference(query, query_rope, length, sinks, o, device)
-        error = float((merged[0, 0].double() - exact).norm() / exact.norm())
-        lse_error = float((total[0, :, 0] - exact_lse).abs().max())
-        # FP8's distance is that of its query and cache: see docs/accuracy.md. What merging adds shows with bf16.
-        ok = error < (1e-2 if o.format == "bf16" else 8e-2) and lse_error < (1e-3 if o.format == "bf16" else 0.2)
-        wrong += not ok
-        if rank == 0:
-            took = f", {sorted(times)[len(times) // 2] * 1e6:.0f} us a step with its launch" if times else ""
-            print(f"{length} tokens on {world} ranks, {o.format}: relative L2 {error:.2e}, lse {lse_error:.1e} from double precision "
-                  f"over unquantised tokens{took}: {'ok' if ok else 'WRONG'}", flush=True)  # fmt: skip
+    dist.init_process_group("nccl" if o.cuda else "gloo")
+    wrong = run(o, device)  # its graphs are gone with it: NCCL's communicator waits for them
     dist.destroy_process_group()
     sys.exit(1 if wrong else 0)
 

@@ -45,7 +45,7 @@ typedef struct snapmla_plan_report {
   double microseconds;                     /* of a decode call of what was timed; 0: not known */
   snapmla_effort effort;                   /* of the measurement, or of the tuning */
   char device_class[96], problem_key[128]; /* the bucket: batch and context are powers of two */
-  char templates[65];                      /* digest of the templates */
+  char templates[65];                      /* digest of the templates that a decode step's kernels are made of */
   char fingerprint[65];                    /* as snapmla_plan_fingerprint */
   char difference[400];                    /* NEAR: the fields of the key that differ; else "" */
   /* Of tuning just now; 0 where there was none. */

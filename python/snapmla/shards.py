@@ -6,6 +6,8 @@ it holds. Several query tokens of a request go as requests of their own, each wi
 
 Shards decode without sinks, as each would take them into its own part: they go into the merge."""
 
+import contextlib
+
 import numpy as np
 
 from ._arrays import torch_tensor
@@ -74,12 +76,23 @@ class Ranks:
         self._lse = torch.empty(batch, of.heads, of.q_len, device=device)
 
     def merge(self, sinks=None, stream=None):
-        """(out, lse) of all tokens, from what every rank has in its `out` and `lse`. Of every rank alike: it waits for all."""
+        """(out, lse) of all tokens, from what every rank has in its `out` and `lse`. Of every rank alike: it waits for all. The exchange and
+        the kernel are on `stream`, or torch's current one of the plan's device: the one that decode() was on."""
         import torch.distributed as dist
 
-        dist.all_gather_into_tensor(self._gathered, self._mine, self._group)
-        self._plan.merge(self._outs, self._lses, self._out, self._lse, sinks, stream)
+        with self._on(stream):
+            dist.all_gather_into_tensor(self._gathered, self._mine, self._group)
+            self._plan.merge(self._outs, self._lses, self._out, self._lse, sinks)
         return self._out, self._lse
+
+    def _on(self, stream):
+        if stream is None or self._plan.context.is_emulator:
+            return contextlib.nullcontext()
+        import torch
+
+        if not hasattr(stream, "cuda_stream"):
+            stream = torch.cuda.ExternalStream(int(stream), self._gathered.device)
+        return torch.cuda.stream(stream)
 
 
 def merge(outs, lses, sinks=None):

@@ -5,7 +5,7 @@
 #ifndef SMLA_DIALECT_SERVICES_H
 #define SMLA_DIALECT_SERVICES_H
 
-#define SMLA_SERVICES_VERSION 2
+#define SMLA_SERVICES_VERSION 3
 
 /* A place in a template: the address of the file's name, shifted by 16, and the line. */
 typedef unsigned long long smla_place;
@@ -96,6 +96,8 @@ typedef struct smla_services {
   void (*grid_dependency_wait)(smla_place line);
   void (*grid_dependency_launch)(smla_place line);
 
+  unsigned (*warp_agrees)(unsigned value,
+                          smla_place line); /* value; a collective call, of which that is checked later */
   unsigned (*shuffle)(unsigned value, int kind, unsigned operand, smla_place line);
   int (*vote)(int predicate, int all, smla_place line);
 

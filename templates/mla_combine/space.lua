@@ -11,19 +11,25 @@ return {
     { name = "partial", values = { "bf16", "f32" }, default = "bf16",
       about = "type of the partial results: the decode kernel's" },
     { name = "block", values = { 128, 256, 512 }, default = 256,
-      about = "threads of a block; each merges four channels" },
+      about = "threads of a block; each merges what 16 bytes of a piece are" },
     axes.records,
     axes.sinks,
   },
   rules = {},
   derived = function(v)
     local max_pieces = 1024 -- a piece is a unit's, of which there are no more (schedule)
+    local partial_bytes = v.partial == "bf16" and 2 or 4
+    local channels = 16 // partial_bytes -- of a thread
+    local row_lanes = v.latent % (32 * channels) == 0 and 32 or 16 -- of a warp, that are in one row
     return {
       threads = v.block,
-      block_elements = 4 * v.block,
+      partial_bytes = partial_bytes,
+      channels = channels,
+      row_lanes = row_lanes,
+      block_elements = channels * v.block,
       resident = 1024 // v.block, -- blocks a multiprocessor, which is what the runtime launches
       max_pieces = max_pieces,
-      smem_bytes = v.block * 16 + v.block // 32 * max_pieces * 4, -- each thread's sum, each warp's weights
+      smem_bytes = v.block * channels * 4 + v.block // row_lanes * max_pieces * 4, -- each thread's sum, each row's weights
     }
   end,
 }

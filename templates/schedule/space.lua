@@ -23,6 +23,7 @@ return {
     local busy_at = 128        -- behind the sums of up to 32 warps
     local first_tiles_at = 132
     local cuts_at = first_tiles_at + 4 * (max_requests + 1)
+    local first_items_at = cuts_at + 4 * (max_units + 1)
     return {
       threads = v.block,
       rows = v.block,
@@ -36,7 +37,8 @@ return {
       busy_at = busy_at,
       first_tiles_at = first_tiles_at,
       cuts_at = cuts_at,
-      smem_bytes = cuts_at + 4 * (max_units + 1),
+      first_items_at = first_items_at,
+      smem_bytes = first_items_at + 4 * max_requests,
     }
   end,
 }

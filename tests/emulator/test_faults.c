@@ -159,6 +159,7 @@ static void test_barriers(void **state) {
       [27] = {"endless_test", "no progress", "thread 200 (warp 6, lane 8) of block 0 tests a barrier"},
       [28] = {"no_such_rank", "shared memory out of bounds", "names rank 2 in a cluster of 1"},
       [29] = {"four", "uninitialised read", "at shared offset 64", "fifth"},
+      [30] = {"one_lane_agrees", "collective call by part of a warp", "lane 3 of warp "},
   };
   check_all("faults_barriers", faults, COUNT(faults), 256);
 }

@@ -140,30 +140,65 @@ static void unreadable_files(void **state) {
 static void digests(void **state) {
   char program[65], again[65], overridden[65], same[65];
   smla_generator *generator = make(embedded, 4);
-  assert_int_equal(smla_generator_digest(generator, program), SNAPMLA_OK);
-  assert_int_equal(smla_generator_digest(generator, again), SNAPMLA_OK);
+  assert_int_equal(smla_generator_digest(generator, NULL, program), SNAPMLA_OK);
+  assert_int_equal(smla_generator_digest(generator, NULL, again), SNAPMLA_OK);
   smla_generator_destroy(generator);
   assert_string_equal(program, again);
   assert_int_equal(strlen(program), 64);
   assert_int_equal(strspn(program, "0123456789abcdef"), 64);
-  /* SHA-256 of 05 00*7 "a.inc" 02 00*7 "b\n" */
+  /* SHA-256 of 05 00*7 "a.inc" 40 00*7 and the 64 digits of the SHA-256 of "b\n" */
   smla_template_file one = TEXT_FILE("a.inc", "b\n");
   generator = make(&one, 1);
-  assert_int_equal(smla_generator_digest(generator, again), SNAPMLA_OK);
-  assert_string_equal(again, "9d0b9e275b388e561ec146e8cd250c738d091c707cf935c6d3890d9dca596e0a");
+  assert_int_equal(smla_generator_digest(generator, NULL, again), SNAPMLA_OK);
+  assert_string_equal(again, "7af25aba85c08497740fb18e1ddb85ee93d4d7ac3f35f0dabfe3b36a7ef988a2");
   smla_generator_destroy(generator);
 
   folder(state, "common");
   put(state, "common/a.inc", "a of the program\n");
   assert_int_equal(smla_generator_make(embedded, 4, *state, &generator), SNAPMLA_OK);
-  assert_int_equal(smla_generator_digest(generator, same), SNAPMLA_OK);
+  assert_int_equal(smla_generator_digest(generator, NULL, same), SNAPMLA_OK);
   assert_string_equal(same, program);
   smla_generator_destroy(generator);
   put(state, "common/a.inc", "a of the program!\n");
   assert_int_equal(smla_generator_make(embedded, 4, *state, &generator), SNAPMLA_OK);
-  assert_int_equal(smla_generator_digest(generator, overridden), SNAPMLA_OK);
+  assert_int_equal(smla_generator_digest(generator, NULL, overridden), SNAPMLA_OK);
   assert_string_not_equal(overridden, program);
   smla_generator_destroy(generator);
+}
+
+/* The digest of some families changes with what these may read, and with nothing else. */
+static void digests_of_families(void **state) {
+  (void)state;
+  static const smla_template_file before[] = {TEXT_FILE("a.inc", "a"),        TEXT_FILE("common/a.inc", "a"),
+                                              TEXT_FILE("t/space.lua", "t"),  TEXT_FILE("tu/t.inc", "t"),
+                                              TEXT_FILE("u/deep/u.inc", "u"), TEXT_FILE("u/space.lua", "u"),
+                                              TEXT_FILE("v/space.lua", "v")};
+  enum { FILES = sizeof before / sizeof *before, NEW = FILES };
+  static const char *const t[] = {"t", NULL}, *const tu[] = {"t", "u", NULL}, *const missing[] = {"t", "w", NULL};
+  /* whether the digests of t, of t and u, and of all know of a change of each file, or of one more in v */
+  static const int changes[FILES + 1][3] = {{1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1},
+                                            {0, 1, 1}, {0, 1, 1}, {0, 0, 1}, {0, 0, 1}};
+  const char *const *const of[] = {t, tu, NULL};
+  char old[3][65], new[65];
+  smla_generator *generator = make(before, FILES);
+  for (int i = 0; i < 3; i++) assert_int_equal(smla_generator_digest(generator, of[i], old[i]), SNAPMLA_OK);
+  assert_string_not_equal(old[0], old[1]);
+  assert_string_not_equal(old[1], old[2]);
+  assert_int_equal(smla_generator_digest(generator, missing, new), SNAPMLA_INVALID_ARGUMENT);
+  assert_non_null(strstr(snapmla_error_message(), "there is no kernel family 'w'"));
+  smla_generator_destroy(generator);
+  for (size_t file = 0; file <= NEW; file++) {
+    smla_template_file after[FILES + 1];
+    memcpy(after, before, sizeof before);
+    after[NEW] = (smla_template_file)TEXT_FILE("v/new.inc", "v");
+    if (file < NEW) after[file].text = "x";
+    generator = make(after, file < NEW ? FILES : FILES + 1);
+    for (int i = 0; i < 3; i++) {
+      assert_int_equal(smla_generator_digest(generator, of[i], new), SNAPMLA_OK);
+      if ((strcmp(new, old[i]) != 0) != changes[file][i]) fail_msg("file %zu, digest %d", file, i);
+    }
+    smla_generator_destroy(generator);
+  }
 }
 
 #define IN_A_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, temporary_setup, temporary_teardown)
@@ -178,6 +213,7 @@ int main(void) {
       IN_A_DIRECTORY(huge_files),
       IN_A_DIRECTORY(unreadable_files),
       IN_A_DIRECTORY(digests),
+      cmocka_unit_test(digests_of_families),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

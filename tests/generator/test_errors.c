@@ -132,6 +132,20 @@ static void wrong_includes(void **state) {
   FAILS_WITH(others, 4, "${include('p/a.inc')}\n", "t/t.cu.tmpl:1: include() belongs on a control line, not in ${}");
 }
 
+static void another_familys_files(void **state) {
+  (void)state;
+  static const smla_template_file others[] = {TEXT_FILE("u/space.lua", "return 3"), TEXT_FILE("u/a.inc", "a\n"),
+                                              TEXT_FILE("p/u.inc", "% include('u/a.inc')\n"),
+                                              TEXT_FILE("t/own.inc", "own\n"), TEXT_FILE("tu/a.inc", "a\n")};
+#define OTHERS                                                                                  \
+  "include: 'u/a.inc' is in another family's folder, which that family alone reads: move what " \
+  "families share into one that is no family's, like common/"
+  FAILS_WITH(others, 5, "% include('u/a.inc')\n", "t/t.cu.tmpl:1: " OTHERS);
+  FAILS_WITH(others, 5, "% include('p/u.inc')\n", "p/u.inc:1: " OTHERS " (included from t/t.cu.tmpl:1)");
+#undef OTHERS
+  EXPANDS_WITH(others, 5, "% include('t/own.inc')\n% include('tu/a.inc')\n", "own\na\n");
+}
+
 static void text_within_expressions(void **state) {
   (void)state;
   FAILS("% local function f()\ntext\n% end\n${f()}\n",
@@ -156,17 +170,12 @@ static void too_many_on_a_line(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(undefined_names),
-      cmocka_unit_test(globals),
-      cmocka_unit_test(values_without_text),
-      cmocka_unit_test(runtime_errors),
-      cmocka_unit_test(syntax_errors),
-      cmocka_unit_test(several_are_collected),
-      cmocka_unit_test(too_many_stop),
-      cmocka_unit_test(in_included_files),
-      cmocka_unit_test(wrong_includes),
-      cmocka_unit_test(text_within_expressions),
-      cmocka_unit_test(misuse_of_the_line_function),
+      cmocka_unit_test(undefined_names),         cmocka_unit_test(globals),
+      cmocka_unit_test(values_without_text),     cmocka_unit_test(runtime_errors),
+      cmocka_unit_test(syntax_errors),           cmocka_unit_test(several_are_collected),
+      cmocka_unit_test(too_many_stop),           cmocka_unit_test(in_included_files),
+      cmocka_unit_test(wrong_includes),          cmocka_unit_test(another_familys_files),
+      cmocka_unit_test(text_within_expressions), cmocka_unit_test(misuse_of_the_line_function),
       cmocka_unit_test(too_many_on_a_line),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

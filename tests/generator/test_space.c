@@ -57,6 +57,26 @@ static void shared_facts(void **state) {
   fails("return use('t/space.lua')", "t/space.lua:1: use: 't/space.lua' uses itself");
 }
 
+/* Another family's files are its own: what a family depends on is known from the folders alone. */
+static void other_families_files(void **state) {
+  (void)state;
+  const char text[] = "return { values = { 3, 4 } }", uses[] = "return use('u/facts.lua')";
+  smla_template_file files[] = {
+      {"t/space.lua", uses, strlen(uses)}, {"u/facts.lua", text, strlen(text)}, {"u/space.lua", text, strlen(text)}};
+  smla_generator *generator = make(files, 3);
+  smla_buffer out = {0};
+  assert_int_equal(smla_generator_resolve(generator, "t", NULL, 0, NULL, &out), SNAPMLA_TEMPLATE);
+  assert_string_equal(
+      snapmla_error_message(),
+      "t/space.lua:1: use: 'u/facts.lua' is in another family's folder, which that family alone reads: move "
+      "what families share into one that is no family's, like common/");
+  smla_generator_destroy(generator);
+  generator = make(files, 2); /* u is no family */
+  assert_int_equal(smla_generator_resolve(generator, "t", NULL, 0, NULL, &out), SNAPMLA_TEMPLATE);
+  assert_non_null(strstr(snapmla_error_message(), "t/space.lua: space.family must be a text, it is missing"));
+  smla_generator_destroy(generator);
+}
+
 static void fields(void **state) {
   (void)state;
   fails("return 3", "t/space.lua: the file must return a table that describes the space");
@@ -196,6 +216,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(good_ones),
       cmocka_unit_test(shared_facts),
+      cmocka_unit_test(other_families_files),
       cmocka_unit_test(fields),
       cmocka_unit_test(axes),
       cmocka_unit_test(rules),

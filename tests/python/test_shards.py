@@ -1,10 +1,7 @@
 """A request's cache in shards on emulated devices of their own, merged by lse, against double precision over all its tokens; merging by
 itself; and a request of a million tokens."""
 
-import importlib.util
 import math
-import subprocess
-import sys
 import unittest
 
 import numpy as np
@@ -198,23 +195,6 @@ class Merge(unittest.TestCase):
             snapmla.shards.merge([], [])
         with self.assertRaisesRegex(ValueError, "rank: it is 2, it must be 0 to 1"):
             snapmla.shards.share(5, 2, 2)
-
-    @unittest.skipUnless(importlib.util.find_spec("torch"), "torch is missing")
-    def test_processes_merge_with_torch(self):
-        """The example, on processes with an emulated device each; and that all of them stop where a plan differs."""
-        example = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node"]
-        options = ["examples/shards/decode.py", "--context", "1,200", "--heads", "8", "--latent", "128", "--format", "bf16"]
-        for world, more in (("2", []), ("3", ["--sinks"])):
-            run = subprocess.run([*example, world, *options, *more], capture_output=True, text=True)
-            self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
-            self.assertEqual(run.stdout.count(f"on {world} ranks"), 2)
-        run = subprocess.run([*example, "2", *options, "--variant-of-rank", "1:mla_decode:stages=2"], capture_output=True, text=True)
-        self.assertNotEqual(run.returncode, 0)
-        self.assertEqual(run.stderr.count("Error: rank 1 of 2 computes by another plan"), 2, run.stderr)
-        import torch
-
-        with self.assertRaisesRegex(ValueError, "merge them by Plan.merge"):
-            snapmla.shards.merge([torch.zeros(1, 1, 8, 128)], [torch.zeros(1, 8, 1)])
 
 
 if __name__ == "__main__":

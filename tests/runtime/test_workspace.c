@@ -22,7 +22,7 @@ static void counts_groups_and_units(void **state) {
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     snapmla_problem p = problem_of(cases[i].heads, cases[i].q_len, 512, 3);
     smla_workspace w;
-    assert_int_equal(smla_workspace_plan(&p, cases[i].sms, cases[i].group_rows, 1, 4, 0, 0, &w), SNAPMLA_OK);
+    assert_int_equal(smla_workspace_plan(&p, cases[i].sms, cases[i].group_rows, 4, 1, 4, 0, 0, &w), SNAPMLA_OK);
     assert_int_equal(w.rows, cases[i].heads * cases[i].q_len);
     assert_int_equal(w.group_rows, cases[i].group_rows);
     assert_int_equal(w.groups, cases[i].groups);
@@ -35,17 +35,17 @@ static void lays_out_sections(void **state) {
   (void)state;
   snapmla_problem p = problem_of(128, 1, 512, 3);
   smla_workspace w;
-  assert_int_equal(smla_workspace_plan(&p, 132, 64, 1, 4, 0, 0, &w), SNAPMLA_OK);
+  assert_int_equal(smla_workspace_plan(&p, 132, 64, 4, 1, 4, 0, 0, &w), SNAPMLA_OK);
   assert_int_equal(w.status, 0);
   assert_int_equal(w.requests, 256);
   assert_int_equal(w.units, 512);          /* 3 * 16 = 48 bytes of requests */
-  assert_int_equal(w.q_image, 512 + 1280); /* 66 * 16 = 1056 bytes of units */
-  assert_int_equal(w.q_scale, 1792 + 3 * 2 * 5 * 8192);
-  assert_int_equal(w.partial_out, 247552 + 3 * 2 * 64 * 4);
-  assert_int_equal(w.partial_lse, 249088 + 132 * 2 * 64 * 512 * 4);
-  assert_int_equal(w.merges, 34852096 + 132 * 2 * 64 * 4);
-  assert_int_equal(w.merge_total, 34919680 + 256); /* 3 * 16 = 48 bytes of merges */
-  assert_int_equal(w.bytes, 34919936 + 256);
+  assert_int_equal(w.q_image, 512 + 2304); /* 66 * 32 = 2112 bytes of units */
+  assert_int_equal(w.q_scale, 2816 + 3 * 2 * 5 * 8192);
+  assert_int_equal(w.partial_out, 248576 + 3 * 2 * 64 * 4);
+  assert_int_equal(w.partial_lse, 250112 + 132 * 2 * 64 * 512 * 4);
+  assert_int_equal(w.merges, 34853120 + 132 * 2 * 64 * 4);
+  assert_int_equal(w.merge_shares, 34920704 + 256); /* (3 + 1) * 16 = 64 bytes of merges */
+  assert_int_equal(w.bytes, 34920960 + 528 * 32);
 }
 
 /* 16 heads, latent 512, batch 3, 132 multiprocessors, 16 rows a block: 1 group, 132 units. */
@@ -53,14 +53,14 @@ static void lays_out_sections_of_few_rows(void **state) {
   (void)state;
   snapmla_problem p = problem_of(16, 1, 512, 3);
   smla_workspace w;
-  assert_int_equal(smla_workspace_plan(&p, 132, 16, 1, 4, 0, 0, &w), SNAPMLA_OK);
-  assert_int_equal(w.q_image, 512 + 2304); /* 132 * 16 = 2112 bytes of units */
-  assert_int_equal(w.q_scale, 2816 + 3 * 5 * 16 * 128);
-  assert_int_equal(w.partial_out, 33536 + 256); /* 3 * 16 * 4 = 192 bytes of scales */
-  assert_int_equal(w.partial_lse, 33792 + 264 * 16 * 512 * 4);
-  assert_int_equal(w.merges, 8684544 + 264 * 16 * 4);
-  assert_int_equal(w.merge_total, w.merges + 256);
-  assert_int_equal(w.bytes, w.merge_total + 256);
+  assert_int_equal(smla_workspace_plan(&p, 132, 16, 4, 1, 4, 0, 0, &w), SNAPMLA_OK);
+  assert_int_equal(w.q_image, 512 + 4352); /* 132 * 32 = 4224 bytes of units */
+  assert_int_equal(w.q_scale, 4864 + 3 * 5 * 16 * 128);
+  assert_int_equal(w.partial_out, 35584 + 256); /* 3 * 16 * 4 = 192 bytes of scales */
+  assert_int_equal(w.partial_lse, 35840 + 264 * 16 * 512 * 4);
+  assert_int_equal(w.merges, 8686592 + 264 * 16 * 4);
+  assert_int_equal(w.merge_shares, w.merges + 256);
+  assert_int_equal(w.bytes, w.merge_shares + 528 * 32);
 }
 
 /* With index lists each query token is a record: 20 heads x 3 tokens, batch 5, 32 rows a block. */
@@ -69,7 +69,7 @@ static void lists_are_records(void **state) {
   snapmla_problem p = problem_of(20, 3, 512, 5);
   smla_workspace w;
   p.max_indices = 100;
-  assert_int_equal(smla_workspace_plan(&p, 132, 32, 1, 2, 0, 0, &w), SNAPMLA_OK);
+  assert_int_equal(smla_workspace_plan(&p, 132, 32, 4, 1, 2, 0, 0, &w), SNAPMLA_OK);
   assert_int_equal(w.records, 3);
   assert_int_equal(w.rows, 20);
   assert_int_equal(w.groups, 1);
@@ -77,7 +77,7 @@ static void lists_are_records(void **state) {
   assert_int_equal(w.q_scale - w.q_image, 15 * 5 * 32 * 128);
   assert_int_equal(w.partial_lse - w.partial_out, 264 * 32 * 512 * 2);
   p.max_indices = 0;
-  assert_int_equal(smla_workspace_plan(&p, 132, 32, 1, 2, 0, 0, &w), SNAPMLA_OK);
+  assert_int_equal(smla_workspace_plan(&p, 132, 32, 4, 1, 2, 0, 0, &w), SNAPMLA_OK);
   assert_int_equal(w.records, 1);
   assert_int_equal(w.rows, 60);
 }
@@ -88,17 +88,17 @@ static void fixed_pieces_have_slots_of_their_own(void **state) {
   snapmla_problem p = problem_of(20, 1, 512, 5);
   smla_workspace w;
   p.max_context = 100000;
-  assert_int_equal(smla_workspace_plan(&p, 132, 32, 1, 2, 8, 16, &w), SNAPMLA_OK);
+  assert_int_equal(smla_workspace_plan(&p, 132, 32, 4, 1, 2, 8, 16, &w), SNAPMLA_OK);
   assert_int_equal(w.slots, 5 * 8);
   assert_int_equal(w.partial_lse - w.partial_out, 40 * 32 * 512 * 2);
   assert_true(w.merges - w.partial_lse >= 40 * 32 * 4);
   p.max_context = 4096;
-  assert_int_equal(smla_workspace_plan(&p, 7, 32, 1, 2, 8, 16, &w), SNAPMLA_OK);
+  assert_int_equal(smla_workspace_plan(&p, 7, 32, 4, 1, 2, 8, 16, &w), SNAPMLA_OK);
   assert_int_equal(w.slots, 5 * 4);
   p.max_context = 1 << 20;
   p.max_batch = 4096;
   p.heads = 128;
-  assert_int_equal(smla_workspace_plan(&p, 132, 64, 1, 4, 128, 16, &w), SNAPMLA_OK);
+  assert_int_equal(smla_workspace_plan(&p, 132, 64, 4, 1, 4, 128, 16, &w), SNAPMLA_OK);
   assert_int_equal(w.slots, 4096 * 128);
 }
 
@@ -108,15 +108,15 @@ static void sections_are_aligned_and_apart(void **state) {
     for (int32_t batch = 1; batch <= 4096; batch += 819) {
       snapmla_problem p = problem_of(heads, 3, 256, batch);
       smla_workspace w;
-      assert_int_equal(smla_workspace_plan(&p, 78, rows, 1, 4, 0, 0, &w), SNAPMLA_OK);
-      const size_t starts[] = {w.status,      w.requests,    w.units,  w.q_image,     w.q_scale,
-                               w.partial_out, w.partial_lse, w.merges, w.merge_total, w.bytes};
+      assert_int_equal(smla_workspace_plan(&p, 78, rows, 4, 1, 4, 0, 0, &w), SNAPMLA_OK);
+      const size_t starts[] = {w.status,      w.requests,    w.units,  w.q_image,      w.q_scale,
+                               w.partial_out, w.partial_lse, w.merges, w.merge_shares, w.bytes};
       for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
         assert_int_equal(starts[i] % SMLA_WORKSPACE_ALIGNMENT, 0);
         assert_true(!i || starts[i] > starts[i - 1]);
       }
       assert_true(w.units - w.requests >= 16u * (size_t)batch);
-      assert_true(w.q_image - w.units >= 16u * (size_t)w.unit_count);
+      assert_true(w.q_image - w.units >= 32u * (size_t)w.unit_count);
       assert_true(w.q_scale - w.q_image == (size_t)batch * (size_t)w.groups * 3 * (size_t)rows * 128);
     }
   }

@@ -44,7 +44,7 @@ static rig open_rig_with(int32_t sms, int32_t heads, uint32_t flags) {
   must(snapmla_plan_create(r.context, &problem, NULL, &r.plan));
   must(snapmla_buffer_create(r.context, snapmla_plan_workspace_bytes(r.plan), &r.workspace));
   must(snapmla_buffer_create(r.context, max_batch * sizeof(int32_t), &r.seqlens));
-  must(smla_workspace_plan(&problem, sms, heads > 32 ? 64 : 16, 1, partial_bytes, flags ? most_pieces : 0,
+  must(smla_workspace_plan(&problem, sms, heads > 32 ? 64 : 16, 4, 1, partial_bytes, flags ? most_pieces : 0,
                            flags ? least_piece : 0, &r.at));
   assert_int_equal(r.at.bytes, snapmla_plan_workspace_bytes(r.plan));
   r.units = r.at.unit_count;
@@ -64,26 +64,44 @@ static void close_rig(rig *r) {
 
 static int32_t tiles_of(int32_t tokens) { return (tokens + 63) / 64; }
 
+/* The combine kernel's blocks have runs of the items, each as long as the others' give or take one, and know where theirs begin. */
+static void check_merge_shares(const rig *r, const struct smla_merge *merges, int32_t count) {
+  size_t bytes = (size_t)r->at.merge_blocks * sizeof(struct smla_merge_share);
+  struct smla_merge_share *shares = malloc(bytes);
+  assert_non_null(shares);
+  must(snapmla_buffer_read(r->workspace, r->at.merge_shares, shares, bytes));
+  int32_t item = 0, items = merges[count].first_item, least = items / r->at.merge_blocks, merge = 0;
+  for (int32_t b = 0; b < r->at.merge_blocks; ++b) {
+    const struct smla_merge_share *s = &shares[b];
+    assert_int_equal(s->item, item);
+    assert_in_range(s->end - s->item, least, least + 1);
+    item = s->end;
+    if (s->item == s->end) continue;
+    while (merges[merge + 1].first_item <= s->item) ++merge;
+    assert_int_equal(s->merge, merge);
+    assert_int_equal(s->next_item, merges[merge + 1].first_item);
+    assert_memory_equal(&s->first, &merges[merge], sizeof s->first);
+  }
+  assert_int_equal(item, items);
+  free(shares);
+}
+
 /* The merges are, in their order, the requests that the decode kernel does not finish; each has work, and the items count up. */
 static void check_merges(const rig *r, const struct smla_request *requests, int32_t batch) {
   struct smla_merge *merges = calloc((size_t)batch + 1, sizeof *merges);
-  struct smla_merge_total total;
-  must(snapmla_buffer_read(r->workspace, r->at.merge_total, &total, sizeof total));
-  assert_in_range(total.merges, 0, batch);
-  must(snapmla_buffer_read(r->workspace, r->at.merges, merges, (size_t)total.merges * sizeof *merges));
-  int32_t at = 0, items = 0;
+  int32_t count = 0, at = 0, items = 0;
+  for (int32_t b = 0; b < batch; ++b) count += requests[b].pieces != 1;
+  must(snapmla_buffer_read(r->workspace, r->at.merges, merges, ((size_t)count + 1) * sizeof *merges));
   for (int32_t b = 0; b < batch; ++b) {
     if (requests[b].pieces == 1) continue;
-    assert_true(at < total.merges);
     assert_int_equal(merges[at].request, b);
     assert_int_equal(merges[at].pieces, requests[b].pieces);
     if (requests[b].pieces > 1) assert_int_equal(merges[at].first_slot, requests[b].first_slot);
     assert_int_equal(merges[at].first_item, items);
-    items = ++at < total.merges ? merges[at].first_item : total.items;
+    items = merges[++at].first_item; /* behind the last: of all */
     assert_true(items > merges[at - 1].first_item);
   }
-  assert_int_equal(at, total.merges);
-  assert_int_equal(items, total.items);
+  check_merge_shares(r, merges, count);
   free(merges);
 }
 
@@ -219,6 +237,21 @@ static void few_tiles(void **state) {
   close_rig(&r);
 }
 
+/* Fewer requests than units, of few tiles: to merge any would take longer than whole ones do; of fewer still it would not. */
+static void short_requests_stay_whole(void **state) {
+  (void)state;
+  rig r = open_rig_of(132, 128); /* 66 units */
+  int32_t lengths[48];
+  for (int i = 0; i < 48; ++i) lengths[i] = i % 3 == 1 ? 0 : 640;
+  assert_int_equal(check(&r, lengths, 48, 64), 0); /* 32 that are not empty */
+  assert_int_equal(r.longest_run, 10);
+  assert_int_equal(r.cut, 0);
+  assert_int_equal(check(&r, lengths, 12, 64), 0); /* 8: runs of 4 and 24 pieces */
+  assert_int_equal(r.longest_run, 4);
+  assert_int_equal(r.cut, 8);
+  close_rig(&r);
+}
+
 /* Any mix of lengths: no run is much longer than an equal share or the shortest that pays. */
 static void no_run_is_much_longer(void **state) {
   (void)state;
@@ -309,9 +342,13 @@ static void fixed_pieces(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(shares),      cmocka_unit_test(whole_requests),        cmocka_unit_test(equal_pieces),
-      cmocka_unit_test(few_tiles),   cmocka_unit_test(no_run_is_much_longer), cmocka_unit_test(bad_lengths),
-      cmocka_unit_test(fixed_pieces)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(shares),
+                                     cmocka_unit_test(whole_requests),
+                                     cmocka_unit_test(equal_pieces),
+                                     cmocka_unit_test(few_tiles),
+                                     cmocka_unit_test(short_requests_stay_whole),
+                                     cmocka_unit_test(no_run_is_much_longer),
+                                     cmocka_unit_test(bad_lengths),
+                                     cmocka_unit_test(fixed_pieces)};
   return cmocka_run_group_tests_name("schedule", tests, NULL, NULL);
 }

@@ -226,6 +226,11 @@ KERNEL(faults, 256) {
       break;
     }
     case 30: {
+      if (lane == 3 && warp_index() == 2) shared_at<u32>(0).store(0, t);  // @one_lane_agrees
+      warp_sync();
+      break;
+    }
+    case 31: {
       if (block_index() >= 5 && t == block_index()) shared_at<u32>(0).load(0);  // @by_block
       break;
     }

@@ -1,0 +1,125 @@
+#include "renewal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compiler.h"
+#include "plan_make.h"
+#include "status.h"
+
+snapmla_status renewal_open(const smla_generator *old, const smla_generator *now, int vouched, renewal *out) {
+  *out = (renewal){.old = old, .now = now, .vouched = vouched};
+  snapmla_status status = smla_plan_timed_digest(old, out->old_digest);
+  return status ? status : smla_plan_timed_digest(now, out->now_digest);
+}
+
+void renewal_close(renewal *r) {
+  for (size_t i = 0; i < r->count; i++) {
+    free(r->compared[i].variant);
+    renew_kernel_clear(&r->compared[i].kernel);
+  }
+  free(r->compared);
+  *r = (renewal){0};
+}
+
+static snapmla_status short_of_memory(void) { return smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a renewal"); }
+
+/* The comparison of a kernel, which is made once. */
+static snapmla_status compare(renewal *r, const char *variant, size_t length, const char *target, renew_kernel **out) {
+  for (size_t i = 0; i < r->count; i++) {
+    renew_compared *c = &r->compared[i];
+    if (strncmp(c->variant, variant, length) || c->variant[length] || strcmp(c->target, target)) continue;
+    *out = &c->kernel;
+    return SNAPMLA_OK;
+  }
+  renew_compared *grown = realloc(r->compared, (r->count + 1) * sizeof *grown);
+  if (!grown) return short_of_memory();
+  r->compared = grown;
+  renew_compared *c = &grown[r->count];
+  *c = (renew_compared){.variant = strndup(variant, length)};
+  if (!c->variant) return short_of_memory();
+  snprintf(c->target, sizeof c->target, "%s", target);
+  const snapmla_target of = strcmp(target, smla_compiler_sm90a.name) ? SNAPMLA_TARGET_EMULATOR : SNAPMLA_TARGET_SM90A;
+  snapmla_status status = renew_kernel_compare(r->old, r->now, c->variant, of, &c->kernel);
+  if (status)
+    free(c->variant);
+  else
+    r->count++;
+  *out = &c->kernel;
+  return status;
+}
+
+static snapmla_status problem_of(const char *text, snapmla_problem *out) {
+  smla_problem_key key;
+  snapmla_problem_init(out);
+  if (!smla_problem_key_read(text, &key)) return smla_fail(SNAPMLA_BAD_FORMAT, "%s is no problem", text);
+  out->heads = key.heads;
+  out->q_len = key.q_len;
+  out->latent_rank = key.latent_rank;
+  out->rope_dim = key.rope_dim;
+  out->page_tokens = key.page_tokens;
+  out->max_batch = key.batch;
+  out->max_context = key.context;
+  out->max_indices = key.indices;
+  out->flags = key.flags;
+  snapmla_status status = snapmla_kv_format_parse(key.format, &out->kv_format);
+  return status ? status : snapmla_accuracy_parse(key.accuracy, &out->accuracy);
+}
+
+/* Whether the plan of a measurement's problem that is given `variants` has them: what the new templates add may follow the problem. */
+static snapmla_status check_plan(const renewal *r, const char *problem_text, const char *variants) {
+  snapmla_problem problem;
+  char *made[SMLA_FAMILY_COUNT] = {0};
+  smla_buffer text = {0};
+  snapmla_status status = problem_of(problem_text, &problem);
+  if (!status) status = smla_plan_variants(r->now, &problem, variants, made);
+  if (!status) status = smla_plan_variants_text(made, &text);
+  if (!status && strcmp(text.data, variants))
+    status = smla_fail(SNAPMLA_ILLEGAL_VARIANT, "a plan of this problem that is given its kernels has others: %.400s",
+                       text.data);
+  for (int i = 0; i < SMLA_FAMILY_COUNT; i++) free(made[i]);
+  smla_buffer_free(&text);
+  return status;
+}
+
+/* The texts of a measurement's kernels under the new templates; fails with the reason where one is another. */
+static snapmla_status translate(renewal *r, const smla_measurement *m, smla_buffer *out) {
+  snapmla_status status = SNAPMLA_OK;
+  for (const char *part = m->variant; *part && !status;) {
+    const size_t length = strcspn(part, ";");
+    renew_kernel *kernel = NULL;
+    status = compare(r, part, length, m->target, &kernel);
+    if (!status && kernel->verdict == RENEW_OTHER)
+      status = smla_fail(SNAPMLA_NOT_FOUND, "%.*s: %.500s", (int)strcspn(part, ":"), part, kernel->reason);
+    if (!status) status = smla_buffer_printf(out, "%s%s", out->length ? ";" : "", kernel->variant);
+    part += length + (part[length] == ';');
+  }
+  return status;
+}
+
+snapmla_status renewal_apply(renewal *r, smla_measurement *m, renew_fate *fate, char reason[1024]) {
+  reason[0] = 0;
+  *fate = RENEW_CURRENT;
+  if (!strcmp(m->templates, r->now_digest)) return SNAPMLA_OK;
+  *fate = RENEW_FOREIGN;
+  if (!r->vouched && strcmp(m->templates, r->old_digest)) return SNAPMLA_OK;
+  smla_buffer variants = {0};
+  snapmla_status status = translate(r, m, &variants);
+  if (!status) status = check_plan(r, m->problem, variants.data);
+  if (!status && variants.length > SMLA_VARIANT_MAX)
+    status = smla_fail(SNAPMLA_BAD_FORMAT, "its variant would be longer than %d characters", SMLA_VARIANT_MAX);
+  if (!status) {
+    free(m->variant);
+    m->variant = smla_buffer_take(&variants);
+    memcpy(m->templates, r->now_digest, sizeof m->templates);
+    smla_measurement_key(m->variant, m->target, m->templates, m->key);
+    *fate = RENEW_RENEWED;
+  } else if (status != SNAPMLA_OUT_OF_MEMORY) {
+    snprintf(reason, 1024, "%s", snapmla_error_message());
+    *fate = RENEW_STALE;
+    status = SNAPMLA_OK;
+  }
+  smla_buffer_free(&variants);
+  return status;
+}
