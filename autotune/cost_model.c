@@ -10,9 +10,9 @@ enum {
   SCALE_BYTES = 4      /* one fp32 per token */
 };
 
-/* What one tile of one block costs, in cycles of a multiprocessor, but for its bytes. */
+/* What one tile of one block costs, in cycles of a multiprocessor, but for its bytes and the steps that wait for one another. */
 typedef struct tile_cost {
-  double bytes, tensor, shared, special, latency;
+  double bytes, tensor, shared, special, latency_us;
 } tile_cost;
 
 /* The shape that a candidate's numbers say. */
@@ -69,18 +69,17 @@ static tile_cost cost_of_tile(const smla_machine *machine, const shape *s, const
   t.tensor *= smla_candidate_number(c, "tensor_percent", 100) / 100;
   t.shared *= smla_candidate_number(c, "shared_percent", 100) / 100;
   t.special *= smla_candidate_number(c, "special_percent", 100) / 100;
-  t.latency = machine->latency * smla_candidate_number(c, "tile_cycles", 0);
+  t.latency_us = machine->latency_mhz > 0 ? smla_candidate_number(c, "tile_cycles", 0) / machine->latency_mhz : 0;
   return t;
 }
 
 /* Microseconds to read `bytes` of pages, each by `groups` blocks. */
-static double read_us(const smla_machine *machine, const shape *s, double bytes, double cluster) {
+static double read_us(const smla_machine *machine, const shape *s, double bytes) {
   double flight = s->stages - HELD_STAGES;
   int depth = flight < 1 ? 0 : flight >= SMLA_HBM_DEPTHS ? SMLA_HBM_DEPTHS - 1 : (int)flight - 1;
   double share = machine->hbm_depth[depth];
-  double readers = s->groups / most(1, cluster);
-  if (machine->l2_gb_per_s <= 0) return bytes * readers / (machine->hbm_gb_per_s * share) * 1e-3;
-  return most(bytes / (machine->hbm_gb_per_s * share), bytes * readers / machine->l2_gb_per_s) * 1e-3;
+  if (machine->l2_gb_per_s <= 0) return bytes * s->groups / (machine->hbm_gb_per_s * share) * 1e-3;
+  return most(bytes / (machine->hbm_gb_per_s * share), bytes * s->groups / machine->l2_gb_per_s) * 1e-3;
 }
 
 static void name_bound(smla_cost *cost) {
@@ -102,7 +101,6 @@ void smla_cost_estimate(const smla_machine *machine, const smla_work *work, cons
                         smla_cost *out) {
   shape s = shape_of(machine, work, candidate);
   tile_cost tile = cost_of_tile(machine, &s, candidate);
-  double cluster = smla_candidate_number(candidate, "cluster", 1);
   double tiles = work->batch * ceil(work->context / s.tokens), units = least(s.units, ceil(tiles / MIN_SHARE_TILES));
   double share = tiles > 0 ? ceil(tiles / most(1, units)) : 0; /* of the busiest unit */
   double waves = ceil(s.groups * s.units / machine->sms);      /* more row groups than multiprocessors take turns */
@@ -110,21 +108,23 @@ void smla_cost_estimate(const smla_machine *machine, const smla_work *work, cons
   smla_cost cost = {0};
   cost.bytes = tiles * tile.bytes + work->batch * rows * (4 * work->latent + 2 * work->rope + 4);
   /* The busiest unit's share is read at its part of the bandwidth. */
-  cost.hbm_us = read_us(machine, &s, share * most(1, units) * tile.bytes, cluster);
+  cost.hbm_us = read_us(machine, &s, share * most(1, units) * tile.bytes);
   if (units < s.units) cost.hbm_us *= most(1, s.units / units / 4); /* a quarter of the units still draws it all */
   cost.tensor_us = share * waves * tile.tensor / machine->clock_mhz;
   cost.shared_us = share * waves * tile.shared / machine->clock_mhz;
   cost.special_us = share * waves * tile.special / machine->clock_mhz;
-  cost.latency_us = share * waves * tile.latency / machine->clock_mhz;
+  cost.latency_us = share * waves * tile.latency_us;
   /* A unit begins and ends in the midst of a request: about a piece more than there are requests, or units, to cut. Partial
-   * results are written and read again soon: they stay in L2. */
+   * results are written at the memory's rate, and read again soon: from L2. */
   double pieces = least(units + least(work->batch, units), tiles);
   cost.splits = work->batch > 0 ? most(1, pieces / work->batch) : 0;
   if (pieces > work->batch) {
-    double bytes = 2 * pieces * s.groups * s.rows * s.latent * smla_candidate_number(candidate, "partial_bytes", 4);
-    cost.combine_us = bytes / most(machine->hbm_gb_per_s, machine->l2_gb_per_s) * 1e-3;
+    double bytes = pieces * s.groups * s.rows * s.latent * smla_candidate_number(candidate, "partial_bytes", 4);
+    cost.combine_us =
+        (bytes / machine->hbm_gb_per_s + bytes / most(machine->hbm_gb_per_s, machine->l2_gb_per_s)) * 1e-3;
   }
-  cost.fixed_us = machine->launch_us + 2 * machine->dependent_us + machine->ramp_us;
+  cost.fixed_us = machine->launch_us + 2 * machine->dependent_us + machine->ramp_us +
+                  smla_candidate_number(candidate, "fill_tiles", 0) * tile.latency_us;
   double busiest = most(most(most(cost.tensor_us, cost.shared_us), cost.special_us), cost.latency_us);
   /* With no image in flight while one is computed on, reading and computing take turns. */
   double overlapped =

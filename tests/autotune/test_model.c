@@ -10,11 +10,17 @@
 
 /* fp8_token, latent 512, RoPE 64: the numbers that mla_decode's space derives. */
 static smla_cost cost_of(const char *machine, double batch, double heads, double context, double rows, double stages,
-                         double tile_cycles) {
-  smla_number numbers[] = {
-      {"image_bytes", 41216}, {"images_per_tile", 1},       {"latent", 512},    {"rope", 64}, {"rows", rows},
-      {"stages", stages},     {"tile_cycles", tile_cycles}, {"tile_tokens", 64}};
-  const smla_candidate candidate = {.text = "x", .numbers = numbers, .number_count = 8};
+                         double tile_cycles, double fill_tiles) {
+  smla_number numbers[] = {{"image_bytes", 41216},
+                           {"images_per_tile", 1},
+                           {"latent", 512},
+                           {"rope", 64},
+                           {"rows", rows},
+                           {"stages", stages},
+                           {"tile_cycles", tile_cycles},
+                           {"tile_tokens", 64},
+                           {"fill_tiles", fill_tiles}};
+  const smla_candidate candidate = {.text = "x", .numbers = numbers, .number_count = 9};
   const smla_work work = {batch, context, heads, 1, 512, 64};
   smla_cost c;
   smla_cost_estimate(smla_machine_find(machine), &work, &candidate, &c);
@@ -22,7 +28,7 @@ static smla_cost cost_of(const char *machine, double batch, double heads, double
 }
 
 static smla_cost cost(const char *machine, double batch, double heads, double context, double rows, double stages) {
-  return cost_of(machine, batch, heads, context, rows, stages, 0);
+  return cost_of(machine, batch, heads, context, rows, stages, 0, 0);
 }
 
 static void long_few_heads_read_at_the_bandwidth(void **state) {
@@ -46,13 +52,23 @@ static void many_rows_are_bound_by_compute(void **state) {
 /* 64 heads, 64 x 32K on an H100: 516 us by two groups of 32 rows, 478 by one of 64, whose tile takes 2420 cycles to 1840. */
 static void steps_that_wait_for_one_another_decide_between_shapes(void **state) {
   (void)state;
-  smla_cost many = cost_of("h100", 64, 64, 32768, 64, 4, 2420), few = cost_of("h100", 64, 64, 32768, 32, 4, 1840);
+  smla_cost many = cost_of("h100", 64, 64, 32768, 64, 4, 2420, 3), few = cost_of("h100", 64, 64, 32768, 32, 4, 1840, 1);
   assert_string_equal(many.bound, "memory");
   assert_string_equal(few.bound, "latency");
-  assert_true(few.total_us > 1.05 * many.total_us);
-  assert_true(few.total_us > 490 && few.total_us < 550);
-  assert_string_equal(cost_of("h200", 128, 128, 8192, 64, 4, 2420).bound, "latency");
-  assert_true(cost_of("emulator", 64, 64, 32768, 64, 4, 2420).latency_us == 0);
+  assert_true(few.total_us > 1.03 * many.total_us);
+  assert_true(fabs(few.total_us / 516 - 1) < 0.1);
+  assert_string_equal(cost_of("h200", 128, 128, 8192, 64, 4, 2420, 3).bound, "latency");
+  assert_true(cost_of("emulator", 64, 64, 32768, 64, 4, 2420, 3).latency_us == 0);
+}
+
+/* 64 heads, one request of 33,280 tokens on an H100: 27.6 us by runs of 4 tiles of 64 rows, 23.7 by two groups of 32 rows and runs of 8. */
+static void the_start_and_end_of_a_run_decide_between_shapes(void **state) {
+  (void)state;
+  smla_cost long_runs = cost_of("h100", 1, 64, 33280, 32, 4, 1840, 1),
+            short_runs = cost_of("h100", 1, 64, 33280, 64, 4, 2420, 3);
+  assert_true(short_runs.total_us > 1.1 * long_runs.total_us);
+  assert_true(fabs(short_runs.total_us - cost_of("h100", 1, 64, 33280, 64, 4, 2420, 0).total_us - 3 * 2420 / 1950.0) <
+              1e-9);
 }
 
 static void one_short_request_is_bound_by_fixed_costs(void **state) {
@@ -130,6 +146,7 @@ int main(void) {
       cmocka_unit_test(long_few_heads_read_at_the_bandwidth),
       cmocka_unit_test(many_rows_are_bound_by_compute),
       cmocka_unit_test(steps_that_wait_for_one_another_decide_between_shapes),
+      cmocka_unit_test(the_start_and_end_of_a_run_decide_between_shapes),
       cmocka_unit_test(one_short_request_is_bound_by_fixed_costs),
       cmocka_unit_test(more_stages_are_never_slower_and_padding_rows_never_faster),
       cmocka_unit_test(every_rate_speeds_things_up),
