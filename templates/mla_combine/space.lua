@@ -29,7 +29,8 @@ return {
       block_elements = channels * v.block,
       resident = 1024 // v.block, -- blocks a multiprocessor, which is what the runtime launches
       max_pieces = max_pieces,
-      smem_bytes = v.block * channels * 4 + v.block // row_lanes * max_pieces * 4, -- each thread's sum, each row's weights
+      -- Each thread's sum, each row's weights.
+      smem_bytes = v.block * channels * 4 + v.block // row_lanes * max_pieces * 4,
     }
   end,
 }
