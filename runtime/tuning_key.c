@@ -30,6 +30,29 @@ snapmla_status smla_tuning_key(const smla_generator *generator, const snapmla_pr
   return status;
 }
 
+snapmla_status smla_tuning_problem(const char *text, snapmla_problem *out) {
+  smla_problem_key key;
+  snapmla_problem problem;
+  snapmla_problem_init(&problem);
+  if (!smla_problem_key_read(text, &key))
+    return smla_fail(SNAPMLA_BAD_FORMAT,
+                     "'%.150s' is no problem's key; one reads h128-q1-l512-r64-p64-fp8_token-fast-b128-c131072", text);
+  problem.heads = key.heads;
+  problem.q_len = key.q_len;
+  problem.latent_rank = key.latent_rank;
+  problem.rope_dim = key.rope_dim;
+  problem.page_tokens = key.page_tokens;
+  problem.max_batch = key.batch;
+  problem.max_context = key.context;
+  problem.max_indices = key.indices;
+  problem.flags = key.flags;
+  snapmla_status status = snapmla_kv_format_parse(key.format, &problem.kv_format);
+  if (!status) status = snapmla_accuracy_parse(key.accuracy, &problem.accuracy);
+  if (!status) status = snapmla_problem_check(&problem);
+  if (!status) *out = problem;
+  return status;
+}
+
 int smla_target_runs(snapmla_target target, const char *device_class) {
   smla_device_facts facts;
   if (!smla_device_class_facts(device_class, &facts)) return 0;

@@ -16,6 +16,10 @@
 snapmla_status smla_tuning_key(const smla_generator *generator, const snapmla_problem *problem,
                                const smla_device_facts *facts, snapmla_target target, smla_wisdom_query *out);
 
+/* The problem that smla_tuning_key names by `text`: the largest of its bucket. In sparse decoding a key says nothing of the context, which is then
+ * the least one. *out is a checked problem. Errors: BAD_FORMAT (no problem's key), those of snapmla_problem_check. */
+snapmla_status smla_tuning_problem(const char *text, snapmla_problem *out);
+
 /* Nonzero where devices of the class run kernels for `target`; 0 also for a text that is no class. */
 int smla_target_runs(snapmla_target target, const char *device_class);
 

@@ -13,7 +13,7 @@
 static const char help[] =
     "usage: snapmla-renew-wisdom --digest DIR\n"
     "       snapmla-renew-wisdom --stale DIR FILE...\n"
-    "       snapmla-renew-wisdom [--vouched] --renew OLD NEW FILE...\n\n"
+    "       snapmla-renew-wisdom [--vouched DIGEST] --renew OLD NEW FILE...\n\n"
     "Of folders of templates, which are taken whole: what the program was built with counts for nothing.\n\n"
     "  --digest   prints the digest that measurements made with DIR have\n"
     "  --stale    prints the digests of the measurements in the files that were not made with DIR, each once\n"
@@ -21,7 +21,7 @@ static const char help[] =
     "program\n"
     "             under both: the same text but for comments and blanks, or the same machine code. The files are "
     "rewritten\n"
-    "  --vouched  whatever digest a measurement has, it was made with OLD: the caller's word\n\n"
+    "  --vouched  what has this digest was made with OLD too: the caller's word\n\n"
     "exit: 0 done, 1 a measurement stays stale, 2 the command line, a folder or a file is wrong\n";
 
 enum { DONE, STALE, WRONG };
@@ -117,7 +117,7 @@ static void print_kernels(const renewal *r) {
   }
 }
 
-static int renew(const char *old_folder, const char *new_folder, int vouched, char *const *files, int count) {
+static int renew(const char *old_folder, const char *new_folder, const char *vouched, char *const *files, int count) {
   smla_generator *old = NULL, *now = NULL;
   renewal r = {0};
   int stale = 0;
@@ -133,10 +133,10 @@ static int renew(const char *old_folder, const char *new_folder, int vouched, ch
 }
 
 int main(int argc, char **argv) {
-  int vouched = 0;
-  if (argc > 1 && !strcmp(argv[1], "--vouched")) {
-    vouched = 1;
-    argc--, argv++;
+  const char *vouched = NULL;
+  if (argc > 2 && !strcmp(argv[1], "--vouched")) {
+    vouched = argv[2];
+    argc -= 2, argv += 2;
   }
   const char *mode = argc > 1 ? argv[1] : "";
   if (!vouched && argc == 2 && (!strcmp(mode, "--help") || !strcmp(mode, "-h"))) return fputs(help, stdout) < 0;

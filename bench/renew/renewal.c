@@ -7,8 +7,9 @@
 #include "compiler.h"
 #include "plan_make.h"
 #include "status.h"
+#include "tuning_key.h"
 
-snapmla_status renewal_open(const smla_generator *old, const smla_generator *now, int vouched, renewal *out) {
+snapmla_status renewal_open(const smla_generator *old, const smla_generator *now, const char *vouched, renewal *out) {
   *out = (renewal){.old = old, .now = now, .vouched = vouched};
   snapmla_status status = smla_plan_timed_digest(old, out->old_digest);
   return status ? status : smla_plan_timed_digest(now, out->now_digest);
@@ -50,29 +51,12 @@ static snapmla_status compare(renewal *r, const char *variant, size_t length, co
   return status;
 }
 
-static snapmla_status problem_of(const char *text, snapmla_problem *out) {
-  smla_problem_key key;
-  snapmla_problem_init(out);
-  if (!smla_problem_key_read(text, &key)) return smla_fail(SNAPMLA_BAD_FORMAT, "%s is no problem", text);
-  out->heads = key.heads;
-  out->q_len = key.q_len;
-  out->latent_rank = key.latent_rank;
-  out->rope_dim = key.rope_dim;
-  out->page_tokens = key.page_tokens;
-  out->max_batch = key.batch;
-  out->max_context = key.context;
-  out->max_indices = key.indices;
-  out->flags = key.flags;
-  snapmla_status status = snapmla_kv_format_parse(key.format, &out->kv_format);
-  return status ? status : snapmla_accuracy_parse(key.accuracy, &out->accuracy);
-}
-
 /* Whether the plan of a measurement's problem that is given `variants` has them: what the new templates add may follow the problem. */
 static snapmla_status check_plan(const renewal *r, const char *problem_text, const char *variants) {
   snapmla_problem problem;
   char *made[SMLA_FAMILY_COUNT] = {0};
   smla_buffer text = {0};
-  snapmla_status status = problem_of(problem_text, &problem);
+  snapmla_status status = smla_tuning_problem(problem_text, &problem);
   if (!status) status = smla_plan_variants(r->now, &problem, variants, made);
   if (!status) status = smla_plan_variants_text(made, &text);
   if (!status && strcmp(text.data, variants))
@@ -103,7 +87,7 @@ snapmla_status renewal_apply(renewal *r, smla_measurement *m, renew_fate *fate, 
   *fate = RENEW_CURRENT;
   if (!strcmp(m->templates, r->now_digest)) return SNAPMLA_OK;
   *fate = RENEW_FOREIGN;
-  if (!r->vouched && strcmp(m->templates, r->old_digest)) return SNAPMLA_OK;
+  if (strcmp(m->templates, r->old_digest) && (!r->vouched || strcmp(m->templates, r->vouched))) return SNAPMLA_OK;
   smla_buffer variants = {0};
   snapmla_status status = translate(r, m, &variants);
   if (!status) status = check_plan(r, m->problem, variants.data);

@@ -19,7 +19,7 @@ typedef struct renew_compared {
 typedef struct renewal {
   const smla_generator *old, *now; /* not owned */
   char old_digest[SMLA_HASH_HEX], now_digest[SMLA_HASH_HEX];
-  int vouched;              /* nonzero: whatever a measurement says its templates were, they were `old` */
+  const char *vouched; /* a digest: what has it was made with `old` too, on the caller's word; or NULL; not owned */
   renew_compared *compared; /* each kernel once; owned */
   size_t count;
 } renewal;
@@ -32,8 +32,8 @@ typedef enum renew_fate {
   RENEW_STALE    /* one of its kernels is another; it is as it was */
 } renew_fate;
 
-/* `old` and `now` must live as long. Error: INVALID_ARGUMENT (one has not all families that a measurement is of). */
-snapmla_status renewal_open(const smla_generator *old, const smla_generator *now, int vouched, renewal *out);
+/* `old`, `now` and `vouched` must live as long. Error: INVALID_ARGUMENT (one has not all families that a measurement is of). */
+snapmla_status renewal_open(const smla_generator *old, const smla_generator *now, const char *vouched, renewal *out);
 void renewal_close(renewal *r);
 
 /* Renews a measurement where all its kernels are the same under both (renew_kernel_compare) and a plan of its problem has exactly those.

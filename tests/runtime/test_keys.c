@@ -196,8 +196,47 @@ static void every_field_of_a_problem_is_in_a_measurements_key(void **state) {
   smla_generator_destroy(generator);
 }
 
+/* Key -> problem -> key: the text is the same, and so is every field that it was made of. */
+static void a_key_tells_its_problem(void **state) {
+  (void)state;
+  static const char *const texts[] = {
+      "h128-q1-l512-r64-p64-fp8_token-fast-b128-c131072",  "h16-q2-l512-r64-p64-bf16-balanced-b1-c64",
+      "h64-q1-l512-r0-p64-fp8_tensor-fast-b8-c1024",       "h128-q1-l512-r64-p64-fp8_token-fast-b32-c64-s2048",
+      "h16-q1-l512-r64-p64-fp8_token-fast-b4-c64-s128-f2", "h16-q1-l512-r64-p64-fp8_token-fast-b1-c1024-f1",
+  };
+  static const char *const wrong[] = {"",
+                                      "h128",
+                                      "h128-q1-l512-r64-p64-fp9_token-fast-b128-c131072",
+                                      "h128-q1-l512-r64-p64-fp8_token-fastest-b128-c131072",
+                                      "h0-q1-l512-r64-p64-fp8_token-fast-b128-c131072",
+                                      "h128-q1-l500-r64-p64-fp8_token-fast-b128-c131072"};
+  smla_generator *generator;
+  snapmla_problem problem, untouched;
+  assert_int_equal(smla_generator_create(NULL, &generator), SNAPMLA_OK);
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+    smla_wisdom_query query;
+    char back[SMLA_PROBLEM_KEY_MAX];
+    if (smla_tuning_problem(texts[i], &problem)) fail_msg("%s: %s", texts[i], snapmla_error_message());
+    assert_int_equal(smla_tuning_key(generator, &problem, &h100, SNAPMLA_TARGET_SM90A, &query), SNAPMLA_OK);
+    smla_problem_key_text(&query.problem, back);
+    assert_string_equal(back, texts[i]);
+  }
+  assert_int_equal(problem.heads, 16);
+  assert_int_equal(problem.max_context, 1024);
+  assert_int_equal(problem.max_indices, 0);
+  assert_int_equal(problem.flags, 1);
+  smla_generator_destroy(generator);
+  memset(&untouched, 7, sizeof untouched);
+  problem = untouched;
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    assert_int_not_equal(smla_tuning_problem(wrong[i], &problem), SNAPMLA_OK);
+    assert_memory_equal(&problem, &untouched, sizeof problem);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_key_tells_its_problem),
       cmocka_unit_test(every_field_of_an_artifact_is_in_its_key),
       cmocka_unit_test_setup_teardown(no_path_and_no_environment_is_in_an_artifacts_key, temporary_setup,
                                       temporary_teardown),
