@@ -98,6 +98,8 @@ const smla_option smla_options[] = {
      .field = FIELD(deadline), .commands = SMLA_FOR_TUNE, .low = 0, .high = 1e6},
     {"in-process", 0, NULL, "try candidates in this process: one that crashes or hangs takes it along", smla_parse_flag,
      .field = FIELD(in_process), .commands = SMLA_FOR_TUNE},
+    {"again", 0, NULL, "search though wisdom of that effort is known", smla_parse_flag, .field = FIELD(again),
+     .commands = SMLA_FOR_TUNE},
     {"candidate-seconds", 0, "SECONDS", "kill a candidate that takes longer to check or time (60)", smla_parse_real,
      .field = FIELD(candidate_seconds), .commands = SMLA_FOR_TUNE, .low = 0, .high = 1e6},
     {"memory-limit", 0, "MIB", "device memory that tuning may take (half of what is free; emulator: 1024)",

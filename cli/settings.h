@@ -56,7 +56,7 @@ typedef struct smla_settings {
   double deadline, candidate_seconds;
   int32_t memory_limit, workers; /* MiB; 0: the library's default */
   const char *report;            /* an HTML file to write, or NULL */
-  int in_process, no_write, allow_nearest, wisdom_only, deterministic, all, dry_run, csv, once;
+  int in_process, again, no_write, allow_nearest, wisdom_only, deterministic, all, dry_run, csv, once;
   int32_t limit; /* MiB, -1: the configured one */
   const char *machine, *batches, *contexts, *device_class, *problem_key, *release;
   smla_text_list files;

@@ -183,6 +183,7 @@ smla_exit smla_command_tune(const smla_settings *settings) {
   if (!status) status = smla_device_open(settings, &context, &info);
   snapmla_plan_options options = smla_planning_options(settings, SNAPMLA_EFFORT_MEASURE, NULL);
   if (!settings->in_process) options.flags |= SNAPMLA_PLAN_ISOLATED;
+  if (settings->again) options.flags |= SNAPMLA_PLAN_AGAIN;
   options.progress = on_progress;
   if (!status) status = smla_library_status(snapmla_plan_create(context, &problem, &options, &plan));
   if (!status) status = smla_library_status(snapmla_plan_report_get(plan, &report));

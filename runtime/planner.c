@@ -8,7 +8,10 @@
 #include "tuner.h"
 
 static const uint32_t known_flags = SNAPMLA_PLAN_WISDOM_ONLY | SNAPMLA_PLAN_NO_JIT | SNAPMLA_PLAN_NO_WRITE |
-                                    SNAPMLA_PLAN_ALLOW_NEAREST | SNAPMLA_PLAN_DETERMINISTIC | SNAPMLA_PLAN_ISOLATED;
+                                    SNAPMLA_PLAN_ALLOW_NEAREST | SNAPMLA_PLAN_DETERMINISTIC | SNAPMLA_PLAN_ISOLATED |
+                                    SNAPMLA_PLAN_AGAIN;
+/* With these nothing is tuned. */
+static const uint32_t untuned_flags = SNAPMLA_PLAN_WISDOM_ONLY | SNAPMLA_PLAN_NO_JIT | SNAPMLA_PLAN_DETERMINISTIC;
 
 snapmla_status smla_plan_options_read(const snapmla_plan_options *options, snapmla_plan_options *known) {
   *known = (snapmla_plan_options){.size = sizeof *known};
@@ -21,6 +24,15 @@ snapmla_status smla_plan_options_read(const snapmla_plan_options *options, snapm
   if (known->flags & ~known_flags)
     return smla_fail(SNAPMLA_INVALID_ARGUMENT, "flags are 0x%x, of which 0x%x mean nothing; use SNAPMLA_PLAN_…",
                      known->flags, known->flags & ~known_flags);
+  if ((known->flags & SNAPMLA_PLAN_AGAIN) &&
+      (known->effort == SNAPMLA_EFFORT_ESTIMATE || known->variant || (known->flags & untuned_flags)))
+    return smla_fail(SNAPMLA_INVALID_ARGUMENT,
+                     "SNAPMLA_PLAN_AGAIN asks for a search, and there is none with %s; leave one of the two out",
+                     known->variant                             ? "an override of variants"
+                     : known->effort == SNAPMLA_EFFORT_ESTIMATE ? "SNAPMLA_EFFORT_ESTIMATE"
+                     : known->flags & SNAPMLA_PLAN_WISDOM_ONLY  ? "SNAPMLA_PLAN_WISDOM_ONLY"
+                     : known->flags & SNAPMLA_PLAN_NO_JIT       ? "SNAPMLA_PLAN_NO_JIT"
+                                                                : "SNAPMLA_PLAN_DETERMINISTIC");
   if (!(known->deadline_seconds >= 0) || !(known->candidate_seconds >= 0) || known->workers < 0)
     return smla_fail(SNAPMLA_INVALID_ARGUMENT,
                      "deadline_seconds, candidate_seconds and workers must not be negative; 0 is the default");
@@ -51,9 +63,9 @@ static const smla_measurement *find_exact(const smla_tuning *t, const snapmla_pl
   smla_wisdom_reach reached;
   const smla_measurement *exact =
       smla_wisdom_best(&t->known, &t->key, SMLA_WISDOM_EXACT, smla_tuning_usable, (void *)t, &reached);
-  int may_tune = options->effort > SNAPMLA_EFFORT_ESTIMATE &&
-                 !(options->flags & (SNAPMLA_PLAN_WISDOM_ONLY | SNAPMLA_PLAN_NO_JIT | SNAPMLA_PLAN_DETERMINISTIC));
-  *tune = may_tune && (!exact || exact->effort < (int)options->effort || is_stale(t, exact));
+  int may_tune = options->effort > SNAPMLA_EFFORT_ESTIMATE && !(options->flags & untuned_flags);
+  *tune = may_tune && (!exact || exact->effort < (int)options->effort || (options->flags & SNAPMLA_PLAN_AGAIN) ||
+                       is_stale(t, exact));
   return exact;
 }
 

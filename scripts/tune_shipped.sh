@@ -1,6 +1,7 @@
 #!/bin/sh
 # Tunes the problems that wisdom is shipped for, on the machine at hand, and writes it: sh scripts/tune_shipped.sh FILE [DEVICE]
-# FILE belongs into autotune/wisdom/. SNAPMLA names the program (build/release/bin/snapmla), EFFORT the effort (patient).
+# FILE belongs into autotune/wisdom/, and is replaced when every problem has a winner. All are measured, whatever wisdom the program
+# carries (tune --again). SNAPMLA names the program (build/release/bin/snapmla), EFFORT the effort (patient).
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
@@ -12,21 +13,29 @@ program=${SNAPMLA:-build/release/bin/snapmla}
 [ -x "$program" ] || die "no program at $program: build it, or name it in SNAPMLA"
 cache=$(mktemp -d)
 trap 'rm -rf "$cache"' EXIT
+problems=0
 for heads in 16 64 128; do
   for shape in "1 1024" "1 8192" "1 32768" "1 131072" "2 8192" "4 8192" "4 32768" "8 1024" "32 16384" "64 32768" "128 8192" "128 32768"; do
     # shellcheck disable=SC2086 # two words
     set -- $shape
     say "tuning $heads heads, batch $1, context $2"
-    SNAPMLA_CACHE_DIR=$cache "$program" tune --effort "${EFFORT:-patient}" --heads "$heads" --batch "$1" \
+    SNAPMLA_CACHE_DIR=$cache "$program" tune --again --effort "${EFFORT:-patient}" --heads "$heads" --batch "$1" \
       --max-context "$2" ${device:+--device "$device"}
+    problems=$((problems + 1))
   done
 done
 # Winners alone: the library reads what it carries for every plan.
 SNAPMLA_CACHE_DIR=$cache "$program" wisdom -o "$cache/all.json"
-python3 -c 'import json, sys
-wisdom = json.load(open(sys.argv[1], encoding="utf-8"))
+python3 -c 'import collections, json, os, sys
+source, target, problems = sys.argv[1], sys.argv[2], int(sys.argv[3])
+wisdom = json.load(open(source, encoding="utf-8"))
 wisdom["measurements"] = [m for m in wisdom["measurements"] if m["won"]]
-with open(sys.argv[2], "w", encoding="utf-8") as file:
+winners = collections.Counter(m["problem"] for m in wisdom["measurements"])
+if len(winners) != problems or max(winners.values(), default=0) > 1:
+    sys.exit(f"{problems} problems were tuned, and {sum(winners.values())} measurements of {len(winners)} problems won: "
+             f"{target} is as it was")
+with open(target + ".new", "w", encoding="utf-8") as file:
     json.dump(wisdom, file, indent=1, sort_keys=True)
-    file.write("\n")' "$cache/all.json" "$file"
+    file.write("\n")
+os.replace(target + ".new", target)' "$cache/all.json" "$file" "$problems"
 say "wrote $file"

@@ -39,9 +39,13 @@ enum {
   SNAPMLA_PLAN_NO_WRITE = 4u,      /* the store is not written to */
   SNAPMLA_PLAN_ALLOW_NEAREST = 8u, /* wisdom of the nearest shape bucket or device class will do */
   SNAPMLA_PLAN_DETERMINISTIC =
-      16u,                    /* the variants follow from problem, device class and templates alone: no measurement
+      16u, /* the variants follow from problem, device class and templates alone: no measurement
                                        is made or looked at, so that all ranks choose alike */
-  SNAPMLA_PLAN_ISOLATED = 32u /* candidates are compiled and tried in a process of their own, which may crash or hang */
+  SNAPMLA_PLAN_ISOLATED =
+      32u, /* candidates are compiled and tried in a process of their own, which may crash or hang */
+  SNAPMLA_PLAN_AGAIN =
+      64u /* tuning searches though wisdom of that effort is known, and the plan has what it found. Not with
+                                  ESTIMATE, an override, WISDOM_ONLY, NO_JIT or DETERMINISTIC, which search nothing */
 };
 
 /* Where tuning stands. */

@@ -47,8 +47,15 @@ static void tunes_explains_and_lists(void **state) {
   json_t *second = tune("250"); /* the same bucket: known */
   assert_int_equal(json_integer_value(json_object_get(second, "candidates")), 0);
   assert_true(json_equal(json_object_get(first, "variants"), json_object_get(second, "variants")));
+  json_decref(second);
+  const char *again[16] = {"tune", PROBLEM, "--max-context", "250", "--again", "--json"};
+  second = run_json(0, again);
+  assert_int_equal(json_integer_value(json_object_get(second, "candidates")),
+                   json_integer_value(json_object_get(first, "candidates")));
   json_decref(first);
   json_decref(second);
+  assert_program(PROGRAM, 2, "SNAPMLA_PLAN_AGAIN asks for a search", cache, "tune", PROBLEM, "--again", "--effort",
+                 "estimate");
 
   const char *words[16] = {"explain", PROBLEM, "--max-context", "200", "--json"};
   json_t *explained = run_json(0, words);

@@ -98,6 +98,47 @@ static void the_winner_is_remembered(void **state) {
   snapmla_context_destroy(context);
 }
 
+/* Though an exact measurement of that effort is known, here and in the store. */
+static void what_is_known_is_measured_again_when_asked(void **state) {
+  (void)state;
+  const snapmla_problem p = small_problem(300);
+  snapmla_plan_options options = {.size = sizeof options, .effort = SNAPMLA_EFFORT_MEASURE};
+  snapmla_plan_report first, second;
+  snapmla_context *context = open_emulator(NULL);
+  snapmla_plan *plan = make_plan(context, &p, &options, &first);
+  char *variant = strdup(snapmla_plan_variant(plan, "mla_decode"));
+  snapmla_plan_destroy(plan);
+  plan = make_plan(context, &p, &options, &second);
+  assert_int_equal(second.candidates, 0);
+  snapmla_plan_destroy(plan);
+  options.flags = SNAPMLA_PLAN_AGAIN;
+  plan = make_plan(context, &p, &options, &second);
+  assert_int_equal(second.provenance, SNAPMLA_PROVENANCE_EXACT);
+  assert_int_equal(second.candidates, first.candidates);
+  assert_true(second.timed >= 2);
+  assert_string_equal(snapmla_plan_variant(plan, "mla_decode"), variant); /* the emulator's times are the same */
+  snapmla_plan_destroy(plan);
+
+  const snapmla_plan_options wrong[] = {
+      {.size = sizeof options, .flags = SNAPMLA_PLAN_AGAIN},
+      {.size = sizeof options, .flags = SNAPMLA_PLAN_AGAIN, .effort = SNAPMLA_EFFORT_MEASURE, .variant = variant},
+      {.size = sizeof options,
+       .flags = SNAPMLA_PLAN_AGAIN | SNAPMLA_PLAN_WISDOM_ONLY,
+       .effort = SNAPMLA_EFFORT_MEASURE},
+      {.size = sizeof options, .flags = SNAPMLA_PLAN_AGAIN | SNAPMLA_PLAN_NO_JIT, .effort = SNAPMLA_EFFORT_MEASURE},
+      {.size = sizeof options,
+       .flags = SNAPMLA_PLAN_AGAIN | SNAPMLA_PLAN_DETERMINISTIC,
+       .effort = SNAPMLA_EFFORT_MEASURE}};
+  static const char *const names[] = {"SNAPMLA_EFFORT_ESTIMATE", "an override", "WISDOM_ONLY", "NO_JIT",
+                                      "DETERMINISTIC"};
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    assert_int_equal(snapmla_plan_create(context, &p, &wrong[i], &plan), SNAPMLA_INVALID_ARGUMENT);
+    assert_non_null(strstr(snapmla_error_message(), names[i]));
+  }
+  free(variant);
+  snapmla_context_destroy(context);
+}
+
 static void five_cold_tunes_agree(void **state) {
   (void)state;
   const snapmla_problem p = small_problem(200);
@@ -450,6 +491,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, temporary_teardown)
   const struct CMUnitTest tests[] = {
       TEST(the_winner_is_remembered),
+      TEST(what_is_known_is_measured_again_when_asked),
       TEST(five_cold_tunes_agree),
       TEST(crashing_hanging_and_lying_candidates_are_caught),
       TEST(a_wrong_answer_is_caught_in_process_too),
