@@ -16,7 +16,7 @@ tune)
   ;;
 wisdom)
   {
-    sed "1,${MISSING}d" "$notes"
+    tail -n +$((MISSING + 1)) "$notes"
     head -n "$TWICE" "$notes"
   } | awk 'BEGIN { printf "{\"kind\": \"snapmla wisdom\", \"schema\": 1, \"measurements\": [" }
     { printf "%s{\"problem\": \"%s\", \"won\": true}, {\"problem\": \"%s\", \"won\": false}", (NR > 1 ? ", " : ""), $0, $0 }
