@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
 import numpy as np
 import snapmla
@@ -191,6 +192,21 @@ class Ranks(Torch):
     def test_tensors_are_not_for_the_merge_without_a_device(self):
         with self.assertRaisesRegex(ValueError, "merge them by Plan.merge"):
             snapmla.shards.merge([torch.zeros(1, 1, HEADS, RANK)], [torch.zeros(1, HEADS, 1)])
+
+
+@unittest.skipIf(torch is None, "torch is not installed: nothing is timed")
+class Times(unittest.TestCase):
+    def test_rows_unseen_do_not_count_and_a_row_is_of_its_steps(self):
+        sys.path.insert(0, str(pathlib.Path(EXAMPLE).parent))
+        self.addCleanup(sys.path.remove, str(pathlib.Path(EXAMPLE).parent))
+        import figures
+
+        rows = iter([1000.0] * figures.UNSEEN + [float(ms) for ms in reversed(range(1, figures.ROWS + 1))])  # 21, 20, … 1 ms
+        event, call = mock.Mock(), mock.Mock()
+        event.elapsed_time.side_effect = lambda _: next(rows)
+        with mock.patch.object(figures.dist, "barrier"), mock.patch.object(figures.torch.cuda, "Event", return_value=event):
+            self.assertEqual(figures.microseconds(call, 10), (1100.0, 500.0))  # of 1 … 21 ms by ten: 11; quartiles 6 and 16
+        self.assertEqual(call.call_count, 10 * (figures.UNSEEN + figures.ROWS))
 
 
 @unittest.skipIf(torch is None, "torch is not installed: processes are not started")
