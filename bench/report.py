@@ -4,7 +4,8 @@
 usage: report.py [--check] [ROOT]
 
 For each folder docs/performance/DEVICE/ with ceilings.csv, decode.csv and, where measured, decode-FORMAT.csv and parts.tsv (all as
-`sh scripts/gpu.sh OUTDIR` leaves them), layer.csv (snapmla-bench-layer's) and shards*.csv (examples/shards/decode.py's): the tables of that device. docs/performance/limits.md, written by hand, ends the page.
+`sh scripts/gpu.sh OUTDIR` leaves them), layer.csv (snapmla-bench-layer's), shards*.csv (examples/shards/decode.py's) and python.tsv
+(scripts/gpu_python.sh's): the tables of that device. docs/performance/limits.md, written by hand, ends the page.
 With --check nothing is written: exit status 1 where the page is not what the figures say. The plots are bench/decode/plot.py's.
 """
 import pathlib
@@ -13,7 +14,7 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE / "common")]
 from programs import read, table, text_of
-from report_parts import layer_part, shards_part
+from report_parts import facts_of, layer_part, shards_part, tests_part
 
 
 def shape(row):
@@ -82,16 +83,17 @@ def matrix_rows(decode):
 def device_section(folder, targets):
     notes, ceilings = read(folder / "ceilings.csv")
     decode_notes, decode = read(folder / "decode.csv")
-    facts = dict(note.split(": ", 1) for note in decode_notes if ": " in note)
+    facts = facts_of(decode_notes)
+    product = facts["device"].split(", ")[1]
     cold_us, cold_written_us = (min(float(r["time_us"]) for r in ceilings if r["group"] == group) for group in ("cold", "cold-written"))
     formats = sorted(p.stem.removeprefix("decode-") for p in folder.glob("decode-*.csv"))
     others = {name: pick(read(folder / f"decode-{name}.csv")[1], "decode+combine") for name in formats}
-    yield f"## {facts['device'].split(', ')[1]}"
+    yield f"## {product}"
     yield ""
     for name in ("date", "device", "nominal clocks", "driver release", "compiler", "command"):
-        yield f"- {name}: `{facts[name].strip()}`"
+        yield f"- {name}: `{facts[name]}`"
     yield ""
-    yield "Ceilings (`" + dict(n.split(": ", 1) for n in notes if ": " in n)["command"] + "`), the denominators below:"
+    yield f"Ceilings (`{facts_of(notes)['command']}`), the denominators below:"
     yield ""
     yield from table(["what", "figure"], [
         ["memory, bulk copies of page images", f"{best(ceilings, 'read', ''):.0f} GB/s"],
@@ -124,13 +126,8 @@ def device_section(folder, targets):
     yield ""
     yield f"![roofline](performance/{folder.name}/roofline.svg)"
     yield from layer_part(folder, best(ceilings, "read", ""))
-    yield from shards_part(folder)
-    if (folder / "parts.tsv").exists():
-        yield ""
-        yield "### Correctness on this device"
-        yield ""
-        parts = [line.split("\t") for line in text_of(folder / "parts.tsv").splitlines()]
-        yield from table(["part of `scripts/gpu.sh`", "result", "seconds"], parts)
+    yield from shards_part(folder, product)
+    yield from tests_part(folder, product)
 
 
 HEAD = """<!-- Written by bench/report.py from docs/performance/: change that, not this. -->
@@ -142,7 +139,8 @@ GPU and renew this page, from a `portable` build:
 
     sh scripts/gpu.sh OUTDIR
     build/portable/bin/snapmla-bench-layer --hidden 7168 --csv OUTDIR/layer.csv
-    cp OUTDIR/*.csv OUTDIR/parts.tsv docs/performance/DEVICE/
+    sh scripts/gpu_python.sh OUTDIR
+    cp OUTDIR/*.csv OUTDIR/*.tsv docs/performance/DEVICE/
     python3 bench/decode/plot.py docs/performance/DEVICE/decode.csv docs/performance/DEVICE/ceilings.csv docs/performance/DEVICE
     python3 bench/report.py
 

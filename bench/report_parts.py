@@ -1,12 +1,25 @@
-"""What a device's section of docs/performance.md has only where it was measured: the layer step, a request over several GPUs."""
+"""What a device's section of docs/performance.md has only where it was measured: the layer step, a request over several GPUs, the tests."""
 
 import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "common"))
-from programs import read, table
+from programs import read, table, text_of
 
 STAGES = ("append", "absorb", "attend", "project", "output")
+SHARDS_HEAD = "date", "command", "device", "driver release", "torch", "runs", "build"
+TESTS = (("parts.tsv", "gpu.sh", ("part", "result", "seconds")), ("python.tsv", "gpu_python.sh", ("part", "result", "seconds", "tests", "passed", "skipped")))
+
+
+def facts_of(notes):
+    """Of head lines `NAME: TEXT`; a file from before they were written has none."""
+    return {name: text.strip() for name, text in (note.split(": ", 1) for note in notes if ": " in note)}
+
+
+def check_device(path, device, product):
+    """`device`: a product's name, or the text of a head line, in which it stands between commas. A file that does not say is taken."""
+    if device and product not in device.split(", "):
+        sys.exit(f"{path}: measured on {device}, and the folder's decode.csv on {product}: move it to the folder of its device")
 
 
 def tokens_text(tokens):
@@ -34,26 +47,62 @@ def layer_part(folder, gb_per_s):
     if not path.exists():
         return
     notes, rows = read(path)
-    facts = dict(note.split(": ", 1) for note in notes if ": " in note)
+    facts = facts_of(notes)
     hidden, layers = int(rows[0]["hidden"]), rows[0]["layers"]
     yield from ["", "### Layer step", ""]
-    yield (f"µs of a layer of {layers}, one graph of a decode step replayed, {facts['date'].strip()} (`{facts['command'].strip()}`): append, absorb, attend, up-project"
+    yield (f"µs of a layer of {layers}, one graph of a decode step replayed, {facts['date']} (`{facts['command']}`): append, absorb, attend, up-project"
            + (f" and the output of {hidden} channels by W_O" if hidden else "") + " ([layer.md](layer.md)). *Floor*: its weights and its requests' cached tokens at the "
            "memory ceiling above. Stages alone do not add up to the step, in which the start of one overlaps the end of the last.")  # fmt: skip
     yield ""
     yield from table(["batch, heads, tokens", "cache", "weights", "step", "bf16 / this", "floor, of it", *STAGES], step_rows(rows, gb_per_s))
 
 
-def shards_part(folder):
-    """Of shards*.csv, as examples/shards/decode.py --csv leaves them."""
-    rows = [r for path in sorted(folder.glob("shards*.csv")) for r in read(path)[1]]
-    if not rows:
+def shards_part(folder, product):
+    """Of shards*.csv, as examples/shards/decode.py --csv leaves them, on GPUs of the name `product`."""
+    files = [(path, *read(path)) for path in sorted(folder.glob("shards*.csv"))]
+    if not files:
         return
+    for path, _, rows in files:
+        for row in rows:
+            check_device(path, row["device"], product)
     yield from ["", "### A request over several GPUs", ""]
     yield ("`examples/shards/decode.py`, a process each: pages dealt in turn, the exchange by NCCL, the merge by the plan's kernel ([shards.md](shards.md)). µs of a step "
-           "(schedule, decode, exchange, merge), of its schedule and decode alone and of the merge's kernel alone, one after the other with nothing flushed between; "
-           "distances are from double precision over unquantised tokens, and *bits* says whether all ranks, and replays and calls, had the same.")  # fmt: skip
+           "(schedule, decode, exchange, merge), of its schedule and decode alone and of the merge's kernel alone, one after the other with nothing flushed between: the median, "
+           "± half of the distance between the quartiles; distances are from double precision over unquantised tokens, and *bits* says whether all ranks, and replays and calls, "
+           "had the same.")  # fmt: skip
+    yield ""
+    heads = {path.name: facts_of(notes) for path, notes, _ in files}
+    for name, facts in heads.items():
+        if facts:
+            yield f"- `{name}`: " + ", ".join(f"{fact} `{facts[fact]}`" for fact in SHARDS_HEAD if fact in facts)
+    if bare := [f"`{name}`" for name, facts in heads.items() if not facts]:
+        yield (f"- {', '.join(bare)}: made before the program took runs unseen at each length and told a spread; the times of short lengths, and of a file's first, "
+               "may hold some of the warming up.")  # fmt: skip
     yield ""
     yield from table(["tokens", "GPUs", "heads", "cache", "by", "step", "decode", "merge", "relative L2", "lse", "bits"], [
-        [tokens_text(int(r["tokens"])), r["ranks"], r["heads"], r["format"], r["way"], *(r[name] or "–" for name in ("step_us", "decode_us", "merge_us")),
-         r["rel_l2"], r["lse_error"], "same" if r["same_bits"] == "1" else "**differ**"] for r in rows])  # fmt: skip
+        [tokens_text(int(r["tokens"])), r["ranks"], r["heads"], r["format"], r["way"], *(shards_time(r, name) for name in ("step", "decode", "merge")),
+         r["rel_l2"], r["lse_error"], "same" if r["same_bits"] == "1" else "**differ**"] for _, _, rows in files for r in rows])  # fmt: skip
+
+
+def shards_time(row, name):
+    time, spread = row[f"{name}_us"], row.get(f"{name}_spread_us")
+    return f"{time} ± {spread}" if time and spread else time or "–"
+
+
+def tests_part(folder, product):
+    """Of parts.tsv and python.tsv, as scripts/gpu.sh and scripts/gpu_python.sh leave them."""
+    for name, script, columns in TESTS:
+        path = folder / name
+        if not path.exists():
+            continue
+        lines = text_of(path).splitlines()
+        facts = facts_of(line[2:] for line in lines if line.startswith("# "))
+        check_device(path, facts.get("device"), product)
+        yield from ["", f"### {'Correctness' if script == 'gpu.sh' else 'The Python package'} on this device", ""]
+        if facts:
+            yield from [*(f"- {fact}: `{text}`" for fact, text in facts.items()), ""]
+        rows = [line.split("\t") for line in lines if not line.startswith("#")]
+        wrong = [row for row in rows if len(row) != len(columns)]
+        if wrong or not rows:
+            sys.exit(f"{path}: {wrong[0] if wrong else 'no rows'}, where scripts/{script} writes rows of {', '.join(columns)}: copy the file that it left in OUTDIR")
+        yield from table([f"part of `scripts/{script}`", *columns[1:]], rows)

@@ -11,6 +11,8 @@ import programs  # noqa: E402
 import report_parts  # noqa: E402
 
 NOTES = ["date: today", "command: snapmla-bench-layer --hidden 7168"]
+SHARDS = {"tokens": 262144, "ranks": 2, "heads": 16, "format": "bf16", "way": "a graph", "rel_l2": "2.6e-03", "lse_error": "1e-06", "same_bits": 1,
+          "step_us": "60.10", "decode_us": "40.00", "merge_us": "2.50", "device": "A GPU"}  # fmt: skip
 
 
 def stage(name, us, moved, cache="bf16", weights="bf16"):
@@ -25,7 +27,7 @@ class Parts(unittest.TestCase):
         self.folder = pathlib.Path(folder.name)
 
     def test_what_was_not_measured_is_not_there(self):
-        self.assertEqual([*report_parts.layer_part(self.folder, 3000), *report_parts.shards_part(self.folder)], [])
+        self.assertEqual([*report_parts.layer_part(self.folder, 3000), *report_parts.shards_part(self.folder, "A GPU"), *report_parts.tests_part(self.folder, "A GPU")], [])
 
     def test_a_step_is_beside_its_stages_its_floor_and_bf16(self):
         rows = [stage("step", 100, 150e6), stage("attend", 60, 120e6), stage("output", 12.34, 29e6)]
@@ -44,13 +46,49 @@ class Parts(unittest.TestCase):
         self.assertNotIn("W_O", text[3])
 
     def test_every_file_of_shards_is_told_and_bits_that_differ_stand_out(self):
-        row = {"tokens": 262144, "ranks": 2, "heads": 16, "format": "bf16", "way": "a graph", "rel_l2": "2.6e-03", "lse_error": "1e-06", "same_bits": 1,
-               "step_us": "60.10", "decode_us": "40.00", "merge_us": "2.50", "device": "A GPU"}  # fmt: skip
-        programs.write(self.folder / "shards-bf16.csv", [], [row])
-        programs.write(self.folder / "shards-calls.csv", [], [row | {"tokens": 65, "way": "calls", "same_bits": 0, "step_us": ""}])
-        text = list(report_parts.shards_part(self.folder))
+        programs.write(self.folder / "shards-bf16.csv", [], [SHARDS])
+        programs.write(self.folder / "shards-calls.csv", [], [SHARDS | {"tokens": 65, "way": "calls", "same_bits": 0, "step_us": ""}])
+        text = list(report_parts.shards_part(self.folder, "A GPU"))
         self.assertIn("| 256K | 2 | 16 | bf16 | a graph | 60.10 | 40.00 | 2.50 | 2.6e-03 | 1e-06 | same |", text)
         self.assertIn("| 65 | 2 | 16 | bf16 | calls | – | 40.00 | 2.50 | 2.6e-03 | 1e-06 | **differ** |", text)
+        self.assertEqual(sum("`shards-bf16.csv`, `shards-calls.csv`: made before" in line for line in text), 1)
+
+    def test_shards_with_a_head_have_it_told_and_their_spread(self):
+        notes = ["date: today", "command: torchrun decode.py", "device: cuda:0, A GPU, 132 multiprocessors", "runs: 21, after 3 unseen, of 20 in a row each"]
+        programs.write(self.folder / "shards.csv", notes, [SHARDS | {"step_spread_us": "0.12", "decode_spread_us": "0.05", "merge_spread_us": "0.01"}])
+        text = list(report_parts.shards_part(self.folder, "A GPU"))
+        self.assertIn("| 256K | 2 | 16 | bf16 | a graph | 60.10 ± 0.12 | 40.00 ± 0.05 | 2.50 ± 0.01 | 2.6e-03 | 1e-06 | same |", text)
+        self.assertIn("- `shards.csv`: date `today`, command `torchrun decode.py`, device `cuda:0, A GPU, 132 multiprocessors`, "
+                      "runs `21, after 3 unseen, of 20 in a row each`", text)  # fmt: skip
+        self.assertNotIn("made before", "\n".join(text))
+
+    def test_another_device_s_figures_are_refused(self):
+        programs.write(self.folder / "shards.csv", [], [SHARDS])
+        self.refused(report_parts.shards_part, "Another", "shards.csv: measured on A GPU, and the folder's decode.csv on Another: move it")
+        (self.folder / "parts.tsv").write_text("# device: cuda:0, A GPU\ndoctor\tok\t1\n")
+        self.refused(report_parts.tests_part, "Another", "parts.tsv: measured on cuda:0, A GPU, and")
+        self.refused(report_parts.tests_part, "GPU", "parts.tsv: measured on cuda:0, A GPU, and")
+
+    def refused(self, part, product, why):
+        with self.assertRaises(SystemExit) as told:
+            list(part(self.folder, product))
+        self.assertIn(why, str(told.exception))
+
+    def test_tests_are_told_with_their_head_where_there_is_one(self):
+        (self.folder / "parts.tsv").write_text("doctor\tok\t1\n")  # as it was before heads
+        (self.folder / "python.tsv").write_text("# date: today\n# device: cuda:0, A GPU\n# torch: 2.11\npython-torch\tok\t15\t25\t24\t1\n")
+        self.assertEqual(list(report_parts.tests_part(self.folder, "A GPU")), [
+            "", "### Correctness on this device", "",
+            "| part of `scripts/gpu.sh` | result | seconds |", "|---|---|---|", "| doctor | ok | 1 |",
+            "", "### The Python package on this device", "",
+            "- date: `today`", "- device: `cuda:0, A GPU`", "- torch: `2.11`", "",
+            "| part of `scripts/gpu_python.sh` | result | seconds | tests | passed | skipped |", "|---|---|---|---|---|---|",
+            "| python-torch | ok | 15 | 25 | 24 | 1 |"])  # fmt: skip
+
+    def test_a_table_of_tests_that_is_cut_or_empty_is_refused(self):
+        for text, why in (("# date: today\n", "no rows"), ("doctor\tok\n", "['doctor', 'ok']")):
+            (self.folder / "parts.tsv").write_text(text)
+            self.refused(report_parts.tests_part, "A GPU", f"parts.tsv: {why}, where scripts/gpu.sh writes rows of part, result, seconds: copy")
 
 
 if __name__ == "__main__":

@@ -15,19 +15,19 @@ static _Noreturn void fault_exited(smla_thread *thread, const char *what, smla_p
                  (unsigned)thread->index / SMLA_WARP, (unsigned long long)thread->block->index, lanes);
 }
 
-/* On the GPU warp_agrees is a shuffle. Here no lane waits for the others in it: they have called it as often when they next meet. */
-static void check_agreed(smla_thread *lanes) {
-  const smla_thread *most = lanes, *least = lanes;
+/* On the GPU warp_agrees is a shuffle. Here no lane waits for the others in it: when they next meet, in a block_sync or
+ * a collective call, or have exited, all have called it as often, and last at the same place. */
+static void check_agreed(const smla_thread *lanes) {
   for (uint32_t i = 1; i < SMLA_WARP; i++) {
-    if (lanes[i].agreed > most->agreed) most = lanes + i;
-    if (lanes[i].agreed < least->agreed) least = lanes + i;
+    if (lanes[i].agreed == lanes->agreed && lanes[i].agreed_line == lanes->agreed_line) continue;
+    const smla_thread *one = lanes + i, *other = lanes;
+    if (one->agreed < other->agreed) other = one, one = lanes;
+    smla_fault_end(lanes->block->cluster, SMLA_FAULT_PARTIAL_COLLECTIVE, one->agreed_line,
+                   "lane %u of warp %u of block %llu calls warp_index or warpgroup_index, all lanes' to call, and lane "
+                   "%u does not",
+                   (unsigned)one->index % SMLA_WARP, (unsigned)lanes->index / SMLA_WARP,
+                   (unsigned long long)lanes->block->index, (unsigned)other->index % SMLA_WARP);
   }
-  if (most->agreed == least->agreed) return;
-  smla_fault_end(lanes->block->cluster, SMLA_FAULT_PARTIAL_COLLECTIVE, most->agreed_line,
-                 "lane %u of warp %u of block %llu calls warp_index or warpgroup_index, all lanes' to call, more often "
-                 "than lane %u",
-                 (unsigned)most->index % SMLA_WARP, (unsigned)lanes->index / SMLA_WARP,
-                 (unsigned long long)lanes->block->index, (unsigned)least->index % SMLA_WARP);
 }
 
 unsigned smla_warp_agrees(unsigned value, smla_place line) {
@@ -111,6 +111,7 @@ static void complete_named(smla_block *block, uint32_t id) {
       smla_fault_end(block->cluster, SMLA_FAULT_PARTIAL_COLLECTIVE, barrier->line[i],
                      "barrier %u completes with lanes 0x%08x of warp %u of block %llu, without lanes 0x%08x", id,
                      barrier->lanes[i], i, (unsigned long long)block->index, missing);
+    if (id == 0 && barrier->lanes[i]) check_agreed(block->threads + i * SMLA_WARP); /* others' lanes may have gone on */
   }
   for (smla_thread *waiter = barrier->waiters; waiter; waiter = waiter->next_waiter)
     smla_know(&waiter->known, barrier->known);
@@ -227,6 +228,7 @@ void smla_thread_left(smla_thread *thread) {
   const uint32_t index = thread->index / SMLA_WARP;
   warp->exited |= lane_bit(thread);
   if (warp->arrived) fault_exited(thread, warp->what, warp->line, warp->exited);
+  if (warp->exited == FULL_WARP) check_agreed(thread - thread->index % SMLA_WARP);
   if (block->named[0].lanes[index]) fault_exited(thread, "block_sync", block->named[0].line[index], warp->exited);
   smla_copies_check_exit(thread);
   smla_thread_copies_check_exit(thread);

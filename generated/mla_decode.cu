@@ -466,7 +466,7 @@ struct smla_merge_share {
   int item, end;           /* from this item of all to before that one */
   int merge;               /* whose the first of them is */
   int next_item;           /* the first item of the merge after it */
-  struct smla_merge first; /* that merge; nothing in particular where there are no items */
+  struct smla_merge first; /* that merge; zeros where there are no items */
 };
 
 #endif
@@ -631,8 +631,8 @@ struct Share {
 // positions in rings and descriptors then stay in uniform registers.
 DEVICE Share share_of(const Params &p, Place at) {
   const int4 range = global_load((const int4 *)(p.units + at.unit));
-  const i32 tokens = global_load(&p.units[at.unit].first.tokens);
-  return {shuffle(range.x, 0), shuffle(range.y, 0), shuffle(range.z, 0), shuffle(range.w, 0), shuffle(tokens, 0)};
+  const smla_request first = global_load(&p.units[at.unit].first);
+  return {shuffle(range.x, 0), shuffle(range.y, 0), shuffle(range.z, 0), shuffle(range.w, 0), shuffle(first.tokens, 0)};
 }
 
 // The length of a request of the share.
@@ -699,9 +699,9 @@ DEVICE void fetch_query(const Params &p, Place at) {
     ring.advance();
   }
 }
-// What a walk loads first depends on what it loaded before: the share of its unit, its request's record, the request's row of the block
-// table, and only then a page. From cold each would wait for memory in turn. A warp without work asks meanwhile for records and
-// table in L2, a block a part of them.
+// What a walk loads first depends on what it loaded before: the share of its unit, the request's row of the block table, and only then a
+// page; for further requests their records. From cold each would wait for memory in turn. A warp without work asks meanwhile for records
+// and table in L2, a block a part of them.
 
 // One thread: this block's part of `bytes` at `from`, less than 2^31, in whole 16 bytes.
 DEVICE void warm_part(const void *from, i64 bytes) {

@@ -466,7 +466,7 @@ struct smla_merge_share {
   int item, end;           /* from this item of all to before that one */
   int merge;               /* whose the first of them is */
   int next_item;           /* the first item of the merge after it */
-  struct smla_merge first; /* that merge; nothing in particular where there are no items */
+  struct smla_merge first; /* that merge; zeros where there are no items */
 };
 
 #endif
@@ -631,8 +631,8 @@ struct Share {
 // positions in rings and descriptors then stay in uniform registers.
 DEVICE Share share_of(const Params &p, Place at) {
   const int4 range = global_load((const int4 *)(p.units + at.unit));
-  const i32 tokens = global_load(&p.units[at.unit].first.tokens);
-  return {shuffle(range.x, 0), shuffle(range.y, 0), shuffle(range.z, 0), shuffle(range.w, 0), shuffle(tokens, 0)};
+  const smla_request first = global_load(&p.units[at.unit].first);
+  return {shuffle(range.x, 0), shuffle(range.y, 0), shuffle(range.z, 0), shuffle(range.w, 0), shuffle(first.tokens, 0)};
 }
 
 // The length of a request of the share.

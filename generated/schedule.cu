@@ -415,7 +415,7 @@ struct smla_merge_share {
   int item, end;           /* from this item of all to before that one */
   int merge;               /* whose the first of them is */
   int next_item;           /* the first item of the merge after it */
-  struct smla_merge first; /* that merge; nothing in particular where there are no items */
+  struct smla_merge first; /* that merge; zeros where there are no items */
 };
 
 #endif
@@ -541,15 +541,20 @@ DEVICE i32 shortest_run(const Params &p, i32 total) {
   return run;
 }
 
-// Cuts into runs of `run` tiles, more or less. Returns their number, or more than there are units where they do not suffice.
-DEVICE i32 cut_runs(const Params &p, i32 total, i32 run, i32 slack) {
+struct Cuts {
+  i32 runs, pieces;  // of requests that are cut
+};
+
+// Cuts into runs of `run` tiles, more or less: more runs than there are units where those do not suffice.
+DEVICE Cuts cut_runs(const Params &p, i32 total, i32 run, i32 slack) {
   const smem<i32> first_tile = shared_at<i32>(first_tiles_at), cuts = shared_at<i32>(cuts_at);
   i32 units = 0, request = 0;
   i32 begin = 0, after = first_tile.load(1);  // of that request
   i32 piece = 0, more = 0;                    // of a request in equal pieces: their tiles, how many follow
+  i32 pieces = 0, last_cut = -1;
   cuts.store(0, 0);
   for (i32 at = 0; at < total;) {
-    if (units == p.unit_count) return units + 1;
+    if (units == p.unit_count) return {units + 1, 0};
     i32 end = at + run;
     if (more > 0) {
       end = --more > 0 ? at + piece : after;
@@ -574,10 +579,14 @@ DEVICE i32 cut_runs(const Params &p, i32 total, i32 run, i32 slack) {
         }
       }
     }
+    if (end > begin && end < after && end < total) {
+      pieces += request == last_cut ? 1 : 2;
+      last_cut = request;
+    }
     cuts.store(++units, end);
     at = end;
   }
-  return units;
+  return {units, pieces};
 }
 
 // Cuts between requests alone. Returns the number of runs.
@@ -600,10 +609,10 @@ DEVICE i32 cut_sequence(const Params &p, i32 total, i32 longest, i32 filled) {
   if (total == 0) return 0;
   for (i32 run = shortest_run(p, total);; run += 1 + run / 64) {
     const i32 some = (run + 15) / 16;
-    const i32 units = cut_runs(p, total, run, some < p.slack ? some : p.slack);
-    if (units > p.unit_count) continue;
-    const bool whole = filled <= p.unit_count && longest <= run + units * p.merge_cost / 1024;
-    return whole ? cut_requests(p, total) : units;
+    const Cuts cuts = cut_runs(p, total, run, some < p.slack ? some : p.slack);
+    if (cuts.runs > p.unit_count) continue;
+    const bool whole = filled <= p.unit_count && longest <= run + cuts.pieces * p.merge_cost / 1024;
+    return whole ? cut_requests(p, total) : cuts.runs;
   }
 }
 
@@ -626,11 +635,13 @@ DEVICE void share_merges(const Params &p, i32 block, i32 merges, i32 items) {
   const i32 each = items / p.merge_blocks, more = items % p.merge_blocks;
   const i32 item = block * each + (block < more ? block : more), end = item + each + (block < more);
   i32 merge = 0, next_item = 0;
+  smla_merge first = {0, 0, 0, 0};
   if (item < end) {
     merge = find_last(first_item, merges, item);
     next_item = merge + 1 < merges ? first_item.load(merge + 1) : items;
-    global_store(&p.merge_shares[block].first, global_load(p.merges + merge));
+    first = global_load(p.merges + merge);
   }
+  global_store(&p.merge_shares[block].first, first);
   global_store((int4 *)(p.merge_shares + block), make_int4(item, end, merge, next_item));
 }
 

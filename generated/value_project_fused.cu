@@ -439,7 +439,7 @@ struct smla_merge_share {
   int item, end;           /* from this item of all to before that one */
   int merge;               /* whose the first of them is */
   int next_item;           /* the first item of the merge after it */
-  struct smla_merge first; /* that merge; nothing in particular where there are no items */
+  struct smla_merge first; /* that merge; zeros where there are no items */
 };
 
 #endif

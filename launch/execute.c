@@ -25,7 +25,6 @@ enum {
   /* How much longer a unit may run to spare a cut: what writing and merging a piece takes of one unit, by the rows of a block. */
   SLACK_TILES = 2,
   SLACK_ROWS = 8,
-  COMBINE_BYTES = 16,      /* of a piece that a thread of the combine kernel merges */
   APPEND_BLOCKS_PER_SM = 8 /* enough to fill the GPU; more tokens are looped over */
 };
 
@@ -86,7 +85,6 @@ snapmla_status snapmla_plan_schedule(const snapmla_plan *plan, const snapmla_dec
   /* An empty batch has no table, and its stride may be anything. */
   if (!sparse && args->batch > 0 && args->block_table_stride <= (most - 1) / page)
     most = args->block_table_stride * page;
-  const smla_geometry *combine = &plan->kernels[SMLA_MLA_COMBINE].geometry;
   const struct schedule_params params = {
       .seqlens = sparse ? args->index_counts : args->seqlens,
       .requests = (struct smla_request *)at(args, w->requests),
@@ -102,7 +100,7 @@ snapmla_status snapmla_plan_schedule(const snapmla_plan *plan, const snapmla_dec
       .merge_cost = MERGE_COST_PER_ROW * w->groups * w->group_rows,
       .slack = SLACK_TILES + w->group_rows / SLACK_ROWS,
       .elements = w->rows * plan->problem.latent_rank,
-      .block_elements = COMBINE_BYTES / combine->partial_bytes * combine->threads,
+      .block_elements = plan->kernels[SMLA_MLA_COMBINE].geometry.block_elements,
   };
   return launch(plan, SMLA_SCHEDULE, 1, 1, 0, SMLA_PARAMS(params), args->stream, NULL);
 }

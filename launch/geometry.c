@@ -10,7 +10,9 @@ enum {
   MOST_CLUSTER = 16,
   MOST_ROWS = 1024,
   MOST_TERMS = 2,
-  MOST_PIECES = 1024 /* as in mla_combine's space */
+  MOST_PIECES = 1024, /* as in mla_combine's space */
+  MOST_RESIDENT = 32,
+  MOST_ELEMENTS = 1 << 20
 };
 
 snapmla_status smla_quantity_pick(const smla_quantity *quantities, size_t count, const char *variant, const char *name,
@@ -46,6 +48,10 @@ snapmla_status smla_geometry_read(const smla_quantity *quantities, size_t count,
     status = smla_quantity_pick(quantities, count, variant, "query_terms", 1, MOST_TERMS, 1, &out->query_terms);
   if (!status)
     status = smla_quantity_pick(quantities, count, variant, "most_pieces", 0, MOST_PIECES, 0, &out->most_pieces);
+  if (!status) status = smla_quantity_pick(quantities, count, variant, "resident", 1, MOST_RESIDENT, 1, &out->resident);
+  if (!status)
+    status =
+        smla_quantity_pick(quantities, count, variant, "block_elements", 0, MOST_ELEMENTS, 0, &out->block_elements);
   if (!status)
     status = smla_quantity_pick(quantities, count, variant, "least_piece", out->most_pieces > 0, MOST_PIECES, 0,
                                 &out->least_piece);

@@ -7,8 +7,6 @@
 #include "status.h"
 #include "struct_size.h"
 
-enum { COMBINE_THREADS_PER_SM = 1024 /* more would not be resident at once, and bring nothing */ };
-
 static snapmla_status make_tally(snapmla_plan *plan) {
   plan->tally = calloc(1, sizeof *plan->tally);
   if (!plan->tally) return smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a plan");
@@ -37,13 +35,22 @@ snapmla_status smla_plan_open(snapmla_context *context, const snapmla_problem *p
 }
 
 snapmla_status smla_plan_lay_out(snapmla_plan *plan) {
-  const smla_plan_kernel *decode = &plan->kernels[SMLA_MLA_DECODE], *schedule = &plan->kernels[SMLA_SCHEDULE];
+  const smla_plan_kernel *decode = &plan->kernels[SMLA_MLA_DECODE], *schedule = &plan->kernels[SMLA_SCHEDULE],
+                         *combine = &plan->kernels[SMLA_MLA_COMBINE];
   if (decode->geometry.rows < 1)
     return smla_fail(SNAPMLA_TEMPLATE, "%s: its space derives no \"rows\"; that of mla_decode must", decode->variant);
-  snapmla_status status = smla_workspace_plan(
-      &plan->problem, plan->multiprocessors, decode->geometry.rows,
-      COMBINE_THREADS_PER_SM / plan->kernels[SMLA_MLA_COMBINE].geometry.threads, decode->geometry.query_terms,
-      decode->geometry.partial_bytes, schedule->geometry.most_pieces, schedule->geometry.least_piece, &plan->workspace);
+  if (combine->geometry.block_elements < 1)
+    return smla_fail(SNAPMLA_TEMPLATE, "%s: its space derives no \"block_elements\"; that of mla_combine must",
+                     combine->variant);
+  const smla_workspace_kernels kernels = {
+      .group_rows = decode->geometry.rows,
+      .query_terms = decode->geometry.query_terms,
+      .partial_bytes = decode->geometry.partial_bytes,
+      .merges_at_once = combine->geometry.resident,
+      .most_pieces = schedule->geometry.most_pieces,
+      .least_piece = schedule->geometry.least_piece,
+  };
+  snapmla_status status = smla_workspace_plan(&plan->problem, plan->multiprocessors, &kernels, &plan->workspace);
   if (status) return status;
   int32_t blocks = plan->workspace.unit_count * plan->workspace.groups;
   if (blocks % decode->geometry.cluster)

@@ -30,26 +30,25 @@ static snapmla_status reserve(size_t *end, const size_t counts[4], size_t bytes,
   return status ? status : smla_size_add(what, *offset, bytes, end);
 }
 
-snapmla_status smla_workspace_plan(const snapmla_problem *problem, int32_t multiprocessors, int32_t group_rows,
-                                   int32_t merge_blocks, int32_t query_terms, int32_t partial_bytes,
-                                   int32_t most_pieces, int32_t least_piece, smla_workspace *out) {
+snapmla_status smla_workspace_plan(const snapmla_problem *problem, int32_t multiprocessors,
+                                   const smla_workspace_kernels *kernels, smla_workspace *out) {
   smla_workspace w = {0};
   w.records = problem->max_indices ? problem->q_len : 1;
   w.rows = problem->heads * problem->q_len / w.records;
-  w.group_rows = group_rows;
-  w.groups = (w.rows + group_rows - 1) / group_rows;
+  w.group_rows = kernels->group_rows;
+  w.groups = (w.rows + w.group_rows - 1) / w.group_rows;
   w.unit_count = multiprocessors / w.groups > 1 ? multiprocessors / w.groups : 1;
   if (w.unit_count > MAX_UNITS) w.unit_count = MAX_UNITS;
-  w.merge_blocks = merge_blocks * multiprocessors;
+  w.merge_blocks = kernels->merges_at_once * multiprocessors;
 
   size_t records = (size_t)problem->max_batch * (size_t)w.records, groups = (size_t)w.groups,
          units = (size_t)w.unit_count;
-  w.slots = slots_of(problem, records, units, most_pieces, least_piece);
-  size_t latent = (size_t)problem->latent_rank, rows = (size_t)group_rows;
+  w.slots = slots_of(problem, records, units, kernels->most_pieces, kernels->least_piece);
+  size_t latent = (size_t)problem->latent_rank, rows = (size_t)w.group_rows;
   const smla_kv_facts *facts = smla_kv_facts_of(problem->kv_format);
   size_t content_bytes = latent * (size_t)facts->content, rope_bytes = (size_t)problem->rope_dim * (size_t)facts->rope;
-  if (facts->rope == SMLA_NUMBER_E4M3) rope_bytes *= (size_t)query_terms; /* bf16 has one term */
-  size_t subtiles = (size_t)query_terms * content_bytes / SUBTILE_ROW_BYTES +
+  if (facts->rope == SMLA_NUMBER_E4M3) rope_bytes *= (size_t)kernels->query_terms; /* bf16 has one term */
+  size_t subtiles = (size_t)kernels->query_terms * content_bytes / SUBTILE_ROW_BYTES +
                     (rope_bytes + SUBTILE_ROW_BYTES - 1) / SUBTILE_ROW_BYTES;
   size_t end = 0;
   const struct {
@@ -60,7 +59,7 @@ snapmla_status smla_workspace_plan(const snapmla_problem *problem, int32_t multi
       {&w.units, {units, 1, 1, 1}, sizeof(struct smla_unit)},
       {&w.q_image, {records, groups, subtiles, rows}, SUBTILE_ROW_BYTES},
       {&w.q_scale, {records, groups, rows, 1}, sizeof(float)},
-      {&w.partial_out, {w.slots, groups, rows, latent}, (size_t)partial_bytes},
+      {&w.partial_out, {w.slots, groups, rows, latent}, (size_t)kernels->partial_bytes},
       {&w.partial_lse, {w.slots, groups, rows, 1}, sizeof(float)},
       {&w.merges, {records + 1, 1, 1, 1}, sizeof(struct smla_merge)},
       {&w.merge_shares, {(size_t)w.merge_blocks, 1, 1, 1}, sizeof(struct smla_merge_share)},

@@ -33,11 +33,18 @@ typedef struct smla_workspace {
   size_t bytes;        /* of all */
 } smla_workspace;
 
-/* Lays out the workspace of a checked problem on a device of `multiprocessors`, for a combine kernel of `merge_blocks` blocks a multiprocessor and a decode kernel of `group_rows` rows a
- * block that takes the query in `query_terms` terms and whose partial results have elements of `partial_bytes`. A schedule cuts a request into at most
- * `most_pieces` of at least `least_piece` tiles, or (0, 0) as the balance of all requests wants. Error: INVALID_ARGUMENT (too large). Pure. */
-snapmla_status smla_workspace_plan(const snapmla_problem *problem, int32_t multiprocessors, int32_t group_rows,
-                                   int32_t merge_blocks, int32_t query_terms, int32_t partial_bytes,
-                                   int32_t most_pieces, int32_t least_piece, smla_workspace *out);
+/* What the variants of a plan's kernels say of it. */
+typedef struct smla_workspace_kernels {
+  int32_t group_rows;     /* of a block of the decode kernel */
+  int32_t query_terms;    /* that it takes the query in */
+  int32_t partial_bytes;  /* of an element of its partial results */
+  int32_t merges_at_once; /* blocks of the combine kernel that a multiprocessor has */
+  int32_t most_pieces;    /* that the schedule cuts a request into; 0: as the balance of all requests wants */
+  int32_t least_piece;    /* tiles of the shortest of several; 0 with the above */
+} smla_workspace_kernels;
+
+/* Lays out the workspace of a checked problem on a device of `multiprocessors`. Error: INVALID_ARGUMENT (too large). Pure. */
+snapmla_status smla_workspace_plan(const snapmla_problem *problem, int32_t multiprocessors,
+                                   const smla_workspace_kernels *kernels, smla_workspace *out);
 
 #endif

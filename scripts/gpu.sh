@@ -31,6 +31,7 @@ mkdir -p "$TMPDIR"
 
 deadline=$(($(now) + 470))
 parts_start "$out/parts.tsv"
+parts_origin "sh scripts/gpu.sh$([ "$dry" = 0 ] || echo ' --dry') OUTDIR" "$device" "$("$program" --version)"
 
 # part NAME SECONDS COMMAND...: one part under its timeout, or what the whole has left; its output in OUTDIR/NAME.log.
 part() {

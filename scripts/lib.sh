@@ -138,15 +138,42 @@ json_field() {
   }'
 }
 
-# The table of parts: part_begin NAME; …; part_end RESULT. Then parts_table.
+# The table of parts: parts_start FILE; parts_head NAME TEXT…, head lines `# NAME: TEXT`; part_record NAME RESULT SECONDS [MORE…]. Then
+# parts_table.
 parts_file=
 parts_start() { parts_file=$1; : >"$parts_file"; parts_begun=$(now); }
-part_record() { printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$parts_file"; }
+parts_head() { printf '# %s: %s\n' "$1" "$2" >>"$parts_file"; }
+part_record() {
+  printf '%s' "$1" >>"$parts_file"
+  shift
+  printf '\t%s' "$@" >>"$parts_file"
+  printf '\n' >>"$parts_file"
+}
 parts_table() {
   awk -F '\t' -v total="$(($(now) - parts_begun))" '
     BEGIN { printf "\n%-34s %-10s %7s\n", "part", "result", "seconds" }
+    /^#/ { next }
     { printf "%-34s %-10s %7d\n", $1, $2, $3 }
     END { printf "%-34s %-10s %7d\n", "total", "", total }' "$parts_file"
 }
-# A table that is gone, or empty, has not passed.
-parts_failed() { [ ! -s "$parts_file" ] || awk -F '\t' '$2 == "failed" || $2 == "timeout" { n++ } END { exit !n }' "$parts_file"; }
+# A table that is gone, or has no parts, has not passed.
+parts_failed() { ! awk -F '\t' '!/^#/ { all++ } $2 == "failed" || $2 == "timeout" { n++ } END { exit n || !all }' "$parts_file"; }
+
+# parts_origin COMMAND DEVICE VERSION: the head of a table that docs/performance keeps. DEVICE: cuda:N or emulator; VERSION: as the program
+# tells it, to which the commit is added where the sources are a checkout. What nvidia-smi does not tell is left out.
+parts_origin() {
+  parts_head date "$(date -u +%Y-%m-%dT%H:%M:%SZ)"
+  parts_head command "$1"
+  product=
+  case $2 in
+  cuda:*) product=$(nvidia-smi -i "${2#cuda:}" --query-gpu=name,driver_version --format=csv,noheader 2>/dev/null | head -n 1) ;;
+  *) parts_head device "$2" ;;
+  esac
+  if [ -n "$product" ]; then
+    parts_head device "$2, ${product%, *}"
+    parts_head "driver release" "${product##*, }"
+  fi
+  commit=$(git rev-parse --short=12 HEAD 2>/dev/null) && commit=", commit $commit"
+  if [ -n "$commit" ] && [ -n "$(git status --porcelain -uno 2>/dev/null)" ]; then commit="$commit and changes"; fi
+  parts_head build "$3$commit"
+}

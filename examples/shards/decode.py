@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
 """One request over several GPUs, a process each: every rank holds a part of the pages and decodes it, and the results are merged by
-their lse (snapmla.shards.Ranks: one all-gather and a kernel), to the same bits on every rank. Compares with attention in double precision over all tokens, and times both steps.
+their lse (snapmla.shards.Ranks: one all-gather and a kernel), to the same bits on every rank. Compares with attention in double precision
+over all tokens, and times both steps.
 
     torchrun --nproc-per-node 2 examples/shards/decode.py --context 262144,1048576
     torchrun --nproc-per-node 2 examples/shards/decode.py --context 1,65,262144,1048576 --graph
 
 With --graph a step, the exchange by NCCL in it, is captured once, while the request is empty, and replayed at every length. On a machine
-without CUDA the ranks run on the emulator with gloo, which have no graphs; take a small --context there. Ranks whose plans differ, by their
-fingerprints, refuse to go on."""
+without CUDA the ranks run on the emulator with gloo, which have no graphs: --graph is told so and calls are made; take a small --context
+there. Ranks whose plans differ, by their fingerprints, refuse to go on. The times and their file are figures.py's."""
 
 import argparse
-import csv
 import hashlib
 import os
 import sys
@@ -18,9 +18,9 @@ import sys
 import snapmla
 import torch
 import torch.distributed as dist
+from figures import TIMED, File, microseconds
 
 PAGE, CHUNK = 64, 16384
-COLUMNS = "tokens", "ranks", "heads", "format", "way", "rel_l2", "lse_error", "same_bits", "step_us", "decode_us", "merge_us", "device"
 
 
 def rows(first, count, width, seed, device):
@@ -119,21 +119,6 @@ def captured(call):
     return graph
 
 
-def microseconds(call, repeat):
-    """Of one of `repeat` calls in a row on this rank's GPU: the median of five rows. Every rank calls it."""
-    times = []
-    for _ in range(5):
-        dist.barrier()
-        begun, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        begun.record()
-        for _ in range(repeat):
-            call()
-        ended.record()
-        ended.synchronize()
-        times.append(begun.elapsed_time(ended) * 1e3 / repeat)
-    return sorted(times)[len(times) // 2]
-
-
 def alike(merged, total):
     """Whether all ranks have the same bits."""
     mine = hashlib.sha256(b"".join(tensor.cpu().view(torch.uint8).numpy().tobytes() for tensor in (merged, total))).hexdigest()
@@ -144,58 +129,66 @@ def alike(merged, total):
 
 def run(o, device):
     """How many lengths came out wrong."""
-    lengths = [int(text) for text in o.context.split(",")]
-    request = Request(o, max(lengths), device)
-    calls = {"step_us": request.step, "decode_us": request.decode, "merge_us": request.merge_alone()}
+    request = Request(o, max(o.context), device)
+    if o.graph and not o.cuda and request.rank == 0:
+        print("--graph: the emulator has no CUDA graphs, so steps are calls here; for a graph run on GPUs, without --emulator", file=sys.stderr)
+    calls = dict(zip(TIMED, (request.step, request.decode, request.merge_alone())))
     graphs = {name: captured(call) for name, call in calls.items()} if o.graph and o.cuda else {}
-    file = open(o.csv, "w", newline="") if o.csv and request.rank == 0 else None
-    table = csv.DictWriter(file, COLUMNS, lineterminator="\n") if file else None
-    if table:
-        table.writeheader()
+    way = "a graph" if graphs else "calls"
     wrong = 0
-    for length in lengths:
-        request.set_length(length)
-        merged, total = request.step()
-        same = True
-        if graphs:
-            want = merged.clone(), total.clone()
-            for tensor in (merged, total, request.ranks.out, request.ranks.lse):
-                tensor.fill_(float("nan"))
-            graphs["step_us"].replay()
-            same = torch.equal(merged, want[0]) and torch.equal(total, want[1])
-        same = alike(merged, total) and same
-        exact, exact_lse = reference(request.query, request.query_rope, length, request.sinks, o, device)
-        error = float((merged[0, 0].double() - exact).norm() / exact.norm())
-        lse_error = float((total[0, :, 0] - exact_lse).abs().max())
-        # FP8's distance is that of its query and cache: see docs/accuracy.md. What merging adds shows with bf16.
-        ok = same and error < (1e-2 if o.format == "bf16" else 8e-2) and lse_error < (1e-3 if o.format == "bf16" else 0.2)
-        wrong += not ok
-        times = {name: microseconds(graphs[name].replay if graphs else call, o.repeat) for name, call in calls.items()} if o.cuda else {}
-        way = "a graph" if graphs else "calls"
-        if request.rank == 0:
-            took = f"; us by {way}: step {times['step_us']:.1f}, decode {times['decode_us']:.1f}, merge {times['merge_us']:.1f}" if times else ""
-            print(f"{length} tokens on {request.world} ranks, {o.format}: relative L2 {error:.2e}, lse {lse_error:.1e} from double precision "
-                  f"over unquantised tokens{'' if same else ', BITS DIFFER'}{took}: {'ok' if ok else 'WRONG'}", flush=True)  # fmt: skip
-        if table:
-            name = torch.cuda.get_device_name() if o.cuda else "emulator"
-            table.writerow(dict(zip(COLUMNS, (length, request.world, o.heads, o.format, way, f"{error:.3e}", f"{lse_error:.1e}", int(same),
-                                              *(f"{times[key]:.2f}" if times else "" for key in calls), name))))  # fmt: skip
-    if file:
-        file.close()
+    with File(o.csv, o.cuda, o.repeat) as file:
+        for length in o.context:
+            request.set_length(length)
+            merged, total = request.step()
+            same = True
+            if graphs:
+                want = merged.clone(), total.clone()
+                for tensor in (merged, total, request.ranks.out, request.ranks.lse):
+                    tensor.fill_(float("nan"))
+                graphs["step"].replay()
+                same = torch.equal(merged, want[0]) and torch.equal(total, want[1])
+            same = alike(merged, total) and same
+            exact, exact_lse = reference(request.query, request.query_rope, length, request.sinks, o, device)
+            error = float((merged[0, 0].double() - exact).norm() / exact.norm())
+            lse_error = float((total[0, :, 0] - exact_lse).abs().max())
+            # FP8's distance is that of its query and cache: see docs/accuracy.md. What merging adds shows with bf16.
+            ok = same and error < (1e-2 if o.format == "bf16" else 8e-2) and lse_error < (1e-3 if o.format == "bf16" else 0.2)
+            wrong += not ok
+            times = {name: microseconds(graphs[name].replay if graphs else call, o.repeat) for name, call in calls.items()} if o.cuda else {}
+            if request.rank == 0:
+                took = "; us: " + ", ".join(f"{name} {median:.2f} ± {spread:.2f}" for name, (median, spread) in times.items()) if times else ""
+                print(f"{length} tokens on {request.world} ranks, {o.format}, by {way}: relative L2 {error:.2e}, lse {lse_error:.1e} from double "
+                      f"precision over unquantised tokens{'' if same else ', BITS DIFFER'}{took}: {'ok' if ok else 'WRONG'}", flush=True)  # fmt: skip
+            file.add(times, tokens=length, ranks=request.world, heads=o.heads, format=o.format, way=way, rel_l2=f"{error:.3e}",
+                     lse_error=f"{lse_error:.1e}", same_bits=int(same))  # fmt: skip
     return wrong
+
+
+def lengths(text):
+    """Of --context."""
+    counts = [int(part) if part.strip().isdecimal() else 0 for part in text.split(",")]
+    if min(counts) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' has a length that is no whole number from 1 on: give tokens of the request, by commas, as 1,65,262144")
+    return counts
+
+
+def positive(text):
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from 1 on: give how many steps in a row a time is of, or leave it out for 20")
+    return int(text)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--context", default="262144")
+    parser.add_argument("--context", type=lengths, default="262144", help="lengths of the request in tokens, by commas, each at least 1")
     parser.add_argument("--heads", type=int, default=16)
     parser.add_argument("--latent", type=int, default=512)
     parser.add_argument("--format", default="fp8_token")
     parser.add_argument("--sinks", action="store_true", help="each head has an attention sink")
     parser.add_argument("--variant-of-rank", default="", help="RANK:VARIANT, to see what becomes of ranks that differ")
-    parser.add_argument("--graph", action="store_true", help="capture a step once, and replay it at every length")
+    parser.add_argument("--graph", action="store_true", help="capture a step once, and replay it at every length (GPUs only)")
     parser.add_argument("--emulator", action="store_true", help="ranks on the emulator also where there is CUDA")
-    parser.add_argument("--repeat", type=int, default=20, help="steps in a row that are timed")
+    parser.add_argument("--repeat", type=positive, default=20, help="steps in a row that a time is of")
     parser.add_argument("--csv", help="a file for rank 0's figures")
     o = parser.parse_args()
     o.scale = (128 + 64) ** -0.5

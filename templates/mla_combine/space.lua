@@ -1,5 +1,6 @@
 -- Merging the splits of a request.
 local axes = use("common/axes.lua")
+local hopper = use("common/hopper.lua")
 
 return {
   family = "mla_combine",
@@ -21,16 +22,19 @@ return {
     local partial_bytes = v.partial == "bf16" and 2 or 4
     local channels = 16 // partial_bytes -- of a thread
     local row_lanes = v.latent % (32 * channels) == 0 and 32 or 16 -- of a warp, that are in one row
+    -- Each thread's sum, each row's weights.
+    local smem_bytes = v.block * channels * 4 + v.block // row_lanes * max_pieces * 4
     return {
       threads = v.block,
       partial_bytes = partial_bytes,
       channels = channels,
       row_lanes = row_lanes,
       block_elements = channels * v.block,
-      resident = 1024 // v.block, -- blocks a multiprocessor, which is what the runtime launches
+      -- Blocks a multiprocessor, which is what the runtime launches: with 64 registers a thread, or as many as there
+      -- is shared memory for.
+      resident = math.min(1024 // v.block, (hopper.max_smem + hopper.reserved_smem) // (smem_bytes + hopper.reserved_smem)),
       max_pieces = max_pieces,
-      -- Each thread's sum, each row's weights.
-      smem_bytes = v.block * channels * 4 + v.block // row_lanes * max_pieces * 4,
+      smem_bytes = smem_bytes,
     }
   end,
 }

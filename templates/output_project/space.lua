@@ -1,6 +1,6 @@
 -- The heads' values up to the layer's output: values . W_O.
 local axes = use("common/axes.lua")
-local max_smem = use("common/hopper.lua").max_smem
+local hopper = use("common/hopper.lua")
 local skinny = use("common/skinny.lua")
 
 -- Weights are read once whatever the tokens are: up to 128 of them are one column tile.
@@ -28,9 +28,8 @@ local function split_for(s)
   while split < 8 and chunks >= 8 * split and 4 * tiles * split < 3 * multiprocessors do
     split = 2 * split
   end
-  local reserved = 1024 -- bytes of shared memory that each block takes besides
-  local bytes = quantities(columns_for(s), stages_of(s), groups_for(s), s.weights).smem_bytes + reserved
-  local at_once = (max_smem + reserved) // bytes * multiprocessors
+  local bytes = quantities(columns_for(s), stages_of(s), groups_for(s), s.weights).smem_bytes + hopper.reserved_smem
+  local at_once = (hopper.max_smem + hopper.reserved_smem) // bytes * multiprocessors
   return split == 1 and columns_for(s) == 8 and chunks >= 8 and 2 * tiles <= at_once and 2 or split
 end
 

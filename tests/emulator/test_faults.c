@@ -160,6 +160,9 @@ static void test_barriers(void **state) {
       [28] = {"no_such_rank", "shared memory out of bounds", "names rank 2 in a cluster of 1"},
       [29] = {"four", "uninitialised read", "at shared offset 64", "fifth"},
       [30] = {"one_lane_agrees", "collective call by part of a warp", "lane 3 of warp "},
+      [31] = {"upper_lanes_agree", "collective call by part of a warp", "calls warp_index or warpgroup_index"},
+      [32] = {"without_lane_0", "collective call by part of a warp", "lane 1 of warp 5 of block 0 calls warp_index"},
+      [33] = {"agrees_at_exit", "collective call by part of a warp", "lane 31 of warp 7 of block 0 calls warp_index"},
   };
   check_all("faults_barriers", faults, COUNT(faults), 256);
 }

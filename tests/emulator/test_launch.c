@@ -47,7 +47,7 @@ static void test_report_of_the_first_block(void **state) {
       kernel_run run = {.host_threads = threads,
                         .grid = {64},
                         .threads = 256,
-                        .which = 31,
+                        .which = 40,
                         .in = in,
                         .in_bytes = sizeof in,
                         .out = out,

@@ -2,9 +2,12 @@
 other streams and devices, over processes; and what does not fit."""
 
 import math
+import pathlib
 import subprocess
 import sys
+import tempfile
 import unittest
+from unittest import mock
 
 import numpy as np
 import snapmla
@@ -15,6 +18,12 @@ try:
 except ImportError:
     torch = None
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "bench"), str(ROOT / "bench" / "common")]
+import programs  # noqa: E402
+import report_parts  # noqa: E402
+
+EXAMPLE = str(ROOT / "examples" / "shards" / "decode.py")
 RANK, ROPE, HEADS, PAGE, BATCH, SHARDS, SCALE = 128, 64, 8, 16, 3, 5, 0.08
 without_gpu = unittest.skipUnless(ON_GPU, "torch sees no GPU: streams and devices are not tested")
 without_second = unittest.skipUnless(ON_GPU and torch.cuda.device_count() > 1, "torch sees one GPU at most: a second is not tested")
@@ -185,22 +194,65 @@ class Ranks(Torch):
             snapmla.shards.merge([torch.zeros(1, 1, HEADS, RANK)], [torch.zeros(1, HEADS, 1)])
 
 
+@unittest.skipIf(torch is None, "torch is not installed: nothing is timed")
+class Times(unittest.TestCase):
+    def test_rows_unseen_do_not_count_and_a_row_is_of_its_steps(self):
+        sys.path.insert(0, str(pathlib.Path(EXAMPLE).parent))
+        self.addCleanup(sys.path.remove, str(pathlib.Path(EXAMPLE).parent))
+        import figures
+
+        rows = iter([1000.0] * figures.UNSEEN + [float(ms) for ms in reversed(range(1, figures.ROWS + 1))])  # 21, 20, … 1 ms
+        event, call = mock.Mock(), mock.Mock()
+        event.elapsed_time.side_effect = lambda _: next(rows)
+        with mock.patch.object(figures.dist, "barrier"), mock.patch.object(figures.torch.cuda, "Event", return_value=event):
+            self.assertEqual(figures.microseconds(call, 10), (1100.0, 500.0))  # of 1 … 21 ms by ten: 11; quartiles 6 and 16
+        self.assertEqual(call.call_count, 10 * (figures.UNSEEN + figures.ROWS))
+
+
 @unittest.skipIf(torch is None, "torch is not installed: processes are not started")
 class Processes(unittest.TestCase):
     """The example: a device of its own for each process, GPUs where there are enough, else emulated ones."""
 
+    def on_gpus(self, world):
+        return ON_GPU and torch.cuda.device_count() >= world
+
     def run_example(self, world, *more):
-        device = [] if ON_GPU and torch.cuda.device_count() >= world else ["--emulator"]
+        device = [] if self.on_gpus(world) else ["--emulator"]
         return subprocess.run(
-            [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(world), "examples/shards/decode.py", "--context",
+            [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(world), EXAMPLE, "--context",
              "1,200", "--heads", "8", "--latent", "128", "--format", "bf16", *device, *more], capture_output=True, text=True)  # fmt: skip
 
     def test_they_merge_to_double_precision(self):
-        for world, more in ((2, []), (2, ["--graph"]), (3, ["--sinks", "--graph"])):
+        for world, more in ((2, []), (2, ["--graph"]), (3, ["--sinks"]), (3, ["--sinks", "--graph"])):
+            if "--graph" in more and not self.on_gpus(world):
+                continue  # the emulator has none: it would make the same calls again
             with self.subTest(world=world, more=more):
                 run = self.run_example(world, *more)
                 self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
-                self.assertEqual(run.stdout.count(f"on {world} ranks"), 2)
+                way = "a graph" if "--graph" in more else "calls"
+                self.assertEqual(run.stdout.count(f"on {world} ranks, bf16, by {way}: "), 2, run.stdout)
+
+    def test_a_graph_that_the_emulator_lacks_is_told_and_the_file_says_what_it_is_of(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "shards.csv"
+            run = self.run_example(1, "--emulator", "--graph", "--csv", str(path))
+            self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
+            self.assertEqual(run.stderr.count("--graph: the emulator has no CUDA graphs"), 1, run.stderr)
+            self.assertEqual(run.stdout.count(", by calls: "), 2, run.stdout)
+            notes, rows = programs.read(path)
+            self.assertEqual([note.split(": ")[0] for note in notes], ["date", "command", "device", "torch", "the emulator", "build"])
+            self.assertEqual([(row["tokens"], row["way"], row["step_us"]) for row in rows], [("1", "calls", ""), ("200", "calls", "")])
+            page = "\n".join(report_parts.shards_part(pathlib.Path(folder), "emulator"))
+            self.assertIn("| 200 | 1 | 8 | bf16 | calls | – | – | – |", page)
+            self.assertIn("decode.py --context 1,200", page)
+
+    def test_numbers_below_one_are_refused_with_what_to_give(self):
+        for option, text, remedy in (("--context", "0", "as 1,65,262144"), ("--context", "65,-1", "as 1,65,262144"), ("--context", "", "as 1,65,262144"),
+                                     ("--repeat", "0", "leave it out for 20")):  # fmt: skip
+            with self.subTest(option, text=text):
+                run = subprocess.run([sys.executable, EXAMPLE, f"{option}={text}"], capture_output=True, text=True)
+                self.assertEqual(run.returncode, 2)
+                self.assertRegex(run.stderr, f"argument {option}: '{text}' .*{remedy}")
 
     def test_all_of_them_stop_where_a_plan_differs(self):
         run = self.run_example(2, "--variant-of-rank", "1:mla_decode:stages=2")

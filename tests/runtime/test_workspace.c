@@ -2,6 +2,9 @@
 
 #include "workspace.h"
 
+/* A query of one term, four blocks that merge on a multiprocessor, and the rest as said. */
+#define KERNELS(...) ((smla_workspace_kernels){.query_terms = 1, .merges_at_once = 4, __VA_ARGS__})
+
 static snapmla_problem problem_of(int32_t heads, int32_t q_len, int32_t latent, int32_t batch) {
   snapmla_problem p;
   snapmla_problem_init(&p);
@@ -22,7 +25,9 @@ static void counts_groups_and_units(void **state) {
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     snapmla_problem p = problem_of(cases[i].heads, cases[i].q_len, 512, 3);
     smla_workspace w;
-    assert_int_equal(smla_workspace_plan(&p, cases[i].sms, cases[i].group_rows, 4, 1, 4, 0, 0, &w), SNAPMLA_OK);
+    assert_int_equal(
+        smla_workspace_plan(&p, cases[i].sms, &KERNELS(.group_rows = cases[i].group_rows, .partial_bytes = 4), &w),
+        SNAPMLA_OK);
     assert_int_equal(w.rows, cases[i].heads * cases[i].q_len);
     assert_int_equal(w.group_rows, cases[i].group_rows);
     assert_int_equal(w.groups, cases[i].groups);
@@ -35,7 +40,7 @@ static void lays_out_sections(void **state) {
   (void)state;
   snapmla_problem p = problem_of(128, 1, 512, 3);
   smla_workspace w;
-  assert_int_equal(smla_workspace_plan(&p, 132, 64, 4, 1, 4, 0, 0, &w), SNAPMLA_OK);
+  assert_int_equal(smla_workspace_plan(&p, 132, &KERNELS(.group_rows = 64, .partial_bytes = 4), &w), SNAPMLA_OK);
   assert_int_equal(w.status, 0);
   assert_int_equal(w.requests, 256);
   assert_int_equal(w.units, 512);          /* 3 * 16 = 48 bytes of requests */
@@ -53,7 +58,7 @@ static void lays_out_sections_of_few_rows(void **state) {
   (void)state;
   snapmla_problem p = problem_of(16, 1, 512, 3);
   smla_workspace w;
-  assert_int_equal(smla_workspace_plan(&p, 132, 16, 4, 1, 4, 0, 0, &w), SNAPMLA_OK);
+  assert_int_equal(smla_workspace_plan(&p, 132, &KERNELS(.group_rows = 16, .partial_bytes = 4), &w), SNAPMLA_OK);
   assert_int_equal(w.q_image, 512 + 4352); /* 132 * 32 = 4224 bytes of units */
   assert_int_equal(w.q_scale, 4864 + 3 * 5 * 16 * 128);
   assert_int_equal(w.partial_out, 35584 + 256); /* 3 * 16 * 4 = 192 bytes of scales */
@@ -69,7 +74,7 @@ static void lists_are_records(void **state) {
   snapmla_problem p = problem_of(20, 3, 512, 5);
   smla_workspace w;
   p.max_indices = 100;
-  assert_int_equal(smla_workspace_plan(&p, 132, 32, 4, 1, 2, 0, 0, &w), SNAPMLA_OK);
+  assert_int_equal(smla_workspace_plan(&p, 132, &KERNELS(.group_rows = 32, .partial_bytes = 2), &w), SNAPMLA_OK);
   assert_int_equal(w.records, 3);
   assert_int_equal(w.rows, 20);
   assert_int_equal(w.groups, 1);
@@ -77,7 +82,7 @@ static void lists_are_records(void **state) {
   assert_int_equal(w.q_scale - w.q_image, 15 * 5 * 32 * 128);
   assert_int_equal(w.partial_lse - w.partial_out, 264 * 32 * 512 * 2);
   p.max_indices = 0;
-  assert_int_equal(smla_workspace_plan(&p, 132, 32, 4, 1, 2, 0, 0, &w), SNAPMLA_OK);
+  assert_int_equal(smla_workspace_plan(&p, 132, &KERNELS(.group_rows = 32, .partial_bytes = 2), &w), SNAPMLA_OK);
   assert_int_equal(w.records, 1);
   assert_int_equal(w.rows, 60);
 }
@@ -88,17 +93,25 @@ static void fixed_pieces_have_slots_of_their_own(void **state) {
   snapmla_problem p = problem_of(20, 1, 512, 5);
   smla_workspace w;
   p.max_context = 100000;
-  assert_int_equal(smla_workspace_plan(&p, 132, 32, 4, 1, 2, 8, 16, &w), SNAPMLA_OK);
+  assert_int_equal(
+      smla_workspace_plan(&p, 132, &KERNELS(.group_rows = 32, .partial_bytes = 2, .most_pieces = 8, .least_piece = 16),
+                          &w),
+      SNAPMLA_OK);
   assert_int_equal(w.slots, 5 * 8);
   assert_int_equal(w.partial_lse - w.partial_out, 40 * 32 * 512 * 2);
   assert_true(w.merges - w.partial_lse >= 40 * 32 * 4);
   p.max_context = 4096;
-  assert_int_equal(smla_workspace_plan(&p, 7, 32, 4, 1, 2, 8, 16, &w), SNAPMLA_OK);
+  assert_int_equal(smla_workspace_plan(
+                       &p, 7, &KERNELS(.group_rows = 32, .partial_bytes = 2, .most_pieces = 8, .least_piece = 16), &w),
+                   SNAPMLA_OK);
   assert_int_equal(w.slots, 5 * 4);
   p.max_context = 1 << 20;
   p.max_batch = 4096;
   p.heads = 128;
-  assert_int_equal(smla_workspace_plan(&p, 132, 64, 4, 1, 4, 128, 16, &w), SNAPMLA_OK);
+  assert_int_equal(
+      smla_workspace_plan(&p, 132,
+                          &KERNELS(.group_rows = 64, .partial_bytes = 4, .most_pieces = 128, .least_piece = 16), &w),
+      SNAPMLA_OK);
   assert_int_equal(w.slots, 4096 * 128);
 }
 
@@ -108,7 +121,7 @@ static void sections_are_aligned_and_apart(void **state) {
     for (int32_t batch = 1; batch <= 4096; batch += 819) {
       snapmla_problem p = problem_of(heads, 3, 256, batch);
       smla_workspace w;
-      assert_int_equal(smla_workspace_plan(&p, 78, rows, 4, 1, 4, 0, 0, &w), SNAPMLA_OK);
+      assert_int_equal(smla_workspace_plan(&p, 78, &KERNELS(.group_rows = rows, .partial_bytes = 4), &w), SNAPMLA_OK);
       const size_t starts[] = {w.status,      w.requests,    w.units,  w.q_image,      w.q_scale,
                                w.partial_out, w.partial_lse, w.merges, w.merge_shares, w.bytes};
       for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {

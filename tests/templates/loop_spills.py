@@ -5,16 +5,40 @@ usage: loop_spills.py NVDISASM FILE.cubin...
 
 Looks at the natural loops of the control flow: of those with wgmma in their body the innermost, and of those with the arrival
 that follows copies the innermost too, which is a producer's loop over tiles; where one arrival follows them all, those of the copies
-themselves. Loads and stores of local memory there are printed with their addresses. A cubin without either passes.
+themselves. Loads and stores of local memory there are printed with their addresses. A cubin without either passes, and so does one whose
+kernels have no stack frame, as its .nv.info says: there is nothing to spill to, and it is not disassembled.
 """
 import re
+import struct
 import subprocess
 import sys
+
+FRAME_SIZE, MIN_STACK_SIZE, SIZED = 0x11, 0x12, 4  # attributes of .nv.info, and the format that has a size
 
 INSTRUCTION = re.compile(r"/\*([0-9a-f]{4,})\*/\s+(@!?U?P\w+\s+)?([A-Z][A-Z0-9_.]*)(.*)")
 LABEL = re.compile(r"^\s*(\.L_x?_?\w+):")
 TARGET = re.compile(r"`\((\.L_x?_?\w+)\)")
 SWITCH = re.compile(r"\.L_x?_?\w+")
+
+
+def frame_bytes(image):
+    """The largest stack frame of a cubin's kernels: an ELF file whose .nv.info lists u8 format, u8 attribute, u16 size, symbol, value."""
+    (start,), (size, count, names) = struct.unpack_from("<Q", image, 0x28), struct.unpack_from("<3H", image, 0x3A)
+    sections = [struct.unpack_from("<2I4Q", image, start + i * size) for i in range(count)]
+    frames = []
+    for name, _, _, _, offset, length in sections:
+        name += sections[names][4]
+        if image[name : image.index(b"\0", name)] != b".nv.info":
+            continue
+        at = offset
+        while at < offset + length:
+            form, attribute, more = struct.unpack_from("<2BH", image, at)
+            if form == SIZED and attribute in (FRAME_SIZE, MIN_STACK_SIZE):
+                frames.append(struct.unpack_from("<I", image, at + 8)[0])
+            at += 4 + (more if form == SIZED else 0)
+    if not frames:
+        sys.exit("a cubin whose .nv.info has no frame: the reader no longer understands it")
+    return max(frames)
 
 
 def read(text):
@@ -144,8 +168,12 @@ def main():
     nvdisasm, files = sys.argv[1], sys.argv[2:]
     if not files:
         sys.exit(__doc__)
-    failed = False
+    failed, without = False, 0
     for name in files:
+        with open(name, "rb") as file:
+            if frame_bytes(file.read()) == 0:
+                without += 1
+                continue
         text = subprocess.run([nvdisasm, "-c", name], check=True, capture_output=True, text=True).stdout
         labels, listing = read(text)
         if not listing:
@@ -164,6 +192,7 @@ def main():
         for address, op in spills:
             print(f"  {address}: {op}")
         failed = failed or bool(spills)
+    print(f"{without} of {len(files)} have no stack frame")
     sys.exit(1 if failed else 0)
 
 

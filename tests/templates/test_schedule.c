@@ -44,8 +44,13 @@ static rig open_rig_with(int32_t sms, int32_t heads, uint32_t flags) {
   must(snapmla_plan_create(r.context, &problem, NULL, &r.plan));
   must(snapmla_buffer_create(r.context, snapmla_plan_workspace_bytes(r.plan), &r.workspace));
   must(snapmla_buffer_create(r.context, max_batch * sizeof(int32_t), &r.seqlens));
-  must(smla_workspace_plan(&problem, sms, heads > 32 ? 64 : 16, 4, 1, partial_bytes, flags ? most_pieces : 0,
-                           flags ? least_piece : 0, &r.at));
+  const smla_workspace_kernels kernels = {.group_rows = heads > 32 ? 64 : 16,
+                                          .query_terms = 1,
+                                          .partial_bytes = partial_bytes,
+                                          .merges_at_once = 4,
+                                          .most_pieces = flags ? most_pieces : 0,
+                                          .least_piece = flags ? least_piece : 0};
+  must(smla_workspace_plan(&problem, sms, &kernels, &r.at));
   assert_int_equal(r.at.bytes, snapmla_plan_workspace_bytes(r.plan));
   r.units = r.at.unit_count;
   return r;
@@ -249,6 +254,11 @@ static void short_requests_stay_whole(void **state) {
   assert_int_equal(check(&r, lengths, 12, 64), 0); /* 8: runs of 4 and 24 pieces */
   assert_int_equal(r.longest_run, 4);
   assert_int_equal(r.cut, 8);
+  /* One that is longer than the others, which are whole runs: to merge its few pieces costs nearly nothing. */
+  int32_t skewed[51] = {768};
+  for (int i = 1; i < 51; ++i) skewed[i] = 320;
+  assert_int_equal(check(&r, skewed, 51, 64), 0);
+  assert_true(r.longest_run <= 6);
   close_rig(&r);
 }
 

@@ -231,6 +231,23 @@ KERNEL(faults, 256) {
       break;
     }
     case 31: {
+      if (lane < 16)
+        shared_at<u32>(4 * t).store(0, warp_index());
+      else
+        shared_at<u32>(4 * t).store(0, warp_index());  // @upper_lanes_agree
+      warp_sync();
+      break;
+    }
+    case 32: {
+      if (warp == 5 && lane > 0) shared_at<u32>(4 * t).store(0, warpgroup_index());  // @without_lane_0
+      block_sync();
+      break;
+    }
+    case 33: {
+      if (warp == 7 && lane == 31) shared_at<u32>(4 * t).store(0, warpgroup_index());  // @agrees_at_exit
+      break;
+    }
+    case 40: {
       if (block_index() >= 5 && t == block_index()) shared_at<u32>(0).load(0);  // @by_block
       break;
     }
