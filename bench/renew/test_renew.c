@@ -90,8 +90,11 @@ static size_t make_cubin(unsigned char *out, const part *parts, size_t count, ui
   char names[512] = "";
   size_t named = 1, at = sizeof(Elf64_Ehdr);
   for (size_t i = 0; i < count; i++) {
-    heads[i + 1] = (Elf64_Shdr){
-        .sh_name = (Elf64_Word)named, .sh_type = parts[i].type, .sh_offset = at, .sh_size = parts[i].bytes};
+    heads[i + 1] = (Elf64_Shdr){.sh_name = (Elf64_Word)named,
+                                .sh_type = parts[i].type,
+                                .sh_offset = at,
+                                .sh_size = parts[i].bytes,
+                                .sh_link = parts[i].type == SHT_SYMTAB ? 1 : 0}; /* .strtab comes first */
     memcpy(names + named, parts[i].name, strlen(parts[i].name) + 1);
     named += strlen(parts[i].name) + 1;
     if (parts[i].type == SHT_NOBITS) continue;
@@ -116,11 +119,13 @@ static size_t make_cubin(unsigned char *out, const part *parts, size_t count, ui
   return at + (count + 2) * sizeof *heads;
 }
 
-static const Elf64_Sym symbols[] = {{0}, {.st_name = 7, .st_value = 64, .st_size = 128}};
+static const char texts[] = "\0kernel\0vprintf"; /* at 1 and 8 */
+static const Elf64_Sym symbols[] = {
+    {0}, {.st_name = 1, .st_shndx = 4, .st_value = 64, .st_size = 128}, {.st_name = 8, .st_shndx = SHN_UNDEF}};
 static const part whole[SECTIONS] = {
-    {".strtab", SHT_STRTAB, "name", 5},       {".symtab", SHT_SYMTAB, symbols, sizeof symbols},
-    {".note.nv.tkinfo", SHT_NOTE, "tool", 4}, {".text.k", SHT_PROGBITS, "machine code", 12},
-    {".nv.shared.k", SHT_NOBITS, NULL, 1024}, {".nv.constant0.k", SHT_PROGBITS, "0123", 4},
+    {".strtab", SHT_STRTAB, texts, sizeof texts}, {".symtab", SHT_SYMTAB, symbols, sizeof symbols},
+    {".note.nv.tkinfo", SHT_NOTE, "tool", 4},     {".text.k", SHT_PROGBITS, "machine code", 12},
+    {".nv.shared.k", SHT_NOBITS, NULL, 1024},     {".nv.constant0.k", SHT_PROGBITS, "0123", 4},
 };
 
 static int same_as_whole(const part *parts, size_t count) {
@@ -142,7 +147,9 @@ static void what_is_loaded_counts(void **state) {
   memcpy(other, whole, sizeof whole);            \
   other[section].field = value;                  \
   assert_int_equal(same_as_whole(other, SECTIONS), expected)
-  CHANGED(0, data, "nome", 1);
+  CHANGED(0, data, "\0kornel\0vprintf", 1); /* what is defined here may be called otherwise, what is not may not */
+  CHANGED(0, data, "\0kernel\0wprintf", 0);
+  CHANGED(0, bytes, sizeof texts - 1, 0); /* a table that does not end */
   CHANGED(2, data, "took", 1);
   CHANGED(2, name, ".debug_frame", 1);
   CHANGED(3, data, "machine cade", 0);
@@ -150,11 +157,16 @@ static void what_is_loaded_counts(void **state) {
   CHANGED(3, name, ".text.j", 0);
   CHANGED(4, bytes, 2048, 0);
   CHANGED(5, data, "0124", 0);
-  Elf64_Sym called[] = {symbols[0], symbols[1]}, moved[] = {symbols[0], symbols[1]};
-  called[1].st_name = 9;
+  Elf64_Sym called[] = {symbols[0], symbols[1], symbols[2]}, moved[] = {symbols[0], symbols[1], symbols[2]},
+            other_one[] = {symbols[0], symbols[1], symbols[2]}, nameless[] = {symbols[0], symbols[1], symbols[2]};
+  called[1].st_name = 99;
   moved[1].st_value = 32;
+  other_one[2].st_name = 9;
+  nameless[2].st_name = 0;
   CHANGED(1, data, called, 1);
   CHANGED(1, data, moved, 0);
+  CHANGED(1, data, other_one, 0);
+  CHANGED(1, data, nameless, 0);
 #undef CHANGED
 }
 

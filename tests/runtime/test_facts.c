@@ -90,6 +90,7 @@ static small_cubin make_cubin(void) {
   c.header.e_shstrndx = 1;
   memcpy(c.names, "\0.names\0.nv.info\0.text", 22);
   c.sections[1].sh_name = 1;
+  c.sections[1].sh_type = SHT_STRTAB;
   c.sections[1].sh_offset = offsetof(small_cubin, names);
   c.sections[1].sh_size = sizeof c.names;
   c.sections[2].sh_name = 8;
