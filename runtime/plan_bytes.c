@@ -24,7 +24,9 @@ snapmla_status snapmla_plan_fingerprint(const snapmla_plan *plan, char out[65]) 
   snapmla_page_layout layout = {.size = sizeof layout};
   char templates[SMLA_HASH_HEX];
   snapmla_status status = snapmla_page_layout_get(&plan->problem, &layout);
-  if (!status) status = smla_generator_digest(plan->context->generator, NULL, templates);
+  const char *families[SMLA_FAMILY_COUNT + 1] = {0}; /* a layer's kernels, or a family of one's own, are not in it */
+  for (int i = 0; i < SMLA_FAMILY_COUNT; i++) families[i] = smla_family_names[i];
+  if (!status) status = smla_generator_digest(plan->context->generator, families, templates);
   if (status) return status;
   smla_hash hash;
   smla_hash_start(&hash);

@@ -9,9 +9,9 @@
 #include "generator.h"
 #include "hash.h"
 
-/* SHA-256 over the templates in effect, the variant's text, what the compiler is told and its fingerprint, and the build of this
+/* SHA-256 over the templates in effect that the variant's family can be made of, its canonical text, what the compiler is told and its fingerprint, and the build of this
  * library, whose text engine and rules decide what templates become. "" where this build has no id of its own: then every
- * kernel is expanded. Errors: NO_COMPILER, OUT_OF_MEMORY. Thread-safe. */
+ * kernel is expanded. Errors: INVALID_ARGUMENT (no such family), NO_COMPILER, OUT_OF_MEMORY. Thread-safe. */
 snapmla_status smla_recipe(const smla_generator *generator, const char *variant, const smla_compiler *compiler,
                            const char *fingerprint, char recipe[SMLA_HASH_HEX]);
 

@@ -109,10 +109,57 @@ static void where_nothing_may_be_written_it_is_not(void **state) {
   assert_false(known(asked.recipe));
 }
 
+/* The recipe of a variant where a comment was added to one file of the templates, in the test's folder. */
+static void recipe_after(void **state, const char *folder, const char *file, const char *variant,
+                         char out[SMLA_HASH_HEX]) {
+  char path[256], own[256];
+  smla_buffer text = {0};
+  smla_generator *generator = NULL;
+  if (folder) {
+    snprintf(path, sizeof path, "templates/%s/%s", folder, file);
+    assert_int_equal(smla_file_read(path, 1 << 20, &text), SNAPMLA_OK);
+    assert_int_equal(smla_buffer_append_text(&text, "\n// a comment\n"), SNAPMLA_OK);
+    snprintf(own, sizeof own, "templates/%s", folder);
+    assert_int_equal(smla_file_make_directory(in(state, own)), SNAPMLA_OK);
+    assert_int_equal(smla_file_write(in(state, path), text.data, text.length, 0600), SNAPMLA_OK);
+    smla_buffer_free(&text);
+  }
+  assert_int_equal(smla_generator_create(folder ? in(state, "templates") : NULL, &generator), SNAPMLA_OK);
+  assert_int_equal(smla_recipe(generator, variant, &smla_compiler_host, "a compiler", out), SNAPMLA_OK);
+  smla_generator_destroy(generator);
+  if (folder) assert_int_equal(remove(in(state, path)), 0);
+}
+
+/* An edit of what it cannot be made of leaves a kernel warm. */
+static void a_recipe_is_of_what_the_kernel_can_be_made_of(void **state) {
+  static const char APPEND[] = "kv_append:page=64";
+  char schedule[SMLA_HASH_HEX], append[SMLA_HASH_HEX], now[SMLA_HASH_HEX];
+  recipe_after(state, NULL, NULL, ASKED, schedule);
+  recipe_after(state, NULL, NULL, APPEND, append);
+  recipe_after(state, "kv_append", "norm.inc", ASKED, now);
+  assert_string_equal(now, schedule);
+  recipe_after(state, "kv_append", "norm.inc", APPEND, now);
+  assert_string_not_equal(now, append);
+  recipe_after(state, "schedule", "scan.inc", ASKED, now);
+  assert_string_not_equal(now, schedule);
+  recipe_after(state, "schedule", "scan.inc", APPEND, now);
+  assert_string_equal(now, append);
+  recipe_after(state, "dialect", "emulator.inc", ASKED, now);
+  assert_string_not_equal(now, schedule);
+  smla_generator *generator;
+  assert_int_equal(smla_generator_create(NULL, &generator), SNAPMLA_OK);
+  assert_int_equal(smla_recipe(generator, "no_family:x=1", &smla_compiler_host, "a compiler", now),
+                   SNAPMLA_INVALID_ARGUMENT);
+  smla_generator_destroy(generator);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, temporary_teardown)
-  const struct CMUnitTest tests[] = {
-      TEST(the_key_is_remembered), TEST(the_stored_key_is_used), TEST(a_key_that_was_changed_or_moved_is_not_used),
-      TEST(a_kernel_that_is_gone_is_made_again), TEST(where_nothing_may_be_written_it_is_not)};
+  const struct CMUnitTest tests[] = {TEST(a_recipe_is_of_what_the_kernel_can_be_made_of),
+                                     TEST(the_key_is_remembered),
+                                     TEST(the_stored_key_is_used),
+                                     TEST(a_key_that_was_changed_or_moved_is_not_used),
+                                     TEST(a_kernel_that_is_gone_is_made_again),
+                                     TEST(where_nothing_may_be_written_it_is_not)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

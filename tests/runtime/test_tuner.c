@@ -385,66 +385,6 @@ static void nothing_is_compiled_or_written_unasked(void **state) {
   snapmla_context_destroy(context);
 }
 
-/* --- bytes ---------------------------------------------------------------------------------------------------------- */
-
-static void a_plan_survives_as_bytes(void **state) {
-  (void)state;
-  const snapmla_problem p = small_problem(100);
-  const snapmla_plan_options given = {.size = sizeof given, .variant = "mla_decode:stages=2"};
-  snapmla_plan_report report;
-  snapmla_context *context = open_emulator(NULL);
-  snapmla_plan *plan = make_plan(context, &p, &given, &report), *loaded = NULL;
-  char *text, fingerprint[65], other[65];
-  size_t bytes;
-  assert_int_equal(report.provenance, SNAPMLA_PROVENANCE_GIVEN);
-  assert_int_equal(snapmla_plan_fingerprint(plan, fingerprint), SNAPMLA_OK);
-  assert_string_equal(fingerprint, report.fingerprint);
-  assert_int_equal(snapmla_plan_save(plan, &text, &bytes), SNAPMLA_OK);
-  if (snapmla_plan_load(context, text, bytes, NULL, &loaded)) fail_msg("%s", snapmla_error_message());
-  assert_int_equal(snapmla_plan_fingerprint(loaded, other), SNAPMLA_OK);
-  assert_string_equal(fingerprint, other);
-  assert_string_equal(snapmla_plan_variant(loaded, "mla_decode"), snapmla_plan_variant(plan, "mla_decode"));
-  snapmla_plan_destroy(loaded);
-
-  assert_int_equal(snapmla_plan_load(context, text, bytes - 3, NULL, &loaded), SNAPMLA_BAD_FORMAT);
-  char *stages = strstr(text, "stages=2");
-  assert_non_null(stages);
-  stages[7] = '4'; /* another plan under the same fingerprint */
-  assert_int_equal(snapmla_plan_load(context, text, bytes, NULL, &loaded), SNAPMLA_UNSUPPORTED);
-  assert_non_null(strstr(snapmla_error_message(), "fingerprint"));
-  stages[7] = '2';
-
-  const snapmla_context_options more = {.size = sizeof more, .device = "emulator", .emulator_sms = SMS + 1};
-  snapmla_context *wider;
-  assert_int_equal(snapmla_context_create(&more, &wider), SNAPMLA_OK);
-  assert_int_equal(snapmla_plan_load(wider, text, bytes, NULL, &loaded), SNAPMLA_UNSUPPORTED);
-  snapmla_context_destroy(wider);
-  snapmla_text_free(text);
-  snapmla_plan_destroy(plan);
-  snapmla_context_destroy(context);
-}
-
-/* Flipping any field of the problem changes the fingerprint. */
-static void every_field_is_in_the_fingerprint(void **state) {
-  (void)state;
-  snapmla_context *context = open_emulator(NULL);
-  snapmla_problem base = small_problem(100), changed[6];
-  for (int i = 0; i < 6; i++) changed[i] = base;
-  changed[0].heads = 7;
-  changed[1].q_len = 2;
-  changed[2].latent_rank = 256;
-  changed[3].page_tokens = 128;
-  changed[4].max_batch = 3;
-  changed[5].max_context = 101;
-  snapmla_plan_report reports[7];
-  const snapmla_plan_options deterministic = {.size = sizeof deterministic, .flags = SNAPMLA_PLAN_DETERMINISTIC};
-  for (int i = 0; i < 7; i++)
-    snapmla_plan_destroy(make_plan(context, i ? &changed[i - 1] : &base, &deterministic, &reports[i]));
-  for (int i = 0; i < 7; i++)
-    for (int k = 0; k < i; k++) assert_string_not_equal(reports[i].fingerprint, reports[k].fingerprint);
-  snapmla_context_destroy(context);
-}
-
 /* --- what is told ------------------------------------------------------------------------------------------------- */
 
 typedef struct told {
@@ -501,8 +441,6 @@ int main(void) {
       TEST(a_patient_search_looks_around),
       TEST(a_store_that_fails_is_done_without),
       TEST(nothing_is_compiled_or_written_unasked),
-      TEST(a_plan_survives_as_bytes),
-      TEST(every_field_is_in_the_fingerprint),
       TEST(explains_and_models),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
