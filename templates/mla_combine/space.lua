@@ -32,7 +32,8 @@ return {
       block_elements = channels * v.block,
       -- Blocks a multiprocessor, which is what the runtime launches: with 64 registers a thread, or as many as there
       -- is shared memory for.
-      resident = math.min(1024 // v.block, (hopper.max_smem + hopper.reserved_smem) // (smem_bytes + hopper.reserved_smem)),
+      resident = math.min(1024 // v.block,
+        (hopper.max_smem + hopper.reserved_smem) // (smem_bytes + hopper.reserved_smem)),
       max_pieces = max_pieces,
       smem_bytes = smem_bytes,
     }
