@@ -43,7 +43,8 @@ def main():
     program, nvdisasm, directory = sys.argv[1:4]
     problems = [("512", "64", ["--variant", f"mla_decode:stages={s}"]) for s in (2, 3, 4)]
     problems += [("256", "64", ["--variant", "mla_decode:stages=7"])]
-    problems += [(latent, page, []) for latent in ("128", "256", "384", "512") for page in ("16", "32", "64", "128")]
+    problems += [("512", page, []) for page in ("16", "32", "64", "128")]
+    problems += [(latent, page, []) for latent, pages in (("128", ("32", "64")), ("256", ("16", "128")), ("384", ("16", "64"))) for page in pages]
     problems += [("128", "64", ["--variant", "mla_decode:stages=8"]), ("384", "16", ["--variant", "mla_decode:stages=5"])]
     for heads in ("8", "16", "32"):
         problems += [("512", "64", ["--heads", heads]), ("512", "128", ["--heads", heads]),
@@ -52,8 +53,9 @@ def main():
     problems += [("512", "64", ["--variant", f"mla_combine:block={n}"]) for n in (128, 512)]
     problems += [(latent, "64", ["--variant", f"shard_merge:block={n}"]) for latent in ("128", "512") for n in (256, 512)]
     for kv_format in ("bf16", "fp8_tensor"):
-        problems += [(latent, page, ["--format", kv_format, "--heads", heads]) for heads in ("8", "16", "32", "64")
-                     for latent, page in (("512", "64"), ("512", "16"), ("128", "32"), ("256", "128"), ("384", "64"))]
+        problems += [("512", "64", ["--format", kv_format, "--heads", heads]) for heads in ("8", "16", "32", "64")]
+        problems += [(latent, page, ["--format", kv_format, "--heads", heads]) for heads in ("16", "64")
+                     for latent, page in (("512", "16"), ("128", "32"), ("256", "128"), ("384", "64"))]
     problems += [("512", page, ["--format", "fp8_tile", "--accuracy", "max", "--heads", heads]) for heads, page in (("8", "64"), ("16", "16"), ("32", "128"))]
     problems += [("512", "64", ["--accuracy", "balanced", "--heads", "32", "--variant",
                                 "mla_decode:limits=waived,values=f16,p_terms=1,promotion=none"])]
@@ -65,8 +67,8 @@ def main():
     for level, shapes in (("fast", (("512", "64"), ("384", "16"))), ("balanced", (("512", "16"),)), ("max", (("512", "64"), ("128", "32")))):
         problems += [(latent, page, ["--format", "fp8_token_r4", "--accuracy", level, "--heads", heads]) for heads in ("8", "16", "32")
                      for latent, page in shapes]
-    problems += [("512", page, ["--format", "fp8_tile", "--heads", heads]) for heads in ("8", "16", "32", "64")
-                 for page in ("64", "16", "128")]
+    problems += [("512", page, ["--format", "fp8_tile", "--heads", heads]) for heads, pages in
+                 (("8", ("64",)), ("16", ("64", "128")), ("32", ("64", "16")), ("64", ("64", "16", "128"))) for page in pages]
     problems += [("512", "64", ["--scales", "power_of_two"]), ("512", "64", ["--format", "fp8_tile", "--scales", "power_of_two"])]
     sparse = ["--sparse", "2048"]
     problems += [("512", page, sparse) for page in ("16", "32", "64", "128")]
@@ -88,8 +90,9 @@ def main():
     for variant in layer_variants():
         problems.append((variant[0], "64", [*variant[1], "--variant", variant[2]]))
     for level in ("balanced", "max"):
-        problems += [(latent, page, ["--accuracy", level, "--heads", heads]) for heads in ("8", "16", "32", "64")
-                     for latent, page in (("512", "64"), ("384", "128"), ("128", "16"))]
+        problems += [("512", "64", ["--accuracy", level, "--heads", heads]) for heads in ("8", "16", "32", "64")]
+        problems += [(latent, page, ["--accuracy", level, "--heads", heads]) for heads in ("16", "64")
+                     for latent, page in (("384", "128"), ("128", "16"))]
         problems += [("512", "64", ["--accuracy", level, "--heads", heads, *extra]) for heads in ("32", "64")
                      for extra in (["--format", "fp8_tensor"], sparse)]
     for heads in ("32", "64"):
@@ -98,13 +101,13 @@ def main():
         one_by_one = ["--heads", heads, "--variant", f"mla_decode:pipeline=off,stages={1 if heads == '64' else 2}"]
         problems += [("512", "64", one_by_one), ("512", "64", ["--format", "bf16", *one_by_one])]
     sinks = ["--sinks"]
-    problems += [("512", page, [*sinks, "--heads", heads]) for heads in ("8", "16", "32", "64") for page in ("64", "16")]
+    problems += [("512", page, [*sinks, "--heads", heads]) for heads, page in (("8", "64"), ("16", "16"), ("32", "64"), ("64", "64"), ("64", "16"))]
     problems += [("512", "64", [*sinks, *sparse, "--format", "fp8_tile", "--heads", "64"])]
     problems += [("512", "64", [*sinks, "--heads", heads, *extra]) for heads in ("32", "64")
                  for extra in (["--format", "bf16"], ["--format", "fp8_tile"], ["--format", "fp8_tensor"], ["--accuracy", "balanced"],
                                ["--accuracy", "max"], sparse, ["--variant", "mla_decode:limits=waived,sums=exact"])]
     invariant = ["--batch-invariant"]
-    problems += [("512", page, [*invariant, "--heads", heads]) for heads in ("8", "16", "32", "64") for page in ("64", "16")]
+    problems += [("512", page, [*invariant, "--heads", heads]) for heads, page in (("8", "64"), ("16", "16"), ("32", "64"), ("64", "64"), ("64", "16"))]
     problems += [("512", "64", [*invariant, "--heads", heads, *extra]) for heads in ("32", "64")
                  for extra in (["--format", "bf16"], ["--format", "fp8_tile"], ["--format", "fp8_tensor"], ["--accuracy", "balanced"],
                                ["--accuracy", "max"], sparse, sinks)]
