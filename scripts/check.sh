@@ -70,7 +70,8 @@ if [ "$mode" = all ]; then
   check "release: valgrind" 600 ctest --preset release --no-tests=error -j "$jobs" -L valgrind
   if configure_and_build asan-ubsan; then
     # numerics: what kernels compute, whose text no sanitizer instruments; the emulator under them serves templates_sparse and _layer too
-    run_tests asan-ubsan -LE 'valgrind|tree|headers|install|nvrtc|generated|numerics'
+    # those benches: minutes of programs that cli_tune, bench_decode and bench_growth_fake_gpu run as well
+    run_tests asan-ubsan -LE 'valgrind|tree|headers|install|nvrtc|generated|numerics' -E '^bench_(cold_tunes|headline|growth)$'
   fi
   if configure_and_build portable; then
     run_tests portable -L 'unit|install'
