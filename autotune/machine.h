@@ -25,8 +25,7 @@ typedef struct smla_machine {
   smla_tensor_rate rates[SMLA_TENSOR_RATES]; /* n = 8, 16, 32, 64 */
   double special_per_cycle;                  /* exponentials of a multiprocessor */
   double shared_per_cycle;                   /* bytes through a multiprocessor's shared-memory port */
-  double
-      latency_mhz; /* clock that a space's tile_cycles pass at, where power does not limit it; 0: steps of no latency */
+  double latency_mhz;  /* clock of a space's tile_cycles, where power does not limit it; 0: steps of no latency */
   double launch_us;    /* one kernel */
   double dependent_us; /* each further dependent launch */
   double ramp_us;      /* from the first block to full bandwidth, and the drain */

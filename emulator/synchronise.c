@@ -24,7 +24,7 @@ static void check_agreed(const smla_thread *lanes) {
     if (one->agreed < other->agreed) other = one, one = lanes;
     smla_fault_end(lanes->block->cluster, SMLA_FAULT_PARTIAL_COLLECTIVE, one->agreed_line,
                    "lane %u of warp %u of block %llu calls warp_index or warpgroup_index, all lanes' to call, and lane "
-                   "%u does not",
+                   "%u does not: call it before they part",
                    (unsigned)one->index % SMLA_WARP, (unsigned)lanes->index / SMLA_WARP,
                    (unsigned long long)lanes->block->index, (unsigned)other->index % SMLA_WARP);
   }

@@ -7,6 +7,7 @@
 
 #include "file.h"
 #include "plan_make.h"
+#include "tuner.h"
 #include "tuning_key.h"
 #include "wisdom.h"
 
@@ -27,6 +28,7 @@ static int is_stale(const fixture *f, const smla_measurement *m) { return strcmp
 static int setup(void **state) {
   static fixture f;
   *state = &f;
+  if (setenv("SNAPMLA_CACHE_DIR", "/nonexistent", 1)) return -1; /* nothing but what ships */
   if (smla_generator_create(NULL, &f.generator) || smla_plan_timed_digest(f.generator, f.here) ||
       smla_wisdom_shipped(&f.wisdom))
     return -1;
@@ -156,6 +158,45 @@ static void a_plan_has_the_kernels_that_were_timed(void **state) {
     print_message("of the stale ones %zu are legal no more, and %zu have axes more than were timed\n", gone, grown);
 }
 
+/* --- what the model makes of it ----------------------------------------------------------------------------------- */
+
+static int rows_of(const char *variant) {
+  const char *rows = strstr(variant, "mla_decode:rows=");
+  return rows ? atoi(rows + strlen("mla_decode:rows=")) : 0;
+}
+
+/* The rows of a block that ESTIMATE would choose for what was timed, with the measurements as its calibration. */
+static int estimated_rows(const fixture *f, const smla_measurement *m) {
+  snapmla_problem problem;
+  smla_tuning t;
+  char *override = NULL, *variants[SMLA_FAMILY_COUNT];
+  if (smla_tuning_problem(m->problem, &problem) ||
+      smla_tuning_open_class(f->generator, m->device, SNAPMLA_TARGET_SM90A, &problem, SMLA_TUNING_ALL, &t) ||
+      smla_tuning_estimate(&t, m->timed_batch, (double)m->timed_context / m->timed_batch, &override, NULL) ||
+      smla_plan_variants(f->generator, &problem, override, variants))
+    fail_msg("%s", snapmla_error_message());
+  const int rows = rows_of(variants[SMLA_MLA_DECODE]);
+  for (int k = 0; k < SMLA_FAMILY_COUNT; k++) free(variants[k]);
+  free(override);
+  smla_tuning_close(&t);
+  return rows;
+}
+
+/* docs/tuning.md says of how many. The others are ties, most of them. */
+static void the_model_chooses_as_was_measured(void **state) {
+  const fixture *f = *state;
+  size_t same = 0;
+  for (size_t i = 0; i < f->wisdom.count; i++) {
+    const smla_measurement *m = &f->wisdom.items[i];
+    const int timed = rows_of(m->variant), chosen = estimated_rows(f, m);
+    same += timed == chosen;
+    if (timed != chosen)
+      print_message("%s on %.40s: %d rows won, the model takes %d\n", m->problem, m->device, timed, chosen);
+  }
+  print_message("the model chooses the rows of %zu of %zu measured winners\n", same, f->wisdom.count);
+  assert_true(same >= f->wisdom.count * 3 / 4);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(both_devices_have_wisdom),
@@ -163,6 +204,7 @@ int main(void) {
       cmocka_unit_test(what_is_stale_is_acknowledged),
       cmocka_unit_test(a_plan_finds_it),
       cmocka_unit_test(a_plan_has_the_kernels_that_were_timed),
+      cmocka_unit_test(the_model_chooses_as_was_measured),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }
