@@ -12,7 +12,12 @@
 #include "query_quant.h"
 #include "status.h"
 
-/* One decode: its items are (request, query token, block of heads). */
+enum {
+  PIECE_TILES = 64, /* tiles of a request that a worker takes at least, where there are fewer rows than cores */
+  MOST_PARTS = 64   /* parts of all rows together: what they hold is kept until all are done */
+};
+
+/* One decode: its items are parts of (request, query token, block of heads), each of some of the tokens. */
 typedef struct job {
   const snapmla_problem *problem;
   const snapmla_decode_args *args;
@@ -20,6 +25,8 @@ typedef struct job {
   int query_terms, round_p; /* 0 terms: the query as given */
   double *out;              /* [batch, q_len, heads, latent_rank] */
   double *lse;              /* [batch, heads, q_len] or NULL */
+  int64_t parts;            /* of each block of rows; a matter of the problem's size alone, not of the machine */
+  smla_oracle_rows *sums;   /* [blocks of rows, parts]; NULL with one part */
 } job;
 
 /* What one worker owns. */
@@ -55,31 +62,63 @@ static int32_t blocks_of_heads(const snapmla_problem *problem) {
   return (problem->heads + SMLA_ORACLE_ROWS - 1) / SMLA_ORACLE_ROWS;
 }
 
-static void decode_item(const job *j, int64_t item, scratch *s) {
-  const snapmla_problem *problem = j->problem;
-  int32_t blocks = blocks_of_heads(problem), latent_rank = problem->latent_rank;
-  int32_t head = (int32_t)(item % blocks) * SMLA_ORACLE_ROWS;
-  int32_t token = (int32_t)(item / blocks % problem->q_len), b = (int32_t)(item / blocks / problem->q_len);
-  int32_t count = problem->heads - head < SMLA_ORACLE_ROWS ? problem->heads - head : SMLA_ORACLE_ROWS;
-  double *out = j->out + (((int64_t)b * problem->q_len + token) * problem->heads + head) * latent_rank;
-  double lse[SMLA_ORACLE_ROWS];
+/* A block of rows: heads head .. head + count - 1 of a query token. */
+typedef struct row_block {
+  int32_t b, token, head, count;
+} row_block;
 
-  if (smla_oracle_query_is_good(j->source, b, token)) {
-    int32_t visible = smla_oracle_query_tokens(j->source, b, token);
-    smla_oracle_rows_begin(&s->rows, j->args, b, token, head, count, j->query_terms, j->round_p);
-    for (int32_t first = 0; first < visible; first += SMLA_TILE_TOKENS) {
-      int32_t tokens = visible - first < SMLA_TILE_TOKENS ? visible - first : SMLA_TILE_TOKENS;
-      smla_oracle_tile_load(j->source, b, token, first, tokens, &s->tile);
-      smla_oracle_rows_add(&s->rows, &s->tile);
-    }
-    smla_oracle_rows_finish(&s->rows, j->args->sinks ? j->args->sinks + head : NULL, lse);
-    memcpy(out, s->rows.out, (size_t)count * (size_t)latent_rank * sizeof *out);
-  } else {
-    for (int32_t r = 0; r < count; r++) lse[r] = NAN;
-    for (int64_t i = 0; i < (int64_t)count * latent_rank; i++) out[i] = NAN;
+static row_block block_of(const job *j, int64_t index) {
+  int32_t blocks = blocks_of_heads(j->problem), q_len = j->problem->q_len;
+  row_block block = {.b = (int32_t)(index / blocks / q_len),
+                     .token = (int32_t)(index / blocks % q_len),
+                     .head = (int32_t)(index % blocks) * SMLA_ORACLE_ROWS};
+  int32_t left = j->problem->heads - block.head;
+  block.count = left < SMLA_ORACLE_ROWS ? left : SMLA_ORACLE_ROWS;
+  return block;
+}
+
+static int64_t block_count(const job *j) {
+  return (int64_t)j->args->batch * j->problem->q_len * blocks_of_heads(j->problem);
+}
+
+static int64_t tiles_of(const job *j, const row_block *at) {
+  if (!smla_oracle_query_is_good(j->source, at->b, at->token)) return 0;
+  return ((int64_t)smla_oracle_query_tokens(j->source, at->b, at->token) + SMLA_TILE_TOKENS - 1) / SMLA_TILE_TOKENS;
+}
+
+/* Adds the tiles of one part. */
+static void add_part(const job *j, const row_block *at, int64_t part, smla_oracle_rows *rows, smla_oracle_tile *tile) {
+  smla_oracle_rows_begin(rows, j->args, at->b, at->token, at->head, at->count, j->query_terms, j->round_p);
+  int64_t tiles = tiles_of(j, at), last = tiles * (part + 1) / j->parts;
+  for (int64_t i = tiles * part / j->parts; i < last; i++) {
+    int32_t first = (int32_t)i * SMLA_TILE_TOKENS, left = smla_oracle_query_tokens(j->source, at->b, at->token) - first;
+    smla_oracle_tile_load(j->source, at->b, at->token, first, left < SMLA_TILE_TOKENS ? left : SMLA_TILE_TOKENS, tile);
+    smla_oracle_rows_add(rows, tile);
   }
-  for (int32_t r = 0; j->lse && r < count; r++)
-    j->lse[((int64_t)b * problem->heads + head + r) * problem->q_len + token] = lse[r];
+}
+
+/* Hands a block's result over, `rows` having seen all of its tokens. */
+static void finish_block(const job *j, const row_block *at, smla_oracle_rows *rows) {
+  const snapmla_problem *problem = j->problem;
+  int32_t latent_rank = problem->latent_rank;
+  double *out = j->out + (((int64_t)at->b * problem->q_len + at->token) * problem->heads + at->head) * latent_rank;
+  double lse[SMLA_ORACLE_ROWS];
+  if (smla_oracle_query_is_good(j->source, at->b, at->token)) {
+    smla_oracle_rows_finish(rows, j->args->sinks ? j->args->sinks + at->head : NULL, lse);
+    memcpy(out, rows->out, (size_t)at->count * (size_t)latent_rank * sizeof *out);
+  } else {
+    for (int32_t r = 0; r < at->count; r++) lse[r] = NAN;
+    for (int64_t i = 0; i < (int64_t)at->count * latent_rank; i++) out[i] = NAN;
+  }
+  for (int32_t r = 0; j->lse && r < at->count; r++)
+    j->lse[((int64_t)at->b * problem->heads + at->head + r) * problem->q_len + at->token] = lse[r];
+}
+
+static void decode_item(const job *j, int64_t item, scratch *s) {
+  row_block at = block_of(j, item / j->parts);
+  smla_oracle_rows *rows = j->sums ? &j->sums[item] : &s->rows;
+  add_part(j, &at, item % j->parts, rows, &s->tile);
+  if (!j->sums) finish_block(j, &at, rows);
 }
 
 static snapmla_status work(void *user, smla_parallel_items *items) {
@@ -92,11 +131,50 @@ static snapmla_status work(void *user, smla_parallel_items *items) {
   return SNAPMLA_OK;
 }
 
+/* So many parts that one long request keeps the cores busy. */
+static int64_t parts_of(const job *j) {
+  int64_t blocks = block_count(j), longest = 0;
+  for (int64_t i = 0; i < blocks; i += blocks_of_heads(j->problem)) {
+    row_block at = block_of(j, i);
+    int64_t tiles = tiles_of(j, &at);
+    if (tiles > longest) longest = tiles;
+  }
+  int64_t parts = longest / PIECE_TILES, most = blocks ? MOST_PARTS / blocks : 1;
+  if (parts > most) parts = most;
+  return parts > 1 ? parts : 1;
+}
+
+static void free_sums(job *j) {
+  for (int64_t i = 0; j->sums && i < block_count(j) * j->parts; i++) smla_oracle_rows_destroy(&j->sums[i]);
+  free(j->sums);
+  j->sums = NULL;
+}
+
+static snapmla_status make_sums(job *j) {
+  size_t count = (size_t)(block_count(j) * j->parts); /* at most MOST_PARTS */
+  if (j->parts == 1) return SNAPMLA_OK;
+  j->sums = calloc(count, sizeof *j->sums);
+  if (!j->sums) return smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: the oracle's sums");
+  snapmla_status status = SNAPMLA_OK;
+  for (size_t i = 0; i < count && !status; i++) status = smla_oracle_rows_create(j->problem, &j->sums[i]);
+  return status;
+}
+
 static snapmla_status run(job *j) {
   if (!j->out && j->args->batch > 0)
     return smla_fail(SNAPMLA_INVALID_ARGUMENT,
                      "reference: out_f64 is NULL: pass batch * q_len * heads * latent_rank doubles");
-  return smla_parallel_run((int64_t)j->args->batch * j->problem->q_len * blocks_of_heads(j->problem), work, j);
+  j->parts = parts_of(j);
+  snapmla_status status = make_sums(j);
+  if (!status) status = smla_parallel_run(block_count(j) * j->parts, work, j);
+  for (int64_t i = 0; j->sums && i < block_count(j) && !status; i++) {
+    row_block at = block_of(j, i);
+    smla_oracle_rows *all = &j->sums[i * j->parts];
+    for (int64_t part = 1; part < j->parts; part++) smla_oracle_rows_merge(all, all + part);
+    finish_block(j, &at, all);
+  }
+  free_sums(j);
+  return status;
 }
 
 snapmla_status snapmla_reference_decode(const snapmla_problem *problem, const snapmla_decode_args *args,

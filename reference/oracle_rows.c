@@ -111,12 +111,8 @@ static void multiply_add(int32_t inner, int32_t columns, const double *restrict 
 /* 2^difference for an integer difference < 0 or -inf. */
 static double power_of_two(double difference) { return difference > -1100.0 ? ldexp(1.0, (int)difference) : 0.0; }
 
-/* Raises row r's reference to the largest of `logits`, and rescales what the row holds. */
-static void raise_reference(smla_oracle_rows *rows, int32_t r, const double *logits, int32_t count) {
-  double largest = -INFINITY;
-  for (int32_t t = 0; t < count; t++)
-    if (isfinite(logits[t]) && logits[t] > largest) largest = logits[t];
-  double reference = ceil(largest);
+/* Raises row r's reference to `reference` where that is larger, and rescales what the row holds. */
+static void raise_reference(smla_oracle_rows *rows, int32_t r, double reference) {
   if (!(reference > rows->reference[r])) return;
   double factor = power_of_two(rows->reference[r] - reference);
   rows->reference[r] = reference;
@@ -124,6 +120,14 @@ static void raise_reference(smla_oracle_rows *rows, int32_t r, const double *log
   rows->weight_sum[r] *= factor;
   double *out = rows->out + (size_t)r * (size_t)rows->latent_rank;
   for (int32_t c = 0; c < rows->latent_rank; c++) out[c] *= factor;
+}
+
+/* The least integer that no finite one of `logits` is above. */
+static double reference_of(const double *logits, int32_t count) {
+  double largest = -INFINITY;
+  for (int32_t t = 0; t < count; t++)
+    if (isfinite(logits[t]) && logits[t] > largest) largest = logits[t];
+  return ceil(largest);
 }
 
 static double round_p(const smla_kv_facts *facts, double f, int tile_exponent) {
@@ -197,10 +201,22 @@ void smla_oracle_rows_add(smla_oracle_rows *rows, const smla_oracle_tile *tile) 
     double *scores = rows->scores + r * SMLA_TILE_TOKENS;
     for (int32_t t = 0; t < tile->count; t++)
       scores[t] = tile->unseen[t] ? -INFINITY : scores[t] * (rows->query_scale[r] * tile->scale[t]);
-    raise_reference(rows, r, scores, tile->count);
+    raise_reference(rows, r, reference_of(scores, tile->count));
     weigh(rows, r, scores, tile);
   }
   multiply_add(SMLA_TILE_TOKENS, rows->latent_rank, rows->scores, tile->values, rows->out);
+}
+
+void smla_oracle_rows_merge(smla_oracle_rows *rows, const smla_oracle_rows *other) {
+  for (int32_t r = 0; r < rows->count; r++) {
+    raise_reference(rows, r, other->reference[r]);
+    double below = other->reference[r] - rows->reference[r]; /* NaN where neither saw a finite logit */
+    double factor = below < 0.0 ? power_of_two(below) : 1.0;
+    size_t at = (size_t)r * (size_t)rows->latent_rank;
+    rows->exponentials[r] += factor * other->exponentials[r];
+    rows->weight_sum[r] += factor * other->weight_sum[r];
+    for (int32_t c = 0; c < rows->latent_rank; c++) rows->out[at + (size_t)c] += factor * other->out[at + (size_t)c];
+  }
 }
 
 /* The tokens' part of a denominator that has exp(sink) besides: 1 / (1 + exp(sink - lse)). */

@@ -44,6 +44,9 @@ void smla_oracle_rows_begin(smla_oracle_rows *rows, const snapmla_decode_args *a
 /* Adds a tile. */
 void smla_oracle_rows_add(smla_oracle_rows *rows, const smla_oracle_tile *tile);
 
+/* The sums of another run over the same rows' tokens, begun alike and not finished, are added to those of `rows`; as exact as a rescale. */
+void smla_oracle_rows_merge(smla_oracle_rows *rows, const smla_oracle_rows *other);
+
 /* Turns `out` into the result and gives the natural log-sum-exp of row r in lse[r]. Rows that saw no tile: zeros and
  * -inf. `sinks` (of the rows' heads, or NULL) take their share of the weights; the lse is without them. */
 void smla_oracle_rows_finish(smla_oracle_rows *rows, const float *sinks, double lse[SMLA_ORACLE_ROWS]);

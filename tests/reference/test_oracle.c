@@ -194,12 +194,53 @@ static void uniform_attention_is_the_mean(void **state) {
   case_destroy(&c);
 }
 
+/* A request so long that its tokens are dealt to several workers, beside one that leaves most of them none: as short ones of the same
+ * pages, merged by their lse. */
+static void a_long_request_is_its_pieces(void **state) {
+  (void)state;
+  enum { HEADS = 3, RANK = 128, TOKENS = 12500, PIECE = 4096 };
+  const snapmla_reference_mode modes[] = {SNAPMLA_REFERENCE_QUANTIZED, SNAPMLA_REFERENCE_EXACT_QUERY};
+  case_shape shape = {.heads = HEADS,
+                      .q_len = 1,
+                      .latent_rank = RANK,
+                      .page_tokens = 64,
+                      .batch = 2,
+                      .lengths = {TOKENS, 65},
+                      .logit_sigma = 8,
+                      .value_mean = 1};
+  decode_case c = case_create(&shape, 500);
+  c.problem.max_context = TOKENS;
+  for (int m = 0; m < 2; m++) {
+    double sums[HEADS][RANK] = {{0}}, weights[HEADS] = {0}, out[HEADS * RANK], lse[HEADS];
+    case_decode(&c, modes[m]);
+    for (int32_t first = 0; first < TOKENS; first += PIECE) {
+      int32_t length = TOKENS - first < PIECE ? TOKENS - first : PIECE;
+      snapmla_decode_args args = c.args;
+      args.batch = 1;
+      args.block_table = c.block_table + first / 64;
+      args.seqlens = &length;
+      assert_int_equal(snapmla_reference_decode(&c.problem, &args, modes[m], out, lse), SNAPMLA_OK);
+      for (int h = 0; h < HEADS; h++) {
+        double weight = exp(lse[h] - c.lse[h]);
+        weights[h] += weight;
+        for (int k = 0; k < RANK; k++) sums[h][k] += weight * out[h * RANK + k];
+      }
+    }
+    for (int h = 0; h < HEADS; h++) {
+      assert_true(fabs(weights[h] - 1) < 1e-11);
+      assert_true(relative_l2(c.out + h * RANK, sums[h], RANK) < 1e-11);
+    }
+    long double expected[512], expected_lse = brute_force_row(&c, 1, 0, 0, modes[m], expected);
+    compare_row(c.out + HEADS * RANK, expected, RANK, c.lse[HEADS], expected_lse, 1e-10);
+  }
+  case_destroy(&c);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(modes_match_brute_force),
-      cmocka_unit_test(dense_matches_brute_force),
-      cmocka_unit_test(distances_between_modes),
-      cmocka_unit_test(uniform_attention_is_the_mean),
+      cmocka_unit_test(modes_match_brute_force),      cmocka_unit_test(dense_matches_brute_force),
+      cmocka_unit_test(distances_between_modes),      cmocka_unit_test(uniform_attention_is_the_mean),
+      cmocka_unit_test(a_long_request_is_its_pieces),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
