@@ -33,32 +33,33 @@ deadline=$(($(now) + 470))
 parts_start "$out/parts.tsv"
 parts_origin "sh scripts/gpu.sh$([ "$dry" = 0 ] || echo ' --dry') OUTDIR" "$device" "$("$program" --version)"
 
-# part NAME SECONDS COMMAND...: one part under its timeout, or what the whole has left; its output in OUTDIR/NAME.log.
+# part NAME SECONDS COMMAND...: one part under its timeout, or what the whole has left; its output in OUTDIR/NAME.log. What the end of
+# the whole cut off has not failed.
 part() {
-  name=$1 limit=$2
+  name=$1 limit=$2 late=timeout
   shift 2
   left=$((deadline - $(now)))
   if [ "$left" -lt 5 ]; then
     skip "$name" "no time left"
     return 1
   fi
-  [ "$limit" -le "$left" ] || limit=$left
+  [ "$limit" -le "$left" ] || { limit=$left late="cut off"; }
   begun=$(now)
   timeout -k 5 "$limit" "$@" >"$out/$name.log" 2>&1
   code=$?
   case $code in
   0) result=ok ;;
-  124 | 137) result=timeout ;;
+  124 | 137) result=$late ;;
   *) result=failed ;;
   esac
   part_record "$name" "$result" "$(($(now) - begun))"
   say "$name: $result, $(($(now) - begun)) s"
-  if [ $result != ok ]; then
+  if [ "$result" != ok ]; then
     say "--- the end of $out/$name.log"
     tail -n 15 "$out/$name.log"
     say "---"
   fi
-  [ $result = ok ]
+  [ "$result" = ok ]
 }
 skip() {
   say "$1: left out, $2"
@@ -137,6 +138,8 @@ done
 for level in balanced max; do
   verify "fp8_tile-$level-h16" --heads 16 --format fp8_tile --accuracy $level --context 0,1,63,65,700
 done
+# One request of a million tokens: the oracle's part of it takes most of the time, on all cores.
+verify h16-1M --heads 16 --context 1048576 --data normal --sigma 1 --value-offset 1
 verify sparse-h16-q2-page16 --heads 16 --q-len 2 --page 16 --sparse 300 --context 2,65,700,4096
 
 # The layer step, against its reference; then its times.
@@ -174,35 +177,66 @@ if [ "$dry" = 1 ]; then
   part soak 90 "$build/bin/snapmla-soak" --device "$device" --small --seconds 2 --state "$out/soak.json"
   part growth 90 "$build/bin/snapmla-growth" --device "$device" --small
 else
-  part soak 80 "$build/bin/snapmla-soak" --device "$device" --problems 6 --seconds 30 --state "$out/soak.json"
+  part soak 80 "$build/bin/snapmla-soak" --device "$device" --problems 6 --seconds 24 --state "$out/soak.json"
+  # The last of the list, whose rows fill more tiles than any other's.
+  part soak-last 25 "$build/bin/snapmla-soak" --device "$device" --problem h96-q8 --seconds 6 --state "$out/soak.json"
   part growth 60 "$build/bin/snapmla-growth" --device "$device" --heads 64
 fi
 
-# racecheck knows no transaction barrier: where one lane arrives for its warp, as everywhere in mla_decode, it calls each hand-over a
-# race. That kernel's hand-overs are checked by the emulator, those of all others here too.
+# sanitize NAME SECONDS TOOLS KERNELS COMMAND...: the tools of compute-sanitizer over a command, a part each; of the kernels named KERNELS
+# alone, or of all (-). racecheck knows no transaction barrier: where one lane arrives for its warp, as everywhere in mla_decode, it calls
+# each hand-over a race. That kernel's hand-overs are checked by the emulator, those of all others here too.
 exclude=$(compute-sanitizer --help 2>&1 | grep -oE -- '--kernel-(name|regex)-exclude' | head -n 1)
-for tool in memcheck racecheck synccheck initcheck; do
-  only=
-  [ "$tool" != racecheck ] || only="${exclude:---kernel-name-exclude} kernel_substring=mla_decode"
-  if [ "$dry" = 0 ] && ! have compute-sanitizer; then
-    skip "sanitizer-$tool" "compute-sanitizer is neither in PATH nor in CUDA_HOME/bin"
-  else
-    # shellcheck disable=SC2086 # an option and its value
-    gpu_part "sanitizer-$tool" 45 compute-sanitizer --tool "$tool" $only --error-exitcode 9 \
-      "$program" run --device "$device" --heads 64 --context 65,1,130 --repeat 1 --no-check --json
-  fi
-done
+exclude=${exclude:---kernel-name-exclude}
+sanitize() {
+  subject=$1 seconds=$2 tools=$3 kernels=$4
+  shift 4
+  for tool in $tools; do
+    only=
+    if [ "$kernels" != - ]; then
+      only="${exclude%-exclude} kernel_substring=$kernels"
+    elif [ "$tool" = racecheck ]; then
+      only="$exclude kernel_substring=mla_decode"
+    fi
+    if [ "$dry" = 0 ] && ! have compute-sanitizer; then
+      skip "sanitizer-$subject-$tool" "compute-sanitizer is neither in PATH nor in CUDA_HOME/bin"
+    else
+      # shellcheck disable=SC2086 # an option and its value
+      gpu_part "sanitizer-$subject-$tool" "$seconds" compute-sanitizer --tool "$tool" $only --error-exitcode 9 "$@"
+    fi
+  done
+}
+all_tools="memcheck racecheck synccheck initcheck"
+run="$program run --device $device --repeat 1 --no-check --json"
+# shellcheck disable=SC2086 # words
+{
+  sanitize h64 45 "$all_tools" - $run --heads 64 --context 65,1,130
+  sanitize h16 20 "$all_tools" - $run --heads 16 --context 700,1,130
+  sanitize sparse 20 "$all_tools" - $run --heads 16 --sparse 96 --context 700,1,130
+  sanitize sinks 20 "$all_tools" - $run --heads 64 --sinks --context 700,1,130
+}
+sanitize layer 20 "$all_tools" - "$program" layer --device "$device" --json --heads 4 --context 65,1 --hidden 136 --weights fp8 --repeat 1
 
-# Last: the test programs take what is left, and most of them take it.
 SNAPMLA_TEST_TARGET=$device
 export SNAPMLA_TEST_TARGET
-gpu_part layer-tests 60 sh scripts/gpu_tests.sh "$build" templates_layer templates_layer_cache templates_layer_output
+# kv_fetch and shard_merge have neither shared memory nor barriers: what the other two tools look for is asked last.
+tests=$build/bin/tests
+sanitize merge 20 "memcheck initcheck" shard_merge "$tests/test_templates_shard_merge" merges_as_double_precision empty_shards_are_not_looked_at
+sanitize fetch 40 "memcheck initcheck" kv_fetch "$tests/test_templates_layer_cache" cached_tokens_come_back tokens_move_bit_for_bit
+gpu_part layer-tests 60 sh scripts/gpu_tests.sh "$build" templates_layer templates_layer_cache
+
+# Last: the test programs take what is left, and most of them take it; the longest comes after the others.
 if [ "$dry" = 1 ]; then
   # ctest runs the others on the emulator, where they take minutes.
   part tests 100 sh scripts/gpu_tests.sh "$build" runtime_plan runtime_threads
 else
-  part tests 240 sh scripts/gpu_tests.sh "$build"
+  for program_of in runtime_plan runtime_threads templates_sparse templates_shards templates_shard_merge; do
+    part "test-$program_of" 60 "$tests/test_$program_of"
+  done
 fi
+sanitize merge 20 "racecheck synccheck" shard_merge "$tests/test_templates_shard_merge" merges_as_double_precision empty_shards_are_not_looked_at
+sanitize fetch 40 "racecheck synccheck" kv_fetch "$tests/test_templates_layer_cache" cached_tokens_come_back tokens_move_bit_for_bit
+gpu_part test-templates_decode 120 "$tests/test_templates_decode"
 
 rm -rf "$out/tmp"
 parts_table | tee "$out/table.txt"

@@ -22,6 +22,7 @@ static const char *const help =
     "  --seconds S      how long, once all problems are open (30; 2 with --small)\n"
     "  --seed N         of data and lengths (1)\n"
     "  --problems N     the first N of the list (all)\n"
+    "  --problem NAME   this one of the list alone\n"
     "  --streams N      threads, each with streams of its own, 1 to 16 (4)\n"
     "  --state FILE     digests and sums of earlier visits, compared and added to; made where it is not there\n"
     "  --small          tiny problems, to try the program itself\n"
@@ -41,13 +42,14 @@ static const uint64_t LENGTHS = 0x736f616b, TURNS = 0x7475726e;
 
 typedef struct options {
   bench_command command;
-  const char *state, *seconds, *seed, *problems, *streams;
+  const char *state, *seconds, *seed, *problems, *problem, *streams;
 } options;
 
 /* Sums over all threads, under `lock`, as is the state. */
 typedef struct soak {
   pthread_mutex_t lock;
   json_t *state;
+  const soak_problem *problems; /* the list; a problem's place in it is the same whichever are decoded */
   lane *lanes;
   size_t lane_count;
   uint64_t seed;
@@ -65,7 +67,7 @@ typedef struct worker {
 
 /* Zero, around an edge, or anything; a function of seed, problem, instance and request alone. */
 static int32_t length_of(const soak *s, const lane *l, uint64_t instance, int32_t request) {
-  size_t problem = (size_t)(l - s->lanes);
+  size_t problem = (size_t)(l->of - s->problems);
   uint64_t bits = smla_data_bits(s->seed, LENGTHS + problem, instance << 16 | (uint64_t)request);
   int64_t context = l->of->context, edges = context / 64, length;
   if (bits % 8 == 0) return 0;
@@ -236,11 +238,8 @@ static snapmla_status report(soak *s, const bench *b, const options *o, double s
 
 static int parse(options *o, int argc, char **argv) {
   bench_command *c = &o->command;
-  const bench_option own[] = {{"--seconds", &o->seconds},
-                              {"--seed", &o->seed},
-                              {"--state", &o->state},
-                              {"--problems", &o->problems},
-                              {"--streams", &o->streams}};
+  const bench_option own[] = {{"--seconds", &o->seconds},   {"--seed", &o->seed},       {"--state", &o->state},
+                              {"--problems", &o->problems}, {"--problem", &o->problem}, {"--streams", &o->streams}};
   c->options = own;
   c->option_count = sizeof own / sizeof *own;
   int status = bench_options_read(c, argc, argv);
@@ -259,18 +258,22 @@ static int soak_all(const options *o) {
   soak s = {.lock = PTHREAD_MUTEX_INITIALIZER,
             .seed = o->seed ? strtoull(o->seed, NULL, 10) : 1,
             .threads = o->streams ? atoi(o->streams) : 4};
-  size_t count, wanted = o->problems ? (size_t)atoi(o->problems) : SIZE_MAX;
-  const soak_problem *problems = soak_problems(o->command.small, &count);
+  size_t count, first = 0;
+  s.problems = soak_problems(o->command.small, &count);
+  if (o->problems && (size_t)atoi(o->problems) < count) count = (size_t)atoi(o->problems);
+  if (o->problem) {
+    while (first < count && strcmp(s.problems[first].name, o->problem) != 0) first++;
+    if (first == count) return bench_usage(&o->command, "--problem must be one of the list's names, not ", o->problem);
+    count = first + 1;
+  }
   double seconds = o->seconds ? atof(o->seconds) : o->command.small ? 2 : 30;
   double start = smla_clock_seconds(), opened = start;
   snapmla_status status = soak_status(bench_open(&b, o->command.device, NULL));
   if (!status) status = state_open(o->state, s.seed, &b.info, &s.state);
-  if (!status && !(s.lanes = calloc(count, sizeof *s.lanes)))
+  if (!status && !(s.lanes = calloc(count - first, sizeof *s.lanes)))
     status = smla_console_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: lanes");
-  for (size_t i = 0; i < count && i < wanted && !status; i++) {
-    s.lane_count++;
-    status = lane_open(&b, &problems[i], s.seed, &s.lanes[i]);
-  }
+  for (size_t i = first; i < count && !status; i++)
+    status = lane_open(&b, &s.problems[i], s.seed, &s.lanes[s.lane_count++]);
   if (!status) {
     opened = smla_clock_seconds();
     status = run(&s, seconds);

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 
-OPTIONS = ["--small", "--problems", "1", "--seconds", "0.5"]
+OPTIONS = ["--small", "--seconds", "0.5"]
 
 
 def soak(program, *words):
@@ -20,6 +20,16 @@ def main():
     program = sys.argv[1:]
     with tempfile.TemporaryDirectory() as folder:
         state = os.path.join(folder, "state.json")
+        code, all_of_them, reason = soak(program, "--state", state)
+        assert code == 0 and all_of_them["problems"] > 1, reason
+        # One alone is given the lengths that it has among all: a list's order is not its digests'.
+        code, last, reason = soak(program, "--state", state, "--problem", "tiny-q2-tensor")
+        assert code == 0 and last["problems"] == 1 and last["compared"] > 0, reason
+        code, _, reason = soak(program, "--problem", "tiny-none")
+        assert code == 2 and "tiny-none" in reason, reason
+        os.remove(state)
+
+        program += ["--problems", "1"]
         code, first, reason = soak(program, "--state", state)
         assert code == 0 and first["ok"], reason
         assert first["compared"] > 0 and first["replays"] > 0 and first["oracle_compared"] > 0, first

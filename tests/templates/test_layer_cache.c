@@ -6,6 +6,7 @@
 #include "cmocka_all.h"
 
 #include "layer_fixture.h"
+#include "named_tests.h"
 #include "narrow_float.h"
 #include "runtime/settings.h"
 
@@ -297,7 +298,7 @@ static void bad_arguments_are_told(void **state) {
   layer_case_destroy(&c);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(chunks_append_as_one),
       cmocka_unit_test(steps_cross_page_boundaries),
@@ -308,5 +309,5 @@ int main(void) {
       cmocka_unit_test(a_bad_position_is_nan_for_its_token),
       cmocka_unit_test(bad_arguments_are_told),
   };
-  return cmocka_run_group_tests(tests, settings_setup, settings_teardown);
+  return run_named_tests(tests, sizeof tests / sizeof *tests, argc, argv, settings_setup, settings_teardown);
 }

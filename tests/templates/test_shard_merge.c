@@ -6,6 +6,7 @@
 
 #include "cmocka_all.h"
 
+#include "named_tests.h"
 #include "narrow_float.h"
 #include "shards_fixture.h"
 
@@ -347,7 +348,7 @@ static void plans_with_sinks_do_not_merge(void **state) {
   close_rig(&r);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(merges_as_double_precision),
       cmocka_unit_test(empty_shards_are_not_looked_at),
@@ -356,5 +357,5 @@ int main(void) {
       cmocka_unit_test(bad_arguments_are_told),
       cmocka_unit_test(plans_with_sinks_do_not_merge),
   };
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return run_named_tests(tests, sizeof tests / sizeof *tests, argc, argv, NULL, NULL);
 }
