@@ -4,8 +4,8 @@
 usage: report.py [--check] [ROOT]
 
 For each folder docs/performance/DEVICE/ with ceilings.csv, decode.csv and, where measured, decode-FORMAT.csv and parts.tsv (all as
-`sh scripts/gpu.sh OUTDIR` leaves them), layer.csv (snapmla-bench-layer's), shards*.csv (examples/shards/decode.py's) and python.tsv
-(scripts/gpu_python.sh's): the tables of that device. docs/performance/limits.md, written by hand, ends the page.
+`sh scripts/gpu.sh OUTDIR` leaves them), layer.csv (snapmla-bench-layer's), shards*.csv (examples/shards/decode.py's), matrix.tsv
+(scripts/gpu_matrix.sh's) and python.tsv (scripts/gpu_python.sh's): the tables of that device. docs/performance/limits.md, written by hand, ends the page.
 With --check nothing is written: exit status 1 where the page is not what the figures say. The plots are bench/decode/plot.py's.
 """
 import pathlib

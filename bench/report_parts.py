@@ -8,7 +8,9 @@ from programs import read, table, text_of
 
 STAGES = ("append", "absorb", "attend", "project", "output")
 SHARDS_HEAD = "date", "command", "device", "driver release", "torch", "runs", "build"
-TESTS = (("parts.tsv", "gpu.sh", ("part", "result", "seconds")), ("python.tsv", "gpu_python.sh", ("part", "result", "seconds", "tests", "passed", "skipped")))
+PART = "part", "result", "seconds"
+TESTS = (("parts.tsv", "gpu.sh", "Correctness", PART), ("matrix.tsv", "gpu_matrix.sh", "Every combination", PART),
+         ("python.tsv", "gpu_python.sh", "The Python package", (*PART, "tests", "passed", "skipped")))  # fmt: skip
 
 
 def facts_of(notes):
@@ -90,15 +92,15 @@ def shards_time(row, name):
 
 
 def tests_part(folder, product):
-    """Of parts.tsv and python.tsv, as scripts/gpu.sh and scripts/gpu_python.sh leave them."""
-    for name, script, columns in TESTS:
+    """Of parts.tsv, matrix.tsv and python.tsv, as scripts/gpu.sh, scripts/gpu_matrix.sh and scripts/gpu_python.sh leave them."""
+    for name, script, title, columns in TESTS:
         path = folder / name
         if not path.exists():
             continue
         lines = text_of(path).splitlines()
         facts = facts_of(line[2:] for line in lines if line.startswith("# "))
         check_device(path, facts.get("device"), product)
-        yield from ["", f"### {'Correctness' if script == 'gpu.sh' else 'The Python package'} on this device", ""]
+        yield from ["", f"### {title} on this device", ""]
         if facts:
             yield from [*(f"- {fact}: `{text}`" for fact, text in facts.items()), ""]
         rows = [line.split("\t") for line in lines if not line.startswith("#")]

@@ -76,10 +76,13 @@ class Parts(unittest.TestCase):
 
     def test_tests_are_told_with_their_head_where_there_is_one(self):
         (self.folder / "parts.tsv").write_text("doctor\tok\t1\n")  # as it was before heads
+        (self.folder / "matrix.tsv").write_text("covering\tcut off\t200\n")
         (self.folder / "python.tsv").write_text("# date: today\n# device: cuda:0, A GPU\n# torch: 2.11\npython-torch\tok\t15\t25\t24\t1\n")
         self.assertEqual(list(report_parts.tests_part(self.folder, "A GPU")), [
             "", "### Correctness on this device", "",
             "| part of `scripts/gpu.sh` | result | seconds |", "|---|---|---|", "| doctor | ok | 1 |",
+            "", "### Every combination on this device", "",
+            "| part of `scripts/gpu_matrix.sh` | result | seconds |", "|---|---|---|", "| covering | cut off | 200 |",
             "", "### The Python package on this device", "",
             "- date: `today`", "- device: `cuda:0, A GPU`", "- torch: `2.11`", "",
             "| part of `scripts/gpu_python.sh` | result | seconds | tests | passed | skipped |", "|---|---|---|---|---|---|",

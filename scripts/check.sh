@@ -76,6 +76,7 @@ if [ "$mode" = all ]; then
   if configure_and_build portable; then
     run_tests portable -L 'unit|install'
     check "gpu.sh without a GPU" 300 sh scripts/gpu.sh --dry build/gpu-dry
+    check "gpu_matrix.sh without a GPU" 120 sh scripts/gpu_matrix.sh --dry build/matrix-dry
   fi
   check "format" 60 sh scripts/format.sh --check
   check "luacheck" 60 sh scripts/lint_lua.sh

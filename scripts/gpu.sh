@@ -29,42 +29,9 @@ SNAPMLA_CACHE_DIR=$out/cache TMPDIR=$out/tmp
 export PATH SNAPMLA_CACHE_DIR TMPDIR
 mkdir -p "$TMPDIR"
 
-deadline=$(($(now) + 470))
-parts_start "$out/parts.tsv"
+parts_start "$out/parts.tsv" "$out" 470
 parts_origin "sh scripts/gpu.sh$([ "$dry" = 0 ] || echo ' --dry') OUTDIR" "$device" "$("$program" --version)"
 
-# part NAME SECONDS COMMAND...: one part under its timeout, or what the whole has left; its output in OUTDIR/NAME.log. What the end of
-# the whole cut off has not failed.
-part() {
-  name=$1 limit=$2 late=timeout
-  shift 2
-  left=$((deadline - $(now)))
-  if [ "$left" -lt 5 ]; then
-    skip "$name" "no time left"
-    return 1
-  fi
-  [ "$limit" -le "$left" ] || { limit=$left late="cut off"; }
-  begun=$(now)
-  timeout -k 5 "$limit" "$@" >"$out/$name.log" 2>&1
-  code=$?
-  case $code in
-  0) result=ok ;;
-  124 | 137) result=$late ;;
-  *) result=failed ;;
-  esac
-  part_record "$name" "$result" "$(($(now) - begun))"
-  say "$name: $result, $(($(now) - begun)) s"
-  if [ "$result" != ok ]; then
-    say "--- the end of $out/$name.log"
-    tail -n 15 "$out/$name.log"
-    say "---"
-  fi
-  [ "$result" = ok ]
-}
-skip() {
-  say "$1: left out, $2"
-  part_record "$1" "left out" 0
-}
 # On the emulator, left out with the reason; else part.
 gpu_part() {
   if [ "$dry" = 1 ]; then skip "$1" "it needs a GPU"; else part "$@"; fi

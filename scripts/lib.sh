@@ -138,10 +138,14 @@ json_field() {
   }'
 }
 
-# The table of parts: parts_start FILE; parts_head NAME TEXT…, head lines `# NAME: TEXT`; part_record NAME RESULT SECONDS [MORE…]. Then
-# parts_table.
+# The table of parts: parts_start FILE [LOGS SECONDS], a folder for what parts say and what all may take; parts_head NAME TEXT…, head lines
+# `# NAME: TEXT`; part_record NAME RESULT SECONDS [MORE…]. Then parts_table.
 parts_file=
-parts_start() { parts_file=$1; : >"$parts_file"; parts_begun=$(now); }
+parts_start() {
+  parts_file=$1 parts_logs=${2:-} parts_begun=$(now)
+  parts_end=$((parts_begun + ${3:-0}))
+  : >"$parts_file"
+}
 parts_head() { printf '# %s: %s\n' "$1" "$2" >>"$parts_file"; }
 part_record() {
   printf '%s' "$1" >>"$parts_file"
@@ -155,6 +159,39 @@ parts_table() {
     /^#/ { next }
     { printf "%-34s %-10s %7d\n", $1, $2, $3 }
     END { printf "%-34s %-10s %7d\n", "total", "", total }' "$parts_file"
+}
+# part NAME SECONDS COMMAND...: one part under its timeout, or what the whole has left; its output in LOGS/NAME.log. What the end of
+# the whole cut off has not failed.
+part() {
+  name=$1 limit=$2 late=timeout
+  shift 2
+  left=$((parts_end - $(now)))
+  if [ "$left" -lt 5 ]; then
+    skip "$name" "no time left"
+    return 1
+  fi
+  [ "$limit" -le "$left" ] || { limit=$left late="cut off"; }
+  begun=$(now)
+  timeout -k 5 "$limit" "$@" >"$parts_logs/$name.log" 2>&1
+  code=$?
+  case $code in
+  0) result=ok ;;
+  124 | 137) result=$late ;;
+  *) result=failed ;;
+  esac
+  part_record "$name" "$result" "$(($(now) - begun))"
+  say "$name: $result, $(($(now) - begun)) s"
+  if [ "$result" != ok ]; then
+    say "--- the end of $parts_logs/$name.log"
+    tail -n 15 "$parts_logs/$name.log"
+    say "---"
+  fi
+  [ "$result" = ok ]
+}
+# skip NAME WHY: a part that is left out.
+skip() {
+  say "$1: left out, $2"
+  part_record "$1" "left out" 0
 }
 # A table that is gone, or has no parts, has not passed.
 parts_failed() { ! awk -F '\t' '!/^#/ { all++ } $2 == "failed" || $2 == "timeout" { n++ } END { exit n || !all }' "$parts_file"; }

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Runs a covering set of the decode kernel's variants on the emulator: every pair of axis values that is legal together.
+"""Runs a covering set of the decode kernel's variants: every pair of axis values that is legal together.
 
-usage: covering.py COVERING SNAPMLA [--sample N]
+usage: covering.py COVERING SNAPMLA [--device NAME] [--sample N]
 
-COVERING is the program beside this (covering.c). Each variant decodes requests of 0, 1, 65, 130 and 700 tokens under the three completion
-orders: no fault, within its level's limits of the oracle, and the same bits under all. With limits=waived the arithmetic may cost
-anything: such a variant must be within 0.2. --sample takes every Nth variant."""
+COVERING is the program beside this (covering.c). Each variant decodes requests of 0, 1, 65, 130 and 700 tokens, on the emulator (the
+default) under the three completion orders, on a GPU (cuda:N) in the one that it has, twice: no fault, within its level's limits of the
+oracle, and the same bits whenever. With limits=waived the arithmetic may cost anything: such a variant must be within 0.2. --sample takes
+every Nth variant."""
 import argparse
 import concurrent.futures
 import json
@@ -16,6 +17,7 @@ import tempfile
 
 ORDERS = ("eager", "late", "random")
 WAIVED_LIMIT = 0.2
+GPU_PROCESSES = 8  # at once: each has a context of its own there
 NO_PROBLEM = ["accuracy=max,format=bf16"]  # snapmla_problem_check refuses it
 
 
@@ -33,13 +35,19 @@ def options_of(variant):
     return words, axes["limits"] == "waived"
 
 
-def run(program, variant):
+def ways_of(device):
+    """Names of what the device's runs differ in, and the options that say so."""
+    if device == "emulator":
+        return {order: ["--emulator-order", order] for order in ORDERS}
+    return {device: ["--repeat", "2"]}
+
+
+def run(program, device, variant):
     """None, or what is wrong with the variant."""
     words, waived = options_of(variant)
     digests, worst = set(), 0.0
-    for order in ORDERS:
-        command = [program, "run", "--device", "emulator", "--json", "--context", "0,1,65,130,700", "--repeat", "1", *words,
-                   "--emulator-order", order]  # fmt: skip
+    for order, options in ways_of(device).items():
+        command = [program, "run", "--device", device, "--json", "--context", "0,1,65,130,700", *words, *options]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         try:
             said = json.loads(done.stdout)
@@ -63,6 +71,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("covering")
     parser.add_argument("program")
+    parser.add_argument("--device", default="emulator")
     parser.add_argument("--sample", type=int, default=1)
     arguments = parser.parse_args()
     said = subprocess.run([arguments.covering, "mla_decode", *NO_PROBLEM], capture_output=True, text=True, check=True).stdout.splitlines()
@@ -70,10 +79,11 @@ def main():
     print(f"{len(variants)} variants; {counts[2:]}")
     if len(variants) < 16 or not counts.startswith("# pairs "):
         sys.exit("that is no covering set")
-    with tempfile.TemporaryDirectory() as cache, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    processes = os.cpu_count() if arguments.device == "emulator" else GPU_PROCESSES
+    with tempfile.TemporaryDirectory() as cache, concurrent.futures.ThreadPoolExecutor(processes) as pool:
         os.environ["SNAPMLA_CACHE_DIR"] = cache
         chosen = variants[:: arguments.sample]
-        faults = list(pool.map(lambda variant: run(arguments.program, variant), chosen))
+        faults = list(pool.map(lambda variant: run(arguments.program, arguments.device, variant), chosen))
     failed = [f"{variant}\n  {fault}" for variant, fault in zip(chosen, faults) if fault]
     print(f"{len(chosen)} run, {len(failed)} failed")
     sys.exit("\n".join(failed) if failed else 0)
