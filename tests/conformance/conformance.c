@@ -12,6 +12,7 @@
 #include <snapmla/snapmla.h>
 
 #include "build.h"
+#include "common/tensor_map.h"
 #include "conformance/params.h"
 #include "device.h"
 #include "generator.h"
@@ -53,6 +54,7 @@ static const primitive_case primitives[] = {
     {"pack_e4m3", exact, 0},
     {"unpack_e4m3", exact_nan, 0},
     {"pack_bf16", exact, 0},
+    {"unpack_bf16", exact, 0},
     {"byte_permute", exact, 0},
     {"shuffle", exact, 0},
     {"vote", exact, 0},
@@ -62,6 +64,12 @@ static const primitive_case primitives[] = {
     {"bulk_copy", exact, 0},
     {"bulk_store", exact, 0},
     {"thread_copy", exact, 0},
+    {"tensor_copy", exact, 0},
+    {"tensor_copy_narrow", exact, 0},
+    {"bulk_copy_multicast", exact, 0},
+    {"remote_arrival", exact, 0},
+    {"atomic_or", exact, 0},
+    {"atomic_add", exact, 0},
     {"named_barrier", exact, 0},
     {"exp2_approx", close_ulp, 0},
     {"log2_approx", close_ulp, 0},
@@ -78,10 +86,12 @@ static uint64_t next_random(uint64_t *state) {
   return z ^ (z >> 31);
 }
 
+enum { KINDS = 4 };
+
 /* A word of one of four kinds, chosen per block: any bits; floats near one; mostly zeros; small exponents. */
 static uint32_t next_word(uint64_t *state, unsigned kind) {
   uint32_t bits = (uint32_t)next_random(state);
-  switch (kind % 4) {
+  switch (kind) {
   case 0: return bits;
   case 1: return (bits & 0x87ffffffu) | 0x38000000u;
   case 2: return (bits >> 30) ? 0 : (uint32_t)next_random(state);
@@ -89,11 +99,38 @@ static uint32_t next_word(uint64_t *state, unsigned kind) {
   }
 }
 
-static void fill(uint8_t *input, size_t blocks, size_t bytes, uint64_t seed) {
+/* Numbers of 16 bits whose products, and fp32 accumulators, lie about bf16's least subnormal, 2^-133, which is where a sum's top ends
+ * (docs/numerics.md). `row`: of 128 bytes, of one magnitude each. Of f16 the least there are: its products are far above, and what is
+ * left is the accumulator. */
+static uint32_t next_tiny(uint64_t *state, int is_f16, size_t row, uint64_t seed) {
+  uint64_t magnitude = seed + row;
+  uint32_t base = (uint32_t)(next_random(&magnitude) % 8), word = 0;
+  for (int half = 0; half < 2; ++half) {
+    uint64_t bits = next_random(state);
+    uint32_t exponent = is_f16 ? (uint32_t)(bits >> 32) % 2 : 127 - 76 + base + (uint32_t)(bits >> 32) % 4;
+    uint32_t number = is_f16 ? exponent << 10 | (bits & 0x83ff) : exponent << 7 | (bits & 0x807f);
+    if (bits >> 40 & 7 || half) word |= (is_f16 && (bits >> 48 & 3) ? bits & 0x8000 : number) << 16 * half;
+  }
+  return word;
+}
+
+/* An fp32 number below 2^-125, most of them subnormal, or zero. */
+static uint32_t next_tiny_float(uint64_t *state) {
+  uint64_t bits = next_random(state);
+  uint32_t exponent = (uint32_t)(bits >> 32) % 2, fraction = (uint32_t)bits & 0x7fffff;
+  if (!exponent) fraction >>= (bits >> 40) % 24;
+  return (bits >> 48) % 4 ? ((uint32_t)bits & 0x80000000u) | exponent << 23 | fraction : 0;
+}
+
+/* The kinds of next_word in turn, and where `tiny` gives the bytes of the operands before the accumulators one more. */
+static void fill(uint8_t *input, size_t blocks, size_t bytes, uint64_t seed, size_t tiny, int is_f16) {
   uint64_t state = seed;
   for (size_t block = 0; block < blocks; ++block)
     for (size_t i = 0; i < bytes; i += 4) {
-      uint32_t word = next_word(&state, (unsigned)block);
+      unsigned kind = (unsigned)(block % (tiny ? KINDS + 1 : KINDS));
+      uint32_t word = kind < KINDS ? next_word(&state, kind)
+                      : i < tiny   ? next_tiny(&state, is_f16, block * bytes / 128 + i / 128, seed)
+                                   : next_tiny_float(&state);
       memcpy(input + block * bytes + i, &word, 4);
     }
 }
@@ -124,7 +161,7 @@ static long long quantity(const smla_quantity *list, size_t count, const char *n
 
 static snapmla_status run(subject *s, const smla_generator *generator, const char *variant, const uint8_t *input,
                           size_t input_bytes, uint8_t *output, size_t output_bytes, size_t blocks, uint32_t smem_bytes,
-                          uint32_t cluster) {
+                          uint32_t cluster, uint32_t box_row) {
   smla_build build = {.generator = generator, .target = s->device->target, .variant = variant};
   snapmla_plan_counters counters = {.size = sizeof counters};
   snapmla_status status = smla_build_run(&build);
@@ -132,8 +169,16 @@ static snapmla_status run(subject *s, const smla_generator *generator, const cha
   if (!status) status = s->device->ops->allocate(s->device, input_bytes * blocks, &s->input_allocation, &s->input);
   if (!status) status = s->device->ops->allocate(s->device, output_bytes * blocks, &s->output_allocation, &s->output);
   if (!status) status = s->device->ops->copy_in(s->device, s->input, input, input_bytes * blocks);
+  struct conformance_params params = {.input = s->input, .output = s->output};
+  if (!status && box_row) {
+    const smla_device_tensor rows = {.base = s->input,
+                                     .extents = {240, 13, blocks},
+                                     .strides = {256, input_bytes},
+                                     .box = {box_row, 8},
+                                     .swizzled = box_row == 128};
+    status = s->device->ops->tensor_map(s->device, &rows, &params.map);
+  }
   if (!status) {
-    struct conformance_params params = {s->input, s->output};
     smla_device_launch launch = {.name = variant,
                                  .kernel = s->kernel,
                                  .grid_x = (uint32_t)blocks,
@@ -167,15 +212,20 @@ static int try_variant(const primitive_case *primitive, int n, const smla_genera
   size_t output_bytes = (size_t)quantity(quantities, count, "output_bytes");
   uint32_t smem_bytes = (uint32_t)quantity(quantities, count, "smem_bytes");
   uint32_t cluster = (uint32_t)quantity(quantities, count, "cluster");
+  uint32_t box_row = (uint32_t)quantity(quantities, count, "box_row");
+  int is_f16 = strstr(primitive->name, "f16") && !strstr(primitive->name, "bf16");
+  size_t tiny = primitive->wgmma && !strstr(primitive->name, "e4m3") ? smem_bytes : 0; /* its operands' bytes */
   blocks = (blocks + cluster - 1) / cluster * cluster;
   input = malloc(input_bytes * blocks);
   expected = malloc(output_bytes * blocks);
   output = malloc(output_bytes * blocks);
   if (!input || !expected || !output) goto out;
-  fill(input, blocks, input_bytes, seed);
-  if (run(emulator, generator, partial, input, input_bytes, expected, output_bytes, blocks, smem_bytes, cluster))
+  fill(input, blocks, input_bytes, seed, tiny, is_f16);
+  if (run(emulator, generator, partial, input, input_bytes, expected, output_bytes, blocks, smem_bytes, cluster,
+          box_row))
     goto out;
-  if (run(device, generator, partial, input, input_bytes, output, output_bytes, blocks, smem_bytes, cluster)) goto out;
+  if (run(device, generator, partial, input, input_bytes, output, output_bytes, blocks, smem_bytes, cluster, box_row))
+    goto out;
 
   size_t words = output_bytes * blocks / 4, different = 0, first = 0;
   const uint32_t *a = (const uint32_t *)(const void *)expected, *b = (const uint32_t *)(const void *)output;
