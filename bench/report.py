@@ -1,18 +1,19 @@
 #!/usr/bin/env python3
-"""Writes docs/performance.md from the raw figures beside it.
+"""Writes docs/performance.md and docs/performance/ceilings.md from the raw figures beside them.
 
 usage: report.py [--check] [ROOT]
 
 For each folder docs/performance/DEVICE/ with ceilings.csv, decode.csv and, where measured, decode-FORMAT.csv and parts.tsv (all as
 `sh scripts/gpu.sh OUTDIR` leaves them), layer.csv (snapmla-bench-layer's), shards*.csv (examples/shards/decode.py's), matrix.tsv
 (scripts/gpu_matrix.sh's) and python.tsv (scripts/gpu_python.sh's): the tables of that device. docs/performance/limits.md, written by hand, ends the page.
-With --check nothing is written: exit status 1 where the page is not what the figures say. The plots are bench/decode/plot.py's.
+With --check nothing is written: exit status 1 where a page is not what the figures say. The plots are bench/decode/plot.py's.
 """
 import pathlib
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE / "common")]
+import report_ceilings
 from programs import read, table, text_of
 from report_parts import facts_of, layer_part, shards_part, tests_part
 
@@ -93,7 +94,7 @@ def device_section(folder, targets):
     for name in ("date", "device", "nominal clocks", "driver release", "compiler", "command"):
         yield f"- {name}: `{facts[name]}`"
     yield ""
-    yield f"Ceilings (`{facts_of(notes)['command']}`), the denominators below:"
+    yield f"Ceilings (`{facts_of(notes)['command']}`), the denominators below; all of them: [ceilings.md](performance/ceilings.md)."
     yield ""
     yield from table(["what", "figure"], [
         ["memory, bulk copies of page images", f"{best(ceilings, 'read', ''):.0f} GB/s"],
@@ -173,11 +174,12 @@ def main():
     if len(rest) > 1 or any(a.startswith("-") for a in rest):
         sys.exit(__doc__)
     root = pathlib.Path(rest[0]) if rest else pathlib.Path(__file__).resolve().parent.parent
-    text, target = page(root), root / "docs" / "performance.md"
-    if not check:
-        target.write_text(text, encoding="utf-8")
-    elif not target.exists() or target.read_text(encoding="utf-8") != text:
-        sys.exit(f"{target} is not what the figures beside it say: run python3 bench/report.py")
+    folder = root / "docs" / "performance"
+    for target, text in ((root / "docs" / "performance.md", page(root)), (folder / "ceilings.md", report_ceilings.page(folder))):
+        if not check:
+            target.write_text(text, encoding="utf-8")
+        elif not target.exists() or target.read_text(encoding="utf-8") != text:
+            sys.exit(f"{target} is not what the figures beside it say: run python3 bench/report.py")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import unittest
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE / "common")]
 import programs  # noqa: E402
+import report_ceilings  # noqa: E402
 import report_parts  # noqa: E402
 
 NOTES = ["date: today", "command: snapmla-bench-layer --hidden 7168"]
@@ -25,6 +26,34 @@ class Parts(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = pathlib.Path(folder.name)
+
+    def test_every_ceiling_is_told(self):
+        def row(group, variant, median, unit="GB/s", **more):
+            return {"group": group, "variant": variant, "median": median, "unit": unit, "time_us": "30.14", "percent": "", "ceiling_of": "", "sm_mhz": "",
+                    "output": "right", **more}  # fmt: skip
+
+        rows = [row("read", f"ceiling_read:stages={s},chunk=8192,cluster={c}", f"{s}{c}0") for c in (1, 2) for s in (10, 2)]
+        rows += [row("cold-written", "ceiling_read:stages=3,chunk=8192,cluster=1", "77"), row("copy", "ceiling_copy:stages=2,chunk=64", "88")]
+        rows += [row("wgmma", f"ceiling_wgmma:kind=bf16,a=shared,n=8,groups=1,loads={loads}", median, sm_mhz=mhz)
+                 for loads, median, mhz in (("none", "11.5", "1700"), ("none", "12.5", "1800"), ("ldmatrix", "10.5", "1650"))]  # fmt: skip
+        rows += [row("wgmma+ld", "ceiling_wgmma:kind=bf16,a=shared,n=8,groups=1,loads=ldmatrix", "32.5"),
+                 row("rate", "ceiling_rate:op=exp2", "15.99", "op/clk/SM", percent="99.6", ceiling_of="programming guide"),
+                 row("signal", "ceiling_cluster:cluster=2", "1788", "clk/trip"), row("signal", "ceiling_cluster:cluster=2", "903", "ns/trip"),
+                 row("launch", "graph, 32 threads: first", "3.4", "us"), row("launch", "graph, 32 threads: each further", "1.2", "us")]  # fmt: skip
+        names = "date", "command", "device", "nominal clocks", "driver release", "compiler", "runs"
+        (self.folder / "card").mkdir()
+        file = self.folder / "card" / "ceilings.csv"
+        programs.write(file, [f"{name}: cuda:0, A GPU" for name in names], rows)
+        text = report_ceilings.page(self.folder).splitlines()
+        for line in ("## A GPU", "| bytes | blocks | 2 | 10 |", "| 8192 | 1 | 210 | 1010 |", "| 8192 | 2 | 220 | 1020 |", "| written | 3 | 30.1 | 77 |",
+                     "| 64 | 88 |", "| bf16 | shared | 1 | 12.5 |", "| bf16 | shared | 1 | 10.5 |", "| bf16 | shared | 1 | 32.5 |",
+                     "| exp2 | 15.99 | op/clk/SM | 100 % | programming guide |", "| 2 | 1788 | 903 |", "| graph, 32 threads | 3.4 | 1.2 |"):  # fmt: skip
+            self.assertIn(line, text)
+        self.assertIn("1700 to 1800 MHz", "\n".join(text))
+        programs.write(file, [f"{name}: cuda:0, A GPU" for name in names], [rows[0] | {"output": "wrong"}])
+        with self.assertRaises(SystemExit) as told:
+            report_ceilings.page(self.folder)
+        self.assertIn("was not right", str(told.exception))
 
     def test_what_was_not_measured_is_not_there(self):
         self.assertEqual([*report_parts.layer_part(self.folder, 3000), *report_parts.shards_part(self.folder, "A GPU"), *report_parts.tests_part(self.folder, "A GPU")], [])

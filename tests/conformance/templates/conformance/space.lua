@@ -58,12 +58,11 @@ local names = {
   "wgmma_e4m3_shared", "wgmma_e4m3_registers", "wgmma_bf16_shared", "wgmma_bf16_registers", "wgmma_bf16_narrow",
   "wgmma_f16_shared", "wgmma_f16_registers", "pack_f16", "unpack_f16", "widen_e4m3",
   "ldmatrix", "ldmatrix_trans",
-  "stmatrix", "stmatrix_trans", "pack_e4m3", "unpack_e4m3", "pack_bf16", "unpack_bf16", "byte_permute", "shuffle", "vote", "fma_rn",
-  "divide", "minmax", "bulk_copy", "bulk_store", "thread_copy", "tensor_copy", "tensor_copy_narrow", "bulk_copy_multicast",
-  "remote_arrival", "atomic_or", "atomic_add", "named_barrier", "cluster_load",
+  "stmatrix", "stmatrix_trans", "pack_e4m3", "unpack_e4m3", "pack_bf16", "unpack_bf16", "byte_permute", "shuffle",
+  "vote", "fma_rn", "divide", "minmax", "bulk_copy", "bulk_store", "thread_copy", "tensor_copy", "tensor_copy_narrow",
+  "bulk_copy_multicast", "remote_arrival", "atomic_or", "atomic_add", "named_barrier", "cluster_load",
   "exp2_approx", "log2_approx", "reciprocal_approx",
 }
-
 local clusters = { cluster_load = true, bulk_copy_multicast = true, remote_arrival = true }
 
 return {
