@@ -5,7 +5,7 @@ usage: report.py [--check] [ROOT]
 
 For each folder docs/performance/DEVICE/ with ceilings.csv, decode.csv and, where measured, decode-FORMAT.csv and parts.tsv (all as
 `sh scripts/gpu.sh OUTDIR` leaves them), layer.csv (snapmla-bench-layer's), shards*.csv (examples/shards/decode.py's), matrix.tsv
-(scripts/gpu_matrix.sh's) and python.tsv (scripts/gpu_python.sh's): the tables of that device. docs/performance/limits.md, written by hand, ends the page.
+(scripts/gpu_matrix.sh's), python.tsv (scripts/gpu_python.sh's) and soak.json (snapmla-soak's): the tables of that device. docs/performance/limits.md, written by hand, ends the page.
 With --check nothing is written: exit status 1 where a page is not what the figures say. The plots are bench/decode/plot.py's.
 """
 import pathlib
@@ -15,7 +15,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE / "common")]
 import report_ceilings
 from programs import read, table, text_of
-from report_parts import facts_of, layer_part, shards_part, tests_part
+from report_parts import facts_of, layer_part, shards_part, soak_part, tests_part
 
 
 def shape(row):
@@ -129,6 +129,7 @@ def device_section(folder, targets):
     yield from layer_part(folder, best(ceilings, "read", ""))
     yield from shards_part(folder, product)
     yield from tests_part(folder, product)
+    yield from soak_part(folder, product)
 
 
 HEAD = """<!-- Written by bench/report.py from docs/performance/: change that, not this. -->

@@ -1,5 +1,6 @@
 """What a device's section of docs/performance.md has only where it was measured: the layer step, a request over several GPUs, the tests."""
 
+import json
 import pathlib
 import sys
 
@@ -108,3 +109,28 @@ def tests_part(folder, product):
         if wrong or not rows:
             sys.exit(f"{path}: {wrong[0] if wrong else 'no rows'}, where scripts/{script} writes rows of {', '.join(columns)}: copy the file that it left in OUTDIR")
         yield from table([f"part of `scripts/{script}`", *columns[1:]], rows)
+
+
+SOAK = (("decode calls", "calls"), ("of them graph replays", "replays"), ("results compared bit for bit", "compared"), ("requests compared with the oracle", "oracle_compared"),
+        ("tokens attended to", "tokens"), ("visits", "visits"), ("seconds", "seconds"))  # fmt: skip
+FAULTS = (("of other bits", "drifts"), ("guards touched", "guards_broken"), ("status words set", "status_words"), ("further from the oracle than their level allows", "oracle_unlike"),
+          ("failed", "failed"))  # fmt: skip
+
+
+def soak_part(folder, product):
+    """Of soak.json, the state that snapmla-soak's visits leave."""
+    path = folder / "soak.json"
+    if not path.exists():
+        return
+    try:
+        state = json.loads(text_of(path))
+    except ValueError as error:
+        sys.exit(f"{path}: {error}: copy the file that snapmla-soak --state wrote")
+    check_device(path, state["device"], product)
+    yield from ["", "### Soak on this device", ""]
+    yield (f"`snapmla-soak --state`, random batches of {len(state['problems'])} problems on concurrent streams, all visits together (`docs/performance/{folder.name}/soak.json`, "
+           "with which further ones go on).")  # fmt: skip
+    yield ""
+    yield from table(["what", "sum"], [[what, f"{int(state.get(name, 0)):,}"] for what, name in (*SOAK, *FAULTS)])
+    if state.get("renewed"):
+        yield from ["", f"Kernels changed between visits: {int(state['renewed'])} times a problem's bits were begun anew."]

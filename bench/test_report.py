@@ -1,5 +1,6 @@
 """bench/report_parts.py: what it makes of figures that are known. usage: test_report.py"""
 
+import json
 import pathlib
 import sys
 import tempfile
@@ -56,7 +57,8 @@ class Parts(unittest.TestCase):
         self.assertIn("was not right", str(told.exception))
 
     def test_what_was_not_measured_is_not_there(self):
-        self.assertEqual([*report_parts.layer_part(self.folder, 3000), *report_parts.shards_part(self.folder, "A GPU"), *report_parts.tests_part(self.folder, "A GPU")], [])
+        self.assertEqual([*report_parts.layer_part(self.folder, 3000), *report_parts.shards_part(self.folder, "A GPU"), *report_parts.tests_part(self.folder, "A GPU"),
+                          *report_parts.soak_part(self.folder, "A GPU")], [])
 
     def test_a_step_is_beside_its_stages_its_floor_and_bf16(self):
         rows = [stage("step", 100, 150e6), stage("attend", 60, 120e6), stage("output", 12.34, 29e6)]
@@ -116,6 +118,20 @@ class Parts(unittest.TestCase):
             "- date: `today`", "- device: `cuda:0, A GPU`", "- torch: `2.11`", "",
             "| part of `scripts/gpu_python.sh` | result | seconds | tests | passed | skipped |", "|---|---|---|---|---|---|",
             "| python-torch | ok | 15 | 25 | 24 | 1 |"])  # fmt: skip
+
+    def test_a_soak_s_sums_and_faults_are_told(self):
+        state = {"device": "A GPU", "problems": {"a": {}, "b": {}}, "calls": 1234567.0, "visits": 2.0, "seconds": 61.7, "drifts": 3.0}
+        path = self.folder / "soak.json"
+        path.write_text(json.dumps(state))
+        text = list(report_parts.soak_part(self.folder, "A GPU"))
+        self.assertIn("random batches of 2 problems", text[3])
+        for line in ("| decode calls | 1,234,567 |", "| visits | 2 |", "| seconds | 61 |", "| of other bits | 3 |", "| failed | 0 |"):
+            self.assertIn(line, text)
+        path.write_text(json.dumps(state | {"renewed": 4.0}))
+        self.assertIn("4 times a problem's bits", list(report_parts.soak_part(self.folder, "A GPU"))[-1])
+        self.refused(report_parts.soak_part, "Another", "soak.json: measured on A GPU, and")
+        path.write_text("{")
+        self.refused(report_parts.soak_part, "A GPU", "copy the file that snapmla-soak --state wrote")
 
     def test_a_table_of_tests_that_is_cut_or_empty_is_refused(self):
         for text, why in (("# date: today\n", "no rows"), ("doctor\tok\n", "['doctor', 'ok']")):

@@ -45,8 +45,8 @@ snapmla_status bench_open(bench *b, const char *device, const char *templates) {
   b->device = b->context->device;
   b->generator = b->context->generator;
   b->info.size = sizeof b->info;
-  b->device->ops->info(b->device, &b->info);
-  if (!b->device->is_emulator) status = bench_enter(b);
+  status = snapmla_context_info(b->context, &b->info);
+  if (!status && !b->device->is_emulator) status = bench_enter(b);
   if (!status) status = b->device->ops->stream_create(b->device, &b->stream);
   if (!status) status = b->device->ops->event_create(b->device, &b->start);
   if (!status) status = b->device->ops->event_create(b->device, &b->stop);

@@ -55,7 +55,7 @@ typedef struct soak {
   uint64_t seed;
   double until; /* of smla_clock_seconds */
   int threads;
-  int64_t calls, replays, compared, tokens, drifts, guards_broken, status_words, checked, unlike, failed;
+  int64_t calls, replays, compared, tokens, drifts, guards_broken, status_words, checked, unlike, failed, renewed;
 } soak;
 
 typedef struct worker {
@@ -138,6 +138,16 @@ static snapmla_status turn(soak *s, lane *l, json_t *digests, uint64_t instance,
   return status;
 }
 
+/* What is known of a lane's problem. Its kernels may have changed since another visit: what that knew is then of no use. Under the lock. */
+static snapmla_status known_of(soak *s, const lane *l, json_t **digests) {
+  int renewed = 0;
+  snapmla_status status = state_problem(s->state, l, digests, &renewed);
+  s->renewed += renewed;
+  if (renewed)
+    fprintf(stderr, "snapmla-soak: %s: the state is of other kernels, and its digests begin anew\n", l->of->name);
+  return status;
+}
+
 /* A worker's lanes are every threads-th; the first turns visit each once. */
 static void *work(void *user) {
   worker *w = user;
@@ -151,7 +161,7 @@ static void *work(void *user) {
     lane *l = &s->lanes[index];
     json_t *digests = NULL;
     pthread_mutex_lock(&s->lock);
-    w->status = state_problem(s->state, l, &digests);
+    w->status = known_of(s, l, &digests);
     pthread_mutex_unlock(&s->lock);
     if (!w->status) w->status = turn(s, l, digests, (bits >> 20) % INSTANCES, n < own || bits >> 60 == 0);
     if (w->status) complain(l, 0, smla_console_reason());
@@ -166,7 +176,7 @@ static snapmla_status compare_caches(soak *s) {
   for (size_t i = 0; i < s->lane_count && !status; i++) {
     json_t *digests = NULL;
     uint64_t now = 0;
-    status = state_problem(s->state, &s->lanes[i], &digests);
+    status = known_of(s, &s->lanes[i], &digests);
     if (!status) status = lane_cache(&s->lanes[i], &now);
     int same = status ? 1 : now == s->lanes[i].cache && state_compare(digests, "cache", now);
     s->drifts += !same;
@@ -213,6 +223,7 @@ static snapmla_status report(soak *s, const bench *b, const options *o, double s
                  {"oracle_compared", s->checked, 1},
                  {"oracle_unlike", s->unlike, 1},
                  {"failed", s->failed, 1},
+                 {"renewed", s->renewed, 1},
                  {"problems", (int64_t)s->lane_count, 0},
                  {"streams", s->threads, 0}};
   json_t *root = json_object(), *total = json_object();

@@ -92,8 +92,9 @@ snapmla_status lane_cache(lane *l, uint64_t *digest);
  * device). */
 snapmla_status state_open(const char *path, uint64_t seed, const snapmla_device_info *info, json_t **out);
 snapmla_status state_save(json_t *state, const char *path);
-/* The record of a problem, made where there is none. Error: INVALID_ARGUMENT (it is of other kernels). */
-snapmla_status state_problem(json_t *state, const lane *l, json_t **out);
+/* The digests of a problem, begun where there are none, and begun anew (*renewed) where those there are other kernels'. Error:
+ * BAD_FORMAT. */
+snapmla_status state_problem(json_t *state, const lane *l, json_t **out, int *renewed);
 /* Compares with what `record` has under `name`, or puts it there: 1 equal, 0 different, -1 new. */
 int state_compare(json_t *record, const char *name, uint64_t digest);
 /* Adds to a number of the state, and gives the sum. */

@@ -50,11 +50,19 @@ def main():
         assert code == 1 and not third["ok"] and third["drifts"] > 0, reason
         assert "the cache has other bytes" in reason, reason
 
+        # Of other kernels: what they gave says nothing of these, and is replaced.
         problem["fingerprint"] = "0" * 64
         with open(state, "w", encoding="utf-8") as file:
             json.dump(known, file)
+        code, fourth, reason = soak(program, "--state", state)
+        assert code == 0 and fourth["ok"] and fourth["renewed"] == 1 and "other kernels" in reason, reason
+        code, fifth, reason = soak(program, "--state", state)
+        assert code == 0 and fifth["renewed"] == 0 and fifth["total"]["renewed"] == 1, reason
+        known["device_class"] = "sm90-1sm-l2_1m-smem227k-bus1-clk1"
+        with open(state, "w", encoding="utf-8") as file:
+            json.dump(known, file)
         code, _, reason = soak(program, "--state", state)
-        assert code != 0 and "other kernels" in reason, reason
+        assert code == 2 and "device class sm90-1sm" in reason, reason
     print("ok")
 
 
