@@ -1,4 +1,5 @@
--- What the skinny products share: weights are the M side and stream once, tokens are the N side.
+-- What the skinny products share: weights are the M side, tokens the N side. Weights stream once a column tile, those
+-- of kv_b (query_absorb, value_project) so twice where a step has 65 to 128 tokens.
 
 local max_smem = use("common/hopper.lua").max_smem
 
