@@ -72,6 +72,15 @@ static void near_uniform(void **state) {
   expect_shapes_accurate("near uniform, values of mean 1", c, fast_offset_limit, fast_rounded_limit);
 }
 
+/* The inverse scales of empty tokens are 2^33 times the others' and more: a row's sum must still have those. */
+static void empty_tokens(void **state) {
+  (void)state;
+  decode_case c = mixed_case();
+  c.kind = data_empty;
+  c.sigma = 16;
+  expect_shapes_accurate("every third token empty", c, fast_limit, fast_rounded_limit);
+}
+
 static void outlier_rope(void **state) {
   (void)state;
   decode_case c = mixed_case();
@@ -306,6 +315,7 @@ int main(void) {
       cmocka_unit_test(normal_logits),
       cmocka_unit_test(sink),
       cmocka_unit_test(near_uniform),
+      cmocka_unit_test(empty_tokens),
       cmocka_unit_test(outlier_rope),
       cmocka_unit_test(long_context),
       cmocka_unit_test(drift),
