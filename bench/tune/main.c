@@ -46,15 +46,15 @@ typedef struct options {
 
 /* The problems of scripts/tune_shipped.sh. */
 static const shape shipped_shapes[] = {
-    {.set = "shipped", .batch = 1, .heads = 16, .tokens = 131072},
-    {.set = "shipped", .batch = 32, .heads = 16, .tokens = 16384},
-    {.set = "shipped", .batch = 128, .heads = 16, .tokens = 8192},
-    {.set = "shipped", .batch = 1, .heads = 64, .tokens = 131072},
-    {.set = "shipped", .batch = 32, .heads = 64, .tokens = 16384},
-    {.set = "shipped", .batch = 128, .heads = 64, .tokens = 8192},
-    {.set = "shipped", .batch = 1, .heads = 128, .tokens = 131072},
-    {.set = "shipped", .batch = 32, .heads = 128, .tokens = 16384},
-    {.set = "shipped", .batch = 128, .heads = 128, .tokens = 8192},
+    {.set = "shipped", .batch = 1, .heads = 16, .tokens = 131072, .q_len = 1},
+    {.set = "shipped", .batch = 32, .heads = 16, .tokens = 16384, .q_len = 1},
+    {.set = "shipped", .batch = 128, .heads = 16, .tokens = 8192, .q_len = 1},
+    {.set = "shipped", .batch = 1, .heads = 64, .tokens = 131072, .q_len = 1},
+    {.set = "shipped", .batch = 32, .heads = 64, .tokens = 16384, .q_len = 1},
+    {.set = "shipped", .batch = 128, .heads = 64, .tokens = 8192, .q_len = 1},
+    {.set = "shipped", .batch = 1, .heads = 128, .tokens = 131072, .q_len = 1},
+    {.set = "shipped", .batch = 32, .heads = 128, .tokens = 16384, .q_len = 1},
+    {.set = "shipped", .batch = 128, .heads = 128, .tokens = 8192, .q_len = 1},
 };
 
 typedef struct contender {
@@ -241,7 +241,7 @@ int main(int argc, char **argv) {
   options o = {.command = {.program = "snapmla-bench-regret", .help = help, .device = "cuda:0"},
                .templates = "bench/ceilings/templates"};
   const bench_command *c = &o.command;
-  shape one = {.set = "one", .batch = 2, .heads = 4, .tokens = 300};
+  shape one = {.set = "one", .batch = 2, .heads = 4, .tokens = 300, .q_len = 1};
   int exit_code = parse(&o, argc, argv);
   if (exit_code != BENCH_GO_ON) return exit_code;
   if (o.shape && (sscanf(o.shape, "%d,%d,%d", &one.batch, &one.heads, &one.tokens) != 3 || one.batch < 1 ||
