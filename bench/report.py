@@ -14,7 +14,7 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE / "common")]
 from programs import read, table, text_of
-from report_parts import facts_of, layer_part, shards_part, tests_part
+from report_parts import clock_cells, clock_header, clock_text, facts_of, layer_part, shards_part, tests_part
 
 
 def shape(row):
@@ -64,7 +64,7 @@ def target_rows(decode, others, targets, cold_us, cold_written_us):
                                                 for of in (floor_of(row, cold_written_us, target), floor))
         cells = [str(key[0]), str(key[1]), tokens_text(key[2], key[3]), microseconds(like), microseconds(gate),
                  verdict(like, gate, goal), microseconds(time), verdict(time, gate_read, goal_read), microseconds(floor),
-                 f"{100 * floor / time:.0f} %", microseconds(float(call[key]["median_us"]))]
+                 f"{100 * floor / time:.0f} %", *clock_cells(step.values(), row), microseconds(float(call[key]["median_us"]))]
         for rows in others.values():
             cells.append(microseconds(float(rows[key]["median_us"])) if key in rows else "–")
         bf16 = others.get("bf16", {}).get(key)
@@ -111,8 +111,9 @@ def device_section(folder, targets):
     yield "`fp8_token`, level `fast`; decode and combine together, µs. The targets were measured with L2 emptied by *writing*, whose"
     yield "write-back shares memory with the kernel: the first verdict compares like with like. The other times are after a flush by"
     yield "reading. The last two columns are other engines on an **H200**, after a flush by writing."
+    yield from clock_text(pick(decode, "decode+combine").values())
     yield ""
-    header = ["batch", "heads", "tokens", "written", "target", "", "read", "", "floor", "of floor (read)", "whole call"]
+    header = ["batch", "heads", "tokens", "written", "target", "", "read", "", "floor", "of floor (read)", *clock_header(pick(decode, "decode+combine").values()), "whole call"]
     header += formats + ["bf16 / fp8_token", "FlashMLA bf16", "vLLM fp8"]
     yield from table(header, target_rows(decode, others, targets, cold_us, cold_written_us))
     yield ""

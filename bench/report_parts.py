@@ -26,6 +26,21 @@ def tokens_text(tokens):
     return f"{tokens // 1024}K" if tokens and tokens % 1024 == 0 else str(tokens)
 
 
+def clock_header(rows):
+    """A column for the clock, where any of the rows has one: files from before it was asked have none, nor has the emulator."""
+    return ["MHz"] if any(r.get("sm_mhz") for r in rows) else []
+
+
+def clock_cells(rows, row):
+    """Of `row`, one of `rows`, under that header."""
+    return [row.get("sm_mhz") or "–" for _ in clock_header(rows)]
+
+
+def clock_text(rows):
+    """What such a column is."""
+    return ["*MHz*: the multiprocessors' clock, counted right before and right after each run that was timed; the median." for _ in clock_header(rows)]
+
+
 def step_rows(rows, gb_per_s):
     """A row for each shape and kind of layer.csv: the step, each stage alone, and what part of the step its bytes alone would take."""
     steps = {}

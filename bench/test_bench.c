@@ -1,4 +1,5 @@
 /* What the programs of bench/ compute without a device: summaries, tables, counts. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -150,6 +151,17 @@ static void datasheets_are_found_by_name(void **state) {
   assert_null(bench_datasheet_of("emulated Hopper"));
 }
 
+static void a_clock_is_cycles_over_nanoseconds(void **state) {
+  (void)state;
+  smla_device gpu = {.is_emulator = 0}, emulator = {.is_emulator = 1};
+  const uint64_t clocks[] = {39600, 20000, 0, 35100, 20000, 0, 1000, 1000, 0}; /* a third word of something else */
+  assert_float_equal(bench_mhz(&(bench){.device = &gpu}, clocks, 1, 3), 1980, 1e-9);
+  assert_float_equal(bench_mhz(&(bench){.device = &gpu}, clocks, 3, 3), 1755, 1e-9); /* the median */
+  assert_true(isnan(bench_mhz(&(bench){.device = &emulator}, clocks, 3, 3)));
+  double values[] = {1, 2};
+  assert_true(isnan(bench_summary(values, 2).mhz));
+}
+
 /* What a program would read from these words (NULL ends them), and BENCH_GO_ON or its exit status. */
 static int command_of(bench_command *c, const char **own_value, const char *const *words) {
   static char copies[6][16]; /* what is read points there */
@@ -196,6 +208,7 @@ int main(void) {
       cmocka_unit_test(ceilings_are_the_best_of_their_group),
       cmocka_unit_test(bad_targets_are_told_by_line),
       cmocka_unit_test(datasheets_are_found_by_name),
+      cmocka_unit_test(a_clock_is_cycles_over_nanoseconds),
       cmocka_unit_test(a_command_line_is_read_alike_by_all),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,7 +26,7 @@ static const char *const help =
     "  --ceilings FILE   the CSV of snapmla-ceilings on the same machine: for percentages\n"
     "  --targets FILE    the targets (bench/decode/targets.csv)\n"
     "                    (missed ones fail nothing)\n"
-    "  --templates DIR   where the flushing kernel is (bench/ceilings/templates)\n";
+    "  --templates DIR   where the kernels that flush and count cycles are (bench/ceilings/templates)\n";
 
 enum { FLUSH_KINDS = 3 };
 
@@ -190,9 +190,12 @@ static int run(const options *o, const shape_list *list, report *r, int argc, ch
   bench b = {.small = command->small, .warmups = command->small ? 0 : 3, .repeats = command->repeats};
   cache c = {0};
   flusher f = {0};
+  bench_clock clock = {.b = NULL};
   snapmla_status status = bench_open(&b, command->device, o->templates);
   int result = status == SNAPMLA_NO_DEVICE ? BENCH_NO_DEVICE : status ? BENCH_USAGE : 1;
-  if (status || cache_open(&b, list->at[0].format, pages_of(list), &c) || open_flusher(&b, o, &f)) goto out;
+  if (status || cache_open(&b, list->at[0].format, pages_of(list), &c) || open_flusher(&b, o, &f) ||
+      bench_clock_open(&b, &clock))
+    goto out;
   report_begin(r, &b, argc, argv);
   for (size_t i = 0; i < list->count; i++) /* a failure is counted */
     (void)run_shape(&b, &c, &f, &list->at[i], command->variant, r);
@@ -200,6 +203,7 @@ static int run(const options *o, const shape_list *list, report *r, int argc, ch
   result = r->wrong != 0;
 out:
   if (result && !r->wrong) fprintf(stderr, "snapmla-bench-decode: %s\n", snapmla_error_message());
+  bench_clock_close(&clock);
   for (int i = 0; i < FLUSH_KINDS; i++)
     if (b.device) bench_kernel_close(&b, &f.kernels[i]);
   if (b.device) bench_memory_close(&b, &f.buffer), cache_close(&b, &c);
