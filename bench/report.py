@@ -3,8 +3,8 @@
 
 usage: report.py [--check] [ROOT]
 
-For each folder docs/performance/DEVICE/ with ceilings.csv, decode.csv and, where measured, decode-FORMAT.csv and parts.tsv (all as
-`sh scripts/gpu.sh OUTDIR` leaves them), layer.csv (snapmla-bench-layer's), shards*.csv (examples/shards/decode.py's) and python.tsv
+For each folder docs/performance/DEVICE/ with ceilings.csv, decode.csv and, where measured, decode-FORMAT.csv, decode-balanced.csv, decode-max.csv,
+decode-speculative.csv and parts.tsv (all as `sh scripts/gpu.sh OUTDIR` leaves them), layer.csv (snapmla-bench-layer's), shards*.csv (examples/shards/decode.py's) and python.tsv
 (scripts/gpu_python.sh's): the tables of that device. docs/performance/limits.md, written by hand, ends the page.
 With --check nothing is written: exit status 1 where the page is not what the figures say. The plots are bench/decode/plot.py's.
 """
@@ -14,7 +14,10 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE / "common")]
 from programs import read, table, text_of
-from report_parts import clock_cells, clock_header, clock_text, facts_of, layer_part, shards_part, tests_part
+from report_parts import clock_cells, clock_header, clock_text, facts_of, layer_part, levels_part, microseconds, shards_part, speculative_part, tests_part
+
+
+FORMATS = ("bf16", "fp8_tensor", "fp8_tile", "fp8_token_r4")
 
 
 def shape(row):
@@ -43,10 +46,6 @@ def floor_of(row, cold_us, target):
 def tokens_text(tokens, top):
     text = f"{tokens // 1024}K" if tokens % 1024 == 0 else str(tokens)
     return f"top {top} of {text}" if top else text
-
-
-def microseconds(value):
-    return f"{value:.1f}" if value < 1000 else f"{value:.0f}"
 
 
 def verdict(time, gate, goal):
@@ -86,7 +85,7 @@ def device_section(folder, targets):
     facts = facts_of(decode_notes)
     product = facts["device"].split(", ")[1]
     cold_us, cold_written_us = (min(float(r["time_us"]) for r in ceilings if r["group"] == group) for group in ("cold", "cold-written"))
-    formats = sorted(p.stem.removeprefix("decode-") for p in folder.glob("decode-*.csv"))
+    formats = [name for name in FORMATS if (folder / f"decode-{name}.csv").exists()]
     others = {name: pick(read(folder / f"decode-{name}.csv")[1], "decode+combine") for name in formats}
     yield f"## {product}"
     yield ""
@@ -126,6 +125,8 @@ def device_section(folder, targets):
     yield f"![latency over context](performance/{folder.name}/latency.svg)"
     yield ""
     yield f"![roofline](performance/{folder.name}/roofline.svg)"
+    yield from levels_part(folder, product)
+    yield from speculative_part(folder, product)
     yield from layer_part(folder, best(ceilings, "read", ""))
     yield from shards_part(folder, product)
     yield from tests_part(folder, product)

@@ -29,7 +29,7 @@ void shapes_add_matrix(shape_list *list);  /* 640 x 128, 8192 x 64, 33280 x 64, 
 void shapes_add_context(shape_list *list); /* batch 1 and 32, 16, 64 and 128 heads, 1K, 2K, 4K, ... 128K tokens */
 /* Several query tokens: 16, 64 and 128 heads x 2 and 4 at batch 1 and 32 of 8K tokens, and (1, 16, 128K) x 4. */
 void shapes_add_speculative(shape_list *list);
-void shapes_add_small(shape_list *list);
+void shapes_add_small(shape_list *list, int32_t q_len);
 /* All shapes in this format and of this level, and, where q_len is not 0, with so many query tokens. Targets are of fp8_token, level
  * fast and one query token alone: others have none. */
 void shapes_choose(shape_list *list, snapmla_kv_format format, snapmla_accuracy accuracy, int32_t q_len);

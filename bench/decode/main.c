@@ -77,7 +77,7 @@ static snapmla_status choose_shapes(const options *o, shape_list *list) {
     list->at[list->count++] = s;
     return SNAPMLA_OK;
   }
-  if (o->command.small) return shapes_add_small(list), SNAPMLA_OK;
+  if (o->command.small) return shapes_add_small(list, !strcmp(o->set, "speculative") ? 2 : 1), SNAPMLA_OK;
   int all = !strcmp(o->set, "all");
   snapmla_status status = all || !strcmp(o->set, "target") ? shapes_read(list, o->targets) : SNAPMLA_OK;
   if (all || !strcmp(o->set, "matrix")) shapes_add_matrix(list);

@@ -60,12 +60,13 @@ void shapes_add_speculative(shape_list *list) {
   (void)add(list, (shape){.set = "speculative", .batch = 1, .heads = 16, .tokens = 131072, .q_len = 4});
 }
 
-void shapes_add_small(shape_list *list) {
+void shapes_add_small(shape_list *list, int32_t q_len) {
   (void)add(
       list,
-      (shape){.set = "small", .batch = 1, .heads = 16, .tokens = 65, .q_len = 1, .target_us = 1e9, .stretch_us = 1e-9});
-  (void)add(list, (shape){.set = "small", .batch = 2, .heads = 16, .tokens = 130, .q_len = 1});
-  (void)add(list, (shape){.set = "small", .batch = 2, .heads = 16, .tokens = 130, .top = 70, .q_len = 1});
+      (shape){
+          .set = "small", .batch = 1, .heads = 16, .tokens = 65, .q_len = q_len, .target_us = 1e9, .stretch_us = 1e-9});
+  (void)add(list, (shape){.set = "small", .batch = 2, .heads = 16, .tokens = 130, .q_len = q_len});
+  (void)add(list, (shape){.set = "small", .batch = 2, .heads = 16, .tokens = 130, .top = 70, .q_len = q_len});
 }
 
 /* The field-th of a line of comma-separated fields, quotes respected; cut out of `line` in place. NULL: too few. */
