@@ -303,6 +303,7 @@ snapmla_status smla_thread_copies_reset(smla_cluster *cluster);
 
 /* descriptor.c */
 unsigned long long smla_wgmma_descriptor(unsigned address, unsigned stride, smla_place line);
+unsigned long long smla_wgmma_descriptor_columns(unsigned address, unsigned stride, smla_place line);
 unsigned long long smla_descriptor_advance(unsigned long long descriptor, unsigned bytes, smla_place line);
 /* tensor.c */
 void smla_wgmma_issue(const smla_wgmma *operation, smla_place line);

@@ -79,6 +79,7 @@ static const smla_services table = {
     .frag_remove = smla_frag_remove,
     .frag_fault = smla_frag_fault,
     .wgmma_descriptor = smla_wgmma_descriptor,
+    .wgmma_descriptor_columns = smla_wgmma_descriptor_columns,
     .descriptor_advance = smla_descriptor_advance,
     .wgmma = smla_wgmma_issue,
     .wgmma_fence = smla_wgmma_fence,

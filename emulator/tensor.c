@@ -25,15 +25,13 @@ static void check_group(smla_thread *thread, const char *what, smla_place line) 
 }
 
 static void begin_reads(smla_thread *thread, const smla_operand *operand, const char *what, smla_place line) {
-  for (uint32_t row = 0; row < operand->rows; row++)
-    for (uint32_t byte = 0; byte < SMLA_K_BYTES; byte += SMLA_GRANULE)
-      smla_shared_begin_read(thread, thread->block, smla_operand_place(operand, row, byte), SMLA_GRANULE, what, line);
+  for (uint32_t i = 0; i < smla_operand_granules(operand); i++)
+    smla_shared_begin_read(thread, thread->block, smla_operand_place(operand, i), SMLA_GRANULE, what, line);
 }
 
 static void end_reads(smla_block *block, const smla_operand *operand) {
-  for (uint32_t row = 0; row < operand->rows; row++)
-    for (uint32_t byte = 0; byte < SMLA_K_BYTES; byte += SMLA_GRANULE)
-      smla_shared_end_read(block, smla_operand_place(operand, row, byte), SMLA_GRANULE);
+  for (uint32_t i = 0; i < smla_operand_granules(operand); i++)
+    smla_shared_end_read(block, smla_operand_place(operand, i), SMLA_GRANULE);
 }
 
 /* Room for one more operation. */
@@ -71,7 +69,10 @@ static void open_operation(smla_thread *thread, smla_tensor_group *group, const 
   operation->arrived = 0;
   operation->first = thread->index;
   if (!operation->a_in_registers) smla_operand_decode(thread, stated->a, 64, "A", line, &operation->a);
-  smla_operand_decode(thread, stated->b, (uint32_t)stated->n, "B", line, &operation->b);
+  if (stated->b_columns)
+    smla_operand_decode_columns(thread, stated->b, (uint32_t)stated->n, line, &operation->b);
+  else
+    smla_operand_decode(thread, stated->b, (uint32_t)stated->n, "B", line, &operation->b);
   if (!operation->a_in_registers) begin_reads(thread, &operation->a, "reads as wgmma operand A", line);
   begin_reads(thread, &operation->b, "reads as wgmma operand B", line);
   group->issued++;
@@ -88,7 +89,8 @@ static void check_same(smla_thread *thread, const smla_operation *operation, con
                        smla_place line) {
   smla_cluster *cluster = thread->block->cluster;
   if (operation->line != line || operation->type != stated->type || operation->n != stated->n ||
-      operation->accumulate != stated->accumulate || operation->a_in_registers != (stated->a_registers != NULL))
+      operation->accumulate != stated->accumulate || operation->b.by_columns != stated->b_columns ||
+      operation->a_in_registers != (stated->a_registers != NULL))
     smla_fault_end(cluster, SMLA_FAULT_PARTIAL_COLLECTIVE, line,
                    "%s issues a wgmma as operation %llu of its warpgroup, where thread %u issued that of %s",
                    smla_thread_name(thread), (unsigned long long)thread->tensor_issued, operation->first,
@@ -276,13 +278,12 @@ void smla_tensor_reader(const smla_block *block, uint32_t offset, char *text, si
       const smla_operation *operation = group->ring[k % group->capacity];
       for (int b = operation->a_in_registers; b < 2; b++) {
         const smla_operand *operand = b ? &operation->b : &operation->a;
-        for (uint32_t row = 0; row < operand->rows; row++)
-          for (uint32_t byte = 0; byte < SMLA_K_BYTES; byte += SMLA_GRANULE)
-            if (smla_operand_place(operand, row, byte) == (offset & ~(SMLA_GRANULE - 1))) {
-              snprintf(text, size, "the wgmma of %s (warpgroup %u, operand %s, row %u)",
-                       smla_place_name(operation->line), g, b ? "B" : "A", row);
-              return;
-            }
+        for (uint32_t i = 0; i < smla_operand_granules(operand); i++)
+          if (smla_operand_place(operand, i) == (offset & ~(SMLA_GRANULE - 1))) {
+            snprintf(text, size, "the wgmma of %s (warpgroup %u, operand %s, row %u)", smla_place_name(operation->line),
+                     g, b ? "B" : "A", operand->by_columns ? i % SMLA_K_STEPS : i / 2);
+            return;
+          }
       }
     }
   }

@@ -4,12 +4,14 @@
 
 #include "machine.h"
 
-/* A K-major operand in shared memory with the 128-byte swizzle or the 64-byte one, as a descriptor states it. */
+/* An operand in shared memory, as a descriptor states it: K-major with the 128-byte swizzle or the 64-byte one; or of 16
+ * bits with its k steps as rows of 64 columns, chunk after chunk of those, with the 128-byte swizzle. */
 typedef struct smla_operand {
-  uint32_t offset; /* in the block's shared memory, of row 0 at the operation's first k */
-  uint32_t stride; /* between groups of 8 rows */
-  uint32_t rows;
+  uint32_t offset;    /* in the block's shared memory, of row or column 0 at the operation's first k */
+  uint32_t stride;    /* between groups of 8 rows; by columns: between chunks */
+  uint32_t rows;      /* or columns */
   uint32_t row_bytes; /* 128 or 64: the swizzle's */
+  int by_columns;
 } smla_operand;
 
 /* One wgmma of 128 threads. */
@@ -51,9 +53,12 @@ static inline smla_tensor_group *smla_tensor_group_of(const smla_thread *thread)
   return thread->block->tensor[thread->index / SMLA_WARPGROUP];
 }
 
-/* descriptor.c: takes a descriptor apart; one that is illegal for `rows` rows ends the cluster. `name`: "A" or "B". */
+/* descriptor.c: takes a descriptor apart; one that is illegal for `rows` rows (or, of B by columns, columns) ends the
+ * cluster. `name`: "A" or "B". */
 void smla_operand_decode(smla_thread *thread, unsigned long long descriptor, uint32_t rows, const char *name,
                          smla_place line, smla_operand *operand);
+void smla_operand_decode_columns(smla_thread *thread, unsigned long long descriptor, uint32_t columns, smla_place line,
+                                 smla_operand *operand);
 
 /* Executes operations up to `end` in order, from shared memory and snapshots into the frags. */
 void smla_tensor_execute(smla_cluster *cluster, smla_block *block, smla_tensor_group *group, uint64_t end);
@@ -61,10 +66,21 @@ void smla_tensor_execute(smla_cluster *cluster, smla_block *block, smla_tensor_g
 /* Bytes of k that one operation covers. */
 #define SMLA_K_BYTES 32u
 
-/* The offset of 16 bytes of an operand: row, and byte in the operation's 32 bytes of k. The swizzle exclusive-ors
- * address bits 4 to 6 with bits 7 to 9, that of 64 bytes bits 4 and 5 with 7 and 8. */
-static inline uint32_t smla_operand_place(const smla_operand *operand, uint32_t row, uint32_t byte) {
-  const uint32_t place = operand->offset + row / 8 * operand->stride + row % 8 * operand->row_bytes + byte;
+/* Steps of k of an operation on 16-bit numbers. */
+#define SMLA_K_STEPS 16u
+
+/* An operand is read 16 bytes at a time: granule i is half i % 2 of row i / 2; by columns row i % 16, columns 8 * (i / 16)
+ * and on. */
+static inline uint32_t smla_operand_granules(const smla_operand *operand) { return operand->rows * 2; }
+
+/* A granule's offset. The swizzle exclusive-ors address bits 4 to 6 with bits 7 to 9, that of 64 bytes bits 4 and 5 with
+ * 7 and 8. */
+static inline uint32_t smla_operand_place(const smla_operand *operand, uint32_t i) {
+  uint32_t place = operand->offset;
+  if (operand->by_columns)
+    place += i / SMLA_K_STEPS / 8 * operand->stride + i % SMLA_K_STEPS * 128 + i / SMLA_K_STEPS % 8 * 16;
+  else
+    place += i / 2 / 8 * operand->stride + i / 2 % 8 * operand->row_bytes + i % 2 * 16;
   return place ^ (place >> 3 & (operand->row_bytes - 16));
 }
 

@@ -53,10 +53,16 @@ static void a_from_registers(uint8_t *a, const smla_operation *operation) {
 }
 
 static void from_shared(uint8_t *rows, const smla_block *block, const smla_operand *operand) {
-  for (uint32_t row = 0; row < operand->rows; row++)
-    for (uint32_t byte = 0; byte < SMLA_K_BYTES; byte += SMLA_GRANULE)
-      memcpy(rows + row * SMLA_K_BYTES + byte, block->shared.bytes + smla_operand_place(operand, row, byte),
-             SMLA_GRANULE);
+  if (!operand->by_columns) {
+    for (uint32_t i = 0; i < smla_operand_granules(operand); i++)
+      memcpy(rows + i * SMLA_GRANULE, block->shared.bytes + smla_operand_place(operand, i), SMLA_GRANULE);
+    return;
+  }
+  for (uint32_t i = 0; i < smla_operand_granules(operand); i++) {
+    const uint8_t *granule = block->shared.bytes + smla_operand_place(operand, i);
+    for (uint32_t column = 0; column < 8; column++)
+      memcpy(rows + (i / SMLA_K_STEPS * 8 + column) * SMLA_K_BYTES + i % SMLA_K_STEPS * 2, granule + 2 * column, 2);
+  }
 }
 
 void smla_tensor_execute(smla_cluster *cluster, smla_block *block, smla_tensor_group *group, uint64_t end) {

@@ -5,7 +5,7 @@
 #ifndef SMLA_DIALECT_SERVICES_H
 #define SMLA_DIALECT_SERVICES_H
 
-#define SMLA_SERVICES_VERSION 3
+#define SMLA_SERVICES_VERSION 4
 
 /* A place in a template: the address of the file's name, shifted by 16, and the line. */
 typedef unsigned long long smla_place;
@@ -38,6 +38,7 @@ typedef struct smla_wgmma {
   const unsigned *a_registers; /* 4 words, or NULL: A is in shared memory */
   unsigned long long a, b;     /* descriptors */
   int type, n, accumulate;
+  int b_columns; /* B lies with its k steps as rows */
 } smla_wgmma;
 
 typedef struct smla_services {
@@ -83,6 +84,7 @@ typedef struct smla_services {
   void (*frag_fault)(smla_frag_header *frag, int index,
                      smla_place line); /* of an access while pending, or out of range */
   unsigned long long (*wgmma_descriptor)(unsigned address, unsigned stride, smla_place line);
+  unsigned long long (*wgmma_descriptor_columns)(unsigned address, unsigned stride, smla_place line);
   unsigned long long (*descriptor_advance)(unsigned long long descriptor, unsigned bytes, smla_place line);
   void (*wgmma)(const smla_wgmma *operation, smla_place line);
   void (*wgmma_fence)(smla_place line);

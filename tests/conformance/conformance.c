@@ -41,6 +41,7 @@ static const primitive_case primitives[] = {
     {"wgmma_bf16_shared", exact, 1},
     {"wgmma_bf16_registers", exact, 1},
     {"wgmma_bf16_narrow", exact, 1},
+    {"wgmma_bf16_columns", exact, 1},
     {"wgmma_f16_shared", exact, 1},
     {"wgmma_f16_registers", exact, 1},
     {"pack_f16", exact, 0},

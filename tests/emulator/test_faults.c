@@ -198,6 +198,11 @@ static void test_tensor(void **state) {
       [21] = {"past_narrow_row", "illegal descriptor", "starts at byte 48 of a 64-byte row"},
       [22] = {"narrow_start_row", "illegal descriptor",
               "row 2 of a swizzle pattern: an operand starts in the first row of a 512"},
+      [23] = {"not_by_columns", "illegal descriptor", "make it by wgmma_descriptor_columns"},
+      [24] = {"columns_start", "illegal descriptor", "8 k steps of 128 bytes start at a multiple of 1024"},
+      [25] = {"columns_bounds", "illegal descriptor",
+              "by columns, covers shared offsets 0 to 66559 (128 columns, 64512 bytes"},
+      [26] = {"columns_stride", "illegal descriptor", "between 64 columns and the next a multiple of 1024"},
   };
   check_all("faults_tensor", faults, COUNT(faults), 256);
 }

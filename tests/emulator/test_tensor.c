@@ -82,6 +82,27 @@ static void test_narrow_rows(void **state) {
   assert_memory_equal(out, expected, sizeof expected);
 }
 
+/* Step k of column n lies in row k of the chunk of 64 columns that n is in. */
+static void test_columns(void **state) {
+  (void)state;
+  enum { columns = 128, chunk = 32 * 128 };
+  static _Alignas(64) unsigned char turned[sizeof image];
+  static _Alignas(64) uint8_t a[64 * 32], b[columns * 32];
+  static float expected[64 * columns];
+  memcpy(turned, image, 8192);
+  for (uint32_t n = 0; n < columns; n++)
+    for (uint32_t k = 0; k < 32; k++)
+      memcpy(turned + 8192 + n / 64 * chunk + smla_swizzle128(k * 128 + n % 64 * 2), rows[64 + n] + 2 * k, 2);
+  for (int k = 0; k < 2; k++) {
+    for (int row = 0; row < 64; row++) memcpy(a + row * 32, rows[row] + k * 32, 32);
+    for (int row = 0; row < columns; row++) memcpy(b + row * 32, rows[64 + row] + k * 32, 32);
+    smla_mma_bf16(expected, (const uint16_t *)(const void *)a, (const uint16_t *)(const void *)b, columns, k);
+  }
+  kernel_run run = {.which = 26, .in = turned, .in_bytes = sizeof turned, .out = out, .out_bytes = sizeof out};
+  kernel_object_run_all(&kernel, &run, 0);
+  assert_memory_equal(out, expected, sizeof expected);
+}
+
 static void test_matrices(void **state) {
   (void)state;
   kernel_run run = {.which = 24, .in = image, .in_bytes = sizeof image, .out = out, .out_bytes = sizeof out};
@@ -106,6 +127,6 @@ static void test_matrices(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_products), cmocka_unit_test(test_narrow_rows),
-                                     cmocka_unit_test(test_matrices)};
+                                     cmocka_unit_test(test_columns), cmocka_unit_test(test_matrices)};
   return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -178,6 +178,23 @@ KERNEL(faults, 256) {
       wgmma_e4m3<64, false>(d, descriptor_advance(descriptor_narrow(x), 128), y);  // @narrow_start_row
       break;
     }
+    case 23: {
+      wgmma_fence();
+      wgmma_bf16_columns<64, false>(d, x, y);  // @not_by_columns
+      break;
+    }
+    case 24: {
+      wgmma_fence();
+      wgmma_bf16_columns<64, false>(d, x, descriptor_advance(wgmma_descriptor_columns(shared_at<u8>(0).address(), 8192), 128));  // @columns_start
+      break;
+    }
+    case 25: {
+      frag<64> wide;
+      wgmma_fence();
+      wgmma_bf16_columns<128, false>(wide, x, wgmma_descriptor_columns(shared_at<u8>(0).address(), 64512));  // @columns_bounds
+      break;
+    }
+    case 26: wgmma_descriptor_columns(shared_at<u8>(0).address(), 512); break;  // @columns_stride
   }
   global_store(reinterpret_cast<float *>(p.out) + t, sum);
 }

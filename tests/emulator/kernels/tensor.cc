@@ -71,6 +71,23 @@ static void narrow_product(const Params &p) {
       global_store(out + (row + i / 2 * 8) * 32 + 8 * j + lane_index() % 4 * 2 + i % 2, d[4 * j + i]);
 }
 
+// B by columns, 128 of them in two chunks of 32 k steps: two steps of k.
+static void columns_product(const Params &p) {
+  const u64 a = wgmma_descriptor(shared_at<u8>(kA).address(), 1024);
+  const u64 b = wgmma_descriptor_columns(shared_at<u8>(kB).address(), 4096);
+  const u32 row = thread_index() / 32 * 16 + lane_index() / 4;
+  frag<64> d;
+  wgmma_fence();
+  wgmma_bf16_columns<128, false>(d, a, b);
+  wgmma_bf16_columns<128, true>(d, descriptor_advance(a, 32), descriptor_advance(b, 2048));
+  wgmma_commit();
+  wgmma_wait<0>(d);
+  float *out = reinterpret_cast<float *>(p.out);
+  for (int j = 0; j < 16; j++)
+    for (int i = 0; i < 4; i++)
+      global_store(out + (row + i / 2 * 8) * 128 + 8 * j + lane_index() % 4 * 2 + i % 2, d[4 * j + i]);
+}
+
 // Each warp loads its 512 bytes and stores them again, both ways round.
 static void matrices(const Params &p) {
   const u32 own = shared_at<u8>(thread_index() * 16).address();
@@ -111,6 +128,10 @@ KERNEL(tensor, 128) {
     case 3: products<64>(p, p.which % 4); break;
     case 4: products<128>(p, p.which % 4); break;
     case 5: products<256>(p, p.which % 4); break;
-    case 6: p.which == 24 ? matrices(p) : narrow_product(p); break;
+    case 6:
+      if (p.which == 24) matrices(p);
+      if (p.which == 25) narrow_product(p);
+      if (p.which == 26) columns_product(p);
+      break;
   }
 }

@@ -4,7 +4,7 @@
 -- Input and output bytes of a block of 128 threads, per primitive; n is wgmma's.
 local function wgmma(v)
   -- operands of one k step: 64 and n rows of 128 bytes, then the accumulators
-  return { input = (64 + v.n) * 128 + 64 * v.n * 4, output = 64 * v.n * 4, smem = 64 * 128 + v.n * 128 }
+  return { input = (64 + v.n) * 128 + 64 * v.n * 4, output = 64 * v.n * 4, smem = 64 * 128 + math.max(v.n * 128, 2048) }
 end
 local function fixed(input, output, smem)
   return function() return { input = input, output = output, smem = smem } end
@@ -16,6 +16,7 @@ local primitives = {
   wgmma_bf16_shared = wgmma,
   wgmma_bf16_registers = wgmma,
   wgmma_bf16_narrow = wgmma,
+  wgmma_bf16_columns = wgmma,
   wgmma_f16_shared = wgmma,
   wgmma_f16_registers = wgmma,
   ldmatrix = fixed(2048, 2048, 2048),
@@ -45,6 +46,7 @@ local primitives = {
 }
 local names = {
   "wgmma_e4m3_shared", "wgmma_e4m3_registers", "wgmma_bf16_shared", "wgmma_bf16_registers", "wgmma_bf16_narrow",
+  "wgmma_bf16_columns",
   "wgmma_f16_shared", "wgmma_f16_registers", "pack_f16", "unpack_f16", "widen_e4m3",
   "ldmatrix", "ldmatrix_trans",
   "stmatrix", "stmatrix_trans", "pack_e4m3", "unpack_e4m3", "pack_bf16", "byte_permute", "shuffle", "vote", "fma_rn",
