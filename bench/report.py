@@ -3,8 +3,8 @@
 
 usage: report.py [--check] [ROOT]
 
-For each folder docs/performance/DEVICE/ with ceilings.csv, decode.csv and, where measured, decode-FORMAT.csv and parts.tsv (all as
-`sh scripts/gpu.sh OUTDIR` leaves them), layer.csv (snapmla-bench-layer's), shards*.csv (examples/shards/decode.py's), matrix.tsv
+For each folder docs/performance/DEVICE/ with ceilings.csv, decode.csv and, where measured, decode-FORMAT.csv, decode-balanced.csv, decode-max.csv,
+decode-speculative.csv and parts.tsv (all as `sh scripts/gpu.sh OUTDIR` leaves them), layer.csv (snapmla-bench-layer's), shards*.csv (examples/shards/decode.py's), matrix.tsv
 (scripts/gpu_matrix.sh's), python.tsv (scripts/gpu_python.sh's) and soak.json (snapmla-soak's): the tables of that device. docs/performance/limits.md, written by hand, ends the page.
 With --check nothing is written: exit status 1 where a page is not what the figures say. The plots are bench/decode/plot.py's.
 """
@@ -15,7 +15,10 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE / "common")]
 import report_ceilings
 from programs import read, table, text_of
-from report_parts import facts_of, layer_part, shards_part, soak_part, tests_part
+from report_parts import clock_cells, clock_header, clock_text, facts_of, layer_part, levels_part, microseconds, shards_part, soak_part, speculative_part, tests_part
+
+
+FORMATS = ("bf16", "fp8_tensor", "fp8_tile", "fp8_token_r4")
 
 
 def shape(row):
@@ -46,10 +49,6 @@ def tokens_text(tokens, top):
     return f"top {top} of {text}" if top else text
 
 
-def microseconds(value):
-    return f"{value:.1f}" if value < 1000 else f"{value:.0f}"
-
-
 def verdict(time, gate, goal):
     return "**goal**" if time <= goal else "met" if time <= gate else f"missed by {100 * (time / gate - 1):.1f} %"
 
@@ -65,7 +64,7 @@ def target_rows(decode, others, targets, cold_us, cold_written_us):
                                                 for of in (floor_of(row, cold_written_us, target), floor))
         cells = [str(key[0]), str(key[1]), tokens_text(key[2], key[3]), microseconds(like), microseconds(gate),
                  verdict(like, gate, goal), microseconds(time), verdict(time, gate_read, goal_read), microseconds(floor),
-                 f"{100 * floor / time:.0f} %", microseconds(float(call[key]["median_us"]))]
+                 f"{100 * floor / time:.0f} %", *clock_cells(step.values(), row), microseconds(float(call[key]["median_us"]))]
         for rows in others.values():
             cells.append(microseconds(float(rows[key]["median_us"])) if key in rows else "–")
         bf16 = others.get("bf16", {}).get(key)
@@ -87,7 +86,7 @@ def device_section(folder, targets):
     facts = facts_of(decode_notes)
     product = facts["device"].split(", ")[1]
     cold_us, cold_written_us = (min(float(r["time_us"]) for r in ceilings if r["group"] == group) for group in ("cold", "cold-written"))
-    formats = sorted(p.stem.removeprefix("decode-") for p in folder.glob("decode-*.csv"))
+    formats = [name for name in FORMATS if (folder / f"decode-{name}.csv").exists()]
     others = {name: pick(read(folder / f"decode-{name}.csv")[1], "decode+combine") for name in formats}
     yield f"## {product}"
     yield ""
@@ -112,8 +111,9 @@ def device_section(folder, targets):
     yield "`fp8_token`, level `fast`; decode and combine together, µs. The targets were measured with L2 emptied by *writing*, whose"
     yield "write-back shares memory with the kernel: the first verdict compares like with like. The other times are after a flush by"
     yield "reading. The last two columns are other engines on an **H200**, after a flush by writing."
+    yield from clock_text(pick(decode, "decode+combine").values())
     yield ""
-    header = ["batch", "heads", "tokens", "written", "target", "", "read", "", "floor", "of floor (read)", "whole call"]
+    header = ["batch", "heads", "tokens", "written", "target", "", "read", "", "floor", "of floor (read)", *clock_header(pick(decode, "decode+combine").values()), "whole call"]
     header += formats + ["bf16 / fp8_token", "FlashMLA bf16", "vLLM fp8"]
     yield from table(header, target_rows(decode, others, targets, cold_us, cold_written_us))
     yield ""
@@ -126,6 +126,8 @@ def device_section(folder, targets):
     yield f"![latency over context](performance/{folder.name}/latency.svg)"
     yield ""
     yield f"![roofline](performance/{folder.name}/roofline.svg)"
+    yield from levels_part(folder, product)
+    yield from speculative_part(folder, product)
     yield from layer_part(folder, best(ceilings, "read", ""))
     yield from shards_part(folder, product)
     yield from tests_part(folder, product)

@@ -1,4 +1,5 @@
-"""What a device's section of docs/performance.md has only where it was measured: the layer step, a request over several GPUs, the tests."""
+"""What a device's section of docs/performance.md has only where it was measured: levels, several query tokens, the layer step, a request over
+several GPUs, the tests."""
 
 import json
 import pathlib
@@ -25,8 +26,98 @@ def check_device(path, device, product):
         sys.exit(f"{path}: measured on {device}, and the folder's decode.csv on {product}: move it to the folder of its device")
 
 
+def is_replay(row):
+    """Decode and combine, in replayed graphs, L2 emptied by reading: what tables are of."""
+    return (row["part"], row["mode"], row["flush"]) == ("decode+combine", "graph", "read")
+
+
+def shape_of(row):
+    """A file from before there were several query tokens is of one."""
+    return tuple(int(row.get(name, 1)) for name in ("batch", "heads", "tokens", "top", "q_len"))
+
+
+def times_of(path, product, kind):
+    """{shape: row} of the set `kind` in a file of snapmla-bench-decode, or nothing where there is none."""
+    if not path.exists():
+        return {}
+    notes, rows = read(path)
+    check_device(path, facts_of(notes).get("device"), product)
+    return {shape_of(r): r for r in rows if is_replay(r) and r["set"] == kind}
+
+
+def shape_text(shape):
+    batch, heads, tokens, top = shape[:4]
+    return f"{batch}, {heads}, " + (f"top {top} of " if top else "") + tokens_text(tokens)
+
+
+def microseconds(value):
+    return f"{value:.1f}" if value < 1000 else f"{value:.0f}"
+
+
+def levels_part(folder, product):
+    """Of decode-balanced.csv and decode-max.csv beside decode.csv."""
+    levels = {name: times_of(folder / f"{file}.csv", product, "target")
+              for name, file in (("fast", "decode"), ("balanced", "decode-balanced"), ("max", "decode-max"))}  # fmt: skip
+    others = [name for name in ("balanced", "max") if levels[name]]
+    if not others:
+        return
+    yield from ["", "### Levels", ""]
+    yield ("`fp8_token`, decode and combine, µs, after a flush by reading, and how many times what `fast` takes "
+           "([accuracy.md](accuracy.md) says what a level gives). Dashes: not measured.")  # fmt: skip
+    yield ""
+    yield from table(["batch, heads, tokens", "fast", *others, *(f"{name} / fast" for name in others)], level_rows(levels, others))
+
+
+def level_rows(levels, others):
+    for shape, row in levels["fast"].items():
+        fast = float(row["median_us"])
+        times = [float(levels[name][shape]["median_us"]) if shape in levels[name] else None for name in others]
+        yield [shape_text(shape), microseconds(fast), *(microseconds(t) if t else "–" for t in times), *(f"{t / fast:.2f}" if t else "–" for t in times)]
+
+
+def speculative_part(folder, product):
+    """Of decode-speculative.csv; one query token is decode.csv's."""
+    several = times_of(folder / "decode-speculative.csv", product, "speculative")
+    if not several:
+        return
+    one = times_of(folder / "decode.csv", product, "context")
+    yield from ["", "### Several query tokens", ""]
+    yield ("`fp8_token`, level `fast`; decode and combine, µs, after a flush by reading. *Rows* are heads × query tokens; *one token*: the same requests decoded one token at a "
+           "time; *each* is the time by query token, over that of one. *Of the ceilings*: what memory or tensor cores alone would take, of the time.")  # fmt: skip
+    yield from clock_text(several.values())
+    yield ""
+    header = ["batch, heads, tokens", "query tokens", "rows", "µs", "one token", "each, of one", "of the ceilings", *clock_header(several.values())]
+    yield from table(header, speculative_rows(several, one))
+
+
+def speculative_rows(several, one):
+    for shape, row in several.items():
+        heads, q_len, us = shape[1], shape[4], float(row["median_us"])
+        alone = float(one[(*shape[:4], 1)]["median_us"]) if (*shape[:4], 1) in one else None
+        shares = [(float(row[name]), what) for name, what in (("percent_memory", "memory"), ("percent_tensor", "tensor")) if row[name]]
+        share = max(shares, default=None)
+        yield [shape_text(shape), str(q_len), str(heads * q_len), microseconds(us), microseconds(alone) if alone else "–",
+               f"{us / q_len / alone:.2f}" if alone else "–", f"{share[0]:.0f} %, {share[1]}" if share else "–",
+               *clock_cells(several.values(), row)]  # fmt: skip
+
+
 def tokens_text(tokens):
     return f"{tokens // 1024}K" if tokens and tokens % 1024 == 0 else str(tokens)
+
+
+def clock_header(rows):
+    """A column for the clock, where any of the rows has one: files from before it was asked have none, nor has the emulator."""
+    return ["MHz"] if any(r.get("sm_mhz") for r in rows) else []
+
+
+def clock_cells(rows, row):
+    """Of `row`, one of `rows`, under that header."""
+    return [row.get("sm_mhz") or "–" for _ in clock_header(rows)]
+
+
+def clock_text(rows):
+    """What such a column is."""
+    return ["*MHz*: the multiprocessors' clock, counted right before and right after each run that was timed; the median." for _ in clock_header(rows)]
 
 
 def step_rows(rows, gb_per_s):

@@ -1,4 +1,5 @@
 /* What the programs of bench/ compute without a device: summaries, tables, counts. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -26,6 +27,7 @@ static void the_targets_are_fourteen(void **state) {
   assert_int_equal(shapes_read(&list, "bench/decode/targets.csv"), SNAPMLA_OK);
   assert_int_equal(list.count, 14);
   assert_int_equal(list.at[6].tokens, 16384);
+  assert_int_equal(list.at[6].q_len, 1);
   assert_float_equal(list.at[6].target_us, 92, 1e-12);
   for (size_t i = 0; i < list.count; i++) assert_true(list.at[i].stretch_us < list.at[i].target_us);
   assert_int_equal(list.at[13].top, 2048);
@@ -36,19 +38,68 @@ static void the_targets_are_fourteen(void **state) {
 
 static void a_shape_is_counted(void **state) {
   (void)state;
-  const shape s = {.batch = 2, .heads = 16, .tokens = 65};
+  const shape s = {.batch = 2, .heads = 16, .tokens = 65, .q_len = 1};
   assert_float_equal(shape_bytes(&s), 2 * 2 * 41216 + 32 * (1152 + 1024), 1e-6);
   assert_float_equal(shape_fp8_flop(&s) + shape_bf16_flop(&s), 2176.0 * 32 * 65, 1e-6);
-  const shape plain = {.batch = 2, .heads = 16, .tokens = 65, .format = SNAPMLA_KV_BF16};
+  const shape plain = {.batch = 2, .heads = 16, .tokens = 65, .q_len = 1, .format = SNAPMLA_KV_BF16};
   assert_float_equal(shape_bytes(&plain), 2 * 2 * 73728 + 32 * (1152 + 1024), 1e-6);
   assert_float_equal(shape_bf16_flop(&plain), 2176.0 * 32 * 65, 1e-6);
-  shape_list list = {{{.tokens = 65, .target_us = 3}, {.tokens = 65, .top = 20}}, 2};
-  shapes_choose_format(&list, SNAPMLA_KV_FP8_TENSOR);
+  shape_list list = {{{.tokens = 65, .q_len = 1, .target_us = 3}, {.tokens = 65, .q_len = 1, .top = 20}}, 2};
+  shapes_choose(&list, SNAPMLA_KV_FP8_TENSOR, SNAPMLA_ACCURACY_FAST, 0);
   assert_int_equal(list.count, 2);
   assert_true(list.at[0].target_us == 0 && shape_bf16_flop(&list.at[0]) == 0);
-  const shape sparse = {.batch = 2, .heads = 16, .tokens = 65, .top = 20};
+  const shape sparse = {.batch = 2, .heads = 16, .tokens = 65, .top = 20, .q_len = 1};
   assert_float_equal(shape_bytes(&sparse), 2 * 20 * 644 + 32 * (1152 + 1024), 1e-6);
   assert_float_equal(shape_fp8_flop(&sparse) + shape_bf16_flop(&sparse), 2176.0 * 32 * 20, 1e-6);
+}
+
+static void query_tokens_are_counted_causally(void **state) {
+  (void)state;
+  const shape s = {.batch = 2, .heads = 16, .tokens = 65, .q_len = 4};
+  assert_int_equal(shape_rows(&s), 2 * 4 * 16);
+  assert_float_equal(shape_bytes(&s), 2 * 2 * 41216 + 128 * (1152 + 1024), 1e-6); /* pages once for all four */
+  assert_float_equal(shape_fp8_flop(&s) + shape_bf16_flop(&s), 2176.0 * 32 * (62 + 63 + 64 + 65), 1e-6);
+  const shape sparse = {.batch = 2, .heads = 16, .tokens = 65, .top = 20, .q_len = 4};
+  assert_float_equal(shape_bytes(&sparse), 2 * 4 * 20 * 644 + 128 * (1152 + 1024), 1e-6); /* a list for each */
+  assert_float_equal(shape_fp8_flop(&sparse) + shape_bf16_flop(&sparse), 2176.0 * 128 * 20, 1e-6);
+}
+
+static void shapes_of_several_query_tokens_are_problems(void **state) {
+  (void)state;
+  shape_list list = {.count = 0};
+  snapmla_problem problem;
+  shapes_add_speculative(&list);
+  assert_int_equal(list.count, 13);
+  for (size_t i = 0; i < list.count; i++) {
+    assert_int_equal(shape_problem(&list.at[i], &problem), SNAPMLA_OK);
+    assert_true(problem.q_len == 2 || problem.q_len == 4);
+  }
+  assert_int_equal(shape_problem(&(shape){.batch = 1, .heads = 16, .tokens = 3, .q_len = 4}, &problem),
+                   SNAPMLA_INVALID_ARGUMENT);
+  assert_non_null(strstr(snapmla_error_message(), "4 query tokens of a request of 3"));
+  assert_int_equal(shape_problem(&(shape){.batch = 1, .heads = 16, .tokens = 3, .q_len = 9}, &problem),
+                   SNAPMLA_INVALID_ARGUMENT);
+}
+
+static void targets_are_of_one_token_and_the_fast_level(void **state) {
+  (void)state;
+  static const struct {
+    snapmla_accuracy accuracy;
+    int32_t q_len;
+    double target;
+  } cases[] = {{SNAPMLA_ACCURACY_FAST, 0, 3}, {SNAPMLA_ACCURACY_FAST, 2, 0}, {SNAPMLA_ACCURACY_MAX, 0, 0}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    shape_list list = {{{.batch = 1, .heads = 16, .tokens = 65, .q_len = 1, .target_us = 3}}, 1};
+    snapmla_problem problem;
+    shapes_choose(&list, SNAPMLA_KV_FP8_TOKEN, cases[i].accuracy, cases[i].q_len);
+    assert_float_equal(list.at[0].target_us, cases[i].target, 1e-12);
+    assert_int_equal(shape_problem(&list.at[0], &problem), SNAPMLA_OK);
+    assert_int_equal(problem.accuracy, cases[i].accuracy);
+    assert_int_equal(problem.q_len, cases[i].q_len ? cases[i].q_len : 1);
+  }
+  assert_int_equal(shape_q_len_read("8"), 8);
+  static const char *const wrong[] = {"0", "9", "", "4x", "-1"};
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) assert_int_equal(shape_q_len_read(wrong[i]), 0);
 }
 
 /* Writes `text` to a file of its own, whose name it returns. */
@@ -100,6 +151,17 @@ static void datasheets_are_found_by_name(void **state) {
   assert_null(bench_datasheet_of("emulated Hopper"));
 }
 
+static void a_clock_is_cycles_over_nanoseconds(void **state) {
+  (void)state;
+  smla_device gpu = {.is_emulator = 0}, emulator = {.is_emulator = 1};
+  const uint64_t clocks[] = {39600, 20000, 0, 35100, 20000, 0, 1000, 1000, 0}; /* a third word of something else */
+  assert_float_equal(bench_mhz(&(bench){.device = &gpu}, clocks, 1, 3), 1980, 1e-9);
+  assert_float_equal(bench_mhz(&(bench){.device = &gpu}, clocks, 3, 3), 1755, 1e-9); /* the median */
+  assert_true(isnan(bench_mhz(&(bench){.device = &emulator}, clocks, 3, 3)));
+  double values[] = {1, 2};
+  assert_true(isnan(bench_summary(values, 2).mhz));
+}
+
 /* What a program would read from these words (NULL ends them), and BENCH_GO_ON or its exit status. */
 static int command_of(bench_command *c, const char **own_value, const char *const *words) {
   static char copies[6][16]; /* what is read points there */
@@ -140,9 +202,13 @@ int main(void) {
       cmocka_unit_test(summaries_are_quantiles),
       cmocka_unit_test(the_targets_are_fourteen),
       cmocka_unit_test(a_shape_is_counted),
+      cmocka_unit_test(query_tokens_are_counted_causally),
+      cmocka_unit_test(shapes_of_several_query_tokens_are_problems),
+      cmocka_unit_test(targets_are_of_one_token_and_the_fast_level),
       cmocka_unit_test(ceilings_are_the_best_of_their_group),
       cmocka_unit_test(bad_targets_are_told_by_line),
       cmocka_unit_test(datasheets_are_found_by_name),
+      cmocka_unit_test(a_clock_is_cycles_over_nanoseconds),
       cmocka_unit_test(a_command_line_is_read_alike_by_all),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -130,7 +130,10 @@ class Headline(unittest.TestCase):
         self.assertEqual([(r["scenario"], r["way"], r["blocks"], r["context"]) for r in got],
                          [("plain", "fp8_token", 2, 200), ("plain", "fp8_token/max", 3, 300)])  # fmt: skip
         self.assertAlmostEqual(float(got[0]["nats"]), 0.0003)
-        programs.write(self.folder / "perplexity.csv", [], got)
+        programs.write(self.folder / "perplexity.csv", ["some ways: of another run"], got)
+        text = list(tables.section(self.folder))
+        self.assertEqual(text[text.index("- some ways: of another run") - 1], "")
+        self.assertIn("| plain | fp8_token/max |", text[text.index("- some ways: of another run") - 2])
         gates = self.gates()
         self.assertEqual(gates["perplexity, plain, `fp8_token`, contexts to 200", "≤ +0.1 %"], ("+0.030 %", "open"))
         self.assertEqual(gates["perplexity, plain, `fp8_token/max`", "within the noise of bf16: the interval holds 0"][1], "met")

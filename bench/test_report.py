@@ -1,7 +1,8 @@
-"""bench/report_parts.py: what it makes of figures that are known. usage: test_report.py"""
+"""bench/report.py and report_parts.py: what they make of figures that are known. usage: test_report.py"""
 
 import json
 import pathlib
+import shutil
 import sys
 import tempfile
 import unittest
@@ -9,6 +10,7 @@ import unittest
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE / "common")]
 import programs  # noqa: E402
+import report  # noqa: E402
 import report_ceilings  # noqa: E402
 import report_parts  # noqa: E402
 
@@ -20,6 +22,12 @@ SHARDS = {"tokens": 262144, "ranks": 2, "heads": 16, "format": "bf16", "way": "a
 def stage(name, us, moved, cache="bf16", weights="bf16"):
     return {"batch": 1, "heads": 16, "tokens": 131072, "format": cache, "weights": weights, "layers": 16, "hidden": 7168, "stage": name,
             "us_per_layer": us, "bytes": moved}  # fmt: skip
+
+
+def decoded(us, heads=64, tokens=8192, kind="target", **more):
+    """A row of snapmla-bench-decode, as files without the columns q_len, accuracy and sm_mhz have it."""
+    return {"set": kind, "batch": 32, "heads": heads, "tokens": tokens, "top": 0, "flush": "read", "mode": "graph", "part": "decode+combine",
+            "median_us": us, "percent_memory": 61.4, "percent_tensor": 80.2} | more  # fmt: skip
 
 
 class Parts(unittest.TestCase):
@@ -58,7 +66,63 @@ class Parts(unittest.TestCase):
 
     def test_what_was_not_measured_is_not_there(self):
         self.assertEqual([*report_parts.layer_part(self.folder, 3000), *report_parts.shards_part(self.folder, "A GPU"), *report_parts.tests_part(self.folder, "A GPU"),
-                          *report_parts.soak_part(self.folder, "A GPU")], [])
+                          *report_parts.levels_part(self.folder, "A GPU"), *report_parts.speculative_part(self.folder, "A GPU"),
+                          *report_parts.soak_part(self.folder, "A GPU")], [])  # fmt: skip
+
+    def write(self, name, *rows, device="cuda:0, A GPU, 132 multiprocessors"):
+        programs.write(self.folder / name, [f"device: {device}"], rows)
+
+    def test_levels_are_beside_fast(self):
+        others = [decoded(1, part="decode"), decoded(2, mode="launch"), decoded(3, flush="write"), decoded(4, kind="matrix")]  # none of a table
+        self.write("decode.csv", decoded(50), decoded(80, heads=16, top=2048), *others)
+        self.assertEqual([*report_parts.levels_part(self.folder, "A GPU")], [])  # fast alone is no table
+        self.write("decode-max.csv", decoded(125, q_len=1, accuracy="max"))
+        text = [*report_parts.levels_part(self.folder, "A GPU")]
+        self.assertIn("| batch, heads, tokens | fast | max | max / fast |", text)
+        self.assertIn("| 32, 64, 8K | 50.0 | 125.0 | 2.50 |", text)
+        self.assertIn("| 32, 16, top 2048 of 8K | 80.0 | – | – |", text)
+        self.write("decode-balanced.csv", decoded(60, q_len=1, accuracy="balanced"), decoded(1200, heads=16, top=2048, q_len=1, accuracy="balanced"))
+        text = [*report_parts.levels_part(self.folder, "A GPU")]
+        self.assertIn("| 32, 64, 8K | 50.0 | 60.0 | 125.0 | 1.20 | 2.50 |", text)
+        self.assertIn("| 32, 16, top 2048 of 8K | 80.0 | 1200 | – | 15.00 | – |", text)
+
+    def test_query_tokens_are_beside_one(self):
+        def several(us, q_len, **more):
+            return decoded(us, kind="speculative", accuracy="fast", q_len=q_len, **more)
+
+        self.write("decode.csv", decoded(50, kind="context"), decoded(49))
+        self.write("decode-speculative.csv", several(75, 2), several(150, 4, percent_memory=90), several(20, 4, tokens=100, percent_memory="", percent_tensor=""))
+        text = [*report_parts.speculative_part(self.folder, "A GPU")]
+        self.assertIn("| 32, 64, 8K | 2 | 128 | 75.0 | 50.0 | 0.75 | 80 %, tensor |", text)
+        self.assertIn("| 32, 64, 8K | 4 | 256 | 150.0 | 50.0 | 0.75 | 90 %, memory |", text)
+        self.assertIn("| 32, 64, 100 | 4 | 256 | 20.0 | – | – | – |", text)
+        self.assertNotIn("MHz", "\n".join(text))
+        self.write("decode-speculative.csv", several(75, 2, sm_mhz=1755), several(150, 4, sm_mhz=""))
+        text = [*report_parts.speculative_part(self.folder, "A GPU")]
+        self.assertIn("| 32, 64, 8K | 2 | 128 | 75.0 | 50.0 | 0.75 | 80 %, tensor | 1755 |", text)
+        self.assertIn("| 32, 64, 8K | 4 | 256 | 150.0 | 50.0 | 0.75 | 80 %, tensor | – |", text)
+
+    def test_another_device_s_levels_are_refused(self):
+        self.write("decode.csv", decoded(50))
+        self.write("decode-max.csv", decoded(60), device="cuda:0, Another, 132 multiprocessors")
+        self.refused(report_parts.levels_part, "A GPU", "decode-max.csv: measured on cuda:0, Another")
+
+    def test_the_table_of_targets_has_a_clock_where_it_was_asked(self):
+        root = HERE.parent
+        source = next(p for p in sorted((root / "docs" / "performance").iterdir()) if p.is_dir())
+        shutil.copytree(source, self.folder / source.name)
+        targets = {report.shape(r): r for r in programs.read(root / "bench" / "decode" / "targets.csv")[1]}
+        path = self.folder / source.name / "decode.csv"
+        notes, rows = programs.read(path)
+        for mhz in ("", "1234"):
+            programs.write(path, notes, [{**r, "sm_mhz": mhz if r["heads"] == "128" else ""} for r in rows])
+            lines = [*report.device_section(self.folder / source.name, targets)]
+            head = next(line for line in lines if line.startswith("| batch | heads | tokens | written")).split(" | ")
+            table = [line.split(" | ") for line in lines if line.startswith(("| 1 | 16 | 128K |", "| 128 | 128 | 8K |"))]
+            self.assertEqual(len(table), 2)
+            self.assertEqual({len(row) for row in table}, {len(head)})
+            self.assertEqual([row[head.index("MHz")] for row in table] if mhz else head.count("MHz"), ["–", "1234"] if mhz else 0)
+            self.assertEqual(sum("*MHz*" in line for line in lines), 1 if mhz else 0)
 
     def test_a_step_is_beside_its_stages_its_floor_and_bf16(self):
         rows = [stage("step", 100, 150e6), stage("attend", 60, 120e6), stage("output", 12.34, 29e6)]

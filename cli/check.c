@@ -26,26 +26,28 @@ typedef struct host_request {
 } host_request;
 
 #define BF16_ROUNDING 1.66e-3 /* relative L2 of rounding values of all sizes to bf16 */
+#define MODERATE_SIGMA 3.0    /* of logits: up to here the lse's limit is one of all levels */
 
 static const struct {
   snapmla_accuracy level;
-  double mean_zero, least, rounded, output_rounding;
+  double mean_zero, least, rounded, output_rounding, lse_per_large_logit;
 } levels[] = {
-    {SNAPMLA_ACCURACY_FAST, 3.5e-2, 3e-3, 8e-3, 0},
-    {SNAPMLA_ACCURACY_BALANCED, 5e-3, 1e-3, 0, BF16_ROUNDING},
-    {SNAPMLA_ACCURACY_MAX, 2e-3, 1e-3, 0, BF16_ROUNDING},
+    {SNAPMLA_ACCURACY_FAST, 3.5e-2, 3e-3, 8e-3, 0, 7.5e-4},
+    {SNAPMLA_ACCURACY_BALANCED, 5e-3, 1e-3, 0, BF16_ROUNDING, 7.5e-4},
+    {SNAPMLA_ACCURACY_MAX, 2e-3, 1e-3, 0, BF16_ROUNDING, 5e-4},
 };
 
-smla_limits smla_limits_of(snapmla_accuracy accuracy, double value_offset) {
+smla_limits smla_limits_of(const smla_workload *work) {
   size_t i = 0;
-  while (i + 1 < sizeof levels / sizeof *levels && levels[i].level != accuracy) ++i;
+  while (i + 1 < sizeof levels / sizeof *levels && levels[i].level != work->problem.accuracy) ++i;
+  int large = work->data.kind == SMLA_DATA_NORMAL && work->data.sigma > MODERATE_SIGMA;
   return (smla_limits){.mean_zero = levels[i].mean_zero,
                        .least = levels[i].least,
-                       .value_offset = value_offset,
+                       .value_offset = work->value_offset,
                        .rounded = levels[i].rounded,
                        .output_rounding = levels[i].output_rounding,
                        .lse_absolute = 1e-3,
-                       .lse_per_logit = 5e-4};
+                       .lse_per_logit = large ? levels[i].lse_per_large_logit : 5e-4};
 }
 
 smla_distance smla_distance_none(void) { return (smla_distance){.quantization = NAN}; }

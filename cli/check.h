@@ -36,15 +36,16 @@ typedef struct smla_limits {
   double lse_absolute, lse_per_logit; /* lse_abs <= lse_absolute + lse_per_logit * max_logit */
 } smla_limits;
 
-/* The limits for values of a given mean. Rounding P errs in proportion to what the values vary about their mean,
+/* The limits for a workload's level and the mean of its values. Rounding P errs in proportion to what the values vary about their mean,
  * since the weights add up to one as exactly as before: a mean makes the norm larger, not the error. So with v =
  * min(1, |oracle - value_offset| / |oracle|) the limit is sqrt((v mean_zero)^2 + (1 - v^2) least^2). A kernel that
  * cuts a request into pieces normalises each by itself, which undoes what rounding does to a piece as a whole; the
  * oracle that rounds P knows one piece only. With `share` as check_logits.h has it, what pieces of a tile would
  * undo, the limit of rel_l2_rounded is sqrt(rounded^2 + share (v mean_zero)^2); share is 0 for a request of one
  * tile. At the levels whose limits are near the rounding of the output to bf16, what that costs the oracle's own result
- * takes the place of output_rounding: sqrt(v^2 (mean_zero^2 - output_rounding^2) + (1 - v^2) least^2 + cost^2). */
-smla_limits smla_limits_of(snapmla_accuracy accuracy, double value_offset);
+ * takes the place of output_rounding: sqrt(v^2 (mean_zero^2 - output_rounding^2) + (1 - v^2) least^2 + cost^2). The lse of logits of
+ * sigma above 3 may be off by 7.5e-4 a unit of the largest logit where scores are summed in two parts, in place of 5e-4: docs/accuracy.md. */
+smla_limits smla_limits_of(const smla_workload *work);
 
 /* Compares request `request` of step `step`: out [q_len, heads, latent_rank] bf16 and lse [heads, q_len] are its own
  * rows; the session gives the cache as the device wrote it. Errors: OUT_OF_MEMORY, DEVICE. */

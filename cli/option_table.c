@@ -193,7 +193,7 @@ const smla_option smla_options[] = {
     /* data */
     {"data", 0, "KIND", "synthetic data: normal, sink, uniform or outlier (normal; verify: all)", smla_parse_choice,
      .field = FIELD(data), .commands = SMLA_FOR_DATA, .choices = smla_data_names},
-    {"sigma", 0, "X", "standard deviation of the logits of --data normal (1; verify: 0.3, 1 and 3)", smla_parse_real,
+    {"sigma", 0, "X", "standard deviation of the logits of --data normal (1; verify: 0.3, 1, 3 and 8)", smla_parse_real,
      .field = FIELD(sigma), .commands = SMLA_FOR_DATA, .low = 0, .high = 100},
     {"value-offset", 0, "X", "mean of the values (0; verify: 0 and 1)", smla_parse_real, .field = FIELD(value_offset),
      .commands = SMLA_FOR_DATA, .low = -100, .high = 100},

@@ -108,7 +108,7 @@ smla_exit smla_run(const smla_settings *settings, smla_plan_maker *make_plan) {
   if (status) goto out;
   outcome.variant = snapmla_plan_variant(session.plan, "mla_decode");
   outcome.bytes = smla_workload_bytes(&work);
-  outcome.limits = smla_limits_of(work.problem.accuracy, work.value_offset);
+  outcome.limits = smla_limits_of(&work);
   outcome.distance = smla_distance_none();
   r.out = malloc(smla_session_out_count(&work) * sizeof *r.out);
   r.lse = malloc(smla_session_lse_count(&work) * sizeof *r.lse);

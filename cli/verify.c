@@ -28,6 +28,8 @@ static const smla_data kinds[] = {
     {.kind = SMLA_DATA_NORMAL, .sigma = 1, .value_offset = 1},
     {.kind = SMLA_DATA_NORMAL, .sigma = 3},
     {.kind = SMLA_DATA_NORMAL, .sigma = 3, .value_offset = 1},
+    {.kind = SMLA_DATA_NORMAL, .sigma = 8},
+    {.kind = SMLA_DATA_NORMAL, .sigma = 8, .value_offset = 1},
     {.kind = SMLA_DATA_SINK, .sigma = 1},
     {.kind = SMLA_DATA_UNIFORM, .sigma = 1},
     {.kind = SMLA_DATA_UNIFORM, .sigma = 1, .value_offset = 1},
@@ -157,7 +159,7 @@ static snapmla_status verify_kind(report *rep, const smla_data *data) {
     status = smla_console_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory for the result");
     goto out;
   }
-  outcome.limits = smla_limits_of(work.problem.accuracy, work.value_offset);
+  outcome.limits = smla_limits_of(&work);
   outcome.bytes = smla_workload_bytes(&work);
   status = decode(rep, &session, out, lse, &outcome);
   if (!status) status = compare_all(rep, &session, out, lse, &outcome);

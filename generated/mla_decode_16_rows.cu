@@ -807,7 +807,7 @@ DEVICE void prepare_scales(const Params &p, Place at) {
         if (bad) scale = not_a_number();
         const float log2_scale = log2_approx(scale);
         shared_at<float2>(scale_at + 2 * at_stage).store(token, make_float2(scale, log2_scale));
-        shared_at<float>(inv_scale_at + at_stage).store(inverse_place(token), reciprocal_approx(scale));
+        shared_at<float>(inv_scale_at + at_stage).store(inverse_place(lane) + 32 * half, reciprocal_approx(scale));
       }
       if (valid < tile_tokens) {
         // 16-byte chunks of a token's row, one a lane; what lane and chunk have in common stays in `row`.

@@ -15,16 +15,19 @@
 //   query          40960     fetch_query       score
 //   kv             163840    gather_tokens     score, accumulate
 //   p              16384     score             accumulate
+//   weight         2048      prepare_scales    accumulate: inverse scales in e4m3 terms
 //   raw_scale      1024      gather_tokens     prepare_scales
 //   scale          2048      prepare_scales    score
-//   inv_scale      1024      prepare_scales    score, accumulate
+//   inv_scale      1024      prepare_scales    score
 //   rescale        1024      score             accumulate
-//   inv_sum        512       accumulate        accumulate: of this run and the one before
+//   row_sum        1024      accumulate        accumulate: of this run and the one before
+//   unit           64        prepare_scales    accumulate: what pairs of those count
 //   changed        16        score             accumulate
 //
 // barrier        arrivals  completes when                                  waited for by
-//   kv_full      64        its rows and their scales have landed           prepare_scales, score, accumulate
+//   kv_full      64        its rows and their scales have landed           prepare_scales
 //   kv_ready     1         its scales are prepared, its rows fenced        score
+//   weights_full 1         its inverse scales are wgmma's operand          accumulate
 //   kv_empty     8         accumulate has read it (and score before)       gather_tokens
 //   p_full       4         P, rescale factors and flags are written        accumulate
 //   p_empty      8         accumulate has read them                        score
@@ -324,10 +327,19 @@ DEVICE u64 wgmma_descriptor(u32 shared_address, u32 stride_bytes) {
 }
 // The address is in the low word and does not carry out of it.
 DEVICE u64 descriptor_advance(u64 d, u32 bytes) { return (d & 0xffffffff00000000) | (u32)((u32)d + (bytes >> 4)); }
+// The same place as rows of 64 bytes under the 64-byte swizzle (layout 2), 8 rows after 8 rows.
+DEVICE u64 descriptor_narrow(u64 d) { return (u64)2 << 62 | (u64)(512 >> 4) << 32 | (u32)d; }
 DEVICE void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 DEVICE void wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
 template <int Pending> DEVICE void wgmma_wait() {
   asm volatile("wgmma.wait_group.sync.aligned %0;" :: "n"(Pending) : "memory");
+}
+// The accumulators are operands of the wait, so that no use of them moves above it.
+template <int Pending> DEVICE void wgmma_wait(frag<4> &d) {
+  asm volatile("wgmma.wait_group.sync.aligned %4;" : "+f"(d.r[0]), "+f"(d.r[1]), "+f"(d.r[2]), "+f"(d.r[3]) : "n"(Pending) : "memory");
+}
+template <int Pending> DEVICE void wgmma_wait(frag<4> &d, frag<4> &e) {
+  asm volatile("wgmma.wait_group.sync.aligned %8;" : "+f"(d.r[0]), "+f"(d.r[1]), "+f"(d.r[2]), "+f"(d.r[3]), "+f"(e.r[0]), "+f"(e.r[1]), "+f"(e.r[2]), "+f"(e.r[3]) : "n"(Pending) : "memory");
 }
 // The accumulators are operands of the wait, so that no use of them moves above it.
 template <int Pending> DEVICE void wgmma_wait(frag<32> &d) {
@@ -359,6 +371,18 @@ template <int N, bool Accumulate> DEVICE void wgmma_bf16(frag<32> &d, const a_fr
   asm volatile("{\n.reg .pred keep;\nsetp.ne.b32 keep, %37, 0;\n"
                "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, {%32, %33, %34, %35}, %36, keep, 1, 1, 0;\n}"
                : "+f"(d.r[0]), "+f"(d.r[1]), "+f"(d.r[2]), "+f"(d.r[3]), "+f"(d.r[4]), "+f"(d.r[5]), "+f"(d.r[6]), "+f"(d.r[7]), "+f"(d.r[8]), "+f"(d.r[9]), "+f"(d.r[10]), "+f"(d.r[11]), "+f"(d.r[12]), "+f"(d.r[13]), "+f"(d.r[14]), "+f"(d.r[15]), "+f"(d.r[16]), "+f"(d.r[17]), "+f"(d.r[18]), "+f"(d.r[19]), "+f"(d.r[20]), "+f"(d.r[21]), "+f"(d.r[22]), "+f"(d.r[23]), "+f"(d.r[24]), "+f"(d.r[25]), "+f"(d.r[26]), "+f"(d.r[27]), "+f"(d.r[28]), "+f"(d.r[29]), "+f"(d.r[30]), "+f"(d.r[31]) : "r"(a.r[0]), "r"(a.r[1]), "r"(a.r[2]), "r"(a.r[3]), "l"(b), "n"(Accumulate));
+}
+template <int N, bool Accumulate> DEVICE void wgmma_e4m3(frag<4> &d, u64 a, u64 b) {
+  static_assert(N == 8, "N and the accumulator differ");
+  asm volatile("{\n.reg .pred keep;\nsetp.ne.b32 keep, %6, 0;\n"
+               "wgmma.mma_async.sync.aligned.m64n8k32.f32.e4m3.e4m3 {%0, %1, %2, %3}, %4, %5, keep, 1, 1;\n}"
+               : "+f"(d.r[0]), "+f"(d.r[1]), "+f"(d.r[2]), "+f"(d.r[3]) : "l"(a), "l"(b), "n"(Accumulate));
+}
+template <int N, bool Accumulate> DEVICE void wgmma_e4m3(frag<4> &d, const a_frag &a, u64 b) {
+  static_assert(N == 8, "N and the accumulator differ");
+  asm volatile("{\n.reg .pred keep;\nsetp.ne.b32 keep, %9, 0;\n"
+               "wgmma.mma_async.sync.aligned.m64n8k32.f32.e4m3.e4m3 {%0, %1, %2, %3}, {%4, %5, %6, %7}, %8, keep, 1, 1;\n}"
+               : "+f"(d.r[0]), "+f"(d.r[1]), "+f"(d.r[2]), "+f"(d.r[3]) : "r"(a.r[0]), "r"(a.r[1]), "r"(a.r[2]), "r"(a.r[3]), "l"(b), "n"(Accumulate));
 }
 
 DEVICE void ldmatrix_x4(u32 (&r)[4], u32 address) {
@@ -557,6 +581,7 @@ constexpr u32 subtile_bytes = 8192;
 constexpr u32 tile_bytes = 40960;
 constexpr u32 image_bytes = 41216;
 constexpr u32 scale_bytes = tile_tokens * 4;
+constexpr u32 weight_bytes = 512;
 constexpr u32 raw_scale_bytes = 256;
 constexpr u32 query_buffers = 1;
 constexpr u32 query_subtile_bytes = rows * 128;
@@ -567,24 +592,28 @@ constexpr bool is_gathered = true;  // tiles are stored by threads: wgmma reads 
 constexpr u32 query_at = 0;
 constexpr u32 kv_at = 40960;
 constexpr u32 p_at = 204800;
-constexpr u32 raw_scale_at = 221184;
-constexpr u32 scale_at = 222208;
-constexpr u32 inv_scale_at = 224256;
-constexpr u32 rescale_at = 225280;
-constexpr u32 inv_sum_at = 226304;
-constexpr u32 changed_at = 226816;
-constexpr u32 kv_full_at = 226832;
-constexpr u32 kv_ready_at = 226864;
-constexpr u32 kv_empty_at = 226896;
-constexpr u32 p_full_at = 226928;
-constexpr u32 p_empty_at = 226960;
-constexpr u32 query_full_at = 226992;
-constexpr u32 query_empty_at = 227000;
-static_assert(227008 == 227008, "the map and the space's shared memory differ");
+constexpr u32 weight_at = 221184;
+constexpr u32 raw_scale_at = 223232;
+constexpr u32 scale_at = 224256;
+constexpr u32 inv_scale_at = 226304;
+constexpr u32 rescale_at = 227328;
+constexpr u32 row_sum_at = 228352;
+constexpr u32 unit_at = 229376;
+constexpr u32 changed_at = 229440;
+constexpr u32 kv_full_at = 229456;
+constexpr u32 kv_ready_at = 229488;
+constexpr u32 weights_full_at = 229520;
+constexpr u32 kv_empty_at = 229552;
+constexpr u32 p_full_at = 229584;
+constexpr u32 p_empty_at = 229616;
+constexpr u32 query_full_at = 229648;
+constexpr u32 query_empty_at = 229656;
+static_assert(229664 == 229664, "the map and the space's shared memory differ");
 static_assert(kv_full_at % 8 == 0, "barriers are 8 bytes");
 
 DEVICE mbarrier kv_full(u32 i) { return mbarrier_at(kv_full_at + 8 * i); }
 DEVICE mbarrier kv_ready(u32 i) { return mbarrier_at(kv_ready_at + 8 * i); }
+DEVICE mbarrier weights_full(u32 i) { return mbarrier_at(weights_full_at + 8 * i); }
 DEVICE mbarrier kv_empty(u32 i) { return mbarrier_at(kv_empty_at + 8 * i); }
 DEVICE mbarrier p_full(u32 i) { return mbarrier_at(p_full_at + 8 * i); }
 DEVICE mbarrier p_empty(u32 i) { return mbarrier_at(p_empty_at + 8 * i); }
@@ -594,6 +623,7 @@ DEVICE mbarrier query_empty(u32 i = 0) { return mbarrier_at(query_empty_at + 8 *
 DEVICE void init_barriers() {
   for (u32 i = 0; i < 4; ++i) mbarrier_init(kv_full(i), 64);
   for (u32 i = 0; i < 4; ++i) mbarrier_init(kv_ready(i), 1);
+  for (u32 i = 0; i < 4; ++i) mbarrier_init(weights_full(i), 1);
   for (u32 i = 0; i < 4; ++i) mbarrier_init(kv_empty(i), 8);
   for (u32 i = 0; i < 4; ++i) mbarrier_init(p_full(i), 4);
   for (u32 i = 0; i < 4; ++i) mbarrier_init(p_empty(i), 8);
@@ -791,8 +821,54 @@ DEVICE void gather_tokens(const Params &p, Place at, u32 half) {
 // Inverse scales lie as the tokens do in P's rows: 2q, 2q + 1, 2q + 8, 2q + 9 of every 16, q by q.
 DEVICE i32 inverse_place(i32 token) { return (token & ~14) | (token & 6) << 1 | (token & 8) >> 2; }
 
+// W[token][term]: the tokens' inverse scales in e4m3, which accumulate multiplies P by to sum its rows. 64-byte swizzle; tokens lie as in P.
+//
+// An inverse scale w, in a unit, a power of two, that brings the tile's largest to 128 .. 256, is the sum of t_k / 32^k, where t_k is the
+// e4m3 number nearest to 32^k times what the terms before it leave: 2^-4 of its binade at most, so that no term exceeds 256. Four
+// terms are exact to 2^-19, or to 2^-32 of the tile's largest; where that is not 2^-13 of w itself, eight are (2^-52).
+DEVICE float magnitude(float x) { return max_f32(x, -x); }
+
+// `at`: where token l is in a row of tokens, l the lane; l + 32 is 32 bytes on.
+template <i32 First> DEVICE void store_terms(smem<u8> terms, u32 at, float (&rest)[2]) {
+#pragma unroll
+  for (i32 term = First; term < First + 4; ++term) {
+    const u32 packed = pack_e4m3(rest[0], rest[1], 0.0f, 0.0f);
+    const float2 stored = unpack_e4m3x2((u16)packed);
+    rest[0] = (rest[0] - stored.x) * 32.0f;
+    rest[1] = (rest[1] - stored.y) * 32.0f;
+    terms.store(term * 64 + (i32)(at ^ term / 2 * 16), (u8)packed);
+    terms.store(term * 64 + (i32)(at ^ term / 2 * 16 ^ 32), (u8)(packed >> 8));
+  }
+}
+
+// Terms that no tile writes are zero.
+DEVICE void init_weights(i32 lane) {
+#pragma unroll
+  for (u32 stage = 0; stage < stages; ++stage) shared_at<uint4>(weight_at + stage * weight_bytes).store(lane, make_uint4(0, 0, 0, 0));
+}
+
+// Of tokens l and l + 32.
+DEVICE void store_weights(u32 stage, const float (&inverse)[2]) {
+  const u32 lane = pin(lane_index()), at = (u32)inverse_place((i32)lane);  // anew for each tile: registers are scarce
+  const smem<u8> terms = shared_at<u8>(weight_at + stage * weight_bytes);
+  float largest = max_f32(inverse[0], inverse[1]);
+#pragma unroll
+  for (u32 mask = 16; mask > 0; mask /= 2) largest = max_f32(largest, shuffle_xor(largest, mask));
+  const u32 field = bits_of(largest) >> 23, exponent = field < 8 ? 8 : field;
+  const float to_units = float_of((261 - exponent) << 23);
+  const float first[2] = {inverse[0] * to_units, inverse[1] * to_units};
+  float rest[2] = {first[0], first[1]};
+  store_terms<0>(terms, at, rest);
+  const bool more = warp_any(magnitude(rest[0]) > 128.0f * first[0] || magnitude(rest[1]) > 128.0f * first[1]);
+  if (more) store_terms<4>(terms, at, rest);
+  // What terms 2l and 2l + 1 count, the second 1/32 of it; without the last four, nothing.
+  const float unit = float_of((exponent - 7) << 23) * float_of((127 - lane % 4 * 10) << 23);
+  if (lane < 4) shared_at<float>(unit_at + stage * 16).store((i32)lane, lane < 2 || more ? unit : 0.0f);
+}
+
 DEVICE void prepare_scales(const Params &p, Place at) {
   const i32 lane = (i32)lane_index();
+  init_weights(lane);
   Ring ring;
   Work w;
   for (i32 request = first_request(p, at); next_work(p, at, request, w);) {
@@ -803,6 +879,7 @@ DEVICE void prepare_scales(const Params &p, Place at) {
       const i32 entries[2] = {load_entry(p, w, list, at_entry), load_entry(p, w, list, at_entry + 32)};
       mbarrier_wait(kv_full(ring.stage), ring.parity);
       const u32 at_stage = ring.stage * scale_bytes;
+      float inverse[2];
 #pragma unroll
       for (i32 half = 0; half < 2; ++half) {
         const i32 token = lane + 32 * half;
@@ -812,11 +889,16 @@ DEVICE void prepare_scales(const Params &p, Place at) {
         if (slot == outside) scale = not_a_number();
         const float log2_scale = slot == absent ? -infinity() : log2_approx(scale);
         shared_at<float2>(scale_at + 2 * at_stage).store(token, make_float2(scale, log2_scale));
-        shared_at<float>(inv_scale_at + at_stage).store(inverse_place(token), reciprocal_approx(scale));
+        inverse[half] = reciprocal_approx(scale);
+        shared_at<float>(inv_scale_at + at_stage).store(inverse_place(lane) + 32 * half, inverse[half]);
       }
       fence_async_proxy();
       warp_sync();
       if (lane == 0) mbarrier_arrive(kv_ready(ring.stage));
+      store_weights(ring.stage, inverse);
+      fence_async_proxy();
+      warp_sync();
+      if (lane == 0) mbarrier_arrive(weights_full(ring.stage));
       ring.advance();
     }
   }
@@ -1257,7 +1339,6 @@ DEVICE void score(const Params &p, Place at) {
 }
 // The accumulate role: a warpgroup owns latent / 2 channels of O^T for all 64 rows, in m-tiles of 64 channels.
 constexpr i32 m_tiles = latent / 128;
-constexpr u32 accumulate_barrier = 1;  // where both groups meet, at a run's end
 
 // O *= by in the rows that have a factor: those 16w .. 16w + 15 where byte w of `changed` is set.
 DEVICE void rescale_output(Sum &o, u32 changed, smem<float2> by) {
@@ -1269,30 +1350,71 @@ DEVICE void rescale_output(Sum &o, u32 changed, smem<float2> by) {
   }
 }
 
-// The sums of the rounded P's e, which normalise, so that the weights sum to one: score has no time for them. A warp has 8 rows, lane l the
-// 16 tokens of chunk l / 8 of row l % 8; word w of those 16 is added beside m-tile w % m_tiles, under its product.
-struct RowSum {
-  float value = 0.0f;
-  u32 row;    // of the block's 64
-  u32 chunk;  // of P's row
+constexpr u32 accumulate_barrier = 1;  // where both groups meet, at a run's end
 
-  DEVICE smem<u32> words(u32 buffer) const {
-    return shared_at<u32>(p_at + buffer / 2 * 8192 + row * 128 + (((buffer % 2 * 4 + chunk) ^ (row & 7)) << 4));
+// The sums of the rounded P's e = P / s, which normalise, so that the weights sum to one: L = P W by the tensor cores, where W has the
+// tokens' inverse scales (weights.inc). Each group sums its half of a tile's tokens. Thread (warp w, g, q) has rows 16w + g and
+// 16w + g + 8, terms 2q and 2q + 1.
+struct RowSums {
+  float value[2] = {0.0f, 0.0f};
+  frag<4> t;  // of a tile
+  float unit;  // what a tile's even terms count
+
+  // Before a tile's products; `row` is the upper of the thread's.
+  DEVICE void begin(u32, u32 buffer, u32 stage, u32 changed) {
+    const u32 lane = lane_index(), warp = warp_index() & 3;
+    unit = shared_at<float>(unit_at + stage * 16).load((i32)(lane & 3));
+    if ((changed >> 8 * warp & 0xff) == 0) return;
+    const smem<float> beta = shared_at<float>(rescale_at + buffer * 256) + (i32)(16 * warp + (lane >> 2));
+    value[0] *= beta.load();
+    value[1] *= beta.load(8);
   }
-  DEVICE void add(u32 packed, float4 weight) {
-    const float2 low = unpack_e4m3x2((u16)packed), high = unpack_e4m3x2((u16)(packed >> 16));
-    value = fma_rn(high.y, weight.w, fma_rn(high.x, weight.z, fma_rn(low.y, weight.y, fma_rn(low.x, weight.x, value))));
+  // Beside product m, whose group it belongs to.
+  DEVICE void issue(i32 m, u64 p_tile, u32 stage, u32 half) {
+    if (m > 0) return;
+    const u64 w = descriptor_narrow(wgmma_descriptor(shared_at<u8>(weight_at + stage * weight_bytes).address() + half * 32, 1024));
+    wgmma_e4m3<8, false>(t, descriptor_advance(p_tile, half * 32), w);
   }
-  // Its normaliser, for all warps of both groups. `buffer` alternates from run to run, so that the next one's may be written while
-  // a slow warp reads this one's.
-  DEVICE void publish(const Params &p, u32 buffer) {
-    value += shuffle_xor(value, 8);
-    value += shuffle_xor(value, 16);
-    if (lane_index() < 8) shared_at<float>(inv_sum_at + buffer * rows * 4).store(row, normaliser(p, value));
+  DEVICE void beside(i32) {}
+  // The groups so far are done.
+  DEVICE void wait(i32 m) {
+    if (m == 0) wgmma_wait<0>(t);
+  }
+  DEVICE void add(i32 m) {
+    if (m > 0) return;
+#pragma unroll
+    for (i32 r = 0; r < 2; ++r) value[r] = fma_rn(fma_rn(t[2 * r + 1], 1.0f / 32.0f, t[2 * r]), unit, value[r]);
+  }
+  // This group's half, for all warps of both groups. `buffer` alternates from run to run, so that the next one's may be written while a
+  // slow warp reads this one's.
+  DEVICE void publish(u32 buffer, u32 half) {
+    const u32 lane = lane_index(), warp = warp_index() & 3;
+#pragma unroll
+    for (i32 r = 0; r < 2; ++r) {
+      value[r] += shuffle_xor(value[r], 1);
+      value[r] += shuffle_xor(value[r], 2);
+      if ((lane & 3) == 0) shared_at<float>(row_sum_at + (2 * buffer + half) * rows * 4).store((i32)(16 * warp + (lane >> 2)) + 8 * r, value[r]);
+      value[r] = 0.0f;
+    }
     barrier_sync(accumulate_barrier, 256);
-    value = 0.0f;
   }
 };
+
+// What rows are multiplied by: lane l knows that of rows l and l + 32.
+struct Normalisers {
+  float of[2];
+
+  DEVICE float2 rows_of(i32 j, u32 pair) const {  // 8j + 2q and 8j + 2q + 1
+    const u32 lane = (u32)j % 4 * 8 + 2 * pair;
+    return make_float2(shuffle(of[j / 4], lane), shuffle(of[j / 4], lane + 1));
+  }
+};
+
+// Of the sums in `buffer`.
+DEVICE Normalisers normalisers_of(const Params &p, u32 buffer) {
+  const smem<float> sums = shared_at<float>(row_sum_at + 2 * buffer * rows * 4) + (i32)lane_index();
+  return {{normaliser(p, sums.load() + sums.load(rows)), normaliser(p, sums.load(32) + sums.load(rows + 32))}};
+}
 
 DEVICE void accumulate(const Params &p, Place at, u32 half) {
   const u32 lane = lane_index(), warp = warp_index() & 3, pair = lane & 3, g = lane >> 2;
@@ -1300,9 +1422,7 @@ DEVICE void accumulate(const Params &p, Place at, u32 half) {
   const u64 p_descriptor = wgmma_descriptor(shared_at<u8>(p_at).address(), 1024);
   const u32 first_channel = half * (latent / 2) + warp * 16 + 2 * g;
   Ring ring;
-  RowSum sum;
-  sum.row = half * 32 + warp * 8 + lane % 8;
-  sum.chunk = lane / 8;
+  RowSums sums;
   u32 buffer = 0, p_parity = 0, run = 0;
   Sum o[m_tiles];
   Work w;
@@ -1316,25 +1436,24 @@ DEVICE void accumulate(const Params &p, Place at, u32 half) {
       const u32 values = shared_at<u8>(kv_at + ring.stage * tile_bytes).address();
       a_frag a[2];
       frag<32> t;
-      mbarrier_wait(kv_full(ring.stage), ring.parity);
+      mbarrier_wait(weights_full(ring.stage), ring.parity);  // and the page is there: who writes them has waited for it
       mbarrier_wait(p_full(buffer), p_parity);
       load_values(a, values, 0, even, odd);
       const u64 p_tile = descriptor_advance(p_descriptor, buffer / 2 * 8192 + buffer % 2 * 64);
       const u32 changed = shuffle(shared_at<u32>(changed_at).load(buffer), 0);
       const smem<float2> beta = shared_at<float2>(rescale_at + buffer * 256) + pair;
-      const smem<u32> words = sum.words(buffer);
-      const smem<float4> weights = shared_at<float4>(inv_scale_at + ring.stage * scale_bytes) + sum.chunk * 4;
-      if ((changed >> sum.row / 16 * 8 & 0xff) != 0) sum.value *= shared_at<float>(rescale_at + buffer * 256).load(sum.row);
+      sums.begin(half, buffer, ring.stage, changed);
 #pragma unroll
       for (i32 m = 0; m < m_tiles; ++m) {
         wgmma_fence();
         wgmma_e4m3<64, false>(t, a[0], p_tile);
         wgmma_e4m3<64, true>(t, a[1], descriptor_advance(p_tile, 32));
+        sums.issue(m, p_tile, ring.stage, half);
         wgmma_commit();
         if (changed != 0) rescale_output(o[m], changed, beta);  // while the product runs
-#pragma unroll
-        for (i32 word = m; word < 4; word += m_tiles) sum.add(words.load(word), weights.load(word));
+        sums.beside(m);
         wgmma_wait<0>(t);
+        sums.wait(m);
         if (m + 1 < m_tiles) {
           load_values(a, values, m + 1, even, odd);
         } else {
@@ -1346,6 +1465,7 @@ DEVICE void accumulate(const Params &p, Place at, u32 half) {
         }
 #pragma unroll
         for (i32 i = 0; i < 32; ++i) o[m][i] += t[i];
+        sums.add(m);
       }
       ring.advance();
       if (++buffer == 4) {
@@ -1353,11 +1473,11 @@ DEVICE void accumulate(const Params &p, Place at, u32 half) {
         p_parity ^= 1;
       }
     }
-    sum.publish(p, run % 2);
     const i32 slot = partial_slot(p, at, w);
-    const smem<float2> inverse = shared_at<float2>(inv_sum_at + run % 2 * rows * 4) + pair;
+    sums.publish(run % 2, half);
+    const Normalisers normalisers = normalisers_of(p, run % 2);
     store_output<0, m_tiles>(p, at, w, slot, o, first_channel, [&](i32 j) {
-      const float2 by = inverse.load(4 * j);
+      const float2 by = normalisers.rows_of(j, pair);
 #pragma unroll
       for (i32 m = 0; m < m_tiles; ++m) scale_rows(o[m], j, by);
     });

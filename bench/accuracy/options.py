@@ -7,7 +7,8 @@ usage: options.py --measure SNAPMLA [ROOT]     measures, writes docs/accuracy/op
 
 Errors are relative L2 to the oracle of the same quantised query and cache, on the emulator, one request on one multiprocessor
 (one piece, so that nothing is merged), for 16 rows (streams) and 64 (roles). Costs are what NVRTC says of the kernel for sm_90a and the
-emulator's modelled time of four requests of 4096 tokens on four multiprocessors.
+emulator's modelled time of four requests of 4096 tokens on four multiprocessors. Beside it stands, where docs/performance/h200/tile_cycles.csv
+has the level, what a tile took an H200: that file is bench/decode/tile_cycles.py's, and is only read.
 """
 import csv
 import io
@@ -51,6 +52,7 @@ DATA = [
 ]
 SHAPES = [(16, "streams"), (64, "roles")]
 COSTS = ["registers", "spill_bytes", "modelled_us"]
+GROUPS = "2"  # of rows on every page, so that memory keeps up
 
 
 def call(program, *arguments):
@@ -115,18 +117,31 @@ def number(text):
     return f"{float(mantissa):.1f}e{int(exponent)}"
 
 
-def tables(rows):
+def read_tile_cycles(path):
+    """Cycles of a tile by rows (as text), level and format."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return {(r["rows"], r["level"], r["format"]): float(r["cycles_per_tile"]) for r in csv.DictReader(file) if r["groups"] == GROUPS}
+
+
+def measured(cycles, heads, level, axes, kv_format):
+    """A level's tile in units of `fast`; of its variants, and of what was not measured, there is none."""
+    own = None if axes else cycles.get((str(heads), level, kv_format))
+    return f"{own / cycles[str(heads), 'fast', 'fp8_token']:.2f}" if own else "–"
+
+
+def tables(rows, cycles):
     out = io.StringIO()
     for heads, shape in SHAPES:
         own = {(r["level"], r["axes"], r["format"]): r for r in rows if r["heads"] == str(heads)}
         base = float(own["fast", "", "fp8_token"]["modelled_us"])
-        header = [f"{heads} rows ({shape})", "registers", "spilled", "time", *(d[1] for d in DATA)]
+        header = [f"{heads} rows ({shape})", "registers", "spilled", "modelled", "measured", *(d[1] for d in DATA)]
         print("| " + " | ".join(header) + " |\n" + "|---" * len(header) + "|", file=out)
         for name, *key in (option(*o) for o in OPTIONS):
             if tuple(key) not in own:
                 continue  # not measured
             r = own[tuple(key)]
-            cells = [name, r["registers"], f"{r['spill_bytes']} B", f"{float(r['modelled_us']) / base:.2f}", *(number(r[d[0]]) for d in DATA)]
+            cells = [name, r["registers"], f"{r['spill_bytes']} B", f"{float(r['modelled_us']) / base:.2f}", measured(cycles, heads, *key),
+                     *(number(r[d[0]]) for d in DATA)]
             print("| " + " | ".join(cells) + " |", file=out)
         print(file=out)
     return out.getvalue()
@@ -150,7 +165,8 @@ def main():
     text = page.read_text(encoding="utf-8")
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)
-    new = before + BEGIN + "\n\n" + tables(rows) + END + after
+    cycles = read_tile_cycles(root / "docs/performance/h200/tile_cycles.csv")
+    new = before + BEGIN + "\n\n" + tables(rows, cycles) + END + after
     if check and new != text:
         sys.exit("docs/accuracy.md is not what docs/accuracy/options.csv says: run bench/accuracy/options.py")
     if not check and new != text:

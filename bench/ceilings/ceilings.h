@@ -51,10 +51,6 @@ __attribute__((format(printf, 2, 3))) void variant_add(variant_list *list, const
 /* An integer axis or derived quantity of a variant. Error: TEMPLATE (there is none). */
 snapmla_status variant_number(const bench *b, const char *variant, const char *name, uint32_t *out);
 
-/* The clock that `count` pairs of cycles and nanoseconds, `stride` words apart, show: their median in MHz; NaN on the
- * emulator. */
-double clock_mhz(const bench *b, const uint64_t *clocks, size_t count, size_t stride);
-
 /* A group: what it runs, and how one is run. `small`: a few variants, tiny sizes. */
 typedef struct ceiling_group {
   const char *name, *about;

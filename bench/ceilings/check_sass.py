@@ -74,7 +74,7 @@ def loop_counts(code, pattern):
 def main():
     program, ceilings, nvdisasm, directory = sys.argv[1:5]
     listed = subprocess.run([ceilings, "--list"], capture_output=True, text=True, check=True).stdout.split()
-    variants = sorted(set(listed)) + ["ceiling_flush:by=reading", "ceiling_flush:by=writing"]
+    variants = sorted(set(listed)) + ["ceiling_clock:threads=32", "ceiling_flush:by=reading", "ceiling_flush:by=writing"]
     arguments = [word for variant in variants for word in ("--variant", variant)]
     built = subprocess.run([program, "build", "--json", "--target", "sm90a", "--templates", TEMPLATES, "-o", directory,
                             *arguments], capture_output=True, text=True, check=False)

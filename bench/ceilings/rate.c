@@ -161,7 +161,7 @@ static snapmla_status run_rate(sheet *s, const char *variant) {
     status = smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: clocks");
   if (!status) status = s->b->device->ops->copy_out(s->b->device, clocks, r.clocks.pointer, (size_t)r.grid * 16);
   if (!status) {
-    double mhz = clock_mhz(s->b, clocks, r.grid, 2);
+    double mhz = bench_mhz(s->b, clocks, r.grid, 2);
     double amount = r.operation->per_thread * STEPS * THREADS * r.params.iterations / mhz;
     figure f = figure_of_rate("rate", variant, r.operation->unit, amount, &times);
     f.sm_mhz = mhz;

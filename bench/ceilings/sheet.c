@@ -84,13 +84,3 @@ snapmla_status variant_number(const bench *b, const char *variant, const char *n
   free(list);
   return status;
 }
-
-double clock_mhz(const bench *b, const uint64_t *clocks, size_t count, size_t stride) {
-  double *values = b->device->is_emulator ? NULL : malloc(count * sizeof *values);
-  if (!values) return NAN;
-  for (size_t i = 0; i < count; i++)
-    values[i] = 1e3 * (double)clocks[i * stride] / (double)(clocks[i * stride + 1] ? clocks[i * stride + 1] : 1);
-  double mhz = bench_summary(values, count).median;
-  free(values);
-  return mhz;
-}

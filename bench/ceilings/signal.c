@@ -36,7 +36,7 @@ static snapmla_status finish_cluster(sheet *s, const cluster_case *c, const char
                 .ceiling_of = "",
                 .time_us = times->median,
                 .spread_us = times->spread,
-                .sm_mhz = clock_mhz(s->b, clocks, count, 2),
+                .sm_mhz = bench_mhz(s->b, clocks, count, 2),
                 .right = 1};
     for (size_t i = 0; i < count; i++) {
       trips[i] = (double)clocks[2 * i] / c->params.rounds;

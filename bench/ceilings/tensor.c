@@ -151,7 +151,7 @@ static snapmla_status run_tensor(sheet *s, const char *variant) {
   double flop = 2.0 * ROWS * t.n * (t.bf16 ? 16 : 32) * STEPS * t.iterations * t.groups * t.grid;
   figure f = figure_of_rate("wgmma", variant, "TFLOP/s", flop / 1e6, &times);
   f.right = right;
-  f.sm_mhz = clock_mhz(s->b, clocks, t.grid, CLOCKS);
+  f.sm_mhz = bench_mhz(s->b, clocks, t.grid, CLOCKS);
   if (s->datasheet) {
     f.ceiling = t.bf16 ? s->datasheet->bf16_tflops : s->datasheet->fp8_tflops;
     f.ceiling_of = "datasheet";

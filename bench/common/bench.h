@@ -25,7 +25,8 @@ typedef struct bench {
   int warmups, repeats;        /* repeats: 1 .. BENCH_SAMPLES */
   bench_action *lead;          /* runs before each time where the caller names nothing else; or NULL */
   void *lead_user;
-  int small; /* tiny sizes: the program is tried, not the device */
+  const struct bench_clock *clock; /* asked around each time; or NULL */
+  int small;                       /* tiny sizes: the program is tried, not the device */
 } bench;
 
 enum { BENCH_SAMPLES = 1000 };
@@ -94,15 +95,36 @@ void bench_memory_close(bench *b, bench_memory *memory);
 
 typedef struct bench_times {
   double median, min, p90, spread; /* microseconds; spread: half the distance between the quartiles */
+  double mhz; /* the multiprocessors' clock around the runs, their median; NaN: not asked, or the emulator */
 } bench_times;
 
 /* Runs `action` between two events, `warmups` times unseen and `repeats` times seen; `before` (NULL: the bench's lead)
- * runs unseen before each. On a GPU that should take longer than the host needs to queue `action`, or the host's time
+ * runs unseen before each; the bench's clock, where it has one, is asked before that and after the time. On a GPU that should take longer than the host needs to queue `action`, or the host's time
  * is in it. */
 snapmla_status bench_time(bench *b, bench_action *before, bench_action *action, void *user, bench_times *out);
 
 /* Of `count` values (> 0), which are sorted in place. Pure. */
 bench_times bench_summary(double *values, size_t count);
+
+/* --- the clock (clock.c) */
+
+/* A kernel on every multiprocessor that counts its cycles for some 20 microseconds, and room for what it counts at two places. */
+typedef struct bench_clock {
+  bench *b;
+  bench_kernel kernel;
+  bench_memory clocks; /* [2, multiprocessors, 2] words: cycles and nanoseconds */
+} bench_clock;
+
+/* As the bench's clock. `out` must outlive it. */
+snapmla_status bench_clock_open(bench *b, bench_clock *out);
+void bench_clock_close(bench_clock *clock);
+snapmla_status bench_clock_launch(const bench_clock *clock, int place); /* 0 or 1 */
+/* The mean of what both places counted, each the median over the multiprocessors; NaN on the emulator. After a synchronisation. */
+snapmla_status bench_clock_read(const bench_clock *clock, double *mhz);
+
+/* The clock that `count` pairs of cycles and nanoseconds, `stride` words apart, show: their median in MHz; NaN on the
+ * emulator. */
+double bench_mhz(const bench *b, const uint64_t *clocks, size_t count, size_t stride);
 
 /* --- graphs */
 

@@ -1,4 +1,5 @@
 /* Times and their summary. */
+#include <math.h>
 #include <stdlib.h>
 
 #include "bench.h"
@@ -23,26 +24,32 @@ bench_times bench_summary(double *values, size_t count) {
       .min = values[0],
       .p90 = quantile(values, count, 0.9),
       .spread = (quantile(values, count, 0.75) - quantile(values, count, 0.25)) / 2,
+      .mhz = NAN,
   };
 }
 
 snapmla_status bench_time(bench *b, bench_action *before, bench_action *action, void *user, bench_times *out) {
-  double samples[BENCH_SAMPLES];
+  double samples[BENCH_SAMPLES], clocks[BENCH_SAMPLES];
   const smla_device_ops *ops = b->device->ops;
   snapmla_status status = SNAPMLA_OK;
   for (int i = -b->warmups; i < b->repeats && !status; i++) {
-    double elapsed = 0;
-    if (before)
+    double elapsed = 0, mhz = NAN;
+    if (b->clock) status = bench_clock_launch(b->clock, 0);
+    if (!status && before)
       status = before(user);
-    else if (b->lead)
+    else if (!status && b->lead)
       status = b->lead(b->lead_user);
     if (!status) status = ops->event_record(b->device, b->start, b->stream);
     if (!status) status = action(user);
     if (!status) status = ops->event_record(b->device, b->stop, b->stream);
+    if (!status && b->clock) status = bench_clock_launch(b->clock, 1);
     if (!status) status = ops->stream_synchronize(b->device, b->stream);
     if (!status) status = ops->event_elapsed(b->device, b->start, b->stop, &elapsed);
-    if (i >= 0) samples[i] = elapsed;
+    if (!status && b->clock) status = bench_clock_read(b->clock, &mhz);
+    if (i >= 0) samples[i] = elapsed, clocks[i] = mhz;
   }
-  if (!status) *out = bench_summary(samples, (size_t)b->repeats);
-  return status;
+  if (status) return status;
+  *out = bench_summary(samples, (size_t)b->repeats);
+  if (isfinite(clocks[0])) out->mhz = bench_summary(clocks, (size_t)b->repeats).median;
+  return SNAPMLA_OK;
 }

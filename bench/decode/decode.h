@@ -4,16 +4,18 @@
 
 #include "bench.h"
 
-enum { LATENT = 512, ROPE = 64, PAGE_TOKENS = 64, SHAPES = 128 };
+enum { LATENT = 512, ROPE = 64, PAGE_TOKENS = 64, SHAPES = 128, SHAPE_Q_LEN = 8 };
 
 /* --- shapes and targets (shapes.c) */
 
 typedef struct shape {
-  const char *set; /* "target", "matrix", "context", "small" or "one" */
+  const char *set; /* "target", "matrix", "context", "speculative", "small" or "one" */
   int32_t batch, heads, tokens;
-  int32_t top;                  /* tokens that each query chooses among those; 0: all, by pages */
+  int32_t top;                  /* tokens that each query token chooses among those; 0: all that it sees, by pages */
+  int32_t q_len;                /* query tokens of each request, the last of its tokens; 1 .. SHAPE_Q_LEN, <= tokens */
   double target_us, stretch_us; /* 0: none */
   snapmla_kv_format format;
+  snapmla_accuracy accuracy;
 } shape;
 
 typedef struct shape_list {
@@ -25,9 +27,16 @@ typedef struct shape_list {
 snapmla_status shapes_read(shape_list *list, const char *path);
 void shapes_add_matrix(shape_list *list);  /* 640 x 128, 8192 x 64, 33280 x 64, at batch 1, 2, 4, ... 128 */
 void shapes_add_context(shape_list *list); /* batch 1 and 32, 16, 64 and 128 heads, 1K, 2K, 4K, ... 128K tokens */
-void shapes_add_small(shape_list *list);
-/* All shapes in this format; of another than fp8_token none has a target. */
-void shapes_choose_format(shape_list *list, snapmla_kv_format format);
+/* Several query tokens: 16, 64 and 128 heads x 2 and 4 at batch 1 and 32 of 8K tokens, and (1, 16, 128K) x 4. */
+void shapes_add_speculative(shape_list *list);
+void shapes_add_small(shape_list *list, int32_t q_len);
+/* All shapes in this format and of this level, and, where q_len is not 0, with so many query tokens. Targets are of fp8_token, level
+ * fast and one query token alone: others have none. */
+void shapes_choose(shape_list *list, snapmla_kv_format format, snapmla_accuracy accuracy, int32_t q_len);
+/* The number in "1" .. "8"; 0: another text. */
+int32_t shape_q_len_read(const char *text);
+/* What a plan of the shape is made for. Errors: as snapmla_problem_check; INVALID_ARGUMENT where a request is shorter than its query. */
+snapmla_status shape_problem(const shape *s, snapmla_problem *out);
 /* Bytes of a page of 64 tokens, latent 512. */
 int64_t format_page_bytes(snapmla_kv_format format);
 
@@ -73,9 +82,11 @@ snapmla_status subject_flush(void *subject);  /* bench_action: empties L2 */
  */
 snapmla_status subject_results(const subject *s, uint64_t *digest, int *finite);
 
-/* Tokens that a query sees. */
+/* Tokens that the last query token of a request sees; with `top` each. */
 int32_t shape_seen(const shape *s);
-/* Bytes that a decode must move and arithmetic that it must do. Pure. */
+/* Rows of queries and of results: batch * q_len * heads. */
+size_t shape_rows(const shape *s);
+/* Bytes that a decode must move and arithmetic that it must do, causal, whatever its level adds to it. Pure. */
 double shape_bytes(const shape *s);
 double shape_fp8_flop(const shape *s);
 double shape_bf16_flop(const shape *s);

@@ -11,9 +11,14 @@ static const char *const help =
     "Times the decode step on a Hopper GPU: cold L2, shuffled pages, launches and graph replay, the whole call and "
     "its\n"
     "parts, against the targets of bench/decode/targets.csv.\n\n"
-    "  --set NAME        target (the table of targets), matrix (24 shapes), context (1K to 128K tokens) or all "
-    "(target)\n"
+    "  --set NAME        target (the table of targets), matrix (24 shapes), context (1K to 128K tokens), all (of "
+    "these)\n"
+    "                    or speculative (13 shapes of 2 and 4 query tokens) (target)\n"
     "  --shape B,H,T[,K] this one instead: batch, heads, tokens of each request, of which each query chooses K\n"
+    "  --q-len N         query tokens of each request, its last, causal among themselves: 1 to 8 (1; the set "
+    "speculative has\n"
+    "                    its own)\n"
+    "  --accuracy NAME   level: fast, balanced or max (fast)\n"
     "  --format NAME     of the cache: fp8_token, bf16 (what its gain is measured against), fp8_tensor, fp8_tile or "
     "fp8_token_r4\n"
     "                    (fp8_token)\n"
@@ -21,7 +26,7 @@ static const char *const help =
     "  --ceilings FILE   the CSV of snapmla-ceilings on the same machine: for percentages\n"
     "  --targets FILE    the targets (bench/decode/targets.csv)\n"
     "                    (missed ones fail nothing)\n"
-    "  --templates DIR   where the flushing kernel is (bench/ceilings/templates)\n";
+    "  --templates DIR   where the kernels that flush and count cycles are (bench/ceilings/templates)\n";
 
 enum { FLUSH_KINDS = 3 };
 
@@ -45,23 +50,25 @@ static const struct {
 
 typedef struct options {
   bench_command command;
-  const char *templates, *ceilings, *targets, *set, *shape, *flush, *format;
+  const char *templates, *ceilings, *targets, *set, *shape, *flush, *format, *accuracy, *q_len;
 } options;
 
 static int check(const options *o) {
-  static const char *const sets[] = {"target", "matrix", "context", "all", NULL}, *const kinds[] = {"read", "write",
-                                                                                                    "both", "none",
-                                                                                                    NULL};
+  static const char *const sets[] = {"target", "matrix", "context", "speculative", "all", NULL};
+  static const char *const kinds[] = {"read", "write", "both", "none", NULL};
   if (!bench_one_of(o->set, sets))
-    return bench_usage(&o->command, "--set must be target, matrix, context or all, not ", o->set);
+    return bench_usage(&o->command, "--set must be target, matrix, context, speculative or all, not ", o->set);
   if (!bench_one_of(o->flush, kinds))
     return bench_usage(&o->command, "--flush must be read, write, both or none, not ", o->flush);
+  if (o->q_len && !o->shape && !o->command.small && !strcmp(o->set, "speculative"))
+    return bench_usage(&o->command, "--q-len is not for the set speculative, which has its own: leave one out, not ",
+                       "both");
   return BENCH_GO_ON;
 }
 
 static snapmla_status choose_shapes(const options *o, shape_list *list) {
   if (o->shape) {
-    shape s = {.set = "one"};
+    shape s = {.set = "one", .q_len = 1};
     if (sscanf(o->shape, "%d,%d,%d,%d", &s.batch, &s.heads, &s.tokens, &s.top) < 3 || s.batch < 1 || s.heads < 1 ||
         s.tokens < 1 || s.top < 0)
       return smla_fail(SNAPMLA_INVALID_ARGUMENT,
@@ -70,12 +77,30 @@ static snapmla_status choose_shapes(const options *o, shape_list *list) {
     list->at[list->count++] = s;
     return SNAPMLA_OK;
   }
-  if (o->command.small) return shapes_add_small(list), SNAPMLA_OK;
+  if (o->command.small) return shapes_add_small(list, !strcmp(o->set, "speculative") ? 2 : 1), SNAPMLA_OK;
   int all = !strcmp(o->set, "all");
   snapmla_status status = all || !strcmp(o->set, "target") ? shapes_read(list, o->targets) : SNAPMLA_OK;
   if (all || !strcmp(o->set, "matrix")) shapes_add_matrix(list);
   if (all || !strcmp(o->set, "context")) shapes_add_context(list);
+  if (!strcmp(o->set, "speculative")) shapes_add_speculative(list);
   return status;
+}
+
+/* Format, level and query tokens of all shapes; BENCH_GO_ON, or BENCH_USAGE where one of them can be no problem. */
+static int choose_kind(const options *o, shape_list *list) {
+  const bench_command *c = &o->command;
+  snapmla_kv_format format;
+  snapmla_accuracy accuracy;
+  snapmla_problem problem;
+  int32_t q_len = 0;
+  if (snapmla_kv_format_parse(o->format, &format)) return bench_usage(c, "--format: ", snapmla_error_message());
+  if (snapmla_accuracy_parse(o->accuracy, &accuracy)) return bench_usage(c, "--accuracy: ", snapmla_error_message());
+  if (o->q_len && !(q_len = shape_q_len_read(o->q_len)))
+    return bench_usage(c, "--q-len must be 1 to 8, not ", o->q_len);
+  shapes_choose(list, format, accuracy, q_len);
+  for (size_t i = 0; i < list->count; i++)
+    if (shape_problem(&list->at[i], &problem)) return bench_usage(c, "", snapmla_error_message());
+  return BENCH_GO_ON;
 }
 
 static snapmla_status replay(void *user) { return bench_graph_launch(((subject *)user)->graph); }
@@ -165,9 +190,12 @@ static int run(const options *o, const shape_list *list, report *r, int argc, ch
   bench b = {.small = command->small, .warmups = command->small ? 0 : 3, .repeats = command->repeats};
   cache c = {0};
   flusher f = {0};
+  bench_clock clock = {.b = NULL};
   snapmla_status status = bench_open(&b, command->device, o->templates);
   int result = status == SNAPMLA_NO_DEVICE ? BENCH_NO_DEVICE : status ? BENCH_USAGE : 1;
-  if (status || cache_open(&b, list->at[0].format, pages_of(list), &c) || open_flusher(&b, o, &f)) goto out;
+  if (status || cache_open(&b, list->at[0].format, pages_of(list), &c) || open_flusher(&b, o, &f) ||
+      bench_clock_open(&b, &clock))
+    goto out;
   report_begin(r, &b, argc, argv);
   for (size_t i = 0; i < list->count; i++) /* a failure is counted */
     (void)run_shape(&b, &c, &f, &list->at[i], command->variant, r);
@@ -175,6 +203,7 @@ static int run(const options *o, const shape_list *list, report *r, int argc, ch
   result = r->wrong != 0;
 out:
   if (result && !r->wrong) fprintf(stderr, "snapmla-bench-decode: %s\n", snapmla_error_message());
+  bench_clock_close(&clock);
   for (int i = 0; i < FLUSH_KINDS; i++)
     if (b.device) bench_kernel_close(&b, &f.kernels[i]);
   if (b.device) bench_memory_close(&b, &f.buffer), cache_close(&b, &c);
@@ -188,10 +217,13 @@ int main(int argc, char **argv) {
                .targets = "bench/decode/targets.csv",
                .set = "target",
                .flush = "read",
-               .format = "fp8_token"};
-  const bench_option own[] = {
-      {"--templates", &o.templates}, {"--ceilings", &o.ceilings}, {"--targets", &o.targets}, {"--set", &o.set},
-      {"--shape", &o.shape},         {"--flush", &o.flush},       {"--format", &o.format}};
+               .format = "fp8_token",
+               .accuracy = "fast"};
+  const bench_option own[] = {{"--templates", &o.templates}, {"--ceilings", &o.ceilings},
+                              {"--targets", &o.targets},     {"--set", &o.set},
+                              {"--shape", &o.shape},         {"--flush", &o.flush},
+                              {"--format", &o.format},       {"--accuracy", &o.accuracy},
+                              {"--q-len", &o.q_len}};
   shape_list list = {.count = 0};
   report r = {.csv = NULL};
   o.command.options = own;
@@ -203,10 +235,8 @@ int main(int argc, char **argv) {
     fprintf(stderr, "snapmla-bench-decode: %s\n", snapmla_error_message());
     return BENCH_USAGE;
   }
-  snapmla_kv_format format;
   const char *csv = o.command.csv;
-  if (snapmla_kv_format_parse(o.format, &format)) return bench_usage(&o.command, "--format: ", snapmla_error_message());
-  shapes_choose_format(&list, format);
+  if ((status = choose_kind(&o, &list)) != BENCH_GO_ON) return status;
   if (csv && !(r.csv = fopen(csv, "w"))) return bench_usage(&o.command, "--csv: cannot be written: ", csv);
   status = run(&o, &list, &r, argc, argv);
   if (r.csv && fclose(r.csv)) status = 1;

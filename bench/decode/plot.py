@@ -25,11 +25,16 @@ def chosen(rows):
     for row in rows:
         if row["part"] != "decode+combine":
             continue
-        shape = tuple(int(row[name]) for name in ("batch", "heads", "top", "tokens"))
+        # A file from before there were several query tokens is of one.
+        shape = tuple(int(row.get(name, 1)) for name in ("batch", "heads", "top", "q_len", "tokens"))
         rank = (row["mode"] == "graph", row["flush"] == "read")
         if shape not in best or rank > best[shape][0]:
             best[shape] = (rank, row)
     return {shape: row for shape, (_, row) in sorted(best.items())}
+
+
+def heads_text(heads, top, q_len):
+    return f"{heads} heads" + (f", top {top}" if top else "") + (f", {q_len} query tokens" if q_len > 1 else "")
 
 
 def ceiling(rows, group, text):
@@ -41,14 +46,14 @@ def ceiling(rows, group, text):
 
 def draw_latency(plot, shapes, title):
     lines = collections.defaultdict(list)
-    for (batch, heads, top, tokens), row in shapes.items():
-        lines[batch, heads, top].append((tokens, float(row["median_us"]), float(row["p90_us"])))
+    for (batch, heads, top, q_len, tokens), row in shapes.items():
+        lines[batch, heads, top, q_len].append((tokens, float(row["median_us"]), float(row["p90_us"])))
     figure, axes = plot.subplots(figsize=(9, 6))
-    for (batch, heads, top), points in lines.items():
+    for (batch, heads, top, q_len), points in lines.items():
         if len(points) < 2:
             continue
         tokens, median, p90 = zip(*points)
-        line, = axes.plot(tokens, median, marker="o", markersize=3, label=f"batch {batch}, {heads} heads" + (f", top {top}" if top else ""))
+        line, = axes.plot(tokens, median, marker="o", markersize=3, label=f"batch {batch}, {heads_text(heads, top, q_len)}")
         axes.fill_between(tokens, median, p90, alpha=0.2, color=line.get_color())
     axes.set(xscale="log", yscale="log", xlabel="tokens of each request", ylabel="decode and combine, µs (to p90)", title=title)
     axes.grid(which="both", alpha=0.3)
@@ -64,10 +69,10 @@ def draw_roofline(plot, shapes, ceilings, title):
     axes.plot([1, ridge, ridge * 20], [memory / 1e3, tensor, tensor], color="black",
               label=f"{memory:.0f} GB/s read, {tensor:.0f} TFLOP/s e4m3")
     by_heads = collections.defaultdict(list)
-    for (_, heads, top, _), row in shapes.items():
-        by_heads[heads, top].append((float(row["flop"]) / float(row["bytes"]), float(row["flop"]) / float(row["median_us"]) / 1e6))
-    for (heads, top), points in sorted(by_heads.items()):
-        axes.scatter(*zip(*points), s=14, label=f"{heads} heads" + (f", top {top}" if top else ""))
+    for (_, heads, top, q_len, _), row in shapes.items():
+        by_heads[heads, top, q_len].append((float(row["flop"]) / float(row["bytes"]), float(row["flop"]) / float(row["median_us"]) / 1e6))
+    for kind, points in sorted(by_heads.items()):
+        axes.scatter(*zip(*points), s=14, label=heads_text(*kind))
     axes.set(xscale="log", yscale="log", xlabel="FLOP per byte", ylabel="TFLOP/s", title=title)
     axes.grid(which="both", alpha=0.3)
     axes.legend(fontsize=8)

@@ -2,6 +2,13 @@
 
 #include <math.h>
 
+enum { NAME_TEXT = 64, NUMBERS = 4 };
+
+/* As the columns batch to q_len have it. */
+static void name_of(const shape *s, char *text, size_t bytes) {
+  snprintf(text, bytes, "%d,%d,%d,%d,%d", s->batch, s->heads, s->tokens, s->top, s->q_len);
+}
+
 void report_begin(report *r, const bench *b, int argc, char **argv) {
   const ceilings *c = &r->ceilings;
   FILE *files[] = {stdout, r->csv};
@@ -14,13 +21,12 @@ void report_begin(report *r, const bench *b, int argc, char **argv) {
     else
       fprintf(files[i], "# ceilings: not given, so no percentages (--ceilings)\n");
   }
-  printf("\n%-22s %-6s %-7s %-15s %9s %9s %9s %8s %8s %6s %6s  %s\n", "batch,heads,tokens,top", "flush", "mode", "part",
-         "median us", "min", "p90", "GB/s", "TFLOP/s", "mem %", "mma %", "target");
+  printf("\n%-24s %-6s %-7s %-15s %9s %9s %9s %5s %8s %8s %6s %6s  %s\n", "batch,heads,tokens,top,q", "flush", "mode",
+         "part", "median us", "min", "p90", "MHz", "GB/s", "TFLOP/s", "mem %", "mma %", "target");
   if (r->csv)
-    fprintf(
-        r->csv,
-        "set,batch,heads,tokens,top,flush,mode,part,median_us,min_us,p90_us,spread_us,bytes,gb_per_s,flop,tflop_per_s,"
-        "percent_memory,percent_tensor,target_us,stretch_us,verdict,variant\n");
+    fprintf(r->csv,
+            "set,batch,heads,tokens,top,q_len,accuracy,flush,mode,part,median_us,min_us,p90_us,spread_us,sm_mhz,bytes,"
+            "gb_per_s,flop,tflop_per_s,percent_memory,percent_tensor,target_us,stretch_us,verdict,variant\n");
 }
 
 static const char *verdict_of(report *r, const shape *of, const timing *t) {
@@ -42,23 +48,24 @@ void report_add(report *r, const shape *of, const timing *t, const char *variant
       tensor = 100 * (shape_fp8_flop(of) / c->fp8_tflops + shape_bf16_flop(of) / c->bf16_tflops) / 1e6 / us;
   }
   const char *verdict = verdict_of(r, of, t);
-  char name[48], numbers[4][24];
-  const double values[] = {bytes / us / 1e3, flop / us / 1e6, memory, tensor};
-  for (int i = 0; i < 4; i++) {
+  char name[NAME_TEXT], mhz[24] = "", numbers[NUMBERS][24];
+  const double values[NUMBERS] = {bytes / us / 1e3, flop / us / 1e6, memory, tensor};
+  for (int i = 0; i < NUMBERS; i++) {
     numbers[i][0] = 0;
     if (isfinite(values[i])) snprintf(numbers[i], sizeof numbers[i], "%.1f", values[i]);
   }
-  snprintf(name, sizeof name, "%d,%d,%d,%d", of->batch, of->heads, of->tokens, of->top);
-  printf("%-22s %-6s %-7s %-15s %9.2f %9.2f %9.2f %8s %8s %6s %6s  ", name, t->flush, t->mode, t->part, us,
-         t->times.min, t->times.p90, numbers[0], numbers[1], numbers[2], numbers[3]);
+  if (isfinite(t->times.mhz)) snprintf(mhz, sizeof mhz, "%.0f", t->times.mhz);
+  name_of(of, name, sizeof name);
+  printf("%-24s %-6s %-7s %-15s %9.2f %9.2f %9.2f %5s %8s %8s %6s %6s  ", name, t->flush, t->mode, t->part, us,
+         t->times.min, t->times.p90, mhz, numbers[0], numbers[1], numbers[2], numbers[3]);
   if (*verdict)
     printf("%s (%.4g, stretch %.4g)\n", verdict, of->target_us, of->stretch_us);
   else
     printf("\n");
   fflush(stdout);
   if (!r->csv) return;
-  fprintf(r->csv, "%s,%s,%s,%s,%s,%.3f,%.3f,%.3f,%.3f,", of->set, name, t->flush, t->mode, t->part, us, t->times.min,
-          t->times.p90, t->times.spread);
+  fprintf(r->csv, "%s,%s,%s,%s,%s,%s,%.3f,%.3f,%.3f,%.3f,%s,", of->set, name, snapmla_accuracy_name(of->accuracy),
+          t->flush, t->mode, t->part, us, t->times.min, t->times.p90, t->times.spread, mhz);
   if (t->whole)
     fprintf(r->csv, "%.0f,%s,%.0f,%s,%s,%s,", bytes, numbers[0], flop, numbers[1], numbers[2], numbers[3]);
   else
@@ -73,7 +80,9 @@ void report_add(report *r, const shape *of, const timing *t, const char *variant
 
 void report_wrong(report *r, const shape *of, const char *why) {
   r->wrong++;
-  printf("%d,%d,%d,%d: FAILED: %s\n", of->batch, of->heads, of->tokens, of->top, why);
+  char name[NAME_TEXT];
+  name_of(of, name, sizeof name);
+  printf("%s: FAILED: %s\n", name, why);
 }
 
 void report_end(const report *r) {

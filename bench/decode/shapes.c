@@ -18,7 +18,7 @@ snapmla_status shapes_read(shape_list *list, const char *path) {
   if (!file) return smla_fail(SNAPMLA_IO, "%s cannot be read; name the targets with --targets", path);
   snapmla_status status = SNAPMLA_OK;
   while (!status && fgets(line, sizeof line, file)) {
-    shape s = {.set = "target"};
+    shape s = {.set = "target", .q_len = 1};
     number++;
     if (line[0] == '#' || !strncmp(line, "batch,", 6)) continue;
     if (sscanf(line, "%d,%d,%d,%d,%lf,%lf", &s.batch, &s.heads, &s.tokens, &s.top, &s.target_us, &s.stretch_us) != 6)
@@ -35,7 +35,9 @@ void shapes_add_matrix(shape_list *list) {
   static const struct { int32_t tokens, heads; } columns[] = {{640, 128}, {8192, 64}, {33280, 64}};
   for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)
     for (int32_t batch = 1; batch <= 128; batch *= 2)
-      (void)add(list, (shape){.set = "matrix", .batch = batch, .heads = columns[i].heads, .tokens = columns[i].tokens});
+      (void)add(
+          list,
+          (shape){.set = "matrix", .batch = batch, .heads = columns[i].heads, .tokens = columns[i].tokens, .q_len = 1});
 }
 
 void shapes_add_context(shape_list *list) {
@@ -43,13 +45,28 @@ void shapes_add_context(shape_list *list) {
   for (int b = 0; b < 2; b++)
     for (int h = 0; h < 3; h++)
       for (int32_t tokens = 1024; tokens <= 131072; tokens *= 2)
-        (void)add(list, (shape){.set = "context", .batch = batches[b], .heads = heads[h], .tokens = tokens});
+        (void)add(list,
+                  (shape){.set = "context", .batch = batches[b], .heads = heads[h], .tokens = tokens, .q_len = 1});
 }
 
-void shapes_add_small(shape_list *list) {
-  (void)add(list, (shape){.set = "small", .batch = 1, .heads = 16, .tokens = 65, .target_us = 1e9, .stretch_us = 1e-9});
-  (void)add(list, (shape){.set = "small", .batch = 2, .heads = 16, .tokens = 130});
-  (void)add(list, (shape){.set = "small", .batch = 2, .heads = 16, .tokens = 130, .top = 70});
+void shapes_add_speculative(shape_list *list) {
+  static const int32_t batches[] = {1, 32}, heads[] = {16, 64, 128}, q_lens[] = {2, 4};
+  for (int b = 0; b < 2; b++)
+    for (int h = 0; h < 3; h++)
+      for (int q = 0; q < 2; q++)
+        (void)add(
+            list,
+            (shape){.set = "speculative", .batch = batches[b], .heads = heads[h], .tokens = 8192, .q_len = q_lens[q]});
+  (void)add(list, (shape){.set = "speculative", .batch = 1, .heads = 16, .tokens = 131072, .q_len = 4});
+}
+
+void shapes_add_small(shape_list *list, int32_t q_len) {
+  (void)add(
+      list,
+      (shape){
+          .set = "small", .batch = 1, .heads = 16, .tokens = 65, .q_len = q_len, .target_us = 1e9, .stretch_us = 1e-9});
+  (void)add(list, (shape){.set = "small", .batch = 2, .heads = 16, .tokens = 130, .q_len = q_len});
+  (void)add(list, (shape){.set = "small", .batch = 2, .heads = 16, .tokens = 130, .top = 70, .q_len = q_len});
 }
 
 /* The field-th of a line of comma-separated fields, quotes respected; cut out of `line` in place. NULL: too few. */
@@ -102,18 +119,26 @@ snapmla_status ceilings_read(ceilings *out, const char *path) {
 
 int32_t shape_seen(const shape *s) { return s->top && s->top < s->tokens ? s->top : s->tokens; }
 
+size_t shape_rows(const shape *s) { return (size_t)s->batch * (size_t)s->q_len * (size_t)s->heads; }
+
 double shape_bytes(const shape *s) {
   double pages = (double)((s->tokens + PAGE_TOKENS - 1) / PAGE_TOKENS);
-  double rows = (double)s->batch * s->heads;
+  double rows = (double)shape_rows(s);
   double page_bytes = (double)format_page_bytes(s->format);
-  double images = s->top ? shape_seen(s) * page_bytes / PAGE_TOKENS : pages * page_bytes;
+  double images = s->top ? (double)s->q_len * shape_seen(s) * page_bytes / PAGE_TOKENS : pages * page_bytes;
   return s->batch * images + rows * (LATENT + ROPE) * 2 + rows * LATENT * 2;
+}
+
+/* Pairs of a row and a token that it sees. The first query token of a request sees q_len - 1 tokens fewer than the last. */
+static double scores_of(const shape *s) {
+  double unseen = s->top ? 0 : (s->q_len - 1) / 2.0;
+  return (double)shape_rows(s) * (shape_seen(s) - unseen);
 }
 
 /* Content is multiplied twice, RoPE once, each in the number type that the format stores, but that values with several scales are
  * multiplied in bf16. */
-static double content_flop(const shape *s) { return 4.0 * LATENT * s->batch * s->heads * shape_seen(s); }
-static double rope_flop(const shape *s) { return 2.0 * ROPE * s->batch * s->heads * shape_seen(s); }
+static double content_flop(const shape *s) { return 4.0 * LATENT * scores_of(s); }
+static double rope_flop(const shape *s) { return 2.0 * ROPE * scores_of(s); }
 
 double shape_fp8_flop(const shape *s) {
   return s->format == SNAPMLA_KV_BF16         ? 0.0
@@ -124,12 +149,36 @@ double shape_fp8_flop(const shape *s) {
 
 double shape_bf16_flop(const shape *s) { return content_flop(s) + rope_flop(s) - shape_fp8_flop(s); }
 
-void shapes_choose_format(shape_list *list, snapmla_kv_format format) {
+void shapes_choose(shape_list *list, snapmla_kv_format format, snapmla_accuracy accuracy, int32_t q_len) {
   for (size_t i = 0; i < list->count; i++) {
     shape *s = &list->at[i];
     s->format = format;
-    if (format != SNAPMLA_KV_FP8_TOKEN) s->target_us = s->stretch_us = 0;
+    s->accuracy = accuracy;
+    if (q_len) s->q_len = q_len;
+    if (format != SNAPMLA_KV_FP8_TOKEN || accuracy != SNAPMLA_ACCURACY_FAST || s->q_len != 1)
+      s->target_us = s->stretch_us = 0;
   }
+}
+
+int32_t shape_q_len_read(const char *text) {
+  int32_t number = text[0] - '0';
+  return text[0] && !text[1] && number >= 1 && number <= SHAPE_Q_LEN ? number : 0;
+}
+
+snapmla_status shape_problem(const shape *s, snapmla_problem *out) {
+  snapmla_problem_init(out);
+  out->heads = s->heads;
+  out->q_len = s->q_len;
+  out->kv_format = s->format;
+  out->accuracy = s->accuracy;
+  out->max_batch = s->batch;
+  out->max_context = s->tokens;
+  out->max_indices = s->top ? shape_seen(s) : 0;
+  if (s->q_len > s->tokens)
+    return smla_fail(SNAPMLA_INVALID_ARGUMENT,
+                     "%d query tokens of a request of %d tokens: they are its last, so give at least as many tokens",
+                     s->q_len, s->tokens);
+  return snapmla_problem_check(out);
 }
 
 int64_t format_page_bytes(snapmla_kv_format format) {

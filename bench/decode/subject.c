@@ -44,27 +44,29 @@ static void *random_table(size_t needed, size_t available) {
   return table;
 }
 
-static void *equal_lengths(const shape *of) {
-  int32_t *lengths = malloc((size_t)of->batch * sizeof *lengths);
-  for (int32_t i = 0; lengths && i < of->batch; i++) lengths[i] = shape_seen(of);
+/* Of `count` requests or lists. */
+static void *equal_lengths(const shape *of, size_t count) {
+  int32_t *lengths = malloc(count * sizeof *lengths);
+  for (size_t i = 0; lengths && i < count; i++) lengths[i] = shape_seen(of);
   return lengths;
 }
 
-/* A list for each request: some of its tokens, each once, in random order; [batch, shape_seen] slots. */
+/* A list for each query token: some of its request's tokens, each once, in random order; [batch, q_len, shape_seen] slots. */
 static int32_t *random_lists(const shape *of, const int32_t *table, size_t pages) {
   uint64_t state = 22;
   size_t seen = (size_t)shape_seen(of);
-  int32_t *lists = malloc((size_t)of->batch * seen * sizeof *lists);
+  size_t queries = (size_t)of->batch * (size_t)of->q_len;
+  int32_t *lists = malloc(queries * seen * sizeof *lists);
   int32_t *tokens = malloc((size_t)of->tokens * sizeof *tokens);
   for (int32_t i = 0; tokens && i < of->tokens; i++) tokens[i] = i;
-  for (int32_t b = 0; lists && tokens && b < of->batch; b++)
+  for (size_t q = 0; lists && tokens && q < queries; q++)
     for (size_t i = 0; i < seen; i++) {
       size_t other = i + next_random(&state) % ((size_t)of->tokens - i);
       int32_t token = tokens[other];
       tokens[other] = tokens[i];
       tokens[i] = token;
-      lists[(size_t)b * seen + i] =
-          table[(size_t)b * pages + (size_t)token / PAGE_TOKENS] * PAGE_TOKENS + token % PAGE_TOKENS;
+      lists[q * seen + i] =
+          table[q / (size_t)of->q_len * pages + (size_t)token / PAGE_TOKENS] * PAGE_TOKENS + token % PAGE_TOKENS;
     }
   if (!tokens) free(lists), lists = NULL;
   free(tokens);
@@ -73,14 +75,15 @@ static int32_t *random_lists(const shape *of, const int32_t *table, size_t pages
 
 /* In place of table and lengths. */
 static snapmla_status make_lists(subject *s, size_t pages, size_t needed, size_t available) {
-  size_t entries = (size_t)s->shape.batch * (size_t)shape_seen(&s->shape);
+  size_t entries = (size_t)s->shape.batch * (size_t)s->shape.q_len * (size_t)shape_seen(&s->shape);
   int32_t *table = random_table(needed, available);
   snapmla_status status =
       upload(s->b, table ? random_lists(&s->shape, table, pages) : NULL, entries * sizeof(int32_t), &s->indices);
   free(table);
   s->args.block_table = s->args.seqlens = NULL;
   s->args.indices = (const int32_t *)(void *)s->indices.pointer;
-  s->args.indices_stride_batch = s->args.indices_stride_token = shape_seen(&s->shape);
+  s->args.indices_stride_token = shape_seen(&s->shape);
+  s->args.indices_stride_batch = s->shape.q_len * s->args.indices_stride_token;
   s->args.index_counts = (const int32_t *)(void *)s->lengths.pointer;
   return status;
 }
@@ -88,24 +91,24 @@ static snapmla_status make_lists(subject *s, size_t pages, size_t needed, size_t
 static snapmla_status make_data(subject *s, const cache *c) {
   const shape *of = &s->shape;
   bench *b = s->b;
-  size_t rows = (size_t)of->batch * (size_t)of->heads, pages = ((size_t)of->tokens + PAGE_TOKENS - 1) / PAGE_TOKENS;
-  size_t needed = pages * (size_t)of->batch;
+  size_t rows = shape_rows(of), pages = ((size_t)of->tokens + PAGE_TOKENS - 1) / PAGE_TOKENS;
+  size_t needed = pages * (size_t)of->batch, lengths = (size_t)of->batch * (size_t)(of->top ? of->q_len : 1);
   snapmla_status status = upload(b, random_bf16(rows * LATENT, 1.7f, 31), rows * LATENT * 2, &s->query);
   if (!status) status = upload(b, random_bf16(rows * ROPE, 1.7f, 32), rows * ROPE * 2, &s->rope);
   if (!status) status = upload(b, random_table(needed, (size_t)c->count), needed * 4, &s->table);
-  if (!status) status = upload(b, equal_lengths(of), (size_t)of->batch * 4, &s->lengths);
+  if (!status) status = upload(b, equal_lengths(of, lengths), lengths * 4, &s->lengths);
   if (!status) status = bench_memory_open(b, rows * LATENT * 2, &s->out);
   if (!status) status = bench_memory_open(b, rows * 4, &s->lse);
   if (!status) status = bench_memory_open(b, snapmla_plan_workspace_bytes(s->plan), &s->workspace);
-  int64_t heads = of->heads;
+  int64_t heads = of->heads, q_len = of->q_len;
   s->args = (snapmla_decode_args){.size = sizeof s->args,
                                   .batch = of->batch,
                                   .q_nope = s->query.pointer,
-                                  .q_nope_stride_batch = heads * LATENT,
+                                  .q_nope_stride_batch = q_len * heads * LATENT,
                                   .q_nope_stride_token = heads * LATENT,
                                   .q_nope_stride_head = LATENT,
                                   .q_rope = s->rope.pointer,
-                                  .q_rope_stride_batch = heads * ROPE,
+                                  .q_rope_stride_batch = q_len * heads * ROPE,
                                   .q_rope_stride_token = heads * ROPE,
                                   .q_rope_stride_head = ROPE,
                                   .kv = c->pages.pointer,
@@ -115,12 +118,12 @@ static snapmla_status make_data(subject *s, const cache *c) {
                                   .block_table_stride = (int64_t)pages,
                                   .seqlens = (const int32_t *)(void *)s->lengths.pointer,
                                   .out = s->out.pointer,
-                                  .out_stride_batch = heads * LATENT,
+                                  .out_stride_batch = q_len * heads * LATENT,
                                   .out_stride_token = heads * LATENT,
                                   .out_stride_head = LATENT,
                                   .lse = (float *)(void *)s->lse.pointer,
-                                  .lse_stride_batch = heads,
-                                  .lse_stride_head = 1,
+                                  .lse_stride_batch = q_len * heads,
+                                  .lse_stride_head = q_len,
                                   .lse_stride_token = 1,
                                   .softmax_scale = 0.0721687836f, /* 1 / sqrt(192) */
                                   .workspace = s->workspace.pointer,
@@ -133,13 +136,8 @@ snapmla_status subject_open(bench *b, const cache *c, const shape *of, const sna
                             subject *out) {
   snapmla_problem problem;
   *out = (subject){.b = b, .shape = *of, .parts = SMLA_PART_QUERY | SMLA_PART_ATTEND | SMLA_PART_COMBINE};
-  snapmla_problem_init(&problem);
-  problem.heads = of->heads;
-  problem.kv_format = of->format;
-  problem.max_batch = of->batch;
-  problem.max_context = of->tokens;
-  problem.max_indices = of->top ? shape_seen(of) : 0;
-  snapmla_status status = snapmla_plan_create(b->context, &problem, options, &out->plan);
+  snapmla_status status = shape_problem(of, &problem);
+  if (!status) status = snapmla_plan_create(b->context, &problem, options, &out->plan);
   if (!status) status = make_data(out, c);
   if (!status) status = snapmla_plan_schedule(out->plan, &out->args);
   if (!status) status = subject_launch(out);
@@ -167,7 +165,7 @@ snapmla_status subject_flush(void *user) {
 }
 
 snapmla_status subject_results(const subject *s, uint64_t *digest, int *finite) {
-  size_t rows = (size_t)s->shape.batch * (size_t)s->shape.heads, count = rows * LATENT;
+  size_t rows = shape_rows(&s->shape), count = rows * LATENT;
   uint16_t *out = malloc(count * sizeof *out);
   float *lse = malloc(rows * sizeof *lse);
   uint32_t problems = 0;

@@ -27,7 +27,8 @@ class Run:
         self.facts = dict(n.split(": ", 1) for n in [*self.notes, *layer_notes] if ": " in n)
         self.modelled = any("times are modelled" in n for n in self.notes)
         self.attention = read(folder / "ablation.csv")[1]
-        self.perplexity = read(folder / "perplexity.csv")[1] if (folder / "perplexity.csv").exists() else []
+        evaluated = folder / "perplexity.csv"
+        self.perplexity_notes, self.perplexity = read(evaluated) if evaluated.exists() else ([], [])
         self.gb_per_s = self.best(ceilings, "read", "cluster=1")
         self.fp8_tflops, self.bf16_tflops = (self.best(ceilings, "wgmma", f"kind={k}") for k in ("e4m3", "bf16"))
         cold = [float(r["time_us"]) for r in ceilings if r["group"] == "cold"]
@@ -281,6 +282,9 @@ def section(folder):
         yield "Change against our bf16, paired by blocks of the same text, 95 % interval (`bench/accuracy`)."
         yield ""
         yield from table(["scenario", "way", "change", "interval, %", "blocks", "contexts to", "≤ +0.1 %"], perplexity_rows(run))
+        if run.perplexity_notes:
+            yield ""
+        yield from (f"- {note}" for note in run.perplexity_notes)
     else:
         yield "Not evaluated with this run: `bench/accuracy/run.sh` is a run of its own; `--perplexity` takes its CSV."
     yield from ["", "### What the figures mean", ""]

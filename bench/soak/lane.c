@@ -179,7 +179,7 @@ snapmla_status lane_check(lane *l, const lane_result *r, int32_t first, double e
   *ok = 1;
   *checked = chosen >= 0;
   if (chosen < 0) return SNAPMLA_OK;
-  const smla_limits limits = smla_limits_of(work->problem.accuracy, work->value_offset);
+  const smla_limits limits = smla_limits_of(work);
   smla_distance distance;
   snapmla_status status = smla_check_request(&l->session, &limits, 0, chosen, r->out + (size_t)chosen * values,
                                              r->lse + (size_t)chosen * rows, &distance);

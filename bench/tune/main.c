@@ -17,7 +17,13 @@ static const char *const help =
     "the\n"
     "store (SNAPMLA_CACHE_DIR), which should be empty: what is known already is not shipped wisdom's choice.\n\n"
     "  --device NAME     cuda:N or emulator (cuda:0)\n"
-    "  --shape B,H,T     this one alone: largest batch, heads, largest context (those that wisdom is shipped for)\n"
+    "  --shape B,H,T     this one alone: largest batch, heads, largest context (nine of those that shipped wisdom was "
+    "tuned\n"
+    "                    for)\n"
+    "  --format NAME     of the cache: fp8_token, bf16, fp8_tensor, fp8_tile or fp8_token_r4 (fp8_token; wisdom is "
+    "shipped of\n"
+    "                    no other)\n"
+    "  --q-len N         query tokens of each request, 1 to 8 (1; wisdom is shipped of no other)\n"
     "  --effort NAME     of the search: measure, patient or exhaustive (exhaustive)\n"
     "  --deadline S      seconds that a search may take (none)\n"
     "  --rounds N        in which each plan is timed once, 3 to 1000 (31; 3 with --small)\n"
@@ -41,20 +47,20 @@ static const struct {
 
 typedef struct options {
   bench_command command; /* whose csv is that of --csv here too */
-  const char *shape, *effort, *deadline, *rounds, *templates;
+  const char *shape, *format, *q_len, *effort, *deadline, *rounds, *templates;
 } options;
 
-/* The problems of scripts/tune_shipped.sh. */
+/* Some of the problems of scripts/tune_shipped.sh: what wisdom says of these, it was measured on. */
 static const shape shipped_shapes[] = {
-    {.set = "shipped", .batch = 1, .heads = 16, .tokens = 131072},
-    {.set = "shipped", .batch = 32, .heads = 16, .tokens = 16384},
-    {.set = "shipped", .batch = 128, .heads = 16, .tokens = 8192},
-    {.set = "shipped", .batch = 1, .heads = 64, .tokens = 131072},
-    {.set = "shipped", .batch = 32, .heads = 64, .tokens = 16384},
-    {.set = "shipped", .batch = 128, .heads = 64, .tokens = 8192},
-    {.set = "shipped", .batch = 1, .heads = 128, .tokens = 131072},
-    {.set = "shipped", .batch = 32, .heads = 128, .tokens = 16384},
-    {.set = "shipped", .batch = 128, .heads = 128, .tokens = 8192},
+    {.set = "shipped", .batch = 1, .heads = 16, .tokens = 131072, .q_len = 1},
+    {.set = "shipped", .batch = 32, .heads = 16, .tokens = 16384, .q_len = 1},
+    {.set = "shipped", .batch = 128, .heads = 16, .tokens = 8192, .q_len = 1},
+    {.set = "shipped", .batch = 1, .heads = 64, .tokens = 131072, .q_len = 1},
+    {.set = "shipped", .batch = 32, .heads = 64, .tokens = 16384, .q_len = 1},
+    {.set = "shipped", .batch = 128, .heads = 64, .tokens = 8192, .q_len = 1},
+    {.set = "shipped", .batch = 1, .heads = 128, .tokens = 131072, .q_len = 1},
+    {.set = "shipped", .batch = 32, .heads = 128, .tokens = 16384, .q_len = 1},
+    {.set = "shipped", .batch = 128, .heads = 128, .tokens = 8192, .q_len = 1},
 };
 
 typedef struct contender {
@@ -141,7 +147,8 @@ static void tell(const regret *r, const shape *of, contender *all) {
   for (size_t i = 0; i < CHOICES; i++) {
     contender *c = &all[i];
     if (!c->there) {
-      printf("%5d %5d %7d  %-9s no wisdom of this device class\n", of->batch, of->heads, of->tokens, choices[i].name);
+      printf("%5d %5d %7d  %-9s no wisdom of this problem on this device class\n", of->batch, of->heads, of->tokens,
+             choices[i].name);
       continue;
     }
     const char *variant = snapmla_plan_variant(c->subject.plan, "mla_decode");
@@ -156,10 +163,10 @@ static void tell(const regret *r, const shape *of, contender *all) {
     printf("%5d %5d %7d  %-9s %9.2f us  %6.3f +- %.3f  %-16s %s\n", of->batch, of->heads, of->tokens, choices[i].name,
            time, ratio, band, verdict, variant);
     if (r->csv)
-      fprintf(r->csv, "%d,%d,%d,%s,%s,%s,%.3f,%.5f,%.5f,%s,%d,%d,%.3f,\"%s\"\n", of->batch, of->heads, of->tokens,
-              choices[i].name, snapmla_provenance_name(c->report.provenance),
-              r->b->device->is_emulator ? "modelled" : "measured", time, ratio, band, verdict, c->report.tried,
-              c->report.tied, c->report.seconds, variant);
+      fprintf(r->csv, "%d,%d,%d,%d,%s,%s,%s,%s,%.3f,%.5f,%.5f,%s,%d,%d,%.3f,\"%s\"\n", of->batch, of->heads, of->tokens,
+              of->q_len, snapmla_kv_format_name(of->format), choices[i].name,
+              snapmla_provenance_name(c->report.provenance), r->b->device->is_emulator ? "modelled" : "measured", time,
+              ratio, band, verdict, c->report.tried, c->report.tied, c->report.seconds, variant);
   }
   fflush(stdout);
 }
@@ -189,7 +196,7 @@ static snapmla_status open_all(regret *r, const options *o, const shape *shapes,
   snapmla_status status = bench_open(r->b, o->command.device, o->templates);
   if (status) return status;
   r->flush_bytes = r->b->small ? 4096 : 4 * (size_t)r->b->info.l2_bytes / 1024 * 1024;
-  status = cache_open(r->b, SNAPMLA_KV_FP8_TOKEN, pages_of(shapes, count), &r->cache);
+  status = cache_open(r->b, shapes[0].format, pages_of(shapes, count), &r->cache);
   if (!status) status = bench_memory_open(r->b, r->flush_bytes + 16, &r->flushed);
   if (!status) status = bench_kernel_open(r->b, "ceiling_flush:by=reading", &r->flush);
   if (!status && o->command.csv && !(r->csv = fopen(o->command.csv, "w")))
@@ -206,8 +213,10 @@ static int run(regret *r, const options *o, const shape *shapes, size_t count, i
     bench_print_header(stdout, r->b, argc, argv);
     if (r->csv) {
       bench_print_header(r->csv, r->b, argc, argv);
-      fputs("batch,heads,tokens,choice,provenance,time_kind,us,ratio,band,verdict,tried,tied,seconds,variant\n",
-            r->csv);
+      fputs(
+          "batch,heads,tokens,q_len,format,choice,provenance,time_kind,us,ratio,band,verdict,tried,tied,seconds,"
+          "variant\n",
+          r->csv);
     }
     for (size_t i = 0; i < count; i++) failed |= run_shape(r, &shapes[i]) != SNAPMLA_OK;
   }
@@ -223,8 +232,9 @@ static int run(regret *r, const options *o, const shape *shapes, size_t count, i
 
 static int parse(options *o, int argc, char **argv) {
   bench_command *c = &o->command;
-  const bench_option own[] = {{"--shape", &o->shape},   {"--effort", &o->effort}, {"--deadline", &o->deadline},
-                              {"--rounds", &o->rounds}, {"--csv", &c->csv},       {"--templates", &o->templates}};
+  const bench_option own[] = {{"--shape", &o->shape},   {"--format", &o->format},      {"--q-len", &o->q_len},
+                              {"--effort", &o->effort}, {"--deadline", &o->deadline},  {"--rounds", &o->rounds},
+                              {"--csv", &c->csv},       {"--templates", &o->templates}};
   c->options = own;
   c->option_count = sizeof own / sizeof *own;
   int status = bench_options_read(c, argc, argv);
@@ -237,11 +247,30 @@ static int parse(options *o, int argc, char **argv) {
   return BENCH_GO_ON;
 }
 
+/* `one` where a shape is asked for, else those that wisdom is shipped for; BENCH_GO_ON, or BENCH_USAGE where one can be no problem. */
+static int choose_shapes(const options *o, const shape *one, shape_list *list) {
+  const bench_command *c = &o->command;
+  const int alone = o->shape || c->small;
+  snapmla_kv_format format;
+  snapmla_problem problem;
+  int32_t q_len = 0;
+  if (snapmla_kv_format_parse(o->format, &format)) return bench_usage(c, "--format: ", snapmla_error_message());
+  if (o->q_len && !(q_len = shape_q_len_read(o->q_len)))
+    return bench_usage(c, "--q-len must be 1 to 8, not ", o->q_len);
+  list->count = alone ? 1 : sizeof shipped_shapes / sizeof *shipped_shapes;
+  for (size_t i = 0; i < list->count; i++) list->at[i] = alone ? *one : shipped_shapes[i];
+  shapes_choose(list, format, SNAPMLA_ACCURACY_FAST, q_len);
+  for (size_t i = 0; i < list->count; i++)
+    if (shape_problem(&list->at[i], &problem)) return bench_usage(c, "", snapmla_error_message());
+  return BENCH_GO_ON;
+}
+
 int main(int argc, char **argv) {
   options o = {.command = {.program = "snapmla-bench-regret", .help = help, .device = "cuda:0"},
+               .format = "fp8_token",
                .templates = "bench/ceilings/templates"};
   const bench_command *c = &o.command;
-  shape one = {.set = "one", .batch = 2, .heads = 4, .tokens = 300};
+  shape one = {.set = "one", .batch = 2, .heads = 4, .tokens = 300, .q_len = 1};
   int exit_code = parse(&o, argc, argv);
   if (exit_code != BENCH_GO_ON) return exit_code;
   if (o.shape && (sscanf(o.shape, "%d,%d,%d", &one.batch, &one.heads, &one.tokens) != 3 || one.batch < 1 ||
@@ -256,8 +285,8 @@ int main(int argc, char **argv) {
                                    : 31};
   if (o.effort && !(r.effort = effort_of(o.effort)))
     return bench_usage(c, "--effort must be measure, patient or exhaustive, not ", o.effort);
-  const int alone = o.shape || c->small;
+  shape_list list = {.count = 0};
+  if ((exit_code = choose_shapes(&o, &one, &list)) != BENCH_GO_ON) return exit_code;
   b.repeats = (int)r.rounds;
-  return run(&r, &o, alone ? &one : shipped_shapes, alone ? 1 : sizeof shipped_shapes / sizeof *shipped_shapes, argc,
-             argv);
+  return run(&r, &o, list.at, list.count, argc, argv);
 }

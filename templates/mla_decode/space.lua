@@ -74,7 +74,8 @@ local function partial_for(settings) return (settings.accuracy or "fast") == "fa
 local function roles_memory(v, d)
   return d.p_buffers * d.p_bytes              -- probabilities
     + d.p_buffers * 256                       -- rescale factors
-    + 2 * 256                                 -- inverse row sums
+    + (d.summed and 2 or 1) * 2 * 256         -- row sums, or their inverses
+    + (d.weights_by_tile and v.stages * (d.weight_bytes + 16) or d.weight_bytes) -- inverse scales as an operand, units
     + d.p_buffers * 4                         -- changed flags
     + (d.p_buffers + (v.tokens == "paged" and v.stages or 0)) % 2 * 4 -- barriers are 8-byte aligned
     + (v.sinks == "on" and 256 or 0) + d.share_buffers * 256 -- sinks, and the tokens' shares
@@ -127,6 +128,11 @@ local function derive(v)
   d.p_bytes = 4096 * d.value_bytes * v.p_terms -- of a tile of P with 64 rows
   -- Tiles of P on their way to the values' product, of the shape for 64 rows: bf16's are large, and so are its pages.
   d.p_buffers = shape == shapes.roles and (d.value_bytes == 2 and d.subtiles > 6 and 1 or 16384 // d.p_bytes) or 0
+  -- Row sums by the tensor cores, which the tokens' inverse scales are an operand of: eight terms of 64 tokens. What
+  -- those truncate shows beside a P of two terms.
+  d.summed = shape == shapes.roles and d.value_type == "e4m3" and v.sums == "rounded" and v.p_terms == 1
+  d.weights_by_tile = d.summed and d.scaling == "token"
+  d.weight_bytes = d.summed and 512 or 0
   d.share_buffers = v.sinks == "on" and (d.value_bytes == 1 and 2 or 1) * d.p_buffers or 0
   -- With 64 rows: a tile is scored under the softmax of the one before.
   d.overlaps = d.content_type == "e4m3" and v.pipeline == "on"
@@ -142,7 +148,8 @@ local function derive(v)
     + v.stages * (raw_scale_bytes + 3 * scale_bytes) -- scales: as stored, usable, logarithm, inverse
     + (v.tokens == "paged" and v.stages or 0) * 4    -- bad-page flags
     + shape.memory(v, d)
-    + (3 * v.stages + 2 * query_buffers + 2 * d.p_buffers + (d.one_by_one and 1 or 0)) * 8 -- barriers
+    + ((d.weights_by_tile and 4 or 3) * v.stages + 2 * query_buffers + 2 * d.p_buffers -- barriers
+      + (d.one_by_one and 1 or 0)) * 8
   return d
 end
 

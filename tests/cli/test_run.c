@@ -182,7 +182,7 @@ static void verify_json(void **state) {
   double worst = 0;
   int kinds[4] = {0}, offsets[2] = {0};
   static const char *const names[] = {"normal", "sink", "uniform", "outlier"};
-  assert_int_equal(count, 30);
+  assert_int_equal(count, 36);
   json_array_foreach(cases, i, entry) {
     assert_true(json_is_true(json_object_get(entry, "ok")));
     worst = fmax(worst, number(entry, "rel_l2"));
@@ -191,9 +191,11 @@ static void verify_json(void **state) {
     ++offsets[number(entry, "value_offset") == 1];
     if (number(entry, "length") == 0) assert_true(number(entry, "rel_l2") == 0);
     if (number(entry, "length") == 65) assert_true(number(entry, "quantization_rel_l2") > 1e-3);
+    double lse_limit = 1e-3 + (number(entry, "sigma") == 8 ? 7.5e-4 : 5e-4) * number(entry, "max_logit");
+    assert_true(fabs(number(entry, "lse_of_limit") * lse_limit - number(entry, "lse_abs")) < 1e-9);
   }
-  assert_true(kinds[0] == 18 && kinds[1] == 3 && kinds[2] == 6 && kinds[3] == 3);
-  assert_true(offsets[1] == 12);
+  assert_true(kinds[0] == 24 && kinds[1] == 3 && kinds[2] == 6 && kinds[3] == 3);
+  assert_true(offsets[1] == 15);
   assert_true(fabs(worst - number(root, "rel_l2")) < 1e-9);
   static const char *const keys[] = {"lse_abs", "time_us", "bytes"};
   for (int k = 0; k < 3; ++k) (void)number(root, keys[k]);

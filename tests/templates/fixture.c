@@ -98,7 +98,7 @@ static data make_data(const decode_case *c) {
   for (size_t i = 0; i < rows * (size_t)p->rope_dim; ++i) {
     double x = next_normal(&random);
     if (c->kind == data_outlier && i % 8 == 3) x /= 1000.0;
-    if (c->kind == data_sink && i % (size_t)p->rope_dim == 0) x = 1.0;
+    if ((c->kind == data_sink || c->kind == data_empty) && i % (size_t)p->rope_dim == 0) x = 1.0;
     d.q_rope[i] = smla_bf16_from_float((float)x);
   }
   for (size_t i = 0; i < (size_t)d.tokens * (size_t)p->latent_rank; ++i)
@@ -113,6 +113,13 @@ static data make_data(const decode_case *c) {
       if (c->lengths[b])
         d.rope[(size_t)first * (size_t)p->rope_dim] =
             smla_bf16_from_float((float)c->sigma * 0.6931472f / d.softmax_scale);
+  for (int32_t t = 0; c->kind == data_empty && t < d.tokens; ++t) {
+    uint16_t *rope = d.rope + (size_t)t * (size_t)p->rope_dim;
+    rope[0] = smla_bf16_from_float((float)c->sigma * 0.6931472f / d.softmax_scale);
+    if (t % 3 != 1) continue;
+    memset(rope, 0, (size_t)p->rope_dim * sizeof *rope);
+    memset(d.latent + (size_t)t * (size_t)p->latent_rank, 0, (size_t)p->latent_rank * sizeof *d.latent);
+  }
   return d;
 }
 

@@ -13,7 +13,8 @@ typedef enum data_kind {
   data_normal,  /* logits of standard deviation sigma */
   data_sink,    /* the first token's logit sigma ln 2 above the rest: it outweighs one of them 2^sigma times */
   data_uniform, /* logits of standard deviation 0.01 */
-  data_outlier  /* some RoPE channels of the key near +-1000, the query's small there */
+  data_outlier, /* some RoPE channels of the key near +-1000, the query's small there */
+  data_empty /* every third token is zeros, whose scale is the least there is; the others' logits are sigma ln 2 above */
 } data_kind;
 
 /* Fills the index list of query token `query` (request * q_len + token) of a case with problem.max_indices, and returns its

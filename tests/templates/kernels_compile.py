@@ -3,12 +3,24 @@
 
 usage: kernels_compile.py SNAPMLA NVDISASM DIRECTORY
 
-No warning, no serialised wgmma, no spill in a loop with tensor-core work or with copies by threads. Prints the report; seconds are only told.
+No warning, no serialised wgmma, no spill in a loop with tensor-core work or with copies by threads; in families other than MAY_SPILL none at
+all. Prints the report; seconds are only told.
 """
 import json
 import pathlib
 import subprocess
 import sys
+
+
+# Spills once a work item, where the roles hold all registers of a multiprocessor; none in a loop over tiles.
+MAY_SPILL = ("mla_decode",)
+
+
+def faults(kernel):
+    """What the compiler's report of a kernel says against it."""
+    spills = kernel["spill_bytes"] and kernel["variant"].split(":")[0] not in MAY_SPILL
+    return [fault for fault, found in (("warnings", kernel["warnings"]), ("serialised wgmma", kernel["serialized_wgmma"]),
+                                       (f"{kernel['spill_bytes']} bytes spilled", spills)) if found]
 
 
 def layer_variants():
@@ -124,15 +136,14 @@ def main():
             seen.add(kernel["variant"])
             print("{registers:4d} registers {spill_bytes:3d} B spilled {smem_bytes:6d} B shared {seconds:5.2f} s  {variant}"
                   .format(**kernel))
-            if kernel["warnings"] or kernel["serialized_wgmma"]:
-                failures.append(kernel["variant"])
+            failures += [f"{kernel['variant']}: {fault}" for fault in faults(kernel)]
     cubins = sorted(str(f) for f in pathlib.Path(directory).glob("*.cubin"))
     if len(cubins) < len(seen):
         sys.exit(f"{len(seen)} kernels were built, but {directory} has {len(cubins)} cubins")
     spills = pathlib.Path(__file__).with_name("loop_spills.py")
     looked_at = subprocess.run([sys.executable, str(spills), nvdisasm, *cubins], check=False)
     if failures:
-        print("warnings or serialised wgmma in:", *failures, sep="\n  ")
+        print("against the rules:", *failures, sep="\n  ")
     sys.exit(1 if failures or looked_at.returncode else 0)
 
 

@@ -34,8 +34,8 @@ static const double fast_limit = 3.5e-2, fast_offset_limit = 3e-3, fast_rounded_
 
 static void normal_logits(void **state) {
   (void)state;
-  const double sigmas[] = {0.3, 1.0, 3.0};
-  for (int i = 0; i < 3; ++i) {
+  const double sigmas[] = {0.3, 1.0, 3.0, 8.0};
+  for (int i = 0; i < 4; ++i) {
     char name[64];
     decode_case c = mixed_case();
     c.sigma = sigmas[i];
@@ -70,6 +70,15 @@ static void near_uniform(void **state) {
   expect_shapes_accurate("near uniform", c, fast_limit, fast_rounded_limit);
   c.value_mean = 1.0;
   expect_shapes_accurate("near uniform, values of mean 1", c, fast_offset_limit, fast_rounded_limit);
+}
+
+/* The inverse scales of empty tokens are 2^33 times the others' and more: a row's sum must still have those. */
+static void empty_tokens(void **state) {
+  (void)state;
+  decode_case c = mixed_case();
+  c.kind = data_empty;
+  c.sigma = 16;
+  expect_shapes_accurate("every third token empty", c, fast_limit, fast_rounded_limit);
 }
 
 static void outlier_rope(void **state) {
@@ -151,21 +160,35 @@ static void few_rows(void **state) {
   }
 }
 
-/* Two groups of rows; rows fold heads and query tokens; causal among the query's tokens; short requests see nothing. */
+/* Rows fold heads and query tokens, into one group partly filled or into several; causal among the query's tokens; short requests
+ * see nothing. */
 static void several_query_tokens(void **state) {
   (void)state;
-  decode_case c = mixed_case();
-  c.problem.heads = 40;
-  c.problem.q_len = 3;
-  expect_limits_kept("40 heads x 3 tokens", c, fast_limit, fast_rounded_limit);
+  static const struct {
+    int32_t heads, q_len, longest;
+  } cases[] = {{40, 3, 700}, {5, 7, 300}, {20, 3, 300}, {16, 6, 300}, {96, 8, 300}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
+    char name[64];
+    decode_case c = mixed_case();
+    c.problem.heads = cases[i].heads;
+    c.problem.q_len = cases[i].q_len;
+    c.lengths[5] = cases[i].longest;
+    snprintf(name, sizeof name, "%d heads x %d tokens", (int)cases[i].heads, (int)cases[i].q_len);
+    expect_limits_kept(name, c, fast_limit, fast_rounded_limit);
+  }
 }
 
 static void many_heads(void **state) {
   (void)state;
-  decode_case c = mixed_case();
-  c.problem.heads = 128;
-  c.lengths[5] = 300;
-  expect_limits_kept("128 heads", c, fast_limit, fast_rounded_limit);
+  static const int32_t heads[] = {96, 128};
+  for (size_t i = 0; i < sizeof heads / sizeof *heads; ++i) {
+    char name[64];
+    decode_case c = mixed_case();
+    c.problem.heads = heads[i];
+    c.lengths[5] = 300;
+    snprintf(name, sizeof name, "%d heads", (int)heads[i]);
+    expect_limits_kept(name, c, fast_limit, fast_rounded_limit);
+  }
 }
 
 /* Pages below a tile: lengths around both borders, so that tail tiles lack pages. */
@@ -306,6 +329,7 @@ int main(void) {
       cmocka_unit_test(normal_logits),
       cmocka_unit_test(sink),
       cmocka_unit_test(near_uniform),
+      cmocka_unit_test(empty_tokens),
       cmocka_unit_test(outlier_rope),
       cmocka_unit_test(long_context),
       cmocka_unit_test(drift),
