@@ -11,7 +11,7 @@ from programs import read, table, text_of
 STAGES = ("append", "absorb", "attend", "project", "output")
 SHARDS_HEAD = "date", "command", "device", "driver release", "torch", "runs", "build"
 PART = "part", "result", "seconds"
-TESTS = (("parts.tsv", "gpu.sh", "Correctness", PART), ("matrix.tsv", "gpu_matrix.sh", "Every combination", PART),
+TESTS = (("parts.tsv", "gpu.sh", "Correctness", PART), ("matrix.tsv", "gpu_matrix.sh", "Every pair of options", PART),
          ("python.tsv", "gpu_python.sh", "The Python package", (*PART, "tests", "passed", "skipped")))  # fmt: skip
 
 
@@ -117,7 +117,7 @@ def clock_cells(rows, row):
 
 def clock_text(rows):
     """What such a column is."""
-    return ["*MHz*: the multiprocessors' clock, counted right before and right after each run that was timed; the median." for _ in clock_header(rows)]
+    return ["*MHz*: the multiprocessors' clock, counted before the flush and right after each run that was timed, the mean of both; the median." for _ in clock_header(rows)]
 
 
 def step_rows(rows, gb_per_s):

@@ -831,8 +831,18 @@ DEVICE i32 inverse_place(i32 token) { return (token & ~14) | (token & 6) << 1 | 
 //
 // An inverse scale w, in a unit, a power of two, that brings the tile's largest to 128 .. 256, is the sum of t_k / 32^k, where t_k is the
 // e4m3 number nearest to 32^k times what the terms before it leave: 2^-4 of its binade at most, so that no term exceeds 256. Four
-// terms are exact to 2^-19, or to 2^-32 of the tile's largest; where that is not 2^-13 of w itself, eight are (2^-52).
-DEVICE float magnitude(float x) { return max_f32(x, -x); }
+// terms are exact to 2^-19, or to 2^-32 of the tile's largest; where that is not 2^-13 of w itself, eight are (2^-52). Scales further than
+// 2^40 apart leave the larger inverse scales out of range (they count as at most 2^41 times the least): what P holds of such a token is
+// 0 beside the others. An infinite one, of a scale that is none, makes the tile NaN, as 0 times it does elsewhere.
+// Of an inverse scale, biased, from 8 on, so that the unit is a number.
+DEVICE u32 exponent_of(float w) {
+  const u32 field = bits_of(w) >> 23;
+  return field < 8 ? 8 : field;
+}
+// w in the unit that brings numbers of this exponent to 128 .. 256; what is far above it ends at 2^10, which is stored as 448.
+DEVICE float in_units(float w, u32 exponent) {
+  return exponent == 255 ? not_a_number() : min_f32(w * float_of((261 - exponent) << 23), w == w ? 1024.0f : w);
+}
 
 // `at`: where token l is in a row of tokens, l the lane; l + 32 is 32 bytes on.
 template <i32 First> DEVICE void store_terms(smem<u8> terms, u32 at, float (&rest)[2]) {
@@ -860,13 +870,25 @@ DEVICE void store_weights(u32 stage, const float (&inverse)[2]) {
   float largest = max_f32(inverse[0], inverse[1]);
 #pragma unroll
   for (u32 mask = 16; mask > 0; mask /= 2) largest = max_f32(largest, shuffle_xor(largest, mask));
-  const u32 field = bits_of(largest) >> 23, exponent = field < 8 ? 8 : field;
-  const float to_units = float_of((261 - exponent) << 23);
-  const float first[2] = {inverse[0] * to_units, inverse[1] * to_units};
+  u32 exponent = exponent_of(largest);
+  const float first[2] = {in_units(inverse[0], exponent), in_units(inverse[1], exponent)};
   float rest[2] = {first[0], first[1]};
   store_terms<0>(terms, at, rest);
-  const bool more = warp_any(magnitude(rest[0]) > 128.0f * first[0] || magnitude(rest[1]) > 128.0f * first[1]);
-  if (more) store_terms<4>(terms, at, rest);
+  const bool more = warp_any(max_f32(rest[0], -rest[0]) > 128.0f * first[0] || max_f32(rest[1], -rest[1]) > 128.0f * first[1]);
+  if (__builtin_expect(more, false)) {
+    const smem<float> stored = shared_at<float>(inv_scale_at + stage * scale_bytes) + (i32)at;  // this lane's, not held till here
+    float least = min_f32(stored.load(), stored.load(32));
+#pragma unroll
+    for (u32 mask = 16; mask > 0; mask /= 2) least = min_f32(least, shuffle_xor(least, mask));
+    if (exponent > exponent_of(least) + 40) {
+      exponent = exponent_of(least) + 40;
+      for (i32 i = 0; i < 2; ++i) rest[i] = in_units(stored.load(32 * i), exponent);
+      store_terms<0>(terms, at, rest);
+    }
+    // What is NaN is so by its first terms: these are still there when a tile has no such, and count nothing then.
+    for (i32 i = 0; i < 2; ++i) rest[i] = rest[i] == rest[i] ? rest[i] : 0.0f;
+    store_terms<4>(terms, at, rest);
+  }
   // What terms 2l and 2l + 1 count, the second 1/32 of it; without the last four, nothing.
   const float unit = float_of((exponent - 7) << 23) * float_of((127 - lane % 4 * 10) << 23);
   if (lane < 4) shared_at<float>(unit_at + stage * 16).store((i32)lane, lane < 2 || more ? unit : 0.0f);

@@ -25,6 +25,7 @@ done
 "$program" gen --variant output_project:columns=8,groups=1,split=2,stages=12 --target sm90a -o "$new/output_project_split.cu" >/dev/null
 # Another format: rows by tensor copies, bf16 products.
 "$program" gen --family mla_decode --heads 16 --format bf16 --target sm90a -o "$new/mla_decode_16_rows_bf16.cu" >/dev/null
+"$program" gen --family mla_decode --heads 64 --format bf16 --target sm90a -o "$new/mla_decode_64_rows_bf16.cu" >/dev/null
 # The decode kernel of sparse decoding.
 "$program" gen --family mla_decode --sparse 2048 --target sm90a -o "$new/mla_decode_sparse.cu" >/dev/null
 stale=0

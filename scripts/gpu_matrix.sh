@@ -1,5 +1,5 @@
 #!/bin/sh
-# What gpu.sh has no time for: every combination of the decode kernel, on a GPU, from a portable build (`cmake --preset portable
+# What gpu.sh has no time for: every pair of the decode kernel's options, on a GPU, from a portable build (`cmake --preset portable
 # -DSNAPMLA_TESTS=ON && cmake --build --preset portable`, build/portable copied along). The covering set of variants, the matrix of
 # batches, query lengths and heads, and the programs of formats, levels, lists, sinks and the layer's products, each under a timeout; a table
 # ends it. Needs python3 for the covering set, no packages.

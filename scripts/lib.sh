@@ -176,7 +176,8 @@ part() {
   code=$?
   case $code in
   0) result=ok ;;
-  124 | 137) result=$late ;;
+  124) result=$late ;;
+  137) result=timeout ;; # it did not end when it was told to, or was killed: no lack of time is that
   *) result=failed ;;
   esac
   part_record "$name" "$result" "$(($(now) - begun))"

@@ -112,6 +112,29 @@ static void expect_bad(decode_case c, uint32_t status_word) {
   }
 }
 
+/* Query token 0's list has all tokens, of which data_empty made every third empty, and an entry outside; the others' lists have no empty one. */
+static int32_t fill_bad_beside_empty(int32_t query, const int64_t *slots, int32_t tokens, int32_t *entries) {
+  int32_t count = 0;
+  for (int32_t t = 0; t < tokens && count < 128; ++t)
+    if (query == 0 || t % 3 != 1) entries[count++] = (int32_t)slots[t];
+  if (query == 0) entries[5] = INT32_MAX;
+  return count;
+}
+
+/* What a row's sum keeps of a tile's scales beyond the usual must be gone with the tile. */
+static void an_index_outside_beside_empty_tokens(void **state) {
+  (void)state;
+  decode_case c = sparse_case(fill_bad_beside_empty);
+  c.problem.heads = 64;
+  c.problem.max_indices = 128;
+  c.kind = data_empty;
+  c.sigma = 16;
+  c.batch = 4;
+  for (int32_t b = 0; b < c.batch; ++b) c.lengths[b] = 192;
+  bad_list.query = 0;
+  expect_bad(c, SNAPMLA_STATUS_BAD_INDEX);
+}
+
 /* An entry outside the cache: NaN for that query token, a bit in the status word, others untouched; nothing illegal is read. */
 static void an_index_outside_the_cache(void **state) {
   (void)state;
@@ -179,6 +202,7 @@ int main(void) {
       cmocka_unit_test(several_query_tokens),
       cmocka_unit_test(all_tokens_in_order_give_the_bits_of_the_pages),
       cmocka_unit_test(an_index_outside_the_cache),
+      cmocka_unit_test(an_index_outside_beside_empty_tokens),
       cmocka_unit_test(a_bad_count),
       cmocka_unit_test(completion_orders),
   };

@@ -1,0 +1,1454 @@
+// Generated from templates/mla_decode/mla_decode.cu.tmpl: do not edit.
+//   variant: mla_decode:rows=64,latent=512,rope=64,page=64,format=bf16,accuracy=fast,query_terms=1,p_terms=1,score_parts=2,promotion=none,sums=rounded,limits=kept,pipeline=on,tokens=paged,partial=bf16,stages=2
+//   command: snapmla gen --variant 'mla_decode:rows=64,latent=512,rope=64,page=64,format=bf16,accuracy=fast,query_terms=1,p_terms=1,score_parts=2,promotion=none,sums=rounded,limits=kept,pipeline=on,tokens=paged,partial=bf16,stages=2' --target sm90a
+// Decodes 64 query rows of a request against a run of its KV tiles (64 tokens each), unit by unit of the schedule.
+//
+// Four warpgroups, each with a role, meet only at transaction barriers, so that the copies, the scores, the softmax and the
+// value products of different tiles overlap:
+//   warpgroup 0   warp 0 fetches page images, warp 1 the query, warp 2 prepares scales     (24 registers)
+//   warpgroup 1   score: S = Q K^T of the next tile under the softmax of this one; P       (168)
+//   warpgroups 2, 3   accumulate: O[64 rows x latent / 2] += P V, both from shared memory   (160 each)
+// Row r of a request is token r / heads, head r % heads.
+//
+// shared memory    bytes     written by        read by
+//   query          73728     fetch_query       score
+//   kv             147456    fetch_pages       score, accumulate
+//   p              8192      score             accumulate
+//   raw_scale      0         fetch_pages       prepare_scales
+//   scale          1024      prepare_scales    score
+//   inv_scale      512       prepare_scales    score
+//   rescale        256       score             accumulate
+//   inv_sum        512       accumulate        accumulate: of this run and the one before
+//   bad_page       8         fetch_pages       prepare_scales
+//   changed        8         score             accumulate
+//
+// barrier        arrivals  completes when                                  waited for by
+//   kv_full      1         the page image has landed                       prepare_scales, accumulate
+//   kv_ready     1         its scales are prepared, its tail cleared       score
+//   kv_empty     8         accumulate has read it (and score before)       fetch_pages
+//   p_full       4         P, rescale factors and flags are written        accumulate
+//   p_empty      8         accumulate has read them                        score
+//   query_full   1         the query image has landed                      score
+//   query_empty  4         the last tile's scores are done                 fetch_query
+
+// The dialect on the GPU (docs/dialect.md): every Hopper primitive, each written once, as inline PTX.
+
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+typedef int i32;
+typedef long long i64;
+
+#define DEVICE __device__ __forceinline__
+#define KERNEL(name, threads) \
+  extern "C" __global__ void __launch_bounds__(threads, 1) name(const __grid_constant__ Params p)
+#define KERNEL_RESIDENT(name, threads, blocks) \
+  extern "C" __global__ void __launch_bounds__(threads, blocks) name(const __grid_constant__ Params p)
+#define KERNEL_CLUSTER(name, threads, blocks) \
+  extern "C" __global__ void __cluster_dims__(blocks, 1, 1) __launch_bounds__(threads, 1) \
+      name(const __grid_constant__ Params p)
+
+// ---- indices
+DEVICE u32 thread_index() { return threadIdx.x; }
+DEVICE u32 block_index() { return blockIdx.x; }
+DEVICE u32 block_index_y() { return blockIdx.y; }
+DEVICE u32 block_index_z() { return blockIdx.z; }
+DEVICE u32 block_count() { return gridDim.x; }
+DEVICE u32 lane_index() { return threadIdx.x & 31; }
+// The shuffle tells the compiler that the warp agrees: descriptors and branches stay uniform.
+DEVICE u32 warp_index() { return __shfl_sync(0xffffffffu, threadIdx.x >> 5, 0); }
+DEVICE u32 warpgroup_index() { return __shfl_sync(0xffffffffu, threadIdx.x >> 7, 0); }
+DEVICE u32 cluster_rank() {
+  u32 r;
+  asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(r));
+  return r;
+}
+
+// ---- clocks
+DEVICE u64 clock_cycles() {
+  u64 t;
+  asm volatile("mov.u64 %0, %%clock64;" : "=l"(t) :: "memory");
+  return t;
+}
+DEVICE u64 nanoseconds() {
+  u64 t;
+  asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(t) :: "memory");
+  return t;
+}
+
+// ---- bits
+DEVICE u32 bits_of(float x) { return __float_as_uint(x); }
+DEVICE float float_of(u32 x) { return __uint_as_float(x); }
+template <class To, class From> DEVICE To reinterpret_bits(const From &from) {
+  static_assert(sizeof(To) == sizeof(From), "sizes differ");
+  To to;
+  memcpy(&to, &from, sizeof to);
+  return to;
+}
+
+
+// Hides where a value came from, so that what is computed from it is not hoisted out of a loop into scarce registers.
+DEVICE u32 pin(u32 x) {
+  asm volatile("" : "+r"(x));
+  return x;
+}
+
+// ---- global memory
+template <class T> DEVICE T global_load(const T *at) {
+  if constexpr (sizeof(T) == 1) {
+    u32 raw;
+    asm volatile("ld.global.u8 %0, [%1];" : "=r"(raw) : "l"(at) : "memory");
+    return reinterpret_bits<T>((u8)raw);
+  } else if constexpr (sizeof(T) == 2) {
+    u16 raw;
+    asm volatile("ld.global.u16 %0, [%1];" : "=h"(raw) : "l"(at) : "memory");
+    return reinterpret_bits<T>(raw);
+  } else if constexpr (sizeof(T) == 4) {
+    u32 raw;
+    asm volatile("ld.global.b32 %0, [%1];" : "=r"(raw) : "l"(at) : "memory");
+    return reinterpret_bits<T>(raw);
+  } else if constexpr (sizeof(T) == 8) {
+    u64 raw;
+    asm volatile("ld.global.b64 %0, [%1];" : "=l"(raw) : "l"(at) : "memory");
+    return reinterpret_bits<T>(raw);
+  } else {
+    static_assert(sizeof(T) == 16, "1, 2, 4, 8 or 16 bytes");
+    uint4 raw;
+    asm volatile("ld.global.v4.b32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(raw.x), "=r"(raw.y), "=r"(raw.z), "=r"(raw.w) : "l"(at) : "memory");
+    return reinterpret_bits<T>(raw);
+  }
+}
+template <class T> DEVICE T global_load_constant(const T *at) {
+  if constexpr (sizeof(T) == 1) {
+    u32 raw;
+    asm volatile("ld.global.nc.u8 %0, [%1];" : "=r"(raw) : "l"(at) : "memory");
+    return reinterpret_bits<T>((u8)raw);
+  } else if constexpr (sizeof(T) == 2) {
+    u16 raw;
+    asm volatile("ld.global.nc.u16 %0, [%1];" : "=h"(raw) : "l"(at) : "memory");
+    return reinterpret_bits<T>(raw);
+  } else if constexpr (sizeof(T) == 4) {
+    u32 raw;
+    asm volatile("ld.global.nc.b32 %0, [%1];" : "=r"(raw) : "l"(at) : "memory");
+    return reinterpret_bits<T>(raw);
+  } else if constexpr (sizeof(T) == 8) {
+    u64 raw;
+    asm volatile("ld.global.nc.b64 %0, [%1];" : "=l"(raw) : "l"(at) : "memory");
+    return reinterpret_bits<T>(raw);
+  } else {
+    static_assert(sizeof(T) == 16, "1, 2, 4, 8 or 16 bytes");
+    uint4 raw;
+    asm volatile("ld.global.nc.v4.b32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(raw.x), "=r"(raw.y), "=r"(raw.z), "=r"(raw.w) : "l"(at) : "memory");
+    return reinterpret_bits<T>(raw);
+  }
+}
+template <class T> DEVICE void global_store(T *at, T value) {
+  if constexpr (sizeof(T) == 1) {
+    asm volatile("st.global.u8 [%0], %1;" :: "l"(at), "r"((u32)reinterpret_bits<u8>(value)) : "memory");
+  } else if constexpr (sizeof(T) == 2) {
+    asm volatile("st.global.u16 [%0], %1;" :: "l"(at), "h"(reinterpret_bits<u16>(value)) : "memory");
+  } else if constexpr (sizeof(T) == 4) {
+    asm volatile("st.global.b32 [%0], %1;" :: "l"(at), "r"(reinterpret_bits<u32>(value)) : "memory");
+  } else if constexpr (sizeof(T) == 8) {
+    asm volatile("st.global.b64 [%0], %1;" :: "l"(at), "l"(reinterpret_bits<u64>(value)) : "memory");
+  } else {
+    static_assert(sizeof(T) == 16, "1, 2, 4, 8 or 16 bytes");
+    uint4 raw = reinterpret_bits<uint4>(value);
+    asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};"
+                 :: "l"(at), "r"(raw.x), "r"(raw.y), "r"(raw.z), "r"(raw.w) : "memory");
+  }
+}
+DEVICE u32 global_atomic_or(u32 *at, u32 v) { return atomicOr(at, v); }
+DEVICE u32 global_atomic_add(u32 *at, u32 v) { return atomicAdd(at, v); }
+
+// ---- shared memory
+extern __shared__ __align__(1024) u8 shared_memory[];
+template <class T> DEVICE T shared_load_at(u32 at) {
+  if constexpr (sizeof(T) == 1) {
+    u32 raw;
+    asm volatile("ld.shared.u8 %0, [%1];" : "=r"(raw) : "r"(at) : "memory");
+    return reinterpret_bits<T>((u8)raw);
+  } else if constexpr (sizeof(T) == 2) {
+    u16 raw;
+    asm volatile("ld.shared.u16 %0, [%1];" : "=h"(raw) : "r"(at) : "memory");
+    return reinterpret_bits<T>(raw);
+  } else if constexpr (sizeof(T) == 4) {
+    u32 raw;
+    asm volatile("ld.shared.b32 %0, [%1];" : "=r"(raw) : "r"(at) : "memory");
+    return reinterpret_bits<T>(raw);
+  } else if constexpr (sizeof(T) == 8) {
+    u64 raw;
+    asm volatile("ld.shared.b64 %0, [%1];" : "=l"(raw) : "r"(at) : "memory");
+    return reinterpret_bits<T>(raw);
+  } else {
+    static_assert(sizeof(T) == 16, "1, 2, 4, 8 or 16 bytes");
+    uint4 raw;
+    asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(raw.x), "=r"(raw.y), "=r"(raw.z), "=r"(raw.w) : "r"(at) : "memory");
+    return reinterpret_bits<T>(raw);
+  }
+}
+template <class T> DEVICE void shared_store_at(u32 at, T value) {
+  if constexpr (sizeof(T) == 1) {
+    asm volatile("st.shared.u8 [%0], %1;" :: "r"(at), "r"((u32)reinterpret_bits<u8>(value)) : "memory");
+  } else if constexpr (sizeof(T) == 2) {
+    asm volatile("st.shared.u16 [%0], %1;" :: "r"(at), "h"(reinterpret_bits<u16>(value)) : "memory");
+  } else if constexpr (sizeof(T) == 4) {
+    asm volatile("st.shared.b32 [%0], %1;" :: "r"(at), "r"(reinterpret_bits<u32>(value)) : "memory");
+  } else if constexpr (sizeof(T) == 8) {
+    asm volatile("st.shared.b64 [%0], %1;" :: "r"(at), "l"(reinterpret_bits<u64>(value)) : "memory");
+  } else {
+    static_assert(sizeof(T) == 16, "1, 2, 4, 8 or 16 bytes");
+    uint4 raw = reinterpret_bits<uint4>(value);
+    asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};"
+                 :: "r"(at), "r"(raw.x), "r"(raw.y), "r"(raw.z), "r"(raw.w) : "memory");
+  }
+}
+template <class T> struct smem {
+  u32 at;
+  DEVICE u32 address() const { return at; }
+  DEVICE smem operator+(i32 elements) const { return {at + elements * (u32)sizeof(T)}; }
+  template <class U> DEVICE smem<U> as() const { return {at}; }
+  DEVICE T load(i32 index = 0) const { return shared_load_at<T>(at + index * (u32)sizeof(T)); }
+  DEVICE void store(i32 index, T value) const { shared_store_at<T>(at + index * (u32)sizeof(T), value); }
+};
+template <class T> DEVICE smem<T> shared_at(u32 byte_offset) {
+  return {(u32)__cvta_generic_to_shared(shared_memory) + byte_offset};
+}
+
+// ---- barriers between threads
+DEVICE void block_sync() { __syncthreads(); }
+DEVICE void warp_sync() { __syncwarp(); }
+DEVICE void barrier_sync(u32 id, u32 threads) { asm volatile("bar.sync %0, %1;" :: "r"(id), "r"(threads) : "memory"); }
+DEVICE void barrier_arrive(u32 id, u32 threads) {
+  asm volatile("bar.arrive %0, %1;" :: "r"(id), "r"(threads) : "memory");
+}
+DEVICE void cluster_sync() {
+  asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
+}
+
+// ---- transaction barriers
+struct mbarrier {
+  u32 address;
+};
+DEVICE mbarrier mbarrier_at(u32 byte_offset) { return {shared_at<u64>(byte_offset).address()}; }
+DEVICE void mbarrier_init(mbarrier b, u32 arrivals) {
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" :: "r"(b.address), "r"(arrivals) : "memory");
+}
+DEVICE void mbarrier_init_fence() { asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory"); }
+DEVICE void mbarrier_arrive(mbarrier b) {
+  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" :: "r"(b.address) : "memory");
+}
+DEVICE void mbarrier_arrive_expect(mbarrier b, u32 bytes) {
+  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" :: "r"(b.address), "r"(bytes) : "memory");
+}
+DEVICE void mbarrier_wait(mbarrier b, u32 parity) {
+  asm volatile("{\n.reg .pred done;\nagain_%=:\nmbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n"
+               "@!done bra again_%=;\n}" :: "r"(b.address), "r"(parity) : "memory");
+}
+DEVICE bool mbarrier_test(mbarrier b, u32 parity) {
+  u32 done;
+  asm volatile("{\n.reg .pred done;\nmbarrier.test_wait.parity.shared::cta.b64 done, [%1], %2;\n"
+               "selp.u32 %0, 1, 0, done;\n}" : "=r"(done) : "r"(b.address), "r"(parity) : "memory");
+  return done != 0;
+}
+DEVICE u32 shared_address_of_rank(u32 address, u32 rank) {
+  u32 remote;
+  asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(remote) : "r"(address), "r"(rank));
+  return remote;
+}
+DEVICE void mbarrier_arrive_remote(mbarrier b, u32 rank) {
+  asm volatile("mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%0];"
+               :: "r"(shared_address_of_rank(b.address, rank)) : "memory");
+}
+DEVICE void mbarrier_wait_cluster(mbarrier b, u32 parity) {
+  asm volatile("{\n.reg .pred done;\nagain_%=:\n"
+               "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 done, [%0], %1;\n"
+               "@!done bra again_%=;\n}" :: "r"(b.address), "r"(parity) : "memory");
+}
+
+// ---- asynchronous copies
+DEVICE void bulk_copy(u32 shared_address, const void *global, u32 bytes, mbarrier b) {
+  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];"
+               :: "r"(shared_address), "l"(global), "r"(bytes), "r"(b.address) : "memory");
+}
+DEVICE void bulk_copy_multicast(u32 shared_address, const void *global, u32 bytes, mbarrier b, u16 rank_mask) {
+  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1], %2, "
+               "[%3], %4;" :: "r"(shared_address), "l"(global), "r"(bytes), "r"(b.address), "h"(rank_mask) : "memory");
+}
+DEVICE void tensor_copy(u32 shared_address, const void *map, i32 x, i32 y, i32 z, u32 bytes, mbarrier b) {
+  (void)bytes;
+  asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4}], [%5];"
+               :: "r"(shared_address), "l"(map), "r"(x), "r"(y), "r"(z), "r"(b.address) : "memory");
+}
+DEVICE void bulk_store(void *global, u32 shared_address, u32 bytes) {
+  asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;"
+               :: "l"(global), "r"(shared_address), "r"(bytes) : "memory");
+}
+DEVICE void bulk_store_commit() { asm volatile("cp.async.bulk.commit_group;" ::: "memory"); }
+template <int N> DEVICE void bulk_store_wait() { asm volatile("cp.async.bulk.wait_group.read %0;" :: "n"(N) : "memory"); }
+DEVICE void bulk_prefetch(const void *global, u32 bytes) {
+  asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" :: "l"(global), "r"(bytes) : "memory");
+}
+// 16 bytes bypass L1.
+template <int Bytes> DEVICE void thread_copy(u32 shared_address, const void *global, bool read) {
+  static_assert(Bytes == 4 || Bytes == 8 || Bytes == 16, "a thread copies 4, 8 or 16 bytes");
+  if constexpr (Bytes == 16)
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" :: "r"(shared_address), "l"(global), "r"(read ? 16 : 0) : "memory");
+  else
+    asm volatile("cp.async.ca.shared.global [%0], [%1], %3, %2;"
+                 :: "r"(shared_address), "l"(global), "r"(read ? Bytes : 0), "n"(Bytes) : "memory");
+}
+DEVICE void mbarrier_arrive_after_copies(mbarrier b) {
+  asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" :: "r"(b.address) : "memory");
+}
+DEVICE void fence_async_proxy() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+
+// ---- tensor cores
+template <int N> struct frag {
+  float r[N];
+  DEVICE float &operator[](int i) { return r[i]; }
+  DEVICE float operator[](int i) const { return r[i]; }
+};
+struct a_frag {
+  u32 r[4];
+};
+// K-major operand, 128-byte swizzle (layout 1 in bits 62-63), start and stride in units of 16 bytes.
+DEVICE u64 wgmma_descriptor(u32 shared_address, u32 stride_bytes) {
+  u32 low = 1u << 16 | (shared_address & 0x3ffffu) >> 4;
+  asm("" : "+r"(low));  // else the compiler masks every advance of it
+  return (u64)1 << 62 | (u64)(stride_bytes >> 4) << 32 | low;
+}
+// The address is in the low word and does not carry out of it.
+DEVICE u64 descriptor_advance(u64 d, u32 bytes) { return (d & 0xffffffff00000000) | (u32)((u32)d + (bytes >> 4)); }
+// A 16-bit operand B as it lies with its k steps as rows: 128 bytes of 64 columns under the 128-byte swizzle, 8 rows after 8 rows; the next 64
+// columns are `stride_bytes` further.
+DEVICE u64 wgmma_descriptor_columns(u32 shared_address, u32 stride_bytes) {
+  u32 low = (stride_bytes >> 4) << 16 | (shared_address & 0x3ffffu) >> 4;
+  asm("" : "+r"(low));
+  return (u64)1 << 62 | (u64)(1024 >> 4) << 32 | low;
+}
+DEVICE void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
+DEVICE void wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
+template <int Pending> DEVICE void wgmma_wait() {
+  asm volatile("wgmma.wait_group.sync.aligned %0;" :: "n"(Pending) : "memory");
+}
+// The accumulators are operands of the wait, so that no use of them moves above it.
+template <int Pending> DEVICE void wgmma_wait(frag<32> &d) {
+  asm volatile("wgmma.wait_group.sync.aligned %32;" : "+f"(d.r[0]), "+f"(d.r[1]), "+f"(d.r[2]), "+f"(d.r[3]), "+f"(d.r[4]), "+f"(d.r[5]), "+f"(d.r[6]), "+f"(d.r[7]), "+f"(d.r[8]), "+f"(d.r[9]), "+f"(d.r[10]), "+f"(d.r[11]), "+f"(d.r[12]), "+f"(d.r[13]), "+f"(d.r[14]), "+f"(d.r[15]), "+f"(d.r[16]), "+f"(d.r[17]), "+f"(d.r[18]), "+f"(d.r[19]), "+f"(d.r[20]), "+f"(d.r[21]), "+f"(d.r[22]), "+f"(d.r[23]), "+f"(d.r[24]), "+f"(d.r[25]), "+f"(d.r[26]), "+f"(d.r[27]), "+f"(d.r[28]), "+f"(d.r[29]), "+f"(d.r[30]), "+f"(d.r[31]) : "n"(Pending) : "memory");
+}
+template <int Pending> DEVICE void wgmma_wait(frag<32> &d, frag<32> &e) {
+  asm volatile("wgmma.wait_group.sync.aligned %64;" : "+f"(d.r[0]), "+f"(d.r[1]), "+f"(d.r[2]), "+f"(d.r[3]), "+f"(d.r[4]), "+f"(d.r[5]), "+f"(d.r[6]), "+f"(d.r[7]), "+f"(d.r[8]), "+f"(d.r[9]), "+f"(d.r[10]), "+f"(d.r[11]), "+f"(d.r[12]), "+f"(d.r[13]), "+f"(d.r[14]), "+f"(d.r[15]), "+f"(d.r[16]), "+f"(d.r[17]), "+f"(d.r[18]), "+f"(d.r[19]), "+f"(d.r[20]), "+f"(d.r[21]), "+f"(d.r[22]), "+f"(d.r[23]), "+f"(d.r[24]), "+f"(d.r[25]), "+f"(d.r[26]), "+f"(d.r[27]), "+f"(d.r[28]), "+f"(d.r[29]), "+f"(d.r[30]), "+f"(d.r[31]), "+f"(e.r[0]), "+f"(e.r[1]), "+f"(e.r[2]), "+f"(e.r[3]), "+f"(e.r[4]), "+f"(e.r[5]), "+f"(e.r[6]), "+f"(e.r[7]), "+f"(e.r[8]), "+f"(e.r[9]), "+f"(e.r[10]), "+f"(e.r[11]), "+f"(e.r[12]), "+f"(e.r[13]), "+f"(e.r[14]), "+f"(e.r[15]), "+f"(e.r[16]), "+f"(e.r[17]), "+f"(e.r[18]), "+f"(e.r[19]), "+f"(e.r[20]), "+f"(e.r[21]), "+f"(e.r[22]), "+f"(e.r[23]), "+f"(e.r[24]), "+f"(e.r[25]), "+f"(e.r[26]), "+f"(e.r[27]), "+f"(e.r[28]), "+f"(e.r[29]), "+f"(e.r[30]), "+f"(e.r[31]) : "n"(Pending) : "memory");
+}
+// The accumulators are operands of the wait, so that no use of them moves above it.
+template <int Pending> DEVICE void wgmma_wait(frag<64> &d) {
+  asm volatile("wgmma.wait_group.sync.aligned %64;" : "+f"(d.r[0]), "+f"(d.r[1]), "+f"(d.r[2]), "+f"(d.r[3]), "+f"(d.r[4]), "+f"(d.r[5]), "+f"(d.r[6]), "+f"(d.r[7]), "+f"(d.r[8]), "+f"(d.r[9]), "+f"(d.r[10]), "+f"(d.r[11]), "+f"(d.r[12]), "+f"(d.r[13]), "+f"(d.r[14]), "+f"(d.r[15]), "+f"(d.r[16]), "+f"(d.r[17]), "+f"(d.r[18]), "+f"(d.r[19]), "+f"(d.r[20]), "+f"(d.r[21]), "+f"(d.r[22]), "+f"(d.r[23]), "+f"(d.r[24]), "+f"(d.r[25]), "+f"(d.r[26]), "+f"(d.r[27]), "+f"(d.r[28]), "+f"(d.r[29]), "+f"(d.r[30]), "+f"(d.r[31]), "+f"(d.r[32]), "+f"(d.r[33]), "+f"(d.r[34]), "+f"(d.r[35]), "+f"(d.r[36]), "+f"(d.r[37]), "+f"(d.r[38]), "+f"(d.r[39]), "+f"(d.r[40]), "+f"(d.r[41]), "+f"(d.r[42]), "+f"(d.r[43]), "+f"(d.r[44]), "+f"(d.r[45]), "+f"(d.r[46]), "+f"(d.r[47]), "+f"(d.r[48]), "+f"(d.r[49]), "+f"(d.r[50]), "+f"(d.r[51]), "+f"(d.r[52]), "+f"(d.r[53]), "+f"(d.r[54]), "+f"(d.r[55]), "+f"(d.r[56]), "+f"(d.r[57]), "+f"(d.r[58]), "+f"(d.r[59]), "+f"(d.r[60]), "+f"(d.r[61]), "+f"(d.r[62]), "+f"(d.r[63]) : "n"(Pending) : "memory");
+}
+template <int Pending> DEVICE void wgmma_wait(frag<64> &d, frag<64> &e) {
+  asm volatile("wgmma.wait_group.sync.aligned %128;" : "+f"(d.r[0]), "+f"(d.r[1]), "+f"(d.r[2]), "+f"(d.r[3]), "+f"(d.r[4]), "+f"(d.r[5]), "+f"(d.r[6]), "+f"(d.r[7]), "+f"(d.r[8]), "+f"(d.r[9]), "+f"(d.r[10]), "+f"(d.r[11]), "+f"(d.r[12]), "+f"(d.r[13]), "+f"(d.r[14]), "+f"(d.r[15]), "+f"(d.r[16]), "+f"(d.r[17]), "+f"(d.r[18]), "+f"(d.r[19]), "+f"(d.r[20]), "+f"(d.r[21]), "+f"(d.r[22]), "+f"(d.r[23]), "+f"(d.r[24]), "+f"(d.r[25]), "+f"(d.r[26]), "+f"(d.r[27]), "+f"(d.r[28]), "+f"(d.r[29]), "+f"(d.r[30]), "+f"(d.r[31]), "+f"(d.r[32]), "+f"(d.r[33]), "+f"(d.r[34]), "+f"(d.r[35]), "+f"(d.r[36]), "+f"(d.r[37]), "+f"(d.r[38]), "+f"(d.r[39]), "+f"(d.r[40]), "+f"(d.r[41]), "+f"(d.r[42]), "+f"(d.r[43]), "+f"(d.r[44]), "+f"(d.r[45]), "+f"(d.r[46]), "+f"(d.r[47]), "+f"(d.r[48]), "+f"(d.r[49]), "+f"(d.r[50]), "+f"(d.r[51]), "+f"(d.r[52]), "+f"(d.r[53]), "+f"(d.r[54]), "+f"(d.r[55]), "+f"(d.r[56]), "+f"(d.r[57]), "+f"(d.r[58]), "+f"(d.r[59]), "+f"(d.r[60]), "+f"(d.r[61]), "+f"(d.r[62]), "+f"(d.r[63]), "+f"(e.r[0]), "+f"(e.r[1]), "+f"(e.r[2]), "+f"(e.r[3]), "+f"(e.r[4]), "+f"(e.r[5]), "+f"(e.r[6]), "+f"(e.r[7]), "+f"(e.r[8]), "+f"(e.r[9]), "+f"(e.r[10]), "+f"(e.r[11]), "+f"(e.r[12]), "+f"(e.r[13]), "+f"(e.r[14]), "+f"(e.r[15]), "+f"(e.r[16]), "+f"(e.r[17]), "+f"(e.r[18]), "+f"(e.r[19]), "+f"(e.r[20]), "+f"(e.r[21]), "+f"(e.r[22]), "+f"(e.r[23]), "+f"(e.r[24]), "+f"(e.r[25]), "+f"(e.r[26]), "+f"(e.r[27]), "+f"(e.r[28]), "+f"(e.r[29]), "+f"(e.r[30]), "+f"(e.r[31]), "+f"(e.r[32]), "+f"(e.r[33]), "+f"(e.r[34]), "+f"(e.r[35]), "+f"(e.r[36]), "+f"(e.r[37]), "+f"(e.r[38]), "+f"(e.r[39]), "+f"(e.r[40]), "+f"(e.r[41]), "+f"(e.r[42]), "+f"(e.r[43]), "+f"(e.r[44]), "+f"(e.r[45]), "+f"(e.r[46]), "+f"(e.r[47]), "+f"(e.r[48]), "+f"(e.r[49]), "+f"(e.r[50]), "+f"(e.r[51]), "+f"(e.r[52]), "+f"(e.r[53]), "+f"(e.r[54]), "+f"(e.r[55]), "+f"(e.r[56]), "+f"(e.r[57]), "+f"(e.r[58]), "+f"(e.r[59]), "+f"(e.r[60]), "+f"(e.r[61]), "+f"(e.r[62]), "+f"(e.r[63]) : "n"(Pending) : "memory");
+}
+template <int N, bool Accumulate> DEVICE void wgmma_bf16(frag<32> &d, u64 a, u64 b) {
+  static_assert(N == 64, "N and the accumulator differ");
+  asm volatile("{\n.reg .pred keep;\nsetp.ne.b32 keep, %34, 0;\n"
+               "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, %32, %33, keep, 1, 1, 0, 0;\n}"
+               : "+f"(d.r[0]), "+f"(d.r[1]), "+f"(d.r[2]), "+f"(d.r[3]), "+f"(d.r[4]), "+f"(d.r[5]), "+f"(d.r[6]), "+f"(d.r[7]), "+f"(d.r[8]), "+f"(d.r[9]), "+f"(d.r[10]), "+f"(d.r[11]), "+f"(d.r[12]), "+f"(d.r[13]), "+f"(d.r[14]), "+f"(d.r[15]), "+f"(d.r[16]), "+f"(d.r[17]), "+f"(d.r[18]), "+f"(d.r[19]), "+f"(d.r[20]), "+f"(d.r[21]), "+f"(d.r[22]), "+f"(d.r[23]), "+f"(d.r[24]), "+f"(d.r[25]), "+f"(d.r[26]), "+f"(d.r[27]), "+f"(d.r[28]), "+f"(d.r[29]), "+f"(d.r[30]), "+f"(d.r[31]) : "l"(a), "l"(b), "n"(Accumulate));
+}
+template <int N, bool Accumulate> DEVICE void wgmma_bf16(frag<32> &d, const a_frag &a, u64 b) {
+  static_assert(N == 64, "N and the accumulator differ");
+  asm volatile("{\n.reg .pred keep;\nsetp.ne.b32 keep, %37, 0;\n"
+               "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, {%32, %33, %34, %35}, %36, keep, 1, 1, 0;\n}"
+               : "+f"(d.r[0]), "+f"(d.r[1]), "+f"(d.r[2]), "+f"(d.r[3]), "+f"(d.r[4]), "+f"(d.r[5]), "+f"(d.r[6]), "+f"(d.r[7]), "+f"(d.r[8]), "+f"(d.r[9]), "+f"(d.r[10]), "+f"(d.r[11]), "+f"(d.r[12]), "+f"(d.r[13]), "+f"(d.r[14]), "+f"(d.r[15]), "+f"(d.r[16]), "+f"(d.r[17]), "+f"(d.r[18]), "+f"(d.r[19]), "+f"(d.r[20]), "+f"(d.r[21]), "+f"(d.r[22]), "+f"(d.r[23]), "+f"(d.r[24]), "+f"(d.r[25]), "+f"(d.r[26]), "+f"(d.r[27]), "+f"(d.r[28]), "+f"(d.r[29]), "+f"(d.r[30]), "+f"(d.r[31]) : "r"(a.r[0]), "r"(a.r[1]), "r"(a.r[2]), "r"(a.r[3]), "l"(b), "n"(Accumulate));
+}
+template <int N, bool Accumulate> DEVICE void wgmma_bf16_columns(frag<64> &d, u64 a, u64 b) {
+  static_assert(N == 128, "N and the accumulator differ");
+  asm volatile("{\n.reg .pred keep;\nsetp.ne.b32 keep, %66, 0;\n"
+               "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, %64, %65, keep, 1, 1, 0, 1;\n}"
+               : "+f"(d.r[0]), "+f"(d.r[1]), "+f"(d.r[2]), "+f"(d.r[3]), "+f"(d.r[4]), "+f"(d.r[5]), "+f"(d.r[6]), "+f"(d.r[7]), "+f"(d.r[8]), "+f"(d.r[9]), "+f"(d.r[10]), "+f"(d.r[11]), "+f"(d.r[12]), "+f"(d.r[13]), "+f"(d.r[14]), "+f"(d.r[15]), "+f"(d.r[16]), "+f"(d.r[17]), "+f"(d.r[18]), "+f"(d.r[19]), "+f"(d.r[20]), "+f"(d.r[21]), "+f"(d.r[22]), "+f"(d.r[23]), "+f"(d.r[24]), "+f"(d.r[25]), "+f"(d.r[26]), "+f"(d.r[27]), "+f"(d.r[28]), "+f"(d.r[29]), "+f"(d.r[30]), "+f"(d.r[31]), "+f"(d.r[32]), "+f"(d.r[33]), "+f"(d.r[34]), "+f"(d.r[35]), "+f"(d.r[36]), "+f"(d.r[37]), "+f"(d.r[38]), "+f"(d.r[39]), "+f"(d.r[40]), "+f"(d.r[41]), "+f"(d.r[42]), "+f"(d.r[43]), "+f"(d.r[44]), "+f"(d.r[45]), "+f"(d.r[46]), "+f"(d.r[47]), "+f"(d.r[48]), "+f"(d.r[49]), "+f"(d.r[50]), "+f"(d.r[51]), "+f"(d.r[52]), "+f"(d.r[53]), "+f"(d.r[54]), "+f"(d.r[55]), "+f"(d.r[56]), "+f"(d.r[57]), "+f"(d.r[58]), "+f"(d.r[59]), "+f"(d.r[60]), "+f"(d.r[61]), "+f"(d.r[62]), "+f"(d.r[63]) : "l"(a), "l"(b), "n"(Accumulate));
+}
+
+DEVICE void ldmatrix_x4(u32 (&r)[4], u32 address) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(address) : "memory");
+}
+DEVICE void stmatrix_x4(u32 address, u32 a, u32 b, u32 c, u32 d) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};"
+               :: "r"(address), "r"(a), "r"(b), "r"(c), "r"(d) : "memory");
+}
+DEVICE void ldmatrix_x4_trans(u32 (&r)[4], u32 address) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(address) : "memory");
+}
+DEVICE void stmatrix_x4_trans(u32 address, u32 a, u32 b, u32 c, u32 d) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};"
+               :: "r"(address), "r"(a), "r"(b), "r"(c), "r"(d) : "memory");
+}
+
+// ---- registers and dependent launch
+template <int R> DEVICE void registers_raise() { asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" :: "n"(R)); }
+template <int R> DEVICE void registers_lower() { asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" :: "n"(R)); }
+DEVICE void grid_dependency_wait() { asm volatile("griddepcontrol.wait;" ::: "memory"); }
+DEVICE void grid_dependency_launch() { asm volatile("griddepcontrol.launch_dependents;" ::: "memory"); }
+
+// ---- warp
+template <class T> DEVICE T shuffle(T x, u32 lane) { return __shfl_sync(0xffffffffu, x, lane); }
+template <class T> DEVICE T shuffle_xor(T x, u32 mask) { return __shfl_xor_sync(0xffffffffu, x, mask); }
+template <class T> DEVICE T shuffle_up(T x, u32 delta) { return __shfl_up_sync(0xffffffffu, x, delta); }
+DEVICE bool warp_any(bool x) { return __any_sync(0xffffffffu, x); }
+DEVICE bool warp_all(bool x) { return __all_sync(0xffffffffu, x); }
+
+// ---- arithmetic
+DEVICE float exp2_approx(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+DEVICE float log2_approx(float x) {
+  float y;
+  asm("lg2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+DEVICE float reciprocal_approx(float x) {
+  float y;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+DEVICE float fma_rn(float a, float b, float c) { return __fmaf_rn(a, b, c); }
+DEVICE float max_f32(float a, float b) { return fmaxf(a, b); }
+DEVICE float min_f32(float a, float b) { return fminf(a, b); }
+DEVICE u32 byte_permute(u32 a, u32 b, u32 selector) {
+  u32 d;
+  asm("prmt.b32 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(selector));
+  return d;
+}
+DEVICE u32 pack_e4m3(float a, float b, float c, float d) {
+  u32 packed;
+  asm("{\n.reg .b16 low, high;\ncvt.rn.satfinite.e4m3x2.f32 low, %2, %1;\ncvt.rn.satfinite.e4m3x2.f32 high, %4, %3;\n"
+      "mov.b32 %0, {low, high};\n}" : "=r"(packed) : "f"(a), "f"(b), "f"(c), "f"(d));
+  return packed;
+}
+DEVICE float2 unpack_e4m3x2(u16 x) {
+  float2 y;
+  asm("{\n.reg .b32 pair;\n.reg .b16 low, high;\ncvt.rn.f16x2.e4m3x2 pair, %2;\nmov.b32 {low, high}, pair;\n"
+      "cvt.f32.f16 %0, low;\ncvt.f32.f16 %1, high;\n}" : "=f"(y.x), "=f"(y.y) : "h"(x));
+  return y;
+}
+DEVICE u32 pack_bf16(float lo, float hi) {
+  u32 packed;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(packed) : "f"(hi), "f"(lo));
+  return packed;
+}
+DEVICE float2 unpack_bf16(u32 x) { return make_float2(float_of(x << 16), float_of(x & 0xffff0000u)); }
+/* What the schedule tells the kernels of a step. Read by templates and by the runtime.
+ *
+ * All tiles of a step, request after request, form one sequence; unit u (a block, or the blocks side by side that share a
+ * request's row groups) takes one contiguous share of it. */
+#ifndef SMLA_TEMPLATES_RECORDS_H
+#define SMLA_TEMPLATES_RECORDS_H
+
+/* One request: how it was cut. 16 bytes. */
+struct smla_request {
+  int tokens;     /* its length in tokens; 0 for an empty or a bad request */
+  int first_unit; /* the unit with its first tile; its pieces lie in consecutive units */
+  int first_slot; /* of its partial results, when pieces > 1: piece i is in slot first_slot + i */
+  int pieces;     /* 0: empty; 1: written straight to the output; -1: bad length, the output is NaN */
+};
+
+/* One unit: its share. 32 bytes. */
+struct smla_unit {
+  int first_request, first_tile; /* from this tile of this request */
+  int last_request, end_tile;    /* to before this tile of that one; last_request = -1: nothing to do */
+  struct smla_request first;     /* the record of first_request, so that nothing waits for two loads in turn */
+};
+
+/* A request whose result the combine kernel writes: one cut into pieces, an empty one, or one of a bad length. 16 bytes. */
+struct smla_merge {
+  int request, pieces, first_slot; /* as in its record */
+  int first_item; /* of the items of work that the combine kernel is to do for all requests before it */
+};
+
+/* What a block of the combine kernel has to do, all that it needs to begin. 32 bytes. */
+struct smla_merge_share {
+  int item, end;           /* from this item of all to before that one */
+  int merge;               /* whose the first of them is */
+  int next_item;           /* the first item of the merge after it */
+  struct smla_merge first; /* that merge; zeros where there are no items */
+};
+
+#endif
+// Rows of a request: row r is token r / heads, head r % heads.
+DEVICE float infinity() { return float_of(0x7f800000u); }
+DEVICE float not_a_number() { return float_of(0x7fffffffu); }
+
+constexpr float ln_2 = 0.6931471805599453f;
+
+struct OutputRow {
+  u16 *out;
+  float *lse;
+};
+
+// Where a row's output and lse go; lse is null when the caller wants none.
+template <class P> DEVICE OutputRow output_row(const P &p, u32 record, u32 row) {
+  const u32 batch = record, token = row / (u32)p.heads, head = row % (u32)p.heads;
+  OutputRow target;
+  target.out = p.out + batch * p.out_stride_batch + token * p.out_stride_token + head * p.out_stride_head;
+  target.lse = p.lse ? p.lse + batch * p.lse_stride_batch + head * p.lse_stride_head + token * p.lse_stride_token : nullptr;
+  return target;
+}
+
+// Takes base 2, stores natural.
+DEVICE void store_lse(const OutputRow &target, float lse_base2) {
+  if (target.lse) global_store(target.lse, lse_base2 * ln_2);
+}
+/* What a tensor copy fetches by: made on the host, opaque to kernels (CUtensorMap). Read by templates and by the runtime. */
+#ifndef SMLA_TEMPLATES_TENSOR_MAP_H
+#define SMLA_TEMPLATES_TENSOR_MAP_H
+
+struct __attribute__((aligned(64))) smla_tensor_map {
+  unsigned long long opaque[16];
+};
+
+#endif
+/* Arguments of mla_decode. Grid: groups x units blocks, block = unit * groups + group. */
+#ifndef SMLA_TEMPLATES_MLA_DECODE_PARAMS_H
+#define SMLA_TEMPLATES_MLA_DECODE_PARAMS_H
+
+struct mla_decode_params {
+  const unsigned char *kv; /* [num_pages] pages */
+  long long page_stride;   /* bytes */
+  long long num_pages;
+  const int *block_table; /* [batch, block_table_stride] */
+  long long block_table_stride;
+  const int
+      *indices; /* tokens=indexed, in place of the table: [batch, lists, entries] slots, -1: none; fewer than 2^31 */
+  int indices_stride_batch, indices_stride_token;
+  const struct smla_request *requests;
+  const struct smla_unit *units;
+  const unsigned char *q_image; /* as query_quant writes it */
+  const float *q_scale;
+  unsigned short *out; /* [batch, q_len, heads, latent] bf16 */
+  long long out_stride_batch, out_stride_token, out_stride_head;
+  float *lse; /* [batch, heads, q_len], or NULL */
+  long long lse_stride_batch, lse_stride_head, lse_stride_token;
+  void *partial_out;  /* [slots, groups, rows, latent], f32 or bf16 as the variant says */
+  float *partial_lse; /* [slots, groups, rows], base 2 */
+  unsigned *status;
+  float scale_log2e; /* softmax_scale * log2(e) */
+  int heads, q_len, groups;
+  int lists; /* tokens=indexed: query tokens of a request, each a record and a "batch" of its own with q_len 1 */
+  int batch; /* of the block table and of the requests' records */
+};
+
+/* What kernels of formats whose pages are rows of tokens take besides, behind it. */
+struct mla_decode_rows_params {
+  float kv_scale; /* of the whole cache, in formats that have one; a pointer wins */
+  const float *kv_scale_pointer;
+  struct smla_tensor_map kv_map;    /* boxes of 128 bytes of a page image's tokens, swizzled */
+  struct smla_tensor_map scale_map; /* boxes of the scales of so many tokens, where rows have scales */
+};
+
+#endif
+struct Params : mla_decode_params, mla_decode_rows_params {};
+
+constexpr i32 latent = 512;
+constexpr u32 rows = 64;
+constexpr i32 tile_tokens = 64;
+constexpr i32 image_tokens = 64;
+constexpr i32 images_per_page = 64 / image_tokens;
+constexpr i32 images_per_tile = 1;
+constexpr u32 stages = 2;
+constexpr u32 subtiles = 8;
+constexpr u32 subtile_bytes = 8192;
+constexpr u32 tile_bytes = 73728;
+constexpr u32 image_bytes = 73728;
+constexpr u32 scale_bytes = tile_tokens * 4;
+constexpr u32 query_buffers = 1;
+constexpr u32 query_subtile_bytes = rows * 128;
+constexpr u32 query_bytes = 73728;
+constexpr bool is_gathered = false;  // tiles are stored by threads: wgmma reads them after a fence
+
+// Offsets into shared memory.
+constexpr u32 query_at = 0;
+constexpr u32 kv_at = 73728;
+constexpr u32 p_at = 221184;
+constexpr u32 raw_scale_at = 229376;
+constexpr u32 scale_at = 229376;
+constexpr u32 inv_scale_at = 230400;
+constexpr u32 rescale_at = 230912;
+constexpr u32 inv_sum_at = 231168;
+constexpr u32 bad_page_at = 231680;
+constexpr u32 changed_at = 231688;
+constexpr u32 kv_full_at = 231696;
+constexpr u32 kv_ready_at = 231712;
+constexpr u32 kv_empty_at = 231728;
+constexpr u32 p_full_at = 231744;
+constexpr u32 p_empty_at = 231752;
+constexpr u32 query_full_at = 231760;
+constexpr u32 query_empty_at = 231768;
+static_assert(231776 == 231776, "the map and the space's shared memory differ");
+static_assert(kv_full_at % 8 == 0, "barriers are 8 bytes");
+
+DEVICE mbarrier kv_full(u32 i) { return mbarrier_at(kv_full_at + 8 * i); }
+DEVICE mbarrier kv_ready(u32 i) { return mbarrier_at(kv_ready_at + 8 * i); }
+DEVICE mbarrier kv_empty(u32 i) { return mbarrier_at(kv_empty_at + 8 * i); }
+DEVICE mbarrier p_full(u32 i = 0) { return mbarrier_at(p_full_at + 8 * i); }
+DEVICE mbarrier p_empty(u32 i = 0) { return mbarrier_at(p_empty_at + 8 * i); }
+DEVICE mbarrier query_full(u32 i = 0) { return mbarrier_at(query_full_at + 8 * i); }
+DEVICE mbarrier query_empty(u32 i = 0) { return mbarrier_at(query_empty_at + 8 * i); }
+
+DEVICE void init_barriers() {
+  for (u32 i = 0; i < 2; ++i) mbarrier_init(kv_full(i), 1);
+  for (u32 i = 0; i < 2; ++i) mbarrier_init(kv_ready(i), 1);
+  for (u32 i = 0; i < 2; ++i) mbarrier_init(kv_empty(i), 8);
+  mbarrier_init(p_full(), 4);
+  mbarrier_init(p_empty(), 8);
+  mbarrier_init(query_full(), 1);
+  mbarrier_init(query_empty(), 4);
+  mbarrier_init_fence();
+}
+
+// The kernel before this one, which makes the query images, had itself waited for all kernels before it when it let this one start. So
+// the schedule and the cache may be read at once, and pages are on their way while queries are still quantised; query images and
+// their scales only after this, and nothing may be written before it.
+DEVICE void wait_for_query() {
+  grid_dependency_wait();
+  grid_dependency_launch();
+}
+
+// The unit's share of the schedule, walked alike by every role.
+struct Place {
+  u32 unit, group;  // which share; which `rows` rows of each request
+};
+
+// A run of tiles of one request.
+struct Work {
+  i32 request;
+  i32 first_tile, end_tile;
+  i32 tokens;  // the request's length, as the schedule saw it
+};
+
+struct Share {
+  i32 first_request, first_tile, last_request, end_tile;  // as in the unit's record
+  i32 tokens;                                             // of its first request
+};
+
+// The share of this place. Shuffled, as all that the walk loads, so that the compiler knows that the warp agrees: loops over tiles,
+// positions in rings and descriptors then stay in uniform registers.
+DEVICE Share share_of(const Params &p, Place at) {
+  const int4 range = global_load((const int4 *)(p.units + at.unit));
+  const smla_request first = global_load(&p.units[at.unit].first);
+  return {shuffle(range.x, 0), shuffle(range.y, 0), shuffle(range.z, 0), shuffle(range.w, 0), shuffle(first.tokens, 0)};
+}
+
+// The length of a request of the share.
+DEVICE i32 tokens_of(const Params &p, const Share &share, i32 request) {
+  return request == share.first_request ? share.tokens : shuffle(global_load(&p.requests[request].tokens), 0);
+}
+
+// The unit's first request, or one past its last: the start of a walk with next_work.
+DEVICE i32 first_request(const Params &p, Place at) {
+  const Share share = share_of(p, at);
+  return share.last_request < 0 ? 0 : share.first_request;
+}
+
+// The run of `request`, or of the first non-empty one after it; advances `request` past it. False: the share is done.
+// The records are read again each time rather than held: registers are scarce and a run is long.
+DEVICE bool next_work(const Params &p, Place at, i32 &request, Work &w) {
+  const Share share = share_of(p, at);
+  while (request <= share.last_request) {
+    w.request = request++;
+    w.tokens = tokens_of(p, share, w.request);
+    if (w.tokens == 0) continue;
+    w.first_tile = w.request == share.first_request ? share.first_tile : 0;
+    w.end_tile = w.request == share.last_request ? share.end_tile : (w.tokens + tile_tokens - 1) / tile_tokens;
+    return true;
+  }
+  return false;
+}
+
+// Where the run's partial result goes; -1: it is the request's only piece and goes to the output.
+DEVICE i32 partial_slot(const Params &p, Place at, const Work &w) {
+  const smla_request record = global_load(p.requests + w.request);
+  return record.pieces > 1 ? record.first_slot + (i32)at.unit - record.first_unit : -1;
+}
+
+// A position in a ring of buffers. Waiting for `parity` waits for this use of the stage to be full;
+// waiting for `parity ^ 1` on the empty barrier waits for the previous use to be over.
+template <u32 Count> struct RingOf {
+  u32 stage = 0, parity = 0;
+  DEVICE void advance() {
+    if (++stage == Count) {
+      stage = 0;
+      parity ^= 1;
+    }
+  }
+};
+
+typedef RingOf<stages> Ring;              // of page images
+typedef RingOf<query_buffers> QueryRing;  // of query images
+// The producer of queries: bulk copies of their images.
+
+// One warp. A query is fetched as soon as the last scores with the one before it in its buffer are done.
+DEVICE void fetch_query(const Params &p, Place at) {
+  QueryRing ring;
+  Work w;
+  for (i32 request = first_request(p, at); next_work(p, at, request, w);) {
+    if (lane_index() == 0) {
+      const mbarrier full = query_full(ring.stage);
+      mbarrier_wait(query_empty(ring.stage), ring.parity ^ 1);
+      mbarrier_arrive_expect(full, query_bytes);
+      const i64 image = (i64)w.request * p.groups + at.group;
+      bulk_copy(shared_at<u8>(query_at + ring.stage * query_bytes).address(), p.q_image + image * query_bytes, query_bytes, full);
+    }
+    warp_sync();
+    ring.advance();
+  }
+}
+// What a walk loads first depends on what it loaded before: the share of its unit, the request's row of the block table, and only then a
+// page; for further requests their records. From cold each would wait for memory in turn. A warp without work asks meanwhile for records
+// and table in L2, a block a part of them.
+
+// One thread: this block's part of `bytes` at `from`, less than 2^31, in whole 16 bytes.
+DEVICE void warm_part(const void *from, i64 bytes) {
+  const u64 begin = ((u64)from + 15) & ~(u64)15, end = ((u64)from + (u64)bytes) & ~(u64)15;
+  if (end <= begin) return;
+  const u32 all = (u32)(end - begin), part = (all / block_count() + 16) & ~15u, at = block_index() * part;
+  if (at < all) bulk_prefetch((const void *)(begin + at), all - at < part ? all - at : part);
+}
+
+// Of the table all rows but the last, whose end a caller may not have (rows of a wider table); none of one that is large, as for the
+// longest contexts: most of it lies past the requests' lengths.
+constexpr i64 most_warmed = 1 << 19;  // bytes
+
+DEVICE void warm_tables(const Params &p) {
+  if (lane_index() > 0) return;
+  warm_part(p.requests, (i64)p.batch * (i64)sizeof(smla_request));
+  const i64 rows_before_last = (i64)(p.batch - 1) * p.block_table_stride * 4;
+  if (rows_before_last <= most_warmed) warm_part(p.block_table, rows_before_last);
+}
+// Fetching rows of tokens: by tensor copies, which make subtiles of them, swizzled on the way. What lies past a row's end (a RoPE
+// of less than 128 bytes) arrives as zeros.
+
+// One thread: `image_tokens` rows of a page to their rows of the stage. A bad page's place is taken by page 0.
+DEVICE void fetch_image(const Params &p, u32 stage, mbarrier full, i32 page, i32 image) {
+  constexpr u32 box_bytes = image_tokens * 128;
+  const u32 target = shared_at<u8>(kv_at + stage * tile_bytes).address() + image % images_per_tile * box_bytes;
+  const i32 row = image % images_per_page * image_tokens;
+#pragma unroll
+  for (u32 c = 0; c < subtiles; ++c)
+    tensor_copy(target + c * subtile_bytes, &p.kv_map, c * 128, row, page < 0 ? 0 : page, box_bytes, full);
+  tensor_copy(target + subtiles * subtile_bytes, &p.kv_map, 1024, row, page < 0 ? 0 : page, box_bytes, full);
+}
+
+DEVICE float stored_scale(u32, i32) { return 1.0f; }
+// The producer of paged tokens: copies of pages into the ring. How a page is copied is its format's (fetch_image).
+constexpr u32 status_bad_page = 1;  // SNAPMLA_STATUS_BAD_PAGE
+
+// Where the images of a run end: with its tiles, but the request's last tile may lack some.
+DEVICE i32 end_image(const Work &w) {
+  if constexpr (images_per_tile == 1) return w.end_tile;
+  const i32 run = w.end_tile * images_per_tile, request = (w.tokens + image_tokens - 1) / image_tokens;
+  return run < request ? run : request;
+}
+
+// The page of an image, -1 for a number outside the cache (which is said in the status word) and past the end. A table shorter
+// than the schedule was told has no page for the image either.
+DEVICE i32 page_of(const Params &p, i32 request, i32 image, i32 end) {
+  if (image >= end) return -1;
+  const i32 entry = image / images_per_page;
+  const i32 page = entry < p.block_table_stride ? global_load(p.block_table + request * p.block_table_stride + entry) : -1;
+  if (page >= 0 && page < p.num_pages) return page;
+  global_atomic_or(p.status, status_bad_page);
+  return -1;
+}
+
+// One thread: waits for the stage and announces what it will hold. A tile with a bad page becomes NaN in prepare_scales.
+DEVICE void open_stage(Ring ring, bool bad, i32 images) {
+  mbarrier_wait(kv_empty(ring.stage), ring.parity ^ 1);
+  shared_at<u32>(bad_page_at).store(ring.stage, bad);
+  mbarrier_arrive_expect(kv_full(ring.stage), images * image_bytes);
+}
+
+// One warp. Page numbers are loaded 32 at a time, one batch ahead; lane 0 copies. No prefetch into L2: a prototype with one
+// moved each page nearly twice on an H200, by inference because of it (docs/kernel.md).
+DEVICE void fetch_pages(const Params &p, Place at) {
+  const i32 lane = (i32)lane_index();
+  Ring ring;
+  Work w;
+  for (i32 request = first_request(p, at); next_work(p, at, request, w);) {
+    const i32 end = end_image(w);
+    i32 image = w.first_tile * images_per_tile;
+    i32 pages = page_of(p, w.request, image / 32 * 32 + lane, end);  // of the 32 images that `image` is among
+    i32 next = page_of(p, w.request, image / 32 * 32 + 32 + lane, end);
+#pragma unroll 1
+    while (image < end) {
+      const i32 images = images_per_tile < end - image ? images_per_tile : end - image;
+      const bool bad = warp_any(lane >= image % 32 && lane < image % 32 + images && pages < 0);
+      if (lane == 0) open_stage(ring, bad, images);
+#pragma unroll 1
+      do {
+        const i32 page = shuffle(pages, image % 32);
+        if (lane == 0) fetch_image(p, ring.stage, kv_full(ring.stage), page, image);
+        warp_sync();
+      } while (++image % images_per_tile != 0 && image < end);
+      ring.advance();
+      if (image % 32 == 0) {
+        pages = next;
+        next = page_of(p, w.request, image + 32 + lane, end);
+      }
+    }
+  }
+}
+// One warp turns a tile's stored scales into what the softmax reads (the scale, its base-2 logarithm and its inverse) and
+// makes the tokens past the request's length harmless: scale 1, content zero, whatever the cache holds there.
+// Inverse scales lie as the tokens do in P's rows: 2q, 2q + 1, 2q + 8, 2q + 9 of every 16, q by q.
+DEVICE i32 inverse_place(i32 token) { return (token & ~14) | (token & 6) << 1 | (token & 8) >> 2; }
+
+DEVICE void prepare_scales(const Params &p, Place at) {
+  const i32 lane = (i32)lane_index();
+  Ring ring;
+  Work w;
+  for (i32 request = first_request(p, at); next_work(p, at, request, w);) {
+#pragma unroll 1
+    for (i32 tile = w.first_tile; tile < w.end_tile; ++tile) {
+      mbarrier_wait(kv_full(ring.stage), ring.parity);
+      const u32 at_stage = ring.stage * scale_bytes;
+      const bool bad = shared_at<u32>(bad_page_at).load(ring.stage) != 0;
+      const i32 valid = w.tokens - tile * tile_tokens;
+#pragma unroll
+      for (i32 half = 0; half < 2; ++half) {
+        const i32 token = lane + 32 * half;
+        float scale = stored_scale(ring.stage, token < valid ? token : 0);
+        if (token >= valid) scale = 1.0f;
+        if (bad) scale = not_a_number();
+        const float log2_scale = log2_approx(scale);
+        shared_at<float2>(scale_at + 2 * at_stage).store(token, make_float2(scale, log2_scale));
+        shared_at<float>(inv_scale_at + at_stage).store(inverse_place(lane) + 32 * half, reciprocal_approx(scale));
+      }
+      if (valid < tile_tokens) {
+        // 16-byte chunks of a token's row, one a lane; what lane and chunk have in common stays in `row`.
+        const smem<uint4> row = shared_at<uint4>(kv_at + ring.stage * tile_bytes) + (lane / 8 * (i32)(subtile_bytes / 16) + lane % 8);
+#pragma unroll 1
+        for (i32 token = valid; token < tile_tokens; ++token) {
+          if (lane < (i32)8 * 8) row.store(token * 8, make_uint4(0, 0, 0, 0));
+          if (lane < (i32)4 * 8) row.store(4 * (subtile_bytes / 16) + token * 8, make_uint4(0, 0, 0, 0));
+        }
+        fence_async_proxy();  // wgmma reads the cleared rows
+      }
+      warp_sync();
+      if (lane == 0) mbarrier_arrive(kv_ready(ring.stage));
+      ring.advance();
+    }
+  }
+}
+// From a row's scores to its probabilities: their scale, and the sums that normalise them.
+//
+// y = acc * s * c + log2 s is log2 of what P holds: e * s, the value's scale folded in (c = query scale * softmax scale * log2 e).
+// P = e4m3(2^(y - reference + 8)), at most 448. The reference is a whole number per row, so that rescaling by it is exact and a
+// probability rounds alike whatever the reference is. It follows the tiles' largest y with hysteresis: raised when a tile
+// exceeds it by 0.8 (2^8.8 = 448), lowered when a tile stays 2^10 below, so that what follows an attention sink is not
+// flushed; moved to 2^3 above the tile's largest, because every move costs a rescaling of O^T and a little larger y are to be
+// expected, while three of P's binades are seldom missed; never further than 2^56 below its peak: 448 * 2^40 (an inverse
+// scale) * 2^20 tokens * 2^56 is still a float.
+constexpr float p_base = 8.0f;
+constexpr float raise_above = 0.8f;
+constexpr float lower_below = 10.0f;
+constexpr float headroom = 3.0f;
+constexpr float deepest = 56.0f;
+constexpr float no_reference = -1e30f;
+
+struct Reference {
+  float value = no_reference, peak = no_reference;
+};
+
+// The sums of a row, in units of 2^(reference - 8).
+struct Sums {
+  float exact = 0.0f;    // of e, unrounded: the lse
+  float rounded = 0.0f;  // of the rounded P's e: the normaliser, so that the weights sum to one
+};
+
+// The whole number at or just above x (|x| < 2^22; beyond, x is whole already).
+DEVICE float whole_above(float x) {
+  const float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to nearest
+  return (x + 0.5f + magic) - magic;
+}
+
+// Whether a tile whose largest y is `top` moves the row's reference.
+DEVICE bool moves(const Reference &reference, float top) {
+  const bool raise = top > reference.value + raise_above, lower = top < reference.value - lower_below, sees_some = top > -infinity();
+  return raise | (lower & sees_some);
+}
+
+// Moves the row's reference for a tile whose largest y is `top`; returns the factor for what has been summed so far.
+DEVICE float move_reference(Reference &reference, float top) {
+  const float old = reference.value;
+  if (moves(reference, top)) reference.value = max_f32(whole_above(top) + headroom, reference.peak - deepest);
+  reference.peak = max_f32(reference.peak, reference.value);
+  return exp2_approx(old - reference.value);
+}
+
+// What the row's sum of values is to be multiplied by; a row that saw no token is zero.
+DEVICE float normaliser(const Params &p, float rounded_sum) {
+  return rounded_sum == 0.0f ? 0.0f : reciprocal_approx(rounded_sum);
+}
+
+// Base 2.
+DEVICE float lse_of(float reference, float exact_sum) {
+  return exact_sum == 0.0f ? -infinity() : reference - p_base + log2_approx(exact_sum);
+}
+
+// How many of the request's tokens row `r` of the request may see: query i of q_len the first tokens - q_len + i + 1.
+DEVICE i32 visible_tokens(const Params &p, const Work &w, u32 r) {
+  const i32 token = (i32)(r / (u32)p.heads);
+  return w.tokens - p.q_len + 1 + (token < p.q_len ? token : p.q_len - 1);
+}
+
+// Some row of the request may not see some token of the tile. Where tokens are gathered, prepare_scales has seen to it.
+DEVICE bool needs_mask(const Params &p, const Work &w, i32 tile) {
+  return !is_gathered && w.tokens - p.q_len + 1 < (tile + 1) * tile_tokens;
+}
+
+// The factor c of row `r` of the group; 0 for one past the request's last.
+DEVICE float row_factor(const Params &p, Place at, const Work &w, u32 r) {
+  return global_load(p.q_scale + ((i64)w.request * p.groups + at.group) * rows + r) * p.scale_log2e;
+}
+// S = Q K^T in two parts that are added in fp32: Hopper's FP8 accumulation keeps 13 fraction bits, and the error of a score
+// grows faster than the number of steps that it runs through. The first part is the lower half of the content, then RoPE (in the
+// content's units, so it adds to the same accumulators; last, so that its outliers cost the content no bits). The second
+// part is the upper half of the content. score_steps.inc writes the steps, in the format's number types.
+
+// From a shuffled address, made anew for each tile: the compiler then knows that the warp agrees and computes the advances in
+// uniform registers, and does not keep them in vector registers across tiles.
+DEVICE u64 operand_descriptor(u32 address) { return wgmma_descriptor(shuffle(pin(address), 0), 1024); }
+DEVICE u64 key_descriptor(u32 stage) { return operand_descriptor(shared_at<u8>(kv_at + stage * tile_bytes).address()); }
+
+// O^T += V^T P^T in bf16. V^T is the register operand of wgmma: ldmatrix.x4.trans gives the fragment of 16 channels x 16 tokens of a
+// warp as it is, tokens in their order. bf16 products are added to 25 bits, so that O^T may be the accumulator itself.
+typedef frag<rows / 2> Sum;  // of one m-tile, 64 channels: a subtile
+
+// V^T's registers are of channels g and g + 8; pair_channels makes pairs of neighbours of them.
+DEVICE u32 first_channel_of(u32 g) { return (g & ~1u) + 8 * (g & 1); }
+
+// From a tile's start to this lane's 16 bytes of the first m-tile's first 16 tokens: matrices 0, 1 are tokens 0 .. 7 of channels
+// 0 .. 7 and 8 .. 15, matrices 2, 3 tokens 8 .. 15.
+DEVICE u32 first_value_at() {
+  const u32 lane = lane_index(), warp = warp_index() & 3;
+  return ((lane & 7) + lane / 16 * 8) * 128 + (((2 * warp + (lane / 8 & 1)) ^ (lane & 7)) << 4);
+}
+
+// V^T of the m-tile at `values` (a subtile, with this lane's place): 64 channels x 64 tokens, four k steps.
+DEVICE void load_values(a_frag (&a)[4], u32 values) {
+#pragma unroll
+  for (i32 k = 0; k < 4; ++k) ldmatrix_x4_trans(a[k].r, values + k * 16 * 128);
+}
+
+// Where V^T of a stage is, from m-tile `first` on.
+struct ValueTiles {
+  u32 tiles;  // with this lane's place
+  DEVICE ValueTiles(u32 stage, i32 first) : tiles(shared_at<u8>(kv_at + stage * tile_bytes).address() + first_value_at() + first * subtile_bytes) {}
+  DEVICE void load(a_frag (&a)[4], i32 m) const { load_values(a, tiles + m * subtile_bytes); }
+};
+
+// Exchanges with the lane of the neighbouring channel, so that this thread has two channels side by side of both rows, as
+// with e4m3: an even g those of its lower channel, an odd one those of its upper.
+DEVICE void pair_channels(Sum &o, i32 j) {
+  const bool upper = (lane_index() & 4) != 0;
+#pragma unroll
+  for (i32 i = 0; i < 2; ++i) {
+    const float lower_half = o[4 * j + i], upper_half = o[4 * j + 2 + i];
+    const float other = shuffle_xor(upper ? lower_half : upper_half, 4);
+    o[4 * j + i] = upper ? other : lower_half;
+    o[4 * j + 2 + i] = upper ? upper_half : other;
+  }
+}
+
+// Rows 8j + 2q and 8j + 2q + 1 of this thread's columns of O^T, multiplied.
+DEVICE void scale_rows(Sum &o, i32 j, float2 by) {
+  o[4 * j] *= by.x;
+  o[4 * j + 1] *= by.y;
+  o[4 * j + 2] *= by.x;
+  o[4 * j + 3] *= by.y;
+}
+// A run's results: rows of the output when it is its request's only piece, else of the partial results.
+
+// This thread's channels of one row: 2g, 2g + 1 of each m-tile. `even` is o[m][..] of channel 2g, `odd` of 2g + 1.
+template <i32 Count>
+DEVICE void store_row(const Params &p, Place at, const Work &w, i32 slot, u32 r, u32 first_channel, const float (&even)[Count],
+                      const float (&odd)[Count]) {
+  const u32 whole_row = at.group * rows + r;
+  if (whole_row >= (u32)(p.heads * p.q_len)) return;
+  if (slot >= 0) {
+    const i64 target = (((i64)slot * p.groups + at.group) * rows + r) * latent + first_channel;
+#pragma unroll
+    for (i32 m = 0; m < Count; ++m)
+      global_store((u32 *)((u16 *)p.partial_out + target + 64 * m), pack_bf16(even[m], odd[m]));
+  } else {
+    u16 *target = output_row(p, w.request, whole_row).out + first_channel;
+#pragma unroll
+    for (i32 m = 0; m < Count; ++m) global_store((u32 *)(target + 64 * m), pack_bf16(even[m], odd[m]));
+  }
+}
+
+// The m-tiles First .. First + Count - 1 of O^T. `normalise(j)` makes rows 8j + 2q and 8j + 2q + 1 of them ready, just before they
+// are stored; `first_channel` is this thread's in m-tile 0 of `o`.
+template <i32 First, i32 Count, i32 All, class Normalise>
+DEVICE void store_output(const Params &p, Place at, const Work &w, i32 slot, Sum (&o)[All], u32 first_channel,
+                         Normalise normalise) {
+  const u32 pair = lane_index() & 3;
+#pragma unroll
+  for (i32 j = 0; j < (i32)rows / 8; ++j) {
+    normalise(j);
+#pragma unroll
+    for (i32 m = 0; m < Count; ++m) pair_channels(o[First + m], j);
+#pragma unroll
+    for (i32 k = 0; k < 2; ++k) {
+      float even[Count], odd[Count];
+#pragma unroll
+      for (i32 m = 0; m < Count; ++m) {
+        even[m] = o[First + m][4 * j + k];
+        odd[m] = o[First + m][4 * j + 2 + k];
+      }
+      store_row(p, at, w, slot, 8 * j + 2 * pair + k, first_channel + 64 * First, even, odd);
+    }
+  }
+}
+
+// Takes base 2.
+DEVICE void store_row_lse(const Params &p, Place at, const Work &w, i32 slot, u32 r, float lse) {
+  const u32 whole_row = at.group * rows + r;
+  if (slot >= 0)
+    global_store(p.partial_lse + ((i64)slot * p.groups + at.group) * rows + r, lse);
+  else if (whole_row < (u32)(p.heads * p.q_len))
+    store_lse(output_row(p, w.request, whole_row), lse);
+}
+// From the scores of a tile to P, 64 rows by one warpgroup.
+struct Row {
+  float factor;
+  Reference reference;
+  float sum = 0.0f;  // of the unrounded P's e, for the lse, in units of 2^(reference - 8)
+};
+
+// The largest of a row over the four lanes that share it.
+DEVICE float row_max(float x) {
+  x = max_f32(x, shuffle_xor(x, 1));
+  return max_f32(x, shuffle_xor(x, 2));
+}
+
+// Tokens have no scales, or none for all of their channels: 1 for all of a tile, NaN for one with a bad page.
+struct HalfScales {
+  float of;
+};
+
+template <i32 Half> DEVICE HalfScales load_scales(u32 stage) {
+  return {shared_at<float>(scale_at + stage * 2 * scale_bytes).load()};
+}
+
+// acc -> y, in place, in half of the tile's columns. Column 8j + 2q of the tile is register 4j of the thread.
+template <i32 Half> DEVICE void scale_scores(frag<32> &s, const Row (&row)[2], const HalfScales &scales) {
+#pragma unroll
+  for (i32 r = 0; r < 2; ++r) {
+    const float factor = row[r].factor * scales.of;
+#pragma unroll
+    for (i32 j = 4 * Half; j < 4 * Half + 4; ++j) {
+      s[4 * j + 2 * r] *= factor;
+      s[4 * j + 2 * r + 1] *= factor;
+    }
+  }
+}
+
+// `valid`: how many of the tile's tokens each row may see.
+DEVICE void mask_scores(frag<32> &s, const i32 (&valid)[2], u32 pair) {
+#pragma unroll
+  for (i32 r = 0; r < 2; ++r) {
+#pragma unroll
+    for (i32 j = 0; j < 8; ++j) {
+      const i32 column = 8 * j + 2 * (i32)pair;
+      if (column >= valid[r]) s[4 * j + 2 * r] = -infinity();
+      if (column + 1 >= valid[r]) s[4 * j + 2 * r + 1] = -infinity();
+    }
+  }
+}
+
+// The i-th quarter of a tile's y, 16 tokens of two rows, to P: of each row tokens 2q, 2q + 1 and 2q + 8, 2q + 9. Adds them,
+// unrounded, to the rows' sums; tokens have no scales.
+DEVICE void exponentials(u32 (&packed)[2][2], const frag<32> &s, Row (&row)[2], i32 i) {
+#pragma unroll
+  for (i32 r = 0; r < 2; ++r) {
+    const float shift = p_base - row[r].reference.value;
+#pragma unroll
+    for (i32 j = 0; j < 2; ++j) {
+      const float a = exp2_approx(s[8 * i + 4 * j + 2 * r] + shift), b = exp2_approx(s[8 * i + 4 * j + 2 * r + 1] + shift);
+      packed[r][j] = pack_bf16(a, b);
+      row[r].sum += a + b;
+    }
+  }
+}
+// The score role: one warpgroup, 64 rows. Thread (warp w, g = lane / 4, q = lane % 4) holds rows 16w + g and 16w + g + 8,
+// columns 8j + 2q and 8j + 2q + 1 of a tile.
+
+// The first part of the scores is issued in quarters between the sections of the previous tile's softmax, so that the issuing
+// warps do not stall on a full queue; the second into the registers that the softmax has then emptied.
+template <int Quarter> DEVICE void score_first_part(frag<32> &s, u64 q, u64 k) {
+  wgmma_fence();
+  if constexpr (Quarter == 0) {
+    wgmma_bf16<64, false>(s, descriptor_advance(q, 0 * query_subtile_bytes + 0), descriptor_advance(k, 0 * subtile_bytes + 0));
+    wgmma_bf16<64, true>(s, descriptor_advance(q, 0 * query_subtile_bytes + 32), descriptor_advance(k, 0 * subtile_bytes + 32));
+    wgmma_bf16<64, true>(s, descriptor_advance(q, 0 * query_subtile_bytes + 64), descriptor_advance(k, 0 * subtile_bytes + 64));
+    wgmma_bf16<64, true>(s, descriptor_advance(q, 0 * query_subtile_bytes + 96), descriptor_advance(k, 0 * subtile_bytes + 96));
+    wgmma_bf16<64, true>(s, descriptor_advance(q, 1 * query_subtile_bytes + 0), descriptor_advance(k, 1 * subtile_bytes + 0));
+  }
+  if constexpr (Quarter == 1) {
+    wgmma_bf16<64, true>(s, descriptor_advance(q, 1 * query_subtile_bytes + 32), descriptor_advance(k, 1 * subtile_bytes + 32));
+    wgmma_bf16<64, true>(s, descriptor_advance(q, 1 * query_subtile_bytes + 64), descriptor_advance(k, 1 * subtile_bytes + 64));
+    wgmma_bf16<64, true>(s, descriptor_advance(q, 1 * query_subtile_bytes + 96), descriptor_advance(k, 1 * subtile_bytes + 96));
+    wgmma_bf16<64, true>(s, descriptor_advance(q, 2 * query_subtile_bytes + 0), descriptor_advance(k, 2 * subtile_bytes + 0));
+    wgmma_bf16<64, true>(s, descriptor_advance(q, 2 * query_subtile_bytes + 32), descriptor_advance(k, 2 * subtile_bytes + 32));
+  }
+  if constexpr (Quarter == 2) {
+    wgmma_bf16<64, true>(s, descriptor_advance(q, 2 * query_subtile_bytes + 64), descriptor_advance(k, 2 * subtile_bytes + 64));
+    wgmma_bf16<64, true>(s, descriptor_advance(q, 2 * query_subtile_bytes + 96), descriptor_advance(k, 2 * subtile_bytes + 96));
+    wgmma_bf16<64, true>(s, descriptor_advance(q, 3 * query_subtile_bytes + 0), descriptor_advance(k, 3 * subtile_bytes + 0));
+    wgmma_bf16<64, true>(s, descriptor_advance(q, 3 * query_subtile_bytes + 32), descriptor_advance(k, 3 * subtile_bytes + 32));
+    wgmma_bf16<64, true>(s, descriptor_advance(q, 3 * query_subtile_bytes + 64), descriptor_advance(k, 3 * subtile_bytes + 64));
+  }
+  if constexpr (Quarter == 3) {
+    wgmma_bf16<64, true>(s, descriptor_advance(q, 3 * query_subtile_bytes + 96), descriptor_advance(k, 3 * subtile_bytes + 96));
+    wgmma_bf16<64, true>(s, descriptor_advance(q, 8 * query_subtile_bytes + 0), descriptor_advance(k, 8 * subtile_bytes + 0));
+    wgmma_bf16<64, true>(s, descriptor_advance(q, 8 * query_subtile_bytes + 32), descriptor_advance(k, 8 * subtile_bytes + 32));
+    wgmma_bf16<64, true>(s, descriptor_advance(q, 8 * query_subtile_bytes + 64), descriptor_advance(k, 8 * subtile_bytes + 64));
+    wgmma_bf16<64, true>(s, descriptor_advance(q, 8 * query_subtile_bytes + 96), descriptor_advance(k, 8 * subtile_bytes + 96));
+  }
+  if constexpr (Quarter == 3) wgmma_commit();
+}
+
+DEVICE void score_second_part(frag<32> &s, u64 q, u64 k) {
+  wgmma_fence();
+    wgmma_bf16<64, false>(s, descriptor_advance(q, 4 * query_subtile_bytes + 0), descriptor_advance(k, 4 * subtile_bytes + 0));
+    wgmma_bf16<64, true>(s, descriptor_advance(q, 4 * query_subtile_bytes + 32), descriptor_advance(k, 4 * subtile_bytes + 32));
+    wgmma_bf16<64, true>(s, descriptor_advance(q, 4 * query_subtile_bytes + 64), descriptor_advance(k, 4 * subtile_bytes + 64));
+    wgmma_bf16<64, true>(s, descriptor_advance(q, 4 * query_subtile_bytes + 96), descriptor_advance(k, 4 * subtile_bytes + 96));
+    wgmma_bf16<64, true>(s, descriptor_advance(q, 5 * query_subtile_bytes + 0), descriptor_advance(k, 5 * subtile_bytes + 0));
+    wgmma_bf16<64, true>(s, descriptor_advance(q, 5 * query_subtile_bytes + 32), descriptor_advance(k, 5 * subtile_bytes + 32));
+    wgmma_bf16<64, true>(s, descriptor_advance(q, 5 * query_subtile_bytes + 64), descriptor_advance(k, 5 * subtile_bytes + 64));
+    wgmma_bf16<64, true>(s, descriptor_advance(q, 5 * query_subtile_bytes + 96), descriptor_advance(k, 5 * subtile_bytes + 96));
+    wgmma_bf16<64, true>(s, descriptor_advance(q, 6 * query_subtile_bytes + 0), descriptor_advance(k, 6 * subtile_bytes + 0));
+    wgmma_bf16<64, true>(s, descriptor_advance(q, 6 * query_subtile_bytes + 32), descriptor_advance(k, 6 * subtile_bytes + 32));
+    wgmma_bf16<64, true>(s, descriptor_advance(q, 6 * query_subtile_bytes + 64), descriptor_advance(k, 6 * subtile_bytes + 64));
+    wgmma_bf16<64, true>(s, descriptor_advance(q, 6 * query_subtile_bytes + 96), descriptor_advance(k, 6 * subtile_bytes + 96));
+    wgmma_bf16<64, true>(s, descriptor_advance(q, 7 * query_subtile_bytes + 0), descriptor_advance(k, 7 * subtile_bytes + 0));
+    wgmma_bf16<64, true>(s, descriptor_advance(q, 7 * query_subtile_bytes + 32), descriptor_advance(k, 7 * subtile_bytes + 32));
+    wgmma_bf16<64, true>(s, descriptor_advance(q, 7 * query_subtile_bytes + 64), descriptor_advance(k, 7 * subtile_bytes + 64));
+    wgmma_bf16<64, true>(s, descriptor_advance(q, 7 * query_subtile_bytes + 96), descriptor_advance(k, 7 * subtile_bytes + 96));
+  wgmma_commit();
+}
+
+// Waits for both parts and adds them.
+DEVICE void finish_scores(frag<32> &s, frag<32> &first_part) {
+  wgmma_wait<0>(s, first_part);
+#pragma unroll
+  for (i32 i = 0; i < 32; ++i) s[i] += first_part[i];
+}
+
+DEVICE u64 query_descriptor() { return operand_descriptor(shared_at<u8>(query_at).address()); }
+
+// Ready is full as well: who prepares a tile has waited for its page.
+DEVICE void wait_for_keys(Ring ring) { mbarrier_wait(kv_ready(ring.stage), ring.parity); }
+
+struct ScoreState {
+  Row row[2];
+  Ring ring;      // the tile whose scores are finished
+  HalfScales first_half;  // of that tile
+  u32 p_buffer = 0, p_parity = 1;
+};
+
+// Turns the finished scores `s` of a tile into P; with Next, issues the next tile's meanwhile: the first part into `next`, the
+// second into `s` as soon as its last exponential is taken.
+template <bool Next>
+DEVICE void softmax(const Params &p, Place at, ScoreState &state, const Work &w, frag<32> &s, frag<32> &next, u64 q,
+                    u64 next_k, i32 tile) {
+  const u32 lane = lane_index(), warp = warp_index() & 3, pair = lane & 3, g = lane >> 2;
+  const u32 stage = state.ring.stage, buffer = state.p_buffer;
+  const HalfScales second_half = load_scales<1>(stage);
+  if constexpr (Next) score_first_part<0>(next, q, next_k);
+  scale_scores<0>(s, state.row, state.first_half);
+  scale_scores<1>(s, state.row, second_half);
+  if (__builtin_expect(needs_mask(p, w, tile), false)) {
+    const u32 r = at.group * rows + 16 * warp + g;
+    const i32 valid[2] = {visible_tokens(p, w, r) - tile * tile_tokens, visible_tokens(p, w, r + 8) - tile * tile_tokens};
+    mask_scores(s, valid, pair);
+  }
+
+  float top[2];
+#pragma unroll
+  for (i32 r = 0; r < 2; ++r) {
+    top[r] = max_f32(s[2 * r], s[2 * r + 1]);
+#pragma unroll
+    for (i32 j = 1; j < 8; ++j) top[r] = max_f32(top[r], max_f32(s[4 * j + 2 * r], s[4 * j + 2 * r + 1]));
+    top[r] = row_max(top[r]);
+  }
+  bool changed = warp_any(moves(state.row[0].reference, top[0]) | moves(state.row[1].reference, top[1]));
+  if constexpr (Next) score_first_part<1>(next, q, next_k);
+
+  mbarrier_wait(p_empty(buffer), state.p_parity);
+  if (__builtin_expect(changed, false)) {
+    const smem<float> rescale = shared_at<float>(rescale_at + buffer * 256) + (16 * warp + g);
+#pragma unroll
+    for (i32 r = 0; r < 2; ++r) {
+      const float beta = move_reference(state.row[r].reference, top[r]);
+      state.row[r].sum = state.row[r].sum * beta;
+      if (pair == 0) rescale.store(8 * r, beta);
+    }
+  }
+  if (lane == 0) shared_at<u8>(changed_at + buffer * 4).store(warp, changed);
+
+  // P: [row][64 tokens of 2 bytes], 128-byte swizzle.
+  const smem<u32> p_row = shared_at<u32>(p_at + buffer * 8192 + (16 * warp + g) * 128 + 4 * pair);
+#pragma unroll
+  for (i32 i = 0; i < 4; ++i) {
+    u32 packed[2][2];
+    exponentials(packed, s, state.row, i);
+    if constexpr (Next) {
+      if (i == 1) score_first_part<2>(next, q, next_k);
+      if (i == 2) score_first_part<3>(next, q, next_k);
+      if (i == 3) score_second_part(s, q, next_k);  // s is empty now
+    }
+#pragma unroll
+    for (i32 j = 0; j < 2; ++j) {
+      const i32 chunk = (2 * i + j) ^ g;
+      p_row.store(chunk * 4, packed[0][j]);
+      p_row.store(chunk * 4 + 256, packed[1][j]);
+    }
+  }
+  fence_async_proxy();  // wgmma reads P
+}
+
+// Hands the tile's P to accumulate. Some time after its fence, so that nobody waits for that.
+DEVICE void publish_probabilities(ScoreState &state) {
+  warp_sync();
+  if (lane_index() == 0) mbarrier_arrive(p_full(state.p_buffer));
+  if (++state.p_buffer == 1) {
+    state.p_buffer = 0;
+    state.p_parity ^= 1;
+  }
+}
+
+// The scores of a tile, with nothing else to do meanwhile.
+DEVICE void score_alone(ScoreState &state, frag<32> &s, frag<32> &next) {
+  const u64 q = query_descriptor(), k = key_descriptor(state.ring.stage);
+  score_first_part<0>(next, q, k);
+  score_first_part<1>(next, q, k);
+  score_first_part<2>(next, q, k);
+  score_first_part<3>(next, q, k);
+  score_second_part(s, q, k);
+  state.first_half = load_scales<0>(state.ring.stage);
+  finish_scores(s, next);
+}
+
+// The same in bf16, whose ring has room for few tiles: waiting for the next one before this one is given up would leave nothing in
+// flight, and registers are scarce. So P comes first, and the next tile's scores run beside its product.
+DEVICE void score_tile(const Params &p, Place at, ScoreState &state, const Work &w, frag<32> &s, frag<32> &next, i32 tile) {
+  const bool last = tile + 1 == w.end_tile;
+  warp_sync();
+  if (last && lane_index() == 0) mbarrier_arrive(query_empty());
+  softmax<false>(p, at, state, w, s, next, 0, 0, tile);
+  publish_probabilities(state);
+  state.ring.advance();
+  if (last) return;
+  wait_for_keys(state.ring);
+  score_alone(state, s, next);
+}
+
+DEVICE void finish_row(const Params &p, Place at, const Work &w, i32 slot, Row row, u32 r) {
+  float sum = row.sum;
+  sum += shuffle_xor(sum, 1);
+  sum += shuffle_xor(sum, 2);
+  if ((lane_index() & 3) == 0) store_row_lse(p, at, w, slot, r, lse_of(row.reference.value, sum));
+}
+
+DEVICE void score(const Params &p, Place at) {
+  const u32 r = (warp_index() & 3) * 16 + (lane_index() >> 2);
+  ScoreState state;
+  frag<32> s, next;
+  u32 parity = 0;
+  Work w;
+  for (i32 request = first_request(p, at); next_work(p, at, request, w);) {
+    state.row[0] = {row_factor(p, at, w, r), {}, {}};
+    state.row[1] = {row_factor(p, at, w, r + 8), {}, {}};
+    mbarrier_wait(query_full(), parity);
+    wait_for_keys(state.ring);
+    score_alone(state, s, next);
+#pragma unroll 1
+    for (i32 tile = w.first_tile; tile < w.end_tile; ++tile) score_tile(p, at, state, w, s, next, tile);
+    const i32 slot = partial_slot(p, at, w);
+    finish_row(p, at, w, slot, state.row[0], r);
+    finish_row(p, at, w, slot, state.row[1], r + 8);
+    parity ^= 1;
+  }
+}
+// The accumulate role of values that are 16 bits as they lie: O[64 rows x latent / 2] += P V by a warpgroup, V the tile's content, whose tokens
+// are the k steps: 16-bit operands need not be turned for that. bf16 products are added to 25 bits, so that O may be the accumulator
+// itself. A block of 512 threads has 128 registers each to the compiler, which one instruction's accumulators must leave some of: hence two
+// products side by side. Thread (warp w, g, q) has rows 16w + g and 16w + g + 8, channels 8j + 2q and 8j + 2q + 1 of this half of them.
+constexpr i32 columns = 128, products = latent / 2 / columns;
+constexpr u32 accumulate_barrier = 1;  // where both groups meet, at a run's end
+
+// A run's results where a thread has rows of O: channels 8j + 2q and 8j + 2q + 1.
+
+// Words of the four lanes that share a row: word i of lane q becomes word q of lane i, so that a lane has four words side by side.
+DEVICE void turn_words(u32 (&x)[4]) {
+  const u32 pair = lane_index() & 3;
+#pragma unroll
+  for (u32 far = 1; far <= 2; ++far) {
+#pragma unroll
+    for (u32 i = 0; i < 2; ++i) {
+      const u32 low = far == 1 ? 2 * i : i, high = low + far;
+      const bool upper = (pair & far) != 0;
+      const u32 other = shuffle_xor(upper ? x[low] : x[high], far);
+      x[low] = upper ? other : x[low];
+      x[high] = upper ? x[high] : other;
+    }
+  }
+}
+
+// Row `r` of the block's, `Columns` channels from `first_channel` on: registers 4j + at and 4j + at + 1 of `o`, times `by`.
+template <i32 Columns>
+DEVICE void store_columns(const Params &p, Place at, const Work &w, i32 slot, u32 r, u32 first_channel, frag<Columns / 2> &o, i32 at_register, float by) {
+  const u32 whole_row = at.group * rows + r, pair = lane_index() & 3;
+  const bool there = whole_row < (u32)(p.heads * p.q_len);
+  const i64 piece = (((i64)slot * p.groups + at.group) * rows + r) * latent + first_channel;
+  u16 *target = slot >= 0 ? (u16 *)p.partial_out + piece : there ? output_row(p, w.request, whole_row).out + first_channel : nullptr;
+#pragma unroll
+  for (i32 j = 0; j < Columns / 8; j += 4) {
+    u32 words[4];
+#pragma unroll
+    for (i32 i = 0; i < 4; ++i) words[i] = pack_bf16(o[4 * (j + i) + at_register] * by, o[4 * (j + i) + at_register + 1] * by);
+    turn_words(words);
+    if (there) global_store((uint4 *)(target + 8 * (j + (i32)pair)), make_uint4(words[0], words[1], words[2], words[3]));
+  }
+}
+// The sums of the rounded P, which normalise, so that the weights sum to one. A warp has 8 rows, lane l the 16 tokens of chunks l / 8 and
+// l / 8 + 4 of row l % 8; word w of those 8 is added beside m-tile w % m_tiles, under its product.
+struct RowSum {
+  float value = 0.0f;
+  u32 row;    // of the block's 64
+  u32 chunk;  // of P's row
+
+  DEVICE void add(u32 buffer, i32 word) {
+    const u32 of_row = (chunk + word / 4 * 4) ^ (row & 7);
+    const float2 pair = unpack_bf16(shared_at<u32>(p_at + buffer * 8192 + row * 128 + (of_row << 4)).load(word % 4));
+    value += pair.x + pair.y;
+  }
+  // Its normaliser, for all warps of both groups. `buffer` alternates from run to run, so that the next one's may be written while
+  // a slow warp reads this one's.
+  DEVICE void publish(const Params &p, u32 buffer) {
+    value += shuffle_xor(value, 8);
+    value += shuffle_xor(value, 16);
+    if (lane_index() < 8) shared_at<float>(inv_sum_at + buffer * rows * 4).store(row, normaliser(p, value));
+    barrier_sync(accumulate_barrier, 256);
+    value = 0.0f;
+  }
+};
+
+
+DEVICE void accumulate(const Params &p, Place at, u32 half) {
+  const u32 lane = lane_index(), warp = warp_index() & 3, row = 16 * warp + (lane >> 2);
+  const u64 p_descriptor = wgmma_descriptor(shared_at<u8>(p_at).address(), 1024);
+  Ring ring;
+  RowSum sum;
+  sum.row = half * 32 + warp * 8 + lane % 8;
+  sum.chunk = lane / 8;
+  u32 buffer = 0, p_parity = 0, run = 0;
+  frag<columns / 2> o[products];
+  Work w;
+  for (i32 request = first_request(p, at); next_work(p, at, request, w);) {
+#pragma unroll
+    for (i32 n = 0; n < products; ++n)
+#pragma unroll
+      for (i32 i = 0; i < columns / 2; ++i) o[n][i] = 0.0f;
+#pragma unroll 1
+    for (i32 tile = w.first_tile; tile < w.end_tile; ++tile) {
+      mbarrier_wait(kv_full(ring.stage), ring.parity);
+      mbarrier_wait(p_full(buffer), p_parity);
+      const u64 p_tile = descriptor_advance(p_descriptor, buffer * 8192);
+      const u64 v_tile = wgmma_descriptor_columns(shuffle(shared_at<u8>(kv_at + ring.stage * tile_bytes).address() + half * (subtiles / 2) * subtile_bytes, 0), subtile_bytes);
+      // Byte w of `changed` says whether rows 16w .. 16w + 15 have a factor.
+      const u32 changed = shuffle(shared_at<u32>(changed_at).load(buffer), 0);
+      if (changed != 0) {
+        const smem<float> beta = shared_at<float>(rescale_at + buffer * 256);
+        if ((changed >> sum.row / 16 * 8 & 0xff) != 0) sum.value *= beta.load((i32)sum.row);
+        if ((changed >> 8 * warp & 0xff) != 0) {
+          const float upper = beta.load((i32)row), lower = beta.load((i32)row + 8);
+#pragma unroll
+          for (i32 n = 0; n < products; ++n)
+#pragma unroll
+            for (i32 j = 0; j < columns / 2; ++j) o[n][j] *= j % 4 < 2 ? upper : lower;
+        }
+      }
+      wgmma_fence();
+#pragma unroll
+      for (i32 k = 0; k < 4; ++k)
+#pragma unroll
+        for (i32 n = 0; n < products; ++n)
+          wgmma_bf16_columns<columns, true>(o[n], descriptor_advance(p_tile, k * 32), descriptor_advance(v_tile, n * (columns / 64) * subtile_bytes + k * 2048));
+      wgmma_commit();
+#pragma unroll
+      for (i32 word = 0; word < 8; ++word) sum.add(buffer, word);
+#pragma unroll
+      for (i32 n = 0; n < products; ++n) wgmma_wait<0>(o[n]);
+      warp_sync();
+      if (lane == 0) {
+        mbarrier_arrive(kv_empty(ring.stage));
+        mbarrier_arrive(p_empty(buffer));
+      }
+      ring.advance();
+      if (++buffer == 1) {
+        buffer = 0;
+        p_parity ^= 1;
+      }
+    }
+    const i32 slot = partial_slot(p, at, w);
+    sum.publish(p, run % 2);
+    const smem<float> inverse = shared_at<float>(inv_sum_at + run % 2 * rows * 4);
+#pragma unroll
+    for (i32 r = 0; r < 2; ++r) {
+      const float by = inverse.load((i32)row + 8 * r);
+#pragma unroll
+      for (i32 n = 0; n < products; ++n)
+        store_columns<columns>(p, at, w, slot, row + 8 * r, (half * products + n) * columns, o[n], 2 * r, by);
+    }
+    run ^= 1;
+  }
+}
+
+DEVICE void consume(const Params &p, Place at, u32 consumer) {
+  wait_for_query();
+  if (consumer == 0) {
+    registers_raise<168>();
+    score(p, at);
+  } else {
+    registers_raise<160>();
+    accumulate(p, at, consumer - 1);
+  }
+}
+
+KERNEL(snapmla_mla_decode, 512) {
+  if (thread_index() == 0) init_barriers();
+  block_sync();
+  const Place at = {block_index() / (u32)p.groups, block_index() % (u32)p.groups};
+  const u32 warpgroup = warpgroup_index();
+  if (warpgroup == 0) {
+    registers_lower<24>();
+    const u32 warp = warp_index();
+    if (warp == 3) warm_tables(p);
+    if (warp == 0) fetch_pages(p, at);
+    if (warp == 1) {
+      wait_for_query();
+      fetch_query(p, at);
+    }
+    if (warp == 2) prepare_scales(p, at);
+  } else {
+    consume(p, at, warpgroup - 1);
+  }
+}
