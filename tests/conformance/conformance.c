@@ -215,7 +215,8 @@ static int try_variant(const primitive_case *primitive, int n, const smla_genera
   uint32_t cluster = (uint32_t)quantity(quantities, count, "cluster");
   uint32_t box_row = (uint32_t)quantity(quantities, count, "box_row");
   int is_f16 = strstr(primitive->name, "f16") && !strstr(primitive->name, "bf16");
-  size_t tiny = primitive->wgmma && !strstr(primitive->name, "e4m3") ? smem_bytes : 0; /* its operands' bytes */
+  size_t tiny =
+      primitive->wgmma && !strstr(primitive->name, "e4m3") ? (size_t)(64 + n) * 128 : 0; /* operands: 64 and n rows */
   blocks = (blocks + cluster - 1) / cluster * cluster;
   input = malloc(input_bytes * blocks);
   expected = malloc(output_bytes * blocks);
