@@ -1382,7 +1382,7 @@ struct RowSums {
   frag<4> t;  // of a tile
   float unit;  // what a tile's even terms count
 
-  // Before a tile's products; `row` is the upper of the thread's.
+  // Before a tile's products.
   DEVICE void begin(u32, u32 buffer, u32 stage, u32 changed) {
     const u32 lane = lane_index(), warp = warp_index() & 3;
     unit = shared_at<float>(unit_at + stage * 16).load((i32)(lane & 3));
