@@ -40,7 +40,10 @@ static const struct {
 smla_limits smla_limits_of(const smla_workload *work) {
   size_t i = 0;
   while (i + 1 < sizeof levels / sizeof *levels && levels[i].level != work->problem.accuracy) ++i;
-  int large = work->data.kind == SMLA_DATA_NORMAL && work->data.sigma > MODERATE_SIGMA;
+  /* Formats whose scores are summed in two FP8 parts at these levels: bf16 is exact, and groups are parts of their own. */
+  snapmla_kv_format format = work->problem.kv_format;
+  int two_parts = format != SNAPMLA_KV_BF16 && format != SNAPMLA_KV_FP8_TILE;
+  int large = two_parts && work->data.kind == SMLA_DATA_NORMAL && work->data.sigma > MODERATE_SIGMA;
   return (smla_limits){.mean_zero = levels[i].mean_zero,
                        .least = levels[i].least,
                        .value_offset = work->value_offset,

@@ -788,6 +788,7 @@ DEVICE void prepare_scales(const Params &p, Place at) {
       const u32 at_stage = ring.stage * scale_bytes;
       const bool bad = shared_at<u32>(bad_page_at).load(ring.stage) != 0;
       const i32 valid = w.tokens - tile * tile_tokens;
+      float inverse[2];
 #pragma unroll
       for (i32 half = 0; half < 2; ++half) {
         const i32 token = lane + 32 * half;
@@ -796,7 +797,8 @@ DEVICE void prepare_scales(const Params &p, Place at) {
         if (bad) scale = not_a_number();
         const float log2_scale = log2_approx(scale);
         shared_at<float2>(scale_at + 2 * at_stage).store(token, make_float2(scale, log2_scale));
-        shared_at<float>(inv_scale_at + at_stage).store(inverse_place(lane) + 32 * half, reciprocal_approx(scale));
+        inverse[half] = reciprocal_approx(scale);
+        shared_at<float>(inv_scale_at + at_stage).store(inverse_place(lane) + 32 * half, inverse[half]);
       }
       if (valid < tile_tokens) {
         // 16-byte chunks of a token's row, one a lane; what lane and chunk have in common stays in `row`.

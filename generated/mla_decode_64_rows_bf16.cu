@@ -817,6 +817,7 @@ DEVICE void prepare_scales(const Params &p, Place at) {
       const u32 at_stage = ring.stage * scale_bytes;
       const bool bad = shared_at<u32>(bad_page_at).load(ring.stage) != 0;
       const i32 valid = w.tokens - tile * tile_tokens;
+      float inverse[2];
 #pragma unroll
       for (i32 half = 0; half < 2; ++half) {
         const i32 token = lane + 32 * half;
@@ -825,7 +826,8 @@ DEVICE void prepare_scales(const Params &p, Place at) {
         if (bad) scale = not_a_number();
         const float log2_scale = log2_approx(scale);
         shared_at<float2>(scale_at + 2 * at_stage).store(token, make_float2(scale, log2_scale));
-        shared_at<float>(inv_scale_at + at_stage).store(inverse_place(lane) + 32 * half, reciprocal_approx(scale));
+        inverse[half] = reciprocal_approx(scale);
+        shared_at<float>(inv_scale_at + at_stage).store(inverse_place(lane) + 32 * half, inverse[half]);
       }
       if (valid < tile_tokens) {
         // 16-byte chunks of a token's row, one a lane; what lane and chunk have in common stays in `row`.
@@ -1329,7 +1331,7 @@ DEVICE void store_columns(const Params &p, Place at, const Work &w, i32 slot, u3
   }
 }
 // The sums of the rounded P, which normalise, so that the weights sum to one. A warp has 8 rows, lane l the 16 tokens of chunks l / 8 and
-// l / 8 + 4 of row l % 8; word w of those 8 is added beside m-tile w % m_tiles, under its product.
+// l / 8 + 4 of row l % 8, in 8 words, which are added under products.
 struct RowSum {
   float value = 0.0f;
   u32 row;    // of the block's 64

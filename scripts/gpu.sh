@@ -7,16 +7,9 @@
 #   sh scripts/gpu.sh --dry [OUTDIR]    without a GPU: the same script on the emulator, what needs a GPU left out and said
 set -u
 root=$(cd "$(dirname "$0")/.." && pwd) || exit 1
-dry=0
-if [ "${1:-}" = --dry ]; then
-  dry=1
-  shift
-  set -- "${1:-$root/build/gpu-dry}"
-fi
-[ $# = 1 ] || { echo "usage: sh scripts/gpu.sh OUTDIR | --dry [OUTDIR]" >&2; exit 2; }
-mkdir -p "$1" && out=$(cd "$1" && pwd) || exit 1
+. "$root/scripts/lib.sh"
+visit_start "sh scripts/gpu.sh OUTDIR | --dry [OUTDIR]" "$root/build/gpu-dry" 1 "$@"
 cd "$root" || exit 1
-. scripts/lib.sh
 
 build=${SNAPMLA_BUILD:-build/portable}
 program=$build/bin/snapmla
@@ -197,8 +190,8 @@ if [ "$dry" = 1 ]; then
   # ctest runs the others on the emulator, where they take minutes.
   part tests 100 sh scripts/gpu_tests.sh "$build" runtime_plan runtime_threads
 else
-  for program_of in runtime_plan runtime_threads templates_sparse templates_shards templates_shard_merge; do
-    part "test-$program_of" 60 "$tests/test_$program_of"
+  for each in $gpu_test_programs; do
+    [ "$each" = templates_decode ] || part "test-$each" 60 "$tests/test_$each"
   done
 fi
 sanitize merge 20 "racecheck synccheck" shard_merge "$tests/test_templates_shard_merge" merges_as_double_precision empty_shards_are_not_looked_at

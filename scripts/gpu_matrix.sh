@@ -5,22 +5,17 @@
 # ends it. Needs python3 for the covering set, no packages.
 #
 #   sh scripts/gpu_matrix.sh OUTDIR [PART...]     within 570 seconds; SNAPMLA_BUILD names another build, SNAPMLA_GPU another device
-#   sh scripts/gpu_matrix.sh --dry [OUTDIR]       without a GPU: a few variants of the covering set on the emulator
+#   sh scripts/gpu_matrix.sh --dry [OUTDIR [PART...]]   without a GPU: a few variants of the covering set on the emulator
 #
-# Parts: covering and the names of test programs, as below; of a long visit's remains name those that were cut off.
+# Parts: covering and the names of test programs, as below. What one visit had no time for, another with those parts and an OUTDIR of its own
+# goes on with.
 set -u
 root=$(cd "$(dirname "$0")/.." && pwd) || exit 1
-dry=0
-if [ "${1:-}" = --dry ]; then
-  dry=1
-  shift
-  set -- "${1:-$root/build/matrix-dry}"
-fi
-[ $# -ge 1 ] || { echo "usage: sh scripts/gpu_matrix.sh OUTDIR [PART...] | --dry [OUTDIR]" >&2; exit 2; }
-mkdir -p "$1" && out=$(cd "$1" && pwd) || exit 1
-shift
+. "$root/scripts/lib.sh"
+visit_start "sh scripts/gpu_matrix.sh OUTDIR [PART...] | --dry [OUTDIR [PART...]]" "$root/build/matrix-dry" 99 "$@"
+[ $dry = 0 ] || shift
+[ $# = 0 ] || shift
 cd "$root" || exit 1
-. scripts/lib.sh
 
 build=${SNAPMLA_BUILD:-build/portable}
 program=$build/bin/snapmla

@@ -11,17 +11,11 @@
 # that missed its GPU fails.
 set -u
 root=$(cd "$(dirname "$0")/.." && pwd) || exit 1
-dry=0
-if [ "${1:-}" = --dry ]; then
-  dry=1
-  shift
-  [ $# -gt 0 ] || set -- "$root/build/python-dry"
-fi
-[ $# -ge 1 ] || { echo "usage: sh scripts/gpu_python.sh OUTDIR [TEST...] | --dry [OUTDIR [TEST...]]" >&2; exit 2; }
-mkdir -p "$1" && out=$(cd "$1" && pwd) || exit 1
-shift
+. "$root/scripts/lib.sh"
+visit_start "sh scripts/gpu_python.sh OUTDIR [TEST...] | --dry [OUTDIR [TEST...]]" "$root/build/python-dry" 99 "$@"
+[ $dry = 0 ] || shift
+[ $# = 0 ] || shift
 cd "$root" || exit 1
-. scripts/lib.sh
 arguments=${*:+ $*}
 [ $# -gt 0 ] || set -- layer_torch torch shards_torch layer shards tokens engine package
 

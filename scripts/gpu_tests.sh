@@ -3,10 +3,12 @@
 # labelled numerics (templates_formats, templates_levels) take minutes each and are run by name; SECONDS_EACH is the limit of one.
 set -u
 cd "$(dirname "$0")/.." || exit 1
+. scripts/lib.sh
 
 build=$1
 shift
-[ $# -gt 0 ] || set -- templates_decode templates_sparse templates_shards templates_shard_merge runtime_plan runtime_threads
+# shellcheck disable=SC2086 # words
+[ $# -gt 0 ] || set -- $gpu_test_programs
 failed=0
 for name in "$@"; do
   echo "== $name"

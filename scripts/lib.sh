@@ -138,6 +138,27 @@ json_field() {
   }'
 }
 
+# visit_start USAGE FOLDER MOST ARGUMENT...: what the scripts for a GPU machine begin with, `[--dry] OUTDIR` and more, MOST arguments in all. Sets
+# `dry`, 0 or 1, and `out`, OUTDIR as a full path, made if it is not there; with --dry it may be left out, and is FOLDER then.
+visit_start() {
+  usage=$1 fallback=$2 most=$3 dry=0
+  shift 3
+  if [ "${1:-}" = --dry ]; then
+    dry=1
+    shift
+    [ $# -gt 0 ] || set -- "$fallback"
+  fi
+  if [ $# = 0 ] || [ $# -gt "$most" ]; then
+    echo "usage: $usage" >&2
+    exit 2
+  fi
+  mkdir -p "$1" && out=$(cd "$1" && pwd) || exit 1
+}
+
+# The test programs that gpu.sh runs on a GPU, and gpu_tests.sh where none is named.
+# shellcheck disable=SC2034
+gpu_test_programs="runtime_plan runtime_threads templates_sparse templates_shards templates_shard_merge templates_decode"
+
 # The table of parts: parts_start FILE [LOGS SECONDS], a folder for what parts say and what all may take; parts_head NAME TEXT…, head lines
 # `# NAME: TEXT`; part_record NAME RESULT SECONDS [MORE…]. Then parts_table.
 parts_file=

@@ -92,7 +92,8 @@ static data make_data(const decode_case *c) {
   double sigma = c->kind == data_uniform ? 0.01 : c->kind == data_normal || c->kind == data_outlier ? c->sigma : 0.3;
   /* Unit values around 1 would be off by 0.025 / sqrt(effective tokens) whatever the kernel: P has four bits. */
   double spread = c->value_mean != 0.0 ? 0.2 : 1.0;
-  d.softmax_scale = (float)(sigma / sqrt(p->latent_rank * spread * spread + p->rope_dim));
+  double magnitude = c->magnitude != 0.0 ? c->magnitude : 1.0;
+  d.softmax_scale = (float)(sigma / sqrt(p->latent_rank * spread * spread + p->rope_dim) / magnitude);
   for (size_t i = 0; i < rows * (size_t)p->latent_rank; ++i)
     d.q_nope[i] = smla_bf16_from_float((float)next_normal(&random));
   for (size_t i = 0; i < rows * (size_t)p->rope_dim; ++i) {
@@ -102,9 +103,9 @@ static data make_data(const decode_case *c) {
     d.q_rope[i] = smla_bf16_from_float((float)x);
   }
   for (size_t i = 0; i < (size_t)d.tokens * (size_t)p->latent_rank; ++i)
-    d.latent[i] = smla_bf16_from_float((float)(next_normal(&random) * spread + c->value_mean));
+    d.latent[i] = smla_bf16_from_float((float)((next_normal(&random) * spread + c->value_mean) * magnitude));
   for (size_t i = 0; i < (size_t)d.tokens * (size_t)p->rope_dim; ++i) {
-    double x = next_normal(&random);
+    double x = next_normal(&random) * magnitude;
     if (c->kind == data_outlier && i % 8 == 3) x *= 1000.0;
     d.rope[i] = smla_bf16_from_float((float)x);
   }

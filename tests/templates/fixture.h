@@ -27,6 +27,7 @@ typedef struct decode_case {
   int32_t lengths[max_requests];
   data_kind kind;
   double sigma;
+  double magnitude;  /* 0: 1; of the cache's numbers, which the softmax's scale undoes in the logits */
   double value_mean; /* of the latent channels; their standard deviation is 1, or 0.2 where the mean is not 0 */
   uint64_t seed;
   snapmla_emulator_order order;

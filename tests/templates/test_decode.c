@@ -72,13 +72,16 @@ static void near_uniform(void **state) {
   expect_shapes_accurate("near uniform, values of mean 1", c, fast_offset_limit, fast_rounded_limit);
 }
 
-/* The inverse scales of empty tokens are 2^33 times the others' and more: a row's sum must still have those. */
+/* The inverse scales of empty tokens are 2^33 times the others', and 2^49 times those of large ones, which is further apart than the terms of a
+ * row's sum reach: it must still have them. */
 static void empty_tokens(void **state) {
   (void)state;
   decode_case c = mixed_case();
   c.kind = data_empty;
   c.sigma = 16;
   expect_shapes_accurate("every third token empty", c, fast_limit, fast_rounded_limit);
+  c.magnitude = 65536;
+  expect_shapes_accurate("every third token empty, the others large", c, fast_limit, fast_rounded_limit);
 }
 
 static void outlier_rope(void **state) {
