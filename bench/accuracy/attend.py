@@ -62,10 +62,11 @@ class Decode:
 
 
 class Torch:
-    """The same attention by torch, in fp32 from the same bf16 numbers (or in `dtype`), `chunk` rows at a time."""
+    """The same attention by torch, in fp32 from the same bf16 numbers (or in `dtype`), `chunk` rows at a time. `unrounded`: from latents
+    and keys that no cache has rounded, which the model then gives in fp32; the query and what is returned stay bf16."""
 
-    def __init__(self, shape, dtype=torch.float32, chunk=256):
-        self.scale, self.dtype, self.chunk = shape.scale, dtype, chunk
+    def __init__(self, shape, dtype=torch.float32, chunk=256, unrounded=False):
+        self.scale, self.dtype, self.chunk, self.unrounded = shape.scale, dtype, chunk, unrounded
         self.sink_mass = []
 
     def __call__(self, query, query_rope, latent, rope):
