@@ -24,12 +24,14 @@ import time
 import cases
 import checkpoint
 import needles
+import noise
 import numpy as np
 import paired
 import snapmla
 import tokens as data
 import torch
 from attend import Decode, Largest, Torch
+from interval import percent
 from model import make_outliers
 
 SCENARIOS = {"plain": (0.0, 0), "sink": (12.0, 0), "outliers": (0.0, 6), "severe": (0.0, 12)}  # name: (sink in nats, exponent)
@@ -202,6 +204,7 @@ class Evaluation:
             "kv_scales": self.kv_scales, "seconds": time.monotonic() - self.begun, "perplexity": [], "needles": [],
             "sink_mass": {**self.kept.sink_mass, **{name: np.mean(rows, 0).round(4).tolist() for name, rows in self.sink_mass.items()}},
         }  # fmt: skip
+        blocks = noise.blocks_of((name, way, i, *b[:4]) for (name, way), sequences in self.blocks.items() for i, every in sequences.items() for b in every)
         for (name, way), sequences in self.blocks.items():
             every = [b for blocks in sequences.values() for b in blocks]
             nats, tokens = sum(b[2] for b in every), sum(b[1] for b in every)
@@ -222,6 +225,9 @@ class Evaluation:
                     by_context.append({"from": low, "to": max(b[0] + b[1] for b, _ in pairs), **paired.compare_blocks(*zip(*pairs))})
                 low = high
             entry["by_context"] = by_context
+            judged = noise.judge(blocks, name, way)
+            if judged:
+                entry["noise"] = judged
             out["perplexity"].append(entry)
         for length in sorted({a[0] for a in self.answers}):
             for way in dict.fromkeys(a[3] for a in self.answers if a[0] == length):
@@ -267,6 +273,21 @@ class Scaled:
         return self.inner(*arguments)
 
 
+def noise_lines(entries):
+    """Each way's change beside what bf16 itself makes (noise.py)."""
+    lines = ["", f"{'scenario':10}{'way':22}{'change':>18}{'of bf16 itself':>20}{'no larger':>10}{'rms':>9}{'of bf16 itself':>15}{'no wider':>9}"]
+    for e in entries:
+        if "noise" in e:
+            n = e["noise"]
+            change, own = (f"{percent(n[p + 'nats']):+.4f} ± {percent(n[p + 'half_width']):.4f}" for p in ("", "own_"))
+            lines.append(f"{e['scenario']:10}{e['way']:22}{change:>18}{own:>20}{n['no_larger']:>10}{n['rms']:9.5f}{n['own_rms']:15.5f}{n['no_wider']:>9}")
+        if e["way"] == cases.UNROUNDED and "token_rms" in e.get(f"against_{cases.EXACT}", {}):
+            d = e[f"against_{cases.EXACT}"]
+            lines.append(f"{e['scenario']:10}the rounding alone, without bf16's kernel: {-d['perplexity_percent']:+.4f} ± "
+                         f"{percent(d['nats_half_width']):.4f} %, rms {d['token_rms']:.5f}")  # fmt: skip
+    return lines if len(lines) > 2 else []
+
+
 def table_of(summary):
     lines = [f"{summary['device']}, torch {summary['torch']}; contexts to {summary['length']} tokens", "",
              f"{'scenario':10}{'way':22}{'perplexity':>11}  {'change against our bf16, 95 %':34}{'a token, rms':>13}{'tokens':>9}  +0.1 %"]  # fmt: skip
@@ -276,6 +297,7 @@ def table_of(summary):
                   f"{d['perplexity_percent_high']:+.4f})") if d else ""  # fmt: skip
         lines.append(f"{e['scenario']:10}{e['way']:22}{e['perplexity']:11.4f}  {change:34}"
                      + (f"{d['token_rms']:13.5f}{d['tokens']:9}  {d['gate']}" if d else ""))  # fmt: skip
+    lines += noise_lines(summary["perplexity"])
     lines += ["", f"{'needles in':>10}  {'way':22}{'right':>8}{'asked':>7}  {'first, middle, last third':27}{'changed':>8}{'nats against bf16':>24}"]
     for e in summary["needles"]:
         thirds = "  ".join("-" if t is None else f"{t:6.3f}" for t in e["right_by_depth"])
