@@ -32,9 +32,8 @@ import tokens as data
 import torch
 from attend import Decode, Largest, Torch
 from interval import percent
-from model import make_outliers
+from scenarios import SCENARIOS, prepare
 
-SCENARIOS = {"plain": (0.0, 0), "sink": (12.0, 0), "outliers": (0.0, 6), "severe": (0.0, 12)}  # name: (sink in nats, exponent)
 BASE = cases.BASE
 TEXT_PART, NEEDLE_PART = 0.78, 0.9  # of the time, when text and needles end; single ways have the rest
 
@@ -125,8 +124,7 @@ class Evaluation:
         return [max(w.largest, 1e-6) * 1.25 / 448 for w in watch]
 
     def scenario(self, name):
-        nats, exponent = SCENARIOS[name]
-        make_outliers(self.model, exponent)
+        nats = prepare(self.model, name)
         self.calibrate(name, nats)
         return nats
 
@@ -277,7 +275,7 @@ def noise_lines(entries):
     """Each way's change beside what bf16 itself makes (noise.py)."""
     lines = ["", f"{'scenario':10}{'way':22}{'change':>18}{'of bf16 itself':>20}{'no larger':>10}{'rms':>9}{'of bf16 itself':>15}{'no wider':>9}"]
     for e in entries:
-        if "noise" in e:
+        if "noise" in e and "single" not in e["way"]:
             n = e["noise"]
             change, own = (f"{percent(n[p + 'nats']):+.4f} ± {percent(n[p + 'half_width']):.4f}" for p in ("", "own_"))
             lines.append(f"{e['scenario']:10}{e['way']:22}{change:>18}{own:>20}{n['no_larger']:>10}{n['rms']:9.5f}{n['own_rms']:15.5f}{n['no_wider']:>9}")
