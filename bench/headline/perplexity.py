@@ -1,13 +1,18 @@
-"""What bench/accuracy measured, in a row for each scenario and way: the change against our bf16, paired by blocks of the same text, and
+#!/usr/bin/env python3
+"""usage: perplexity.py PERPLEXITY.csv OUT.csv
+
+What bench/accuracy measured, in a row for each scenario and way: the change against our bf16, paired by blocks of the same text, and
 what bf16 itself makes (bench/accuracy/noise.py) where that was evaluated."""
 
 import pathlib
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "accuracy"))
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent / folder) for folder in ("accuracy", "common")]
 import noise  # noqa: E402
 from cases import BASE  # noqa: E402
 from interval import interval  # noqa: E402
+from programs import read, write  # noqa: E402
 
 NOISE = ["rms", "own_nats", "own_half_width", "own_rms", "holds_zero", "no_larger", "no_wider"]  # of noise.judge
 
@@ -37,3 +42,15 @@ def summary(rows):
     if not out:
         sys.exit(f"the perplexity CSV has no way beside {BASE} in any scenario: evaluate {BASE} and another")
     return out
+
+
+def main():
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    source, target = map(pathlib.Path, sys.argv[1:])
+    notes, rows = read(source)
+    write(target, notes, summary(rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -16,7 +16,7 @@ NAMES = {"fp8": "FP8 alone", "pipelining": "pipelining alone", "both": "both"}
 MOST_PERCENT = {"fp8_token": 56, "fp8_tensor": 50}  # bytes as allocated, of bf16's
 LEAST_GAIN, LEAST_OF_BYTES = 1.7, 90  # attention alone where memory binds: over our bf16; percent of the ratio of bytes
 SILENT = ("fp8_token_r4", "fp8_token_r4/max", "fp8_token/max")  # ways that must lie within the noise of bf16
-NOISE_GATES = {"holds_zero": "within the noise of bf16: the interval holds 0", "no_larger": "within the noise of bf16: |change| no larger than bf16's own"}
+NOISE_GATES = {"holds_zero": "within the noise of bf16: the interval holds 0", "no_larger": "within the noise of bf16: the change, either way, no larger than bf16's own"}
 
 
 class Run:
