@@ -47,8 +47,10 @@ def write_run(folder, device="cuda:0, A GPU, 132 multiprocessors", output=False)
     programs.write(folder / "layer.csv", notes, layer)
 
 
-def blocks(scenario, way, nats):
-    return [{"scenario": scenario, "sequence": 0, "first_token": 100 * i, "tokens": 100, "way": way, "nats": 100 * n} for i, n in enumerate(nats)]
+def blocks(scenario, way, nats, square=0):
+    """square: the mean square of a token's difference to bf16, a little more or less in every second block."""
+    return [{"scenario": scenario, "sequence": 0, "first_token": 100 * i, "tokens": 100, "way": way, "nats": 100 * n,
+             "squares": 100 * square * (1 + 0.01 * (-1) ** i)} for i, n in enumerate(nats)]  # fmt: skip
 
 
 class Headline(unittest.TestCase):
@@ -138,6 +140,33 @@ class Headline(unittest.TestCase):
         self.assertEqual(gates["perplexity, plain, `fp8_token`, contexts to 200", "≤ +0.1 %"], ("+0.030 %", "open"))
         self.assertEqual(gates["perplexity, plain, `fp8_token/max`", "within the noise of bf16: the interval holds 0"][1], "met")
         self.assertEqual(gates["perplexity, `fp8_token_r4`", "see above"][1], "not measured")
+
+    def test_the_noise_of_bf16_is_beside_a_change(self):
+        """bf16 is off by 0.0003 and -0.0001 from what no cache has rounded; one way by less from bf16, the other by more."""
+        exact, base = [1.0, 2.0, 3.0, 4.0], [1.0003, 1.9999, 3.0003, 4.0]
+        own = [b - e for b, e in zip(base, exact)]
+        rows = blocks("plain", "bf16", base) + blocks("plain", "torch_fp32/unrounded", exact, 4e-4)
+        rows += blocks("plain", "fp8_token/max", [b + 0.5 * o for b, o in zip(base, own)], 1e-4) + blocks("plain", "fp8_token_r4", [b + 0.001 for b in base], 9e-4)
+        rows += blocks("severe", "bf16", base) + blocks("severe", "fp8_token_r4/max", [b - 0.001 for b in base], 9e-4)
+        write_run(self.folder)
+        programs.write(self.folder / "perplexity.csv", [], perplexity.summary(rows))
+        run = tables.Run(self.folder)
+        got = {r[1]: r[2:] for r in tables.noise_rows(run)}
+        self.assertEqual(got["fp8_token/max"][1], "+0.013 ± 0.033 %")
+        self.assertEqual(got["fp8_token/max"][2:], ["met", "open", "0.0100", "0.0200", "met"])
+        self.assertEqual(got["fp8_token_r4"][2:], ["missed", "missed", "0.0300", "0.0200", "missed"])
+        self.assertEqual(got["fp8_token_r4/max"][1:4], ["+0.013 ± 0.033 %", "missed", "missed"])  # by the plain text's
+        limit = "within the noise of bf16: the change, either way, no larger than bf16's own"
+        self.assertEqual(self.gates()["perplexity, plain, `fp8_token_r4`", limit], ("+0.100 ± 0.000 %; +0.013 ± 0.033 %", "missed"))
+        self.assertIn("**The noise of bf16.**", "\n".join(tables.section(self.folder)))
+
+    def test_without_unrounded_latents_the_noise_is_not_measured(self):
+        rows = blocks("plain", "bf16", [1, 2]) + blocks("plain", "fp8_token/max", [1, 2.0001])
+        write_run(self.folder)
+        programs.write(self.folder / "perplexity.csv", [], perplexity.summary(rows))
+        got = self.gates()
+        self.assertEqual(got["perplexity, plain, `fp8_token/max`", tables.NOISE_GATES["no_larger"]], ("–", "not measured"))
+        self.assertNotIn("**The noise of bf16.**", "\n".join(tables.section(self.folder)))
 
     def test_an_interval_without_width_is_open(self):
         self.assertEqual(interval.gate(*interval.interval([0.0])), "open")

@@ -19,7 +19,7 @@ def show(axes, x, lines, title, xlabel):
         if points:
             axes.plot([p[0] for p in points], [p[1] for p in points], style, label=label, markersize=4)
     axes.set(yscale="log", title=title, xlabel=xlabel, ylabel="relative error")
-    axes.grid(True, which="both", alpha=0.25)
+    axes.grid(True, alpha=0.25)
     axes.legend(fontsize="x-small")
 
 
@@ -52,6 +52,7 @@ def main():
     except ImportError:
         sys.exit("plot_analysis.py: matplotlib is missing: python3 -m pip install matplotlib")
     matplotlib.use("svg")
+    matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "snapmla"})  # text as text, and the same file of the same report
     from matplotlib import pyplot
 
     names = [f["format"] for f in layers[0]["formats"]]
@@ -68,7 +69,7 @@ def main():
     show(d, heads, [(f"{n}, {v}", [e[n]["attention"].get(v) for e in by_head], "o-") for n in names for v in levels],
          "attention of layer %d" % layer["layer"], "head")
     figure.tight_layout()
-    figure.savefig(arguments.output)
+    figure.savefig(arguments.output, metadata={"Date": None} if arguments.output.endswith(".svg") else None)
 
 
 if __name__ == "__main__":

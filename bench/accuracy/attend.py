@@ -1,4 +1,4 @@
-"""Ways to compute the absorbed attention of one sequence, all positions at once: our kernels on a quantised cache, and torch.
+"""Ways to compute the absorbed attention of one sequence, all positions at once: our kernels on a quantised cache, and torch (torch_attend.py).
 
 Each is called with query [tokens, heads, rank], query_rope [tokens, heads, rope], latent [tokens, rank], rope [tokens, rope] (bf16), and
 returns [tokens, heads, rank]: row t has seen tokens 0..t. Row t of ours is what decoding token t gives after tokens 0..t were appended:
@@ -12,6 +12,7 @@ import torch
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "common"))
 from programs import single_buffered  # noqa: E402
+from torch_attend import Torch  # noqa: E402, F401
 
 
 class Decode:
@@ -59,31 +60,6 @@ class Decode:
     def __call__(self, query, query_rope, latent, rope):
         self.append(latent, rope, 0)
         return self.decode(query.contiguous(), query_rope.contiguous(), 0)
-
-
-class Torch:
-    """The same attention by torch, in fp32 from the same bf16 numbers (or in `dtype`), `chunk` rows at a time."""
-
-    def __init__(self, shape, dtype=torch.float32, chunk=256):
-        self.scale, self.dtype, self.chunk = shape.scale, dtype, chunk
-        self.sink_mass = []
-
-    def __call__(self, query, query_rope, latent, rope):
-        keys = torch.cat((latent, rope), -1).to(self.dtype)
-        values = latent.to(self.dtype)
-        rows = torch.cat((query, query_rope), -1).to(self.dtype)
-        out, mass = [], 0
-        with torch.autocast(query.device.type, enabled=False):
-            for at in range(0, len(rows), self.chunk):
-                q = rows[at : at + self.chunk]
-                seen = at + len(q)
-                logits = (q.flatten(0, 1) @ keys[:seen].T).float().unflatten(0, q.shape[:2]) * self.scale
-                future = torch.ones(len(q), seen, dtype=torch.bool, device=q.device).triu(at + 1)
-                p = logits.masked_fill_(future[:, None], -torch.inf).softmax(-1)
-                mass = mass + p[..., 0].sum(0)
-                out.append((p.to(self.dtype).flatten(0, 1) @ values[:seen]).unflatten(0, q.shape[:2]).to(query.dtype))
-        self.sink_mass.append((mass / len(rows)).cpu())
-        return torch.cat(out)
 
 
 class Largest:

@@ -7,8 +7,9 @@ import sys
 
 BASE = "bf16"
 LEVELS = {"balanced": 1, "max": 2}
-FINER = ("fp8_token/balanced", "fp8_token/max", "bf16/single", "fp8_token/single")  # beside the formats, if none are named
-TORCH = ("torch_fp32", "torch_bf16")
+FINER = ("fp8_token/balanced", "fp8_token/max", "fp8_token_r4/balanced", "fp8_token_r4/max", "bf16/single", "fp8_token/single")  # beside the formats
+EXACT, UNROUNDED = "torch_fp32", "torch_fp32/unrounded"  # of the bf16 cache's numbers; of those that it rounds
+TORCH = (EXACT, UNROUNDED, "torch_bf16")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +27,7 @@ def parse(name, formats):
         return Case(name, torch=True)
     kv_format, *words = name.split("/")
     if kv_format not in formats:
-        sys.exit(f"case '{name}': this build has no format '{kv_format}'; it has {', '.join(formats)}, and torch_fp32 and torch_bf16 are there")
+        sys.exit(f"case '{name}': this build has no format '{kv_format}'; it has {', '.join(formats)}, and {', '.join(TORCH)} are there")
     levels = [LEVELS[word] for word in words if word in LEVELS]
     if len(levels) > 1 or any(word not in LEVELS and word != "single" for word in words) or len(set(words)) < len(words):
         sys.exit(f"case '{name}': after the format come balanced or max, and single")
@@ -53,7 +54,8 @@ class Kept:
         with open(folder / "perplexity.csv", newline="") as file:
             for r in csv.DictReader(file):
                 sequences = self.blocks.setdefault((r["scenario"], r["way"]), {})
-                block = int(r["first_token"]), int(r["tokens"]), float(r["nats"]), float(r["squares"])
+                squares = [float(r.get(f"squares{suffix}") or "nan") for suffix in ("", "_exact")]
+                block = int(r["first_token"]), int(r["tokens"]), float(r["nats"]), *squares
                 sequences.setdefault(int(r["sequence"]), []).append(block)
         with open(folder / "needles.csv", newline="") as file:
             for r in csv.DictReader(file):

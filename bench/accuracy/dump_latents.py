@@ -8,9 +8,7 @@ Every module named …layers.N….kv_a_layernorm is watched: its output is what 
 kv_a_proj_with_mqa beside it, as they are before rotation: rotating a pair changes neither its norm nor a token's scale, so the error of
 quantising them is about the same. Rows are kept until each layer has `tokens` of them."""
 
-import json
 import re
-import struct
 
 LAYER = re.compile(r"layers\.(\d+)\..*?(kv_a_layernorm|kv_a_proj_with_mqa)$")
 
@@ -51,17 +49,7 @@ class Dump:
             self.write()
 
     def write(self):
+        import tensor_dump
         import torch
 
-        head, data = {}, []
-        at = 0
-        for name, parts in sorted(self.rows.items()):
-            rows = torch.cat(parts).to(torch.bfloat16).contiguous()
-            blob = rows.view(torch.int16).numpy().tobytes()
-            head[name] = {"dtype": "BF16", "shape": list(rows.shape), "data_offsets": [at, at + len(blob)]}
-            at += len(blob)
-            data.append(blob)
-        text = json.dumps(head).encode()
-        text += b" " * (-len(text) % 8)
-        with open(self.path, "wb") as file:
-            file.write(struct.pack("<Q", len(text)) + text + b"".join(data))
+        tensor_dump.write(self.path, {name: torch.cat(parts).to(torch.bfloat16) for name, parts in sorted(self.rows.items())})

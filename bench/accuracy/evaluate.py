@@ -3,9 +3,11 @@
 paired token by token with our own bf16 and with torch. Writes, and renews after every sequence: perplexity.csv (sums by
 blocks), needles.csv (every answer), summary.json and summary.txt.
 
-A case is FORMAT[/LEVEL][/single], torch_fp32 or torch_bf16: a format of the cache; balanced or max; single for the kernel that takes one
-tile at a time (the ablation). bf16 is the baseline, always there. With --resume what OUTDIR holds of an earlier run of the same
-model, lengths and block is kept, and only what it lacks of the cases is evaluated.
+A case is FORMAT[/LEVEL][/single], torch_fp32[/unrounded] or torch_bf16: a format of the cache; balanced or max; single for the kernel that
+takes one tile at a time (the ablation, evaluated after all others); unrounded for latents and RoPE keys in fp32, as the norm and the rotation
+leave them, in place of the bf16 that all other ways start from: what bf16 differs from it by is the noise of a bf16 cache. bf16 is the
+baseline, always there. With --resume what OUTDIR holds of an earlier run of the same model, lengths and block is kept, and only what it
+lacks of the cases is evaluated.
 
 Scenarios: plain; sink (the first token's logit raised by 12); outliers and severe (a few channels of the cache 2^6 and 2^12 times as large,
 the weights that read them as much smaller: the model computes the same). Every position of the text is decoded, see attend.py."""
@@ -22,16 +24,18 @@ import time
 import cases
 import checkpoint
 import needles
+import noise
 import numpy as np
 import paired
 import snapmla
 import tokens as data
 import torch
 from attend import Decode, Largest, Torch
-from model import make_outliers
+from interval import percent
+from scenarios import SCENARIOS, prepare
 
-SCENARIOS = {"plain": (0.0, 0), "sink": (12.0, 0), "outliers": (0.0, 6), "severe": (0.0, 12)}  # name: (sink in nats, exponent)
 BASE = cases.BASE
+TEXT_PART, NEEDLE_PART = 0.78, 0.9  # of the time, when text and needles end; single ways have the rest
 
 
 def options_of():
@@ -44,8 +48,8 @@ def options_of():
     parser.add_argument("--needle-lengths", type=int, nargs="*", default=(4096, 8192, 16384, 32768))
     parser.add_argument("--needle-sequences", type=int, default=4)
     parser.add_argument("--needles", type=int, default=32, help="in a sequence, at even depths")
-    parser.add_argument("--seconds", type=float, default=200, help="no sequence is begun later; a third of it is for needles")
-    parser.add_argument("--cases", nargs="+", help="all formats of the build, fp8_token/balanced, fp8_token/max, bf16/single, fp8_token/single, torch")
+    parser.add_argument("--seconds", type=float, default=200, help="no sequence is begun later; most of it is for text, then needles, then /single")
+    parser.add_argument("--cases", nargs="+", help="all formats of the build, with levels those of fp8_token and fp8_token_r4, bf16/single, fp8_token/single, torch")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--scenarios", nargs="+", default=list(SCENARIOS), choices=list(SCENARIOS))
     parser.add_argument("--batch", type=int, default=512)
@@ -64,8 +68,8 @@ class Evaluation:
         self.text = torch.tensor(data.sequences(held_out, o.length, o.sequences), device=o.device)
         emulated = o.device == "cpu"
         self.context = snapmla.Context("emulator" if emulated else o.device)
-        self.ways, self.left_out = {}, {}
-        self.exact = Torch(self.shape)
+        self.ways, self.single, self.left_out = {}, set(), {}
+        self.exact, self.unrounded = Torch(self.shape), Torch(self.shape, unrounded=True)
         for case in cases.chosen(o.cases, snapmla.kv_formats()):
             self.add(case)
         self.kept = cases.Kept(o.out, self.settings(), o.resume)
@@ -81,7 +85,8 @@ class Evaluation:
     def add(self, case):
         """One Decode for all layers: each appends its whole sequence before it reads. Levels that the build lacks are noted."""
         if case.torch:
-            self.ways[case.name] = [self.exact] * self.shape.layers if case.name == "torch_fp32" else None  # bf16: its own, not absorbed
+            attend = {cases.EXACT: self.exact, cases.UNROUNDED: self.unrounded}.get(case.name)
+            self.ways[case.name] = attend and [attend] * self.shape.layers  # bf16: its own, not absorbed
             return
         most = max([self.o.length, *self.o.needle_lengths])
         try:
@@ -93,6 +98,8 @@ class Evaluation:
             self.left_out[case.name] = str(error)
             return
         self.ways[case.name] = [decode] * self.shape.layers
+        if case.single:
+            self.single.add(case.name)
         say(f"{case.name}: {decode.bytes_per_token:g} bytes a token, {decode.plan.variant('mla_decode')}")
 
     def hidden(self, row, nats, attend):
@@ -117,8 +124,7 @@ class Evaluation:
         return [max(w.largest, 1e-6) * 1.25 / 448 for w in watch]
 
     def scenario(self, name):
-        nats, exponent = SCENARIOS[name]
-        make_outliers(self.model, exponent)
+        nats = prepare(self.model, name)
         self.calibrate(name, nats)
         return nats
 
@@ -128,38 +134,44 @@ class Evaluation:
     def losses(self, row, nats, way):
         return self.model.losses(self.hidden(row, nats, self.ways[way])[:-1], row[1:]).double().cpu().numpy()
 
-    def perplexity(self):
+    def named(self, single):
+        return [way for way in self.ways if (way in self.single) == single]
+
+    def perplexity(self, ways, part):
+        """Of the first sequence always, of the next while less than `part` of the time is over."""
         for i, row in enumerate(self.text):
             for name in self.o.scenarios:
                 nats = self.scenario(name)
-                if i and not self.left(2 / 3):
+                if i and not self.left(part):
                     return
-                wanted = [way for way in self.ways if i not in self.blocks.get((name, way), {})
+                wanted = [way for way in ways if i not in self.blocks.get((name, way), {})
                           and not (way.startswith("torch") and SCENARIOS[name][1])]  # powers of two: torch's numbers without outliers
                 if not wanted:
                     continue
                 self.exact.sink_mass.clear()
-                base = self.losses(row, nats, BASE)
+                base, exact = self.losses(row, nats, BASE), None
                 for way in wanted:
                     losses = base if way == BASE else self.losses(row, nats, way)
-                    self.blocks.setdefault((name, way), {})[i] = paired.blocks_of(losses, base, self.o.block)
+                    exact = losses if way == cases.EXACT else exact
+                    beside = exact if way == cases.UNROUNDED else None
+                    self.blocks.setdefault((name, way), {})[i] = paired.blocks_of(losses, base, self.o.block, beside)
                 if self.exact.sink_mass:
                     mass = torch.stack(self.exact.sink_mass).mean(1)
                     self.sink_mass.setdefault(name, []).append([round(float(m), 4) for m in mass])
             self.write()
             say(f"text {i + 1} of {len(self.text)}, {time.monotonic() - self.begun:.0f} s")
 
-    def needles(self):
+    def needles(self, ways, part):
         """Over the lengths again and again, until the sequences are done or the time is."""
         for k in range(self.o.needle_sequences):
             for length in self.o.needle_lengths:
-                if k and not self.left(1):
+                if k and not self.left(part):
                     return
-                self.one_haystack(length, k)
+                self.one_haystack(length, k, ways)
             self.write()
             say(f"needles {k + 1} of {self.o.needle_sequences}, {time.monotonic() - self.begun:.0f} s")
 
-    def one_haystack(self, length, k):
+    def one_haystack(self, length, k, ways):
         nats = self.scenario("plain")
         generator = torch.Generator(self.o.device).manual_seed(1000 * k + length)
         text = self.text.flatten()
@@ -169,10 +181,10 @@ class Evaluation:
         row[0] = 0
         at = starts[:, None] + torch.arange(needles.VALUE, device=row.device)
         done = {a[3] for a in self.answers if a[:2] == (length, k)}
-        for way, attend in self.ways.items():
+        for way in ways:
             if way in done:
                 continue
-            hidden = self.hidden(row, nats, attend)[at - 1]
+            hidden = self.hidden(row, nats, self.ways[way])[at - 1]
             right = (self.model.logits(hidden).argmax(-1) == row[at]).all(1)
             losses = self.model.losses(hidden.flatten(0, 1), row[at].flatten()).unflatten(0, at.shape).sum(1)
             for i in range(count):
@@ -190,6 +202,7 @@ class Evaluation:
             "kv_scales": self.kv_scales, "seconds": time.monotonic() - self.begun, "perplexity": [], "needles": [],
             "sink_mass": {**self.kept.sink_mass, **{name: np.mean(rows, 0).round(4).tolist() for name, rows in self.sink_mass.items()}},
         }  # fmt: skip
+        blocks = noise.blocks_of((name, way, i, *b[:4]) for (name, way), sequences in self.blocks.items() for i, every in sequences.items() for b in every)
         for (name, way), sequences in self.blocks.items():
             every = [b for blocks in sequences.values() for b in blocks]
             nats, tokens = sum(b[2] for b in every), sum(b[1] for b in every)
@@ -197,12 +210,12 @@ class Evaluation:
             decode = self.ways.get(way)
             if decode and hasattr(decode[0], "bytes_per_token"):
                 entry["bytes_per_token"] = decode[0].bytes_per_token
-            for base in (BASE, "torch_fp32"):
+            for base in (BASE, cases.EXACT):
                 pairs = self.pairs(name, way, base)
                 if way != base and pairs:
-                    entry[f"against_{base}"] = paired.compare_blocks(*zip(*pairs))
-                    if base != BASE:
-                        del entry[f"against_{base}"]["token_rms"]  # blocks know it against the baseline alone
+                    compared = entry[f"against_{base}"] = paired.compare_blocks(*zip(*pairs), squares=3 if base == BASE else 4)
+                    if math.isnan(compared["token_rms"]):
+                        del compared["token_rms"]  # blocks know it against the baseline, and of the unrounded way
             low, by_context = 0, []
             for high in (1024, 4096, 16384, 1 << 30):
                 pairs = [pair for pair in self.pairs(name, way, BASE) if low <= pair[0][0] < high]
@@ -210,6 +223,9 @@ class Evaluation:
                     by_context.append({"from": low, "to": max(b[0] + b[1] for b, _ in pairs), **paired.compare_blocks(*zip(*pairs))})
                 low = high
             entry["by_context"] = by_context
+            judged = noise.judge(blocks, name, way)
+            if judged:
+                entry["noise"] = judged
             out["perplexity"].append(entry)
         for length in sorted({a[0] for a in self.answers}):
             for way in dict.fromkeys(a[3] for a in self.answers if a[0] == length):
@@ -229,10 +245,11 @@ class Evaluation:
     def write(self):
         with open(self.o.out / "perplexity.csv", "w", newline="") as file:
             table = csv.writer(file)
-            table.writerow(["scenario", "sequence", "first_token", "tokens", "way", "nats", "squares"])
+            table.writerow(["scenario", "sequence", "first_token", "tokens", "way", "nats", "squares", "squares_exact"])
             for (name, way), sequences in self.blocks.items():
                 for i, blocks in sequences.items():
-                    table.writerows([name, i, at, count, way, f"{nats:.6f}", f"{squares:.6e}"] for at, count, nats, squares in blocks)
+                    table.writerows([name, i, at, count, way, f"{nats:.6f}", f"{squares:.6e}", "" if math.isnan(exact) else f"{exact:.6e}"]
+                                    for at, count, nats, squares, exact in blocks)  # fmt: skip
         with open(self.o.out / "needles.csv", "w", newline="") as file:
             table = csv.writer(file)
             table.writerow(["length", "sequence", "depth", "way", "right", "nats"])
@@ -254,6 +271,21 @@ class Scaled:
         return self.inner(*arguments)
 
 
+def noise_lines(entries):
+    """Each way's change beside what bf16 itself makes (noise.py)."""
+    lines = ["", f"{'scenario':10}{'way':22}{'change':>18}{'of bf16 itself':>20}{'no larger':>10}{'rms':>9}{'of bf16 itself':>15}{'no wider':>9}"]
+    for e in entries:
+        if "noise" in e and "single" not in e["way"]:
+            n = e["noise"]
+            change, own = (f"{percent(n[p + 'nats']):+.4f} ± {percent(n[p + 'half_width']):.4f}" for p in ("", "own_"))
+            lines.append(f"{e['scenario']:10}{e['way']:22}{change:>18}{own:>20}{n['no_larger']:>10}{n['rms']:9.5f}{n['own_rms']:15.5f}{n['no_wider']:>9}")
+        if e["way"] == cases.UNROUNDED and "token_rms" in e.get(f"against_{cases.EXACT}", {}):
+            d = e[f"against_{cases.EXACT}"]
+            lines.append(f"{e['scenario']:10}the rounding alone, without bf16's kernel: {-d['perplexity_percent']:+.4f} ± "
+                         f"{percent(d['nats_half_width']):.4f} %, rms {d['token_rms']:.5f}")  # fmt: skip
+    return lines if len(lines) > 2 else []
+
+
 def table_of(summary):
     lines = [f"{summary['device']}, torch {summary['torch']}; contexts to {summary['length']} tokens", "",
              f"{'scenario':10}{'way':22}{'perplexity':>11}  {'change against our bf16, 95 %':34}{'a token, rms':>13}{'tokens':>9}  +0.1 %"]  # fmt: skip
@@ -263,6 +295,7 @@ def table_of(summary):
                   f"{d['perplexity_percent_high']:+.4f})") if d else ""  # fmt: skip
         lines.append(f"{e['scenario']:10}{e['way']:22}{e['perplexity']:11.4f}  {change:34}"
                      + (f"{d['token_rms']:13.5f}{d['tokens']:9}  {d['gate']}" if d else ""))  # fmt: skip
+    lines += noise_lines(summary["perplexity"])
     lines += ["", f"{'needles in':>10}  {'way':22}{'right':>8}{'asked':>7}  {'first, middle, last third':27}{'changed':>8}{'nats against bf16':>24}"]
     for e in summary["needles"]:
         thirds = "  ".join("-" if t is None else f"{t:6.3f}" for t in e["right_by_depth"])
@@ -281,8 +314,12 @@ def main():
     torch.set_grad_enabled(False)
     torch.set_float32_matmul_precision("highest")
     evaluation = Evaluation(o)
-    evaluation.perplexity()
-    evaluation.needles()
+    main, single = evaluation.named(False), evaluation.named(True)
+    evaluation.perplexity(main, TEXT_PART)
+    evaluation.needles(main, NEEDLE_PART)
+    if single:
+        evaluation.perplexity(single, 1)
+        evaluation.needles(single, 1)
     evaluation.write()
     print((o.out / "summary.txt").read_text())
 

@@ -32,9 +32,9 @@ class Shape:
 
 
 def rotate(x, cos, sin):
-    """RoPE on [.., tokens, (heads,) rope] by half-splits; cos and sin broadcast to half of it."""
+    """RoPE on [.., tokens, (heads,) rope] by half-splits, in fp32; cos and sin broadcast to half of it."""
     a, b = x.float().chunk(2, -1)
-    return torch.cat((a * cos - b * sin, b * cos + a * sin), -1).to(x.dtype)
+    return torch.cat((a * cos - b * sin, b * cos + a * sin), -1)
 
 
 class Attention(nn.Module):
@@ -61,7 +61,7 @@ class Attention(nn.Module):
 
     def project(self, x, sink, cos, sin):
         """x [batch, tokens, dim], sink [batch] -> query content and RoPE [batch, tokens, heads, ..], latent and RoPE of the
-        keys [batch, tokens, ..], as they are cached."""
+        keys [batch, tokens, ..]: these two in fp32, as the norm and the rotation leave them, for a cache to round."""
         s = self.shape
         query = self.query(x).unflatten(-1, (s.heads, s.content + s.rope))
         content, rope = query.split((s.content, s.rope), -1)
@@ -73,13 +73,16 @@ class Attention(nn.Module):
         latent = torch.cat((latent[..., :-1], channel), -1) * self.latent_units
         rope = rotate(rope, cos[:, None], sin[:, None]) / self.rope_units
         key = rotate(key, cos, sin) * self.rope_units
-        return content, rope.to(query.dtype), latent.to(query.dtype), key.to(query.dtype)
+        return content, rope.to(query.dtype), latent, key
 
     def forward(self, x, sink, cos, sin, attend=None):
         """attend(query [tokens, heads, rank], query_rope, latent [tokens, rank], rope) -> [tokens, heads, rank], absorbed, for a
-        batch of one; None: keys and values are made and torch attends, which has a gradient."""
+        batch of one; None: keys and values are made and torch attends, which has a gradient. Latents and keys are given in the
+        type of the query, but to an attend that says `unrounded` in fp32."""
         s = self.shape
         content, rope, latent, key = self.project(x, sink, cos, sin)
+        if not getattr(attend, "unrounded", False):
+            latent, key = latent.to(content.dtype), key.to(content.dtype)
         key_up, value_up = (w.to(content.dtype) for w in self.up_projections())
         if attend is None:
             k = torch.einsum("btr,hdr->bthd", latent, key_up)

@@ -16,6 +16,7 @@ NAMES = {"fp8": "FP8 alone", "pipelining": "pipelining alone", "both": "both"}
 MOST_PERCENT = {"fp8_token": 56, "fp8_tensor": 50}  # bytes as allocated, of bf16's
 LEAST_GAIN, LEAST_OF_BYTES = 1.7, 90  # attention alone where memory binds: over our bf16; percent of the ratio of bytes
 SILENT = ("fp8_token_r4", "fp8_token_r4/max", "fp8_token/max")  # ways that must lie within the noise of bf16
+NOISE_GATES = {"holds_zero": "within the noise of bf16: the interval holds 0", "no_larger": "within the noise of bf16: the change, either way, no larger than bf16's own"}
 
 
 class Run:
@@ -158,6 +159,31 @@ def perplexity_rows(run):
                r["blocks"], r["context"], gate(mean, half)]  # fmt: skip
 
 
+def own_text(row):
+    """What bf16 itself makes."""
+    return f"{percent(float(row['own_nats'])):+.3f} ± {percent(float(row['own_half_width'])):.3f} %"
+
+
+NOISE_HEADER = ["scenario", "way", "change", "bf16's own", "the interval holds 0", "no larger", "a token, rms", "bf16's own", "no wider"]
+
+
+def noise_rows(run):
+    """As NOISE_HEADER says, of the ways beside which bf16's own noise was measured."""
+    for r in run.perplexity:
+        if r.get("no_larger") and "single" not in r["way"]:
+            change = f"{percent(float(r['nats'])):+.4f} ± {percent(float(r['half_width'])):.4f} %"
+            yield [r["scenario"], r["way"], change, own_text(r), r["holds_zero"], r["no_larger"], f"{float(r['rms']):.4f}",
+                   f"{float(r['own_rms']):.4f}", r["no_wider"]]  # fmt: skip
+
+
+NOISE_TEXT = (
+    "**The noise of bf16.** bf16's own is what our bf16 differs by from attention in fp32 on latents and keys that no cache has rounded "
+    "(`torch_fp32/unrounded`), on the same blocks; outliers change neither of the two by a bit, so theirs are the plain text's. *No larger*: the mean "
+    "change, without its sign, is at most bf16's own; *no wider*: so is the mean square of a token's change. Each is met where the 95 % interval of the "
+    "difference lies below 0, missed where it lies above, else open ([accuracy.md](accuracy.md#the-noise-of-bf16))."
+)
+
+
 def gates(run):
     """[what, limit, figure, verdict]"""
     per_token = run.bytes_per_token()
@@ -180,8 +206,12 @@ def gates(run):
         if r["way"] == "fp8_token":
             yield [f"perplexity, {r['scenario']}, `fp8_token`, contexts to {r['context']}", "≤ +0.1 %", f"{percent(mean):+.3f} %", gate(mean, half)]
         if r["way"] in SILENT:
-            yield [f"perplexity, {r['scenario']}, `{r['way']}`", "within the noise of bf16: the interval holds 0",
-                   f"{percent(mean):+.3f} ± {percent(half):.3f} %", "open" if half != half else "met" if abs(mean) <= half else "missed"]  # fmt: skip
+            what, figure = f"perplexity, {r['scenario']}, `{r['way']}`", f"{percent(mean):+.3f} ± {percent(half):.3f} %"
+            yield [what, NOISE_GATES["holds_zero"], figure, "open" if half != half else "met" if abs(mean) <= half else "missed"]
+            if r.get("no_larger"):
+                yield [what, NOISE_GATES["no_larger"], f"{figure}; {own_text(r)}", r["no_larger"]]
+            else:
+                yield [what, NOISE_GATES["no_larger"], "–", "not measured"]
     for way in ("fp8_token", *SILENT):
         if way not in ways:
             yield [f"perplexity, `{way}`", "see above" if run.perplexity else "≤ +0.1 %, or within the noise", "–", "not measured"]
@@ -282,6 +312,10 @@ def section(folder):
         yield "Change against our bf16, paired by blocks of the same text, 95 % interval (`bench/accuracy`)."
         yield ""
         yield from table(["scenario", "way", "change", "interval, %", "blocks", "contexts to", "≤ +0.1 %"], perplexity_rows(run))
+        noisy = list(noise_rows(run))
+        if noisy:
+            yield from ["", NOISE_TEXT, ""]
+            yield from table(NOISE_HEADER, noisy)
         if run.perplexity_notes:
             yield ""
         yield from (f"- {note}" for note in run.perplexity_notes)

@@ -6,6 +6,7 @@ import gzip
 import importlib.util
 import json
 import math
+import os
 import pathlib
 import subprocess
 import sys
@@ -63,6 +64,7 @@ class Cases(unittest.TestCase):
     def test_names_say_what_is_evaluated(self):
         self.assertEqual(cases.parse("fp8_token/max/single", self.FORMATS), cases.Case("fp8_token/max/single", "fp8_token", 2, True))
         self.assertTrue(cases.parse("torch_fp32", self.FORMATS).torch)
+        self.assertTrue(cases.parse("torch_fp32/unrounded", self.FORMATS).torch)
         for wrong in ("fp4", "bf16/fast", "fp8_token/max/balanced", "bf16/single/single"):
             with self.assertRaisesRegex(SystemExit, f"case '{wrong}'"):
                 cases.parse(wrong, self.FORMATS)
@@ -144,6 +146,55 @@ class Model(unittest.TestCase):
         torch.testing.assert_close(absorbed, plain, rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(severe, absorbed, rtol=0, atol=0)
 
+    def test_unrounded_latents_are_what_a_cache_rounds(self):
+        """Of the same projection: rounded to bf16 they are the others, bit for bit; and attention notices."""
+        import torch
+        from model import Attention, Shape
+        from torch_attend import Torch
+
+        class Watched(Torch):
+            def __call__(self, query, query_rope, latent, rope):
+                self.given = latent, rope
+                return super().__call__(query, query_rope, latent, rope)
+
+        torch.manual_seed(0)
+        shape = Shape(60, layers=1, dim=32, heads=2)
+        attention, x = Attention(shape).eval(), torch.randn(1, 20, 32)
+        angle = torch.arange(20)[:, None] * 0.9 ** torch.arange(shape.rope // 2)
+        rounded, unrounded = Watched(shape), Watched(shape, unrounded=True)
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            out = [attention(x, torch.full((1,), 166.3), angle.cos(), angle.sin(), attend=way) for way in (rounded, unrounded)]
+        for bf16, fp32 in zip(rounded.given, unrounded.given):
+            self.assertEqual((bf16.dtype, fp32.dtype), (torch.bfloat16, torch.float32))
+            torch.testing.assert_close(fp32.to(torch.bfloat16), bf16, rtol=0, atol=0)
+            self.assertGreater(float((fp32 - bf16.float()).abs().max()), 0)
+        self.assertGreater(float((out[0] - out[1]).abs().max()), 0)
+        torch.testing.assert_close(out[0], out[1], rtol=0, atol=0.1 * float(out[0].abs().max()))
+
+    def test_a_models_dump_is_analysed(self):
+        import dump_model
+        import tensor_dump
+        import torch
+        from model import Model, Shape
+
+        torch.manual_seed(0)
+        model = Model(Shape(60, layers=2, dim=32, heads=2)).eval()
+        with tempfile.TemporaryDirectory() as name:
+            path = pathlib.Path(name) / "dump.safetensors"
+            for scenario, largest in (("plain", 100), ("sink", 166), ("severe", 4096)):
+                tensors = dump_model.tensors_of(model, scenario, torch.randint(4, 60, (44,)), 4)
+                self.assertEqual([list(tensors[f"layers.1.{what}"].shape) for what in ("latent", "rope", "w_uk", "w_uv", "q_nope", "q_rope")],
+                                 [[40, 512], [40, 64], [2, 128, 512], [2, 128, 512], [4, 2, 512], [4, 2, 64]])  # fmt: skip
+                top = float(tensors["layers.0.latent"].float().abs().max())
+                self.assertTrue(top < largest if scenario == "plain" else top >= largest, (scenario, top))
+                tensor_dump.write(path, tensors)
+                run = subprocess.run([os.environ["SNAPMLA_PROGRAM"], "analyze", str(path), "--json", "--format", "fp8_token_r4"], capture_output=True, text=True)
+                if "need LAPACK" in run.stderr:
+                    self.skipTest("there is no LAPACK")
+                self.assertEqual(run.returncode, 0, run.stderr)
+                layers = json.loads(run.stdout)["layers"]
+                self.assertEqual([(l["layer"], l["tokens"], l["queries"], l["queries_given"]) for l in layers], [(0, 40, 4, True), (1, 40, 4, True)])
+
     def test_decoding_at_once_is_decoding_one_by_one(self):
         run = subprocess.run([sys.executable, str(SCRIPTS / "check.py"), "--tokens", "9", "--device", "cpu"],
                              capture_output=True, text=True)  # fmt: skip
@@ -171,13 +222,22 @@ class Model(unittest.TestCase):
             parts = {f"{part}_{plane}": data for part in ("train", "held_out") for plane, data in prepare.planes(values).items()}
             np.savez_compressed(folder / "tokens.npz", vocab=60, **parts)
             first = self.evaluate(folder, "--cases", "fp8_token/balanced")
-            both = self.evaluate(folder, "--resume", "--cases", "bf16/single", "fp8_token/max")
+            both = self.evaluate(folder, "--resume", "--cases", "bf16/single", "fp8_token/max", "torch_fp32", "torch_fp32/unrounded")
+            self.evaluate(folder, "--resume", "--cases", "bf16/single")  # what blocks know of each other stays
+            summary = json.loads((folder / "summary.json").read_text())
         self.assertEqual({way for way, _ in first}, {"bf16", "fp8_token/balanced"})
-        self.assertEqual({way for way, _ in both}, {"bf16", "fp8_token/balanced", "bf16/single", "fp8_token/max"})
+        self.assertEqual({way for way, _ in both}, {"bf16", "fp8_token/balanced", "bf16/single", "fp8_token/max", "torch_fp32", "torch_fp32/unrounded"})
         self.assertEqual({key: both[key] for key in first}, first)
         for at in range(0, 40, 8):
             self.assertEqual(both["bf16/single", str(at)], both["bf16", str(at)])  # the same sums in the same order
         self.assertNotEqual(both["fp8_token/max", "32"], both["bf16", "32"])
+        self.assertNotEqual(both["torch_fp32/unrounded", "32"], both["torch_fp32", "32"])
+        noise = {e["way"]: e["noise"] for e in summary["perplexity"] if "noise" in e}
+        self.assertEqual(set(noise), {"fp8_token/balanced", "bf16/single", "fp8_token/max", "torch_fp32"})
+        self.assertGreater(noise["fp8_token/max"]["own_rms"], 0)
+        self.assertEqual(noise["bf16/single"]["rms"], 0)
+        rounding = next(e for e in summary["perplexity"] if e["way"] == "torch_fp32/unrounded")["against_torch_fp32"]
+        self.assertGreater(rounding["token_rms"], 0)
 
 
 if __name__ == "__main__":
