@@ -2,12 +2,13 @@
 
 #include <math.h>
 
+#include "cuts_model.h"
+
 enum {
-  TILE_ROWS = 64,      /* rows of a wgmma's accumulator */
-  MIN_SHARE_TILES = 2, /* the schedule gives no unit less: a smaller share costs more to merge than it saves */
-  HELD_STAGES = 2,     /* of the ring: computed on while the others fill */
-  STREAM_ROWS = 32,    /* up to here both products are swapped: N is the rows */
-  SCALE_BYTES = 4      /* one fp32 per token */
+  TILE_ROWS = 64,   /* rows of a wgmma's accumulator */
+  HELD_STAGES = 2,  /* of the ring: computed on while the others fill */
+  STREAM_ROWS = 32, /* up to here both products are swapped: N is the rows */
+  SCALE_BYTES = 4   /* one fp32 per token */
 };
 
 /* What one tile of one block costs, in cycles of a multiprocessor, but for its bytes and the steps that wait for one another. */
@@ -21,7 +22,6 @@ typedef struct shape {
 } shape;
 
 static double most(double a, double b) { return a > b ? a : b; }
-static double least(double a, double b) { return a < b ? a : b; }
 
 /* Share of the peak at N = n, between the measured points by the logarithm of n. */
 static double rate_of(const smla_machine *machine, double n, int registers) {
@@ -101,25 +101,24 @@ void smla_cost_estimate(const smla_machine *machine, const smla_work *work, cons
                         smla_cost *out) {
   shape s = shape_of(machine, work, candidate);
   tile_cost tile = cost_of_tile(machine, &s, candidate);
-  double tiles = work->batch * ceil(work->context / s.tokens), units = least(s.units, ceil(tiles / MIN_SHARE_TILES));
-  double share = tiles > 0 ? ceil(tiles / most(1, units)) : 0; /* of the busiest unit */
-  double waves = ceil(s.groups * s.units / machine->sms);      /* more row groups than multiprocessors take turns */
+  double each = ceil(work->context / s.tokens), tiles = work->batch * each;
+  const smla_cuts cuts = smla_cuts_of(work->batch, each, s.units, s.groups, s.rows);
+  double units = cuts.units, share = cuts.share;          /* of the busiest unit */
+  double waves = ceil(s.groups * s.units / machine->sms); /* more row groups than multiprocessors take turns */
   double rows = work->heads * work->q_len;
   smla_cost cost = {0};
   cost.bytes = tiles * tile.bytes + work->batch * rows * (4 * work->latent + 2 * work->rope + 4);
   /* The busiest unit's share is read at its part of the bandwidth. */
   cost.hbm_us = read_us(machine, &s, share * most(1, units) * tile.bytes);
-  if (units < s.units) cost.hbm_us *= most(1, s.units / units / 4); /* a quarter of the units still draws it all */
+  if (units > 0 && units < s.units)
+    cost.hbm_us *= most(1, s.units / units / 4); /* a quarter of the units still draws it all */
   cost.tensor_us = share * waves * tile.tensor / machine->clock_mhz;
   cost.shared_us = share * waves * tile.shared / machine->clock_mhz;
   cost.special_us = share * waves * tile.special / machine->clock_mhz;
   cost.latency_us = share * waves * tile.latency_us;
-  /* A unit begins and ends in the midst of a request: about a piece more than there are requests, or units, to cut. Partial
-   * results are written at the memory's rate, and read again soon: from L2. */
-  double pieces = least(units + least(work->batch, units), tiles);
-  cost.splits = work->batch > 0 ? most(1, pieces / work->batch) : 0;
-  if (pieces > work->batch) {
-    double bytes = pieces * s.groups * s.rows * s.latent * smla_candidate_number(candidate, "partial_bytes", 4);
+  cost.splits = work->batch > 0 ? most(1, cuts.cut / work->batch) : 0;
+  if (cuts.cut > 0) { /* partial results are written at the memory's rate, and read again soon: from L2 */
+    double bytes = cuts.cut * s.groups * s.rows * s.latent * smla_candidate_number(candidate, "partial_bytes", 4);
     cost.combine_us =
         (bytes / machine->hbm_gb_per_s + bytes / most(machine->hbm_gb_per_s, machine->l2_gb_per_s)) * 1e-3;
   }

@@ -1,5 +1,6 @@
 /* The schedule kernel on the emulator: its runs cover all tiles once, in order, none much longer than an equal share; requests are cut
  * only where that pays; slots are those of the requests that are cut, and merges those of the requests that are cut, empty or bad. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include <snapmla/snapmla.h>
 
 #include "common/records.h"
+#include "cuts_model.h"
 #include "workspace.h"
 
 #define must(call)                                                       \
@@ -254,12 +256,40 @@ static void short_requests_stay_whole(void **state) {
   assert_int_equal(check(&r, lengths, 12, 64), 0); /* 8: runs of 4 and 24 pieces */
   assert_int_equal(r.longest_run, 4);
   assert_int_equal(r.cut, 8);
+  for (int i = 0; i < 32; ++i) lengths[i] = 1024;
+  assert_int_equal(check(&r, lengths, 32, 64),
+                   0); /* 8 tiles each and 64 pieces to merge, which take less than 8 more tiles */
+  assert_int_equal(r.longest_run, 8);
   /* One that is longer than the others, which are whole runs: to merge its few pieces costs nearly nothing. */
   int32_t skewed[51] = {768};
   for (int i = 1; i < 51; ++i) skewed[i] = 320;
   assert_int_equal(check(&r, skewed, 51, 64), 0);
   assert_true(r.longest_run <= 6);
   close_rig(&r);
+}
+
+/* The cost model's view of equal requests (autotune/cuts_model.h): units with work, the longest run, whether any request is cut. */
+static void the_model_cuts_alike(void **state) {
+  (void)state;
+  static const struct {
+    int32_t heads, batch, tokens;
+  } cases[] = {{128, 32, 640},  {128, 32, 1024}, {128, 32, 1280},  {128, 16, 1024}, {128, 48, 1280}, {128, 1, 4096},
+               {128, 8, 2048},  {128, 66, 4096}, {128, 128, 4096}, {128, 200, 320}, {16, 1, 4096},   {16, 1, 100},
+               {16, 2, 2048},   {16, 32, 4096},  {16, 64, 1024},   {16, 128, 640},  {16, 128, 4096}, {16, 131, 128},
+               {16, 300, 1000}, {64, 64, 1024},  {64, 100, 4000}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
+    int32_t lengths[max_batch];
+    rig r = open_rig_of(132, cases[i].heads);
+    double rows = cases[i].heads > 32 ? 64 : 16, groups = cases[i].heads / rows, tiles = tiles_of(cases[i].tokens);
+    for (int b = 0; b < cases[i].batch; ++b) lengths[b] = cases[i].tokens;
+    assert_int_equal(check(&r, lengths, cases[i].batch, 64), 0);
+    const smla_cuts model = smla_cuts_of(cases[i].batch, tiles, r.units, groups, rows);
+    print_message("%d heads, %d x %d: longest run %d, model %g; cut requests %d, model %g pieces\n", cases[i].heads,
+                  cases[i].batch, cases[i].tokens, (int)r.longest_run, model.share, r.cut, model.cut);
+    assert_true(fabs((double)r.longest_run - model.share) <= fmax(1, model.share / 12));
+    assert_int_equal(r.cut > 0, model.cut > 0);
+    close_rig(&r);
+  }
 }
 
 /* Any mix of lengths: no run is much longer than an equal share or the shortest that pays. */
@@ -357,6 +387,7 @@ int main(void) {
                                      cmocka_unit_test(equal_pieces),
                                      cmocka_unit_test(few_tiles),
                                      cmocka_unit_test(short_requests_stay_whole),
+                                     cmocka_unit_test(the_model_cuts_alike),
                                      cmocka_unit_test(no_run_is_much_longer),
                                      cmocka_unit_test(bad_lengths),
                                      cmocka_unit_test(fixed_pieces)};
