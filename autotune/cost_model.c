@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "unit_count.h"
+
 enum {
   TILE_ROWS = 64,      /* rows of a wgmma's accumulator */
   MIN_SHARE_TILES = 2, /* the schedule gives no unit less: a smaller share costs more to merge than it saves */
@@ -17,7 +19,7 @@ typedef struct tile_cost {
 
 /* The shape that a candidate's numbers say. */
 typedef struct shape {
-  double rows, latent, rope, stages, tokens, groups, units;
+  double rows, latent, rope, stages, tokens, groups, tiles, units;
 } shape;
 
 static double most(double a, double b) { return a > b ? a : b; }
@@ -44,7 +46,8 @@ static shape shape_of(const smla_machine *machine, const smla_work *work, const 
              .stages = smla_candidate_number(c, "stages", 4),
              .tokens = smla_candidate_number(c, "tile_tokens", TILE_ROWS)};
   s.groups = ceil(work->heads * work->q_len / s.rows);
-  s.units = most(1, floor(machine->sms / s.groups));
+  s.tiles = work->batch * ceil(work->context / s.tokens);
+  s.units = smla_unit_count((int32_t)machine->sms, (int32_t)s.groups, (int32_t)s.rows, s.tiles);
   return s;
 }
 
@@ -101,22 +104,22 @@ void smla_cost_estimate(const smla_machine *machine, const smla_work *work, cons
                         smla_cost *out) {
   shape s = shape_of(machine, work, candidate);
   tile_cost tile = cost_of_tile(machine, &s, candidate);
-  double tiles = work->batch * ceil(work->context / s.tokens), units = least(s.units, ceil(tiles / MIN_SHARE_TILES));
+  double tiles = s.tiles, units = least(s.units, ceil(tiles / MIN_SHARE_TILES));
   double share = tiles > 0 ? ceil(tiles / most(1, units)) : 0; /* of the busiest unit */
-  double waves = ceil(s.groups * s.units / machine->sms);      /* more row groups than multiprocessors take turns */
+  double turns = ceil(s.groups * most(1, units) / machine->sms); /* of blocks, where there are more than multiprocessors */
   double rows = work->heads * work->q_len;
   smla_cost cost = {0};
   cost.bytes = tiles * tile.bytes + work->batch * rows * (4 * work->latent + 2 * work->rope + 4);
   /* The busiest unit's share is read at its part of the bandwidth. */
   cost.hbm_us = read_us(machine, &s, share * most(1, units) * tile.bytes);
   if (units < s.units) cost.hbm_us *= most(1, s.units / units / 4); /* a quarter of the units still draws it all */
-  cost.tensor_us = share * waves * tile.tensor / machine->clock_mhz;
-  cost.shared_us = share * waves * tile.shared / machine->clock_mhz;
-  cost.special_us = share * waves * tile.special / machine->clock_mhz;
-  cost.latency_us = share * waves * tile.latency_us;
-  /* A unit begins and ends in the midst of a request: about a piece more than there are requests, or units, to cut. Partial
+  cost.tensor_us = share * turns * tile.tensor / machine->clock_mhz;
+  cost.shared_us = share * turns * tile.shared / machine->clock_mhz;
+  cost.special_us = share * turns * tile.special / machine->clock_mhz;
+  cost.latency_us = share * turns * tile.latency_us;
+  /* A unit begins and ends in the midst of a request, but one alone: about a piece more than there are requests, or units, to cut. Partial
    * results are written at the memory's rate, and read again soon: from L2. */
-  double pieces = least(units + least(work->batch, units), tiles);
+  double pieces = units > 1 ? least(units + least(work->batch, units), tiles) : work->batch;
   cost.splits = work->batch > 0 ? most(1, pieces / work->batch) : 0;
   if (pieces > work->batch) {
     double bytes = pieces * s.groups * s.rows * s.latent * smla_candidate_number(candidate, "partial_bytes", 4);
@@ -124,7 +127,7 @@ void smla_cost_estimate(const smla_machine *machine, const smla_work *work, cons
         (bytes / machine->hbm_gb_per_s + bytes / most(machine->hbm_gb_per_s, machine->l2_gb_per_s)) * 1e-3;
   }
   cost.fixed_us = machine->launch_us + 2 * machine->dependent_us + machine->ramp_us +
-                  smla_candidate_number(candidate, "fill_tiles", 0) * tile.latency_us;
+                  turns * smla_candidate_number(candidate, "fill_tiles", 0) * tile.latency_us;
   double busiest = most(most(most(cost.tensor_us, cost.shared_us), cost.special_us), cost.latency_us);
   /* With no image in flight while one is computed on, reading and computing take turns. */
   double overlapped =
