@@ -106,7 +106,8 @@ void smla_cost_estimate(const smla_machine *machine, const smla_work *work, cons
   tile_cost tile = cost_of_tile(machine, &s, candidate);
   double tiles = s.tiles, units = least(s.units, ceil(tiles / MIN_SHARE_TILES));
   double share = tiles > 0 ? ceil(tiles / most(1, units)) : 0; /* of the busiest unit */
-  double turns = ceil(s.groups * most(1, units) / machine->sms); /* of blocks, where there are more than multiprocessors */
+  double turns =
+      ceil(s.groups * most(1, units) / machine->sms); /* of blocks, where there are more than multiprocessors */
   double rows = work->heads * work->q_len;
   smla_cost cost = {0};
   cost.bytes = tiles * tile.bytes + work->batch * rows * (4 * work->latent + 2 * work->rope + 4);

@@ -4,8 +4,10 @@
 
 enum {
   MOST_TURNS = 8, /* the workspace's partial results grow with the units */
-  RUN_TILES = 3,  /* what a run takes besides its tiles, in tiles: before its first one's steps overlap others, and after its last's do */
-  ROWS_PER_TILE = 1024 /* query rows of a piece that all multiprocessors merge in the time of a tile: as in launch/execute.c */
+  RUN_TILES =
+      3, /* what a run takes besides its tiles, in tiles: before its first one's steps overlap others, and after its last's do */
+  ROWS_PER_TILE =
+      1024 /* query rows of a piece that all multiprocessors merge in the time of a tile: as in launch/execute.c */
 };
 static const double worth_it = 7.0 / 8;
 

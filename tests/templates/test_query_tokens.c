@@ -1,5 +1,5 @@
-/* Many query tokens, as of drafts, of trees of them and of a prompt's chunks, up to the most that a problem may have, on the emulator or the device
- * that SNAPMLA_TEST_TARGET names: rows in many groups on the same pages, masks over several tiles, and tokens that see nothing. The limits are
+/* Many query tokens, as of drafts and of a prompt's chunks, up to the most that a problem may have, on the emulator or the device that
+ * SNAPMLA_TEST_TARGET names: rows in many groups on the same pages, masks over several tiles, and tokens that see nothing. The limits are
  * those of docs/accuracy.md. */
 #include <math.h>
 #include <setjmp.h>
