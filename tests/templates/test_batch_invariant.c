@@ -20,7 +20,7 @@
 
 /* Three pieces of 1024 tokens and less, two, one; one tile, two and three, which leave the streams' turns each way; none. */
 static const int32_t lengths[] = {2100, 0, 1, 65, 1030, 64, 129, 300, 8, 1024};
-enum { requests = sizeof lengths / sizeof *lengths, most_batch = requests + 2, page_tokens = 32, lists_of_most = 8 };
+enum { requests = sizeof lengths / sizeof *lengths, most_batch = requests + 2, page_tokens = 32, lists_of_most = 33 };
 
 /* The requests' data: the same for every batch and context. */
 typedef struct pool {
