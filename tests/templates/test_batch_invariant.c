@@ -292,8 +292,8 @@ static void roles(void **state) {
   (void)state;
   const snapmla_problem cases[] = {
       problem_of(16, 1, 128, SNAPMLA_KV_FP8_TOKEN), problem_of(40, 2, 128, SNAPMLA_KV_FP8_TOKEN),
-      problem_of(16, 1, 256, SNAPMLA_KV_BF16), problem_of(8, 2, 128, SNAPMLA_KV_FP8_TENSOR),
-      problem_of(8, 1, 512, SNAPMLA_KV_FP8_TILE), problem_of(3, 33, 128, SNAPMLA_KV_FP8_TOKEN)};
+      problem_of(16, 1, 256, SNAPMLA_KV_BF16),      problem_of(8, 2, 128, SNAPMLA_KV_FP8_TENSOR),
+      problem_of(8, 1, 512, SNAPMLA_KV_FP8_TILE),   problem_of(3, 33, 128, SNAPMLA_KV_FP8_TOKEN)};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) expect_invariant(&cases[i], "mla_decode:rows=64");
 }
 
