@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "cuts_model.h"
+#include "unit_count.h"
 
 enum {
   TILE_ROWS = 64,   /* rows of a wgmma's accumulator */
@@ -18,7 +19,7 @@ typedef struct tile_cost {
 
 /* The shape that a candidate's numbers say. */
 typedef struct shape {
-  double rows, latent, rope, stages, tokens, groups, units;
+  double rows, latent, rope, stages, tokens, groups, tiles, units;
 } shape;
 
 static double most(double a, double b) { return a > b ? a : b; }
@@ -44,7 +45,8 @@ static shape shape_of(const smla_machine *machine, const smla_work *work, const 
              .stages = smla_candidate_number(c, "stages", 4),
              .tokens = smla_candidate_number(c, "tile_tokens", TILE_ROWS)};
   s.groups = ceil(work->heads * work->q_len / s.rows);
-  s.units = most(1, floor(machine->sms / s.groups));
+  s.tiles = work->batch * ceil(work->context / s.tokens);
+  s.units = smla_unit_count((int32_t)machine->sms, (int32_t)s.groups, (int32_t)s.rows, s.tiles);
   return s;
 }
 
@@ -101,10 +103,10 @@ void smla_cost_estimate(const smla_machine *machine, const smla_work *work, cons
                         smla_cost *out) {
   shape s = shape_of(machine, work, candidate);
   tile_cost tile = cost_of_tile(machine, &s, candidate);
-  double each = ceil(work->context / s.tokens), tiles = work->batch * each;
-  const smla_cuts cuts = smla_cuts_of(work->batch, each, s.units, s.groups, s.rows);
-  double units = cuts.units, share = cuts.share;          /* of the busiest unit */
-  double waves = ceil(s.groups * s.units / machine->sms); /* more row groups than multiprocessors take turns */
+  const smla_cuts cuts = smla_cuts_of(work->batch, ceil(work->context / s.tokens), s.units, s.groups, s.rows);
+  double tiles = s.tiles, units = cuts.units, share = cuts.share; /* of the busiest unit */
+  double turns =
+      ceil(s.groups * most(1, units) / machine->sms); /* of blocks, where there are more than multiprocessors */
   double rows = work->heads * work->q_len;
   smla_cost cost = {0};
   cost.bytes = tiles * tile.bytes + work->batch * rows * (4 * work->latent + 2 * work->rope + 4);
@@ -112,18 +114,19 @@ void smla_cost_estimate(const smla_machine *machine, const smla_work *work, cons
   cost.hbm_us = read_us(machine, &s, share * most(1, units) * tile.bytes);
   if (units > 0 && units < s.units)
     cost.hbm_us *= most(1, s.units / units / 4); /* a quarter of the units still draws it all */
-  cost.tensor_us = share * waves * tile.tensor / machine->clock_mhz;
-  cost.shared_us = share * waves * tile.shared / machine->clock_mhz;
-  cost.special_us = share * waves * tile.special / machine->clock_mhz;
-  cost.latency_us = share * waves * tile.latency_us;
+  cost.tensor_us = share * turns * tile.tensor / machine->clock_mhz;
+  cost.shared_us = share * turns * tile.shared / machine->clock_mhz;
+  cost.special_us = share * turns * tile.special / machine->clock_mhz;
+  cost.latency_us = share * turns * tile.latency_us;
   cost.splits = work->batch > 0 ? most(1, cuts.cut / work->batch) : 0;
   if (cuts.cut > 0) { /* partial results are written at the memory's rate, and read again soon: from L2 */
     double bytes = cuts.cut * s.groups * s.rows * s.latent * smla_candidate_number(candidate, "partial_bytes", 4);
     cost.combine_us =
+        machine->merge_us +
         (bytes / machine->hbm_gb_per_s + bytes / most(machine->hbm_gb_per_s, machine->l2_gb_per_s)) * 1e-3;
   }
   cost.fixed_us = machine->launch_us + 2 * machine->dependent_us + machine->ramp_us +
-                  smla_candidate_number(candidate, "fill_tiles", 0) * tile.latency_us;
+                  turns * smla_candidate_number(candidate, "fill_tiles", 0) * tile.latency_us;
   double busiest = most(most(most(cost.tensor_us, cost.shared_us), cost.special_us), cost.latency_us);
   /* With no image in flight while one is computed on, reading and computing take turns. */
   double overlapped =

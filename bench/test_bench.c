@@ -77,7 +77,7 @@ static void shapes_of_several_query_tokens_are_problems(void **state) {
   assert_int_equal(shape_problem(&(shape){.batch = 1, .heads = 16, .tokens = 3, .q_len = 4}, &problem),
                    SNAPMLA_INVALID_ARGUMENT);
   assert_non_null(strstr(snapmla_error_message(), "4 query tokens of a request of 3"));
-  assert_int_equal(shape_problem(&(shape){.batch = 1, .heads = 16, .tokens = 3, .q_len = 9}, &problem),
+  assert_int_equal(shape_problem(&(shape){.batch = 1, .heads = 16, .tokens = 200, .q_len = 129}, &problem),
                    SNAPMLA_INVALID_ARGUMENT);
 }
 
@@ -98,7 +98,8 @@ static void targets_are_of_one_token_and_the_fast_level(void **state) {
     assert_int_equal(problem.q_len, cases[i].q_len ? cases[i].q_len : 1);
   }
   assert_int_equal(shape_q_len_read("8"), 8);
-  static const char *const wrong[] = {"0", "9", "", "4x", "-1"};
+  assert_int_equal(shape_q_len_read("128"), 128);
+  static const char *const wrong[] = {"0", "129", "", "4x", "-1", "+1", "99999999999999999999"};
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) assert_int_equal(shape_q_len_read(wrong[i]), 0);
 }
 

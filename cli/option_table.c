@@ -21,7 +21,7 @@ const smla_option smla_options[] = {
      .commands = SMLA_FOR_ANALYZE},
     {"content", 0, "N", "channels of a head's key in kv_b_proj; the rest are its value's (128)", COUNT(1, INT32_MAX),
      .field = FIELD(content), .commands = SMLA_FOR_ANALYZE},
-    {"q-len", 0, "N", "query tokens per request, causal among themselves (1)", COUNT(1, INT32_MAX),
+    {"q-len", 0, "N", "query tokens per request, its last, causal among themselves: 1 to 128 (1)", COUNT(1, INT32_MAX),
      .field = FIELD(q_len), .commands = SMLA_FOR_PROBLEM},
     {"latent", 0, "N", "latent rank: content channels of the cache: 128, 256, 384 or 512 (512)", COUNT(1, INT32_MAX),
      .field = FIELD(latent), .commands = SMLA_FOR_PROBLEM},

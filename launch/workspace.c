@@ -3,6 +3,7 @@
 #include "common/records.h"
 #include "kv_format.h"
 #include "size.h"
+#include "unit_count.h"
 
 enum {
   MAX_UNITS = 1024 /* as in the schedule's space */,
@@ -13,11 +14,16 @@ enum {
 
 _Static_assert(sizeof(struct smla_request) == 16 && sizeof(struct smla_unit) == 32, "records.h says 16 and 32 bytes");
 
+/* The most tokens of a record. */
+static int32_t most_tokens(const snapmla_problem *problem) {
+  return problem->max_indices ? problem->max_indices : problem->max_context;
+}
+
 /* Slots of partial results. */
 static size_t slots_of(const snapmla_problem *problem, size_t records, size_t units, int32_t most_pieces,
                        int32_t least_piece) {
   if (!most_pieces) return 2 * units; /* a unit begins and ends in a piece */
-  int32_t most = problem->max_indices ? problem->max_indices : problem->max_context;
+  int32_t most = most_tokens(problem);
   int32_t tokens = least_piece * TILE_TOKENS, pieces = (most + tokens - 1) / tokens;
   return records * (size_t)(pieces < most_pieces ? pieces : most_pieces);
 }
@@ -37,12 +43,13 @@ snapmla_status smla_workspace_plan(const snapmla_problem *problem, int32_t multi
   w.rows = problem->heads * problem->q_len / w.records;
   w.group_rows = kernels->group_rows;
   w.groups = (w.rows + w.group_rows - 1) / w.group_rows;
-  w.unit_count = multiprocessors / w.groups > 1 ? multiprocessors / w.groups : 1;
-  if (w.unit_count > MAX_UNITS) w.unit_count = MAX_UNITS;
   w.merge_blocks = kernels->merges_at_once * multiprocessors;
+  size_t records = (size_t)problem->max_batch * (size_t)w.records, groups = (size_t)w.groups;
+  int32_t tiles = (most_tokens(problem) + TILE_TOKENS - 1) / TILE_TOKENS; /* of a record */
+  w.unit_count = smla_unit_count(multiprocessors, w.groups, w.group_rows, (double)records * tiles);
+  if (w.unit_count > MAX_UNITS) w.unit_count = MAX_UNITS;
 
-  size_t records = (size_t)problem->max_batch * (size_t)w.records, groups = (size_t)w.groups,
-         units = (size_t)w.unit_count;
+  size_t units = (size_t)w.unit_count;
   w.slots = slots_of(problem, records, units, kernels->most_pieces, kernels->least_piece);
   size_t latent = (size_t)problem->latent_rank, rows = (size_t)w.group_rows;
   const smla_kv_facts *facts = smla_kv_facts_of(problem->kv_format);

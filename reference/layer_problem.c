@@ -6,7 +6,11 @@
 #include "status.h"
 #include "struct_size.h"
 
-enum { MOST_HIDDEN = 65536, HIDDEN_MULTIPLE = 8 /* 16 bytes of a row of the output */ };
+enum {
+  MOST_HIDDEN = 65536,
+  HIDDEN_MULTIPLE = 8,       /* 16 bytes of a row of the output */
+  MOST_STEP_TOKENS = 1 << 18 /* a grid is 65535 column tiles high, and the least of those are of 8 tokens */
+};
 
 void snapmla_layer_problem_init(snapmla_layer_problem *problem) {
   if (!problem) return;
@@ -71,6 +75,12 @@ snapmla_status snapmla_layer_problem_check(const snapmla_layer_problem *problem)
         SNAPMLA_UNSUPPORTED,
         "layer: attention.flags has SNAPMLA_PROBLEM_BATCH_INVARIANT, and a layer's projections take kernels by the "
         "number of rows: clear it, or decode with a snapmla_plan and project batch-invariantly");
+  if (problem->attention.max_batch * problem->attention.q_len > MOST_STEP_TOKENS)
+    return smla_fail(
+        SNAPMLA_UNSUPPORTED,
+        "layer: attention.max_batch * attention.q_len is %d * %d, the tokens of a step must be at most %d: "
+        "set a smaller max_batch, and split the call",
+        problem->attention.max_batch, problem->attention.q_len, MOST_STEP_TOKENS);
   if (problem->hidden_size < 0 || problem->hidden_size > MOST_HIDDEN || problem->hidden_size % HIDDEN_MULTIPLE)
     return smla_fail(SNAPMLA_UNSUPPORTED,
                      "layer: hidden_size is %d, it must be 0 (a step ends with the values) or a multiple of %d up to "

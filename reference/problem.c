@@ -24,7 +24,13 @@ void snapmla_problem_init(snapmla_problem *problem) {
   };
 }
 
-enum { LISTED = 4, MOST_LISTS = 4096 };
+enum {
+  LISTED = 4,
+  MOST_LISTS = 4096,
+  /* Longer chunks are prefill's. A head attends to a token of the latent with 1088 products a query token (rank 512), to its
+   * keys and values with 320, and those are made of the latent with 131072, once: from 171 query tokens on that is less. */
+  MOST_QUERY_TOKENS = 128
+};
 
 /* The legal values of an integer field: a range, or up to four listed values. `remedy` ends the message. */
 typedef struct field_rule {
@@ -40,7 +46,13 @@ typedef struct field_rule {
 
 static const field_rule field_rules[] = {
     {FIELD(heads), 1, 128, 0, {0}, "set the query heads of this device; shard more heads over devices"},
-    {FIELD(q_len), 1, 8, 0, {0}, "set the query tokens of one decode step; cut longer ones into several calls"},
+    {FIELD(q_len),
+     1,
+     MOST_QUERY_TOKENS,
+     0,
+     {0},
+     "set the query tokens of one decode step; cut longer ones into several calls, or attend to keys and values made "
+     "of the cache"},
     {FIELD(latent_rank), 0, 0, 4, {128, 256, 384, 512}, "pad the latent with zero channels to the next of them"},
     {FIELD(rope_dim), 0, 0, 4, {0, 32, 64, 128}, "pad RoPE with zero channels to the next of them"},
     {FIELD(page_tokens), 0, 0, 4, {16, 32, 64, 128}, "choose one of them as the cache's page size"},

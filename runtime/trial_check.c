@@ -7,7 +7,7 @@
 
 #include "status.h"
 
-enum { REQUESTS = 4, MOST_LISTS = 8 * REQUESTS, SEED = 4242 };
+enum { REQUESTS = 4, SEED = 4242 };
 
 /* Longer than a share of the schedule, a tile's edge, a short one, and what the problem allows. */
 static const int32_t wanted[REQUESTS] = {700, 65, 1, 257};
@@ -21,7 +21,7 @@ static const struct {
 struct smla_trial_check {
   snapmla_context *context;
   snapmla_problem problem;
-  int32_t lengths[MOST_LISTS]; /* of what each list names */
+  int32_t *lengths; /* of what each list names */
   smla_trial_call call;
   snapmla_stream *stream;
   unsigned char *kv; /* host copies of what must not change */
@@ -38,6 +38,7 @@ void smla_trial_check_destroy(smla_trial_check *c) {
   if (!c) return;
   smla_trial_call_destroy(&c->call);
   snapmla_stream_destroy(c->stream);
+  free(c->lengths);
   free(c->kv);
   free(c->query);
   free(c->table);
@@ -62,6 +63,8 @@ static snapmla_status make_host(smla_trial_check *c, snapmla_decode_args *args) 
   snapmla_page_layout layout = {.size = sizeof layout};
   int32_t batch = p->max_batch < REQUESTS ? p->max_batch : REQUESTS, used = 0, entries = 1;
   int32_t lists = smla_trial_lists(p, batch), most = p->max_indices ? p->max_indices : p->max_context;
+  c->lengths = malloc((size_t)lists * sizeof *c->lengths);
+  if (!c->lengths) return smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: a trial");
   for (int32_t l = 0; l < lists; l++) {
     c->lengths[l] = wanted[l % REQUESTS] < most ? wanted[l % REQUESTS] : most;
     int32_t pages = (c->lengths[l] + p->page_tokens - 1) / p->page_tokens;

@@ -43,7 +43,7 @@ struct smla_trial_timer {
 
 static int32_t length_of(const smla_trial_timer *t, int32_t request) {
   int32_t length = (int32_t)(t->longest * skew[request % SKEWS]);
-  int32_t least = t->problem.max_indices ? 1 : t->problem.q_len;
+  int32_t least = t->problem.max_indices ? 1 : t->problem.q_len < t->longest ? t->problem.q_len : t->longest;
   return length < least ? least : length;
 }
 

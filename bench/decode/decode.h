@@ -4,7 +4,7 @@
 
 #include "bench.h"
 
-enum { LATENT = 512, ROPE = 64, PAGE_TOKENS = 64, SHAPES = 128, SHAPE_Q_LEN = 8 };
+enum { LATENT = 512, ROPE = 64, PAGE_TOKENS = 64, SHAPES = 128, SHAPE_Q_LEN = 128 };
 
 /* --- shapes and targets (shapes.c) */
 
@@ -33,7 +33,7 @@ void shapes_add_small(shape_list *list, int32_t q_len);
 /* All shapes in this format and of this level, and, where q_len is not 0, with so many query tokens. Targets are of fp8_token, level
  * fast and one query token alone: others have none. */
 void shapes_choose(shape_list *list, snapmla_kv_format format, snapmla_accuracy accuracy, int32_t q_len);
-/* The number in "1" .. "8"; 0: another text. */
+/* The number in "1" .. "128"; 0: another text. */
 int32_t shape_q_len_read(const char *text);
 /* What a plan of the shape is made for. Errors: as snapmla_problem_check; INVALID_ARGUMENT where a request is shorter than its query. */
 snapmla_status shape_problem(const shape *s, snapmla_problem *out);

@@ -15,7 +15,7 @@ static const char *const help =
     "these)\n"
     "                    or speculative (13 shapes of 2 and 4 query tokens) (target)\n"
     "  --shape B,H,T[,K] this one instead: batch, heads, tokens of each request, of which each query chooses K\n"
-    "  --q-len N         query tokens of each request, its last, causal among themselves: 1 to 8 (1; the set "
+    "  --q-len N         query tokens of each request, its last, causal among themselves: 1 to 128 (1; the set "
     "speculative has\n"
     "                    its own)\n"
     "  --accuracy NAME   level: fast, balanced or max (fast)\n"
@@ -96,7 +96,7 @@ static int choose_kind(const options *o, shape_list *list) {
   if (snapmla_kv_format_parse(o->format, &format)) return bench_usage(c, "--format: ", snapmla_error_message());
   if (snapmla_accuracy_parse(o->accuracy, &accuracy)) return bench_usage(c, "--accuracy: ", snapmla_error_message());
   if (o->q_len && !(q_len = shape_q_len_read(o->q_len)))
-    return bench_usage(c, "--q-len must be 1 to 8, not ", o->q_len);
+    return bench_usage(c, "--q-len must be 1 to 128, not ", o->q_len);
   shapes_choose(list, format, accuracy, q_len);
   for (size_t i = 0; i < list->count; i++)
     if (shape_problem(&list->at[i], &problem)) return bench_usage(c, "", snapmla_error_message());

@@ -161,8 +161,10 @@ void shapes_choose(shape_list *list, snapmla_kv_format format, snapmla_accuracy 
 }
 
 int32_t shape_q_len_read(const char *text) {
-  int32_t number = text[0] - '0';
-  return text[0] && !text[1] && number >= 1 && number <= SHAPE_Q_LEN ? number : 0;
+  static const char digits[] = "0123456789";
+  if (strspn(text, digits) != strlen(text)) return 0;
+  long number = strtol(text, NULL, 10);
+  return number >= 1 && number <= SHAPE_Q_LEN ? (int32_t)number : 0;
 }
 
 snapmla_status shape_problem(const shape *s, snapmla_problem *out) {

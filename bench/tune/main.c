@@ -23,7 +23,7 @@ static const char *const help =
     "  --format NAME     of the cache: fp8_token, bf16, fp8_tensor, fp8_tile or fp8_token_r4 (fp8_token; wisdom is "
     "shipped of\n"
     "                    no other)\n"
-    "  --q-len N         query tokens of each request, 1 to 8 (1; wisdom is shipped of no other)\n"
+    "  --q-len N         query tokens of each request, 1 to 128 (1; wisdom is shipped of no other)\n"
     "  --effort NAME     of the search: measure, patient or exhaustive (exhaustive)\n"
     "  --deadline S      seconds that a search may take (none)\n"
     "  --rounds N        in which each plan is timed once, 3 to 1000 (31; 3 with --small)\n"
@@ -256,7 +256,7 @@ static int choose_shapes(const options *o, const shape *one, shape_list *list) {
   int32_t q_len = 0;
   if (snapmla_kv_format_parse(o->format, &format)) return bench_usage(c, "--format: ", snapmla_error_message());
   if (o->q_len && !(q_len = shape_q_len_read(o->q_len)))
-    return bench_usage(c, "--q-len must be 1 to 8, not ", o->q_len);
+    return bench_usage(c, "--q-len must be 1 to 128, not ", o->q_len);
   list->count = alone ? 1 : sizeof shipped_shapes / sizeof *shipped_shapes;
   for (size_t i = 0; i < list->count; i++) list->at[i] = alone ? *one : shipped_shapes[i];
   shapes_choose(list, format, SNAPMLA_ACCURACY_FAST, q_len);

@@ -59,7 +59,7 @@ typedef struct snapmla_rope {
 /* Zero-initialise, set size = sizeof(snapmla_layer_problem), fill the fields; or start from snapmla_layer_problem_init. */
 typedef struct snapmla_layer_problem {
   size_t size;
-  snapmla_problem attention; /* max_batch * q_len tokens a step at most */
+  snapmla_problem attention; /* max_batch * q_len tokens a step at most: 262144 or fewer */
   int32_t nope_dim;          /* channels of a head's query and key without RoPE: 64, 128, 192 or 256 */
   int32_t v_dim;             /* of a head's value: 64, 128, 192 or 256 */
   snapmla_weight_type weight_type;

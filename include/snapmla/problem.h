@@ -51,7 +51,7 @@ enum {
 typedef struct snapmla_problem {
   size_t size;         /* sizeof(snapmla_problem) */
   int32_t heads;       /* query heads on this device, 1..128 */
-  int32_t q_len;       /* query tokens per request, 1..8; causal among themselves */
+  int32_t q_len;       /* query tokens per request, 1..128, its last; causal among themselves */
   int32_t latent_rank; /* content channels of the latent KV cache: 128, 256, 384 or 512 */
   int32_t rope_dim;    /* RoPE channels per token: 0 (none), 32, 64 or 128; 64 alone with fp8_tile */
   int32_t page_tokens; /* tokens per page of the cache: 16, 32, 64 or 128 */

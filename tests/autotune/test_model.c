@@ -71,6 +71,20 @@ static void the_start_and_end_of_a_run_decide_between_shapes(void **state) {
               1e-9);
 }
 
+/* 66 groups of 64 rows are two units of 132 multiprocessors; 68 would be one, of half of them, did its blocks not take turns. */
+static void many_groups_take_turns(void **state) {
+  (void)state;
+  smla_cost even = cost_of("h100", 1, 128 * 33, 65536, 64, 4, 2350, 3),
+            odd = cost_of("h100", 1, 128 * 34, 65536, 64, 4, 2350, 3);
+  assert_true(odd.total_us > even.total_us && odd.total_us < 1.5 * even.total_us);
+  assert_true(odd.splits > 2);
+  double turn = 3 * 2350 / 1950.0; /* each has a start and an end: 136 groups have two at least */
+  smla_cost twice = cost_of("h100", 1, 64 * 136, 128, 64, 4, 2350, 3),
+            once = cost_of("h100", 1, 64 * 132, 128, 64, 4, 2350, 3);
+  assert_true(fabs(twice.fixed_us - once.fixed_us - turn) < 1e-9);
+  assert_true(once.combine_us == 0 && once.splits == 1); /* one unit cuts nothing */
+}
+
 static void one_short_request_is_bound_by_fixed_costs(void **state) {
   (void)state;
   smla_cost c = cost("h100", 1, 16, 256, 16, 6);
@@ -147,6 +161,7 @@ int main(void) {
       cmocka_unit_test(many_rows_are_bound_by_compute),
       cmocka_unit_test(steps_that_wait_for_one_another_decide_between_shapes),
       cmocka_unit_test(the_start_and_end_of_a_run_decide_between_shapes),
+      cmocka_unit_test(many_groups_take_turns),
       cmocka_unit_test(one_short_request_is_bound_by_fixed_costs),
       cmocka_unit_test(more_stages_are_never_slower_and_padding_rows_never_faster),
       cmocka_unit_test(every_rate_speeds_things_up),

@@ -30,7 +30,7 @@ static const struct {
     {{"run", "--heads", "-4"}, "--heads -4: out of range"},
     {{"run", "--heads", "99999999999999999999999"}, "out of range"},
     {{"run", "--heads", "129"}, "heads"},
-    {{"run", "--q-len", "9"}, "q_len"},
+    {{"run", "--q-len", "129"}, "q_len is 129, it must be 1 to 128"},
     {{"run", "--latent", "500"}, "latent"},
     {{"run", "--rope", "48"}, "rope"},
     {{"run", "--page", "48"}, "page"},

@@ -194,6 +194,25 @@ class Flash(unittest.TestCase):
         with self.assertRaisesRegex(ValueError, "causal"):
             snapmla.flash_mla_with_kvcache(**(good | {"q": np.zeros((3, 2, HEADS, RANK + ROPE), np.uint16)}))
 
+    def test_many_query_tokens_are_causal(self):
+        cache, (latent, rope), _ = self.cache("bf16")
+        cache, count = cache.view(np.uint16).reshape(6, PAGE, 1, RANK + ROPE), 20
+        q = bf16(self.rng, 3, count, HEADS, RANK + ROPE)
+        arguments = q, cache, np.array(self.table, np.int32), np.array(self.lengths, np.int32), RANK, snapmla.get_mla_metadata()[0]
+        out, lse = snapmla.flash_mla_with_kvcache(*arguments, kv_format="bf16", causal=True)
+        self.assertEqual((out.shape, lse.shape), ((3, count, HEADS, RANK), (3, HEADS, count)))
+        for b, first, n in ((0, 0, 37), (1, 37, 0), (2, 37, 5)):
+            for i in range(count):
+                seen = max(0, n - count + i + 1)
+                got = snapmla.from_bf16(out[b, i])
+                if not seen:
+                    self.assertTrue((got == 0).all() and (lse[b, :, i] == math.inf).all())
+                    continue
+                want, _ = attention(q[b, i], latent[first : first + seen], rope[first : first + seen], (RANK + ROPE) ** -0.5)
+                self.assertLess(np.linalg.norm(got - want) / np.linalg.norm(want), LIMITS["bf16"], (b, i))
+        with self.assertRaisesRegex(snapmla.Error, "q_len is 129, it must be 1 to 128"):
+            snapmla.flash_mla_with_kvcache(np.repeat(q, 7, axis=1)[:, :129], *arguments[1:5], snapmla.get_mla_metadata()[0], causal=True)
+
     def test_a_step_of_another_batch_needs_metadata_of_its_own(self):
         cache = self.cache("bf16")[0].view(np.uint16).reshape(6, PAGE, 1, -1)
         step, lengths, table = snapmla.get_mla_metadata()[0], np.array(self.lengths + [3], np.int32), np.array(self.table + [[5, 0, 0, 0]], np.int32)

@@ -194,6 +194,13 @@ static void bad_problems_are_told(void **state) {
     if (!strstr(snapmla_error_message(), cases[i].word)) fail_msg("%s", snapmla_error_message());
   }
   snapmla_layer_problem_init(&problem);
+  problem.attention.max_batch = 4096;
+  problem.attention.q_len = 64;
+  assert_int_equal(snapmla_layer_problem_check(&problem), SNAPMLA_OK);
+  problem.attention.q_len = 65;
+  assert_int_equal(snapmla_layer_problem_check(&problem), SNAPMLA_UNSUPPORTED);
+  assert_non_null(strstr(snapmla_error_message(), "max_batch * attention.q_len is 4096 * 65"));
+  snapmla_layer_problem_init(&problem);
   problem.rope.factor = 0;
   assert_int_equal(snapmla_layer_problem_check(&problem), SNAPMLA_INVALID_ARGUMENT);
   problem.flags = SNAPMLA_LAYER_ROTATED; /* then nobody asks */

@@ -56,6 +56,7 @@ static const case_shape shapes[] = {
      .batch = 3,
      .lengths = {31, 96, 130},
      .logit_sigma = 2},
+    {.heads = 1, .q_len = 70, .latent_rank = 128, .page_tokens = 16, .batch = 2, .lengths = {150, 3}, .logit_sigma = 1},
     /* Logits of some thousands: exp overflows double unless it is taken relative to the largest. */
     {.heads = 2, .q_len = 1, .latent_rank = 256, .page_tokens = 64, .batch = 1, .lengths = {140}, .logit_sigma = 3000},
 };

@@ -47,9 +47,10 @@ static void every_field_is_checked(void **state) {
       {AT(heads), 0, SNAPMLA_INVALID_ARGUMENT, {"heads is 0", "1 to 128"}},
       {AT(heads), 129, SNAPMLA_INVALID_ARGUMENT, {"heads is 129", "1 to 128"}},
       {AT(heads), INT32_MIN, SNAPMLA_INVALID_ARGUMENT, {"heads is -2147483648", "1 to 128"}},
-      {AT(q_len), 8, SNAPMLA_OK, {0}},
-      {AT(q_len), 0, SNAPMLA_INVALID_ARGUMENT, {"q_len is 0", "1 to 8"}},
-      {AT(q_len), 9, SNAPMLA_INVALID_ARGUMENT, {"q_len is 9", "cut"}},
+      {AT(q_len), 9, SNAPMLA_OK, {0}},
+      {AT(q_len), 128, SNAPMLA_OK, {0}},
+      {AT(q_len), 0, SNAPMLA_INVALID_ARGUMENT, {"q_len is 0", "1 to 128"}},
+      {AT(q_len), 129, SNAPMLA_INVALID_ARGUMENT, {"q_len is 129", "cut longer ones into several calls"}},
       {AT(latent_rank), 128, SNAPMLA_OK, {0}},
       {AT(latent_rank), 256, SNAPMLA_OK, {0}},
       {AT(latent_rank), 384, SNAPMLA_OK, {0}},
@@ -109,6 +110,12 @@ static void lists_are_limited(void **state) {
   assert_non_null(strstr(snapmla_error_message(), "set a smaller max_batch"));
   problem.max_indices = 0;
   assert_int_equal(snapmla_problem_check(&problem), SNAPMLA_OK);
+  problem.max_indices = 2048;
+  problem.q_len = 128;
+  problem.max_batch = 32;
+  assert_int_equal(snapmla_problem_check(&problem), SNAPMLA_OK);
+  problem.max_batch = 33;
+  assert_int_equal(snapmla_problem_check(&problem), SNAPMLA_UNSUPPORTED);
 }
 
 static void the_size_field(void **state) {

@@ -19,9 +19,11 @@ static void counts_groups_and_units(void **state) {
   (void)state;
   static const struct {
     int32_t heads, q_len, sms, group_rows, groups, units;
-  } cases[] = {{16, 1, 132, 64, 1, 132}, {64, 1, 132, 64, 1, 132}, {65, 1, 132, 64, 2, 66}, {128, 1, 132, 64, 2, 66},
-               {128, 8, 132, 64, 16, 8}, {128, 8, 10, 64, 16, 1},  {1, 1, 1, 64, 1, 1},     {16, 1, 132, 16, 1, 132},
-               {20, 1, 132, 8, 3, 44},   {20, 2, 132, 32, 2, 66}};
+  } cases[] = {{16, 1, 132, 64, 1, 132},    {64, 1, 132, 64, 1, 132},  {65, 1, 132, 64, 2, 66},
+               {128, 1, 132, 64, 2, 66},    {128, 8, 132, 64, 16, 8},  {128, 8, 10, 64, 16, 3},
+               {1, 1, 1, 64, 1, 1},         {16, 1, 132, 16, 1, 132},  {20, 1, 132, 8, 3, 44},
+               {20, 2, 132, 32, 2, 66},     {128, 33, 132, 64, 66, 2}, {128, 34, 132, 64, 68, 7},
+               {128, 128, 132, 64, 256, 1}, {1, 128, 132, 64, 2, 66}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     snapmla_problem p = problem_of(cases[i].heads, cases[i].q_len, 512, 3);
     smla_workspace w;
@@ -115,6 +117,23 @@ static void fixed_pieces_have_slots_of_their_own(void **state) {
   assert_int_equal(w.slots, 4096 * 128);
 }
 
+/* The largest of all: 4096 requests of 16384 rows have queries of 40 GiB. */
+static void sizes_have_64_bits(void **state) {
+  (void)state;
+  snapmla_problem p = problem_of(128, 128, 512, 4096);
+  smla_workspace w;
+  assert_int_equal(smla_workspace_plan(&p, 132, &KERNELS(.group_rows = 64, .partial_bytes = 4), &w), SNAPMLA_OK);
+  assert_true(w.q_scale - w.q_image == (size_t)4096 * 256 * 5 * 64 * 128);
+  assert_true(w.partial_out - w.q_scale == (size_t)4096 * 16384 * 4);
+  assert_int_equal(w.slots, 2);
+  p.max_context = 1 << 20;
+  assert_int_equal(
+      smla_workspace_plan(&p, 132,
+                          &KERNELS(.group_rows = 64, .partial_bytes = 4, .most_pieces = 128, .least_piece = 16), &w),
+      SNAPMLA_OK);
+  assert_true(w.partial_lse - w.partial_out == (size_t)4096 * 128 * 16384 * 512 * 4);
+}
+
 static void sections_are_aligned_and_apart(void **state) {
   (void)state;
   for (int32_t heads = 1, rows = 8; heads <= 128; heads += 21, rows = rows == 64 ? 8 : 2 * rows) {
@@ -142,6 +161,7 @@ int main(void) {
       cmocka_unit_test(lays_out_sections_of_few_rows),
       cmocka_unit_test(lists_are_records),
       cmocka_unit_test(fixed_pieces_have_slots_of_their_own),
+      cmocka_unit_test(sizes_have_64_bits),
       cmocka_unit_test(sections_are_aligned_and_apart),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,7 +20,7 @@
 
 /* Three pieces of 1024 tokens and less, two, one; one tile, two and three, which leave the streams' turns each way; none. */
 static const int32_t lengths[] = {2100, 0, 1, 65, 1030, 64, 129, 300, 8, 1024};
-enum { requests = sizeof lengths / sizeof *lengths, most_batch = requests + 2, page_tokens = 32, lists_of_most = 8 };
+enum { requests = sizeof lengths / sizeof *lengths, most_batch = requests + 2, page_tokens = 32, lists_of_most = 33 };
 
 /* The requests' data: the same for every batch and context. */
 typedef struct pool {
@@ -292,8 +292,8 @@ static void roles(void **state) {
   (void)state;
   const snapmla_problem cases[] = {
       problem_of(16, 1, 128, SNAPMLA_KV_FP8_TOKEN), problem_of(40, 2, 128, SNAPMLA_KV_FP8_TOKEN),
-      problem_of(16, 1, 256, SNAPMLA_KV_BF16), problem_of(8, 2, 128, SNAPMLA_KV_FP8_TENSOR),
-      problem_of(8, 1, 512, SNAPMLA_KV_FP8_TILE)};
+      problem_of(16, 1, 256, SNAPMLA_KV_BF16),      problem_of(8, 2, 128, SNAPMLA_KV_FP8_TENSOR),
+      problem_of(8, 1, 512, SNAPMLA_KV_FP8_TILE),   problem_of(3, 33, 128, SNAPMLA_KV_FP8_TOKEN)};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) expect_invariant(&cases[i], "mla_decode:rows=64");
 }
 

@@ -141,6 +141,9 @@ static void agrees_with_many_tokens(void **state) {
   c.lengths[3] = 33;
   c.problem.attention.q_len = 3;
   run(&c, 15, "query_absorb:columns=8;value_project:columns=8,groups=1");
+  c = small(128);
+  c.problem.attention.q_len = 33; /* more than some requests have tokens; two groups of rows */
+  run(&c, 16, NULL);
 }
 
 /* Column tiles of every width, filled in part; a plan for many tokens has kernels for few besides. */

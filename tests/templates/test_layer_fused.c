@@ -11,7 +11,7 @@
 #include "layer_fixture.h"
 #include "runtime/settings.h"
 
-enum { MANY_SMS = 32, LSE_STRIDE = 5 };
+enum { MANY_SMS = 32, LSE_STRIDE = 35 };
 
 typedef struct fused_case {
   int32_t rank, v, heads, q_len, batch, lengths[4], bad_request /* counted from 1 */, max_indices;
@@ -125,6 +125,7 @@ static void many_tokens_have_them_too(void **state) {
                     SNAPMLA_WEIGHT_BF16,
                     ",columns=8,groups=1;mla_decode:partial=f32"});
   run(&(fused_case){128, 192, 3, 4, 4, {700, 130, 65, 640}, 0, 0, 0, SNAPMLA_WEIGHT_FP8_BLOCK, ",columns=64,stages=3"});
+  run(&(fused_case){128, 64, 3, 33, 3, {700, 20, 40}, 0, 0, 0, SNAPMLA_WEIGHT_BF16, ""});
 }
 
 static void index_lists_have_them_too(void **state) {
