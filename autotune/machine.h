@@ -20,7 +20,7 @@ typedef struct smla_machine {
   double clock_mhz;                  /* sustained, of which cycles are counted */
   double hbm_gb_per_s;               /* reads, bulk copies of whole page images */
   double hbm_depth[SMLA_HBM_DEPTHS]; /* share of it with 1, 2, and 3 or more images in flight per multiprocessor */
-  double l2_gb_per_s;                /* reads of pages that blocks share, each block's; 0: from memory, as often */
+  double l2_gb_per_s;                /* reads that hit; 0: a page read by several blocks counts as often */
   double e4m3_tflops, bf16_tflops;   /* wgmma at n = 64 */
   smla_tensor_rate rates[SMLA_TENSOR_RATES]; /* n = 8, 16, 32, 64 */
   double special_per_cycle;                  /* exponentials of a multiprocessor */

@@ -44,10 +44,30 @@ def section(title, text, lines):
     yield from ["", f"### {title}", "", text, "", *lines]
 
 
+def readers(r):
+    return int(axis(r["variant"], "readers")) if "readers=" in r["variant"] else 1
+
+
+def shared_reads(rows):
+    """Each block's bytes counted, of pieces that several blocks read, and of pieces that L2 has."""
+    found = [r for r in group_of(rows, "read") if readers(r) > 1]
+    if not found:
+        return
+    stages = sorted({axis(r["variant"], "stages") for r in found})
+    rates = {}
+    for r in found:
+        rates.setdefault(f"{readers(r)} blocks that read the same", {})[axis(r["variant"], "stages")] = f"{float(r['median']) * readers(r):.0f}"
+    for r in group_of(rows, "read-l2"):
+        rates.setdefault("16 MB that L2 has", {})[axis(r["variant"], "stages")] = r["median"]
+    yield from section("Reading what others read", "GB/s that arrive at all multiprocessors, each block's bytes counted, by stages: page images that neighbouring blocks read at about the same time, "
+                       "each for itself, and such as L2 has.", table(["what", *stages], ([what, *(of.get(s, "–") for s in stages)] for what, of in rates.items())))  # fmt: skip
+
+
 def reads(rows):
-    found = group_of(rows, "read")
+    found = [r for r in group_of(rows, "read") if readers(r) == 1]
     yield from section("Reading", "GB/s, 2 GiB through a ring of bulk copies a multiprocessor, by bytes of a piece, blocks that share it by multicast (bytes from memory "
                        "counted once) and stages.", pivot(found, by("chunk", "cluster"), one("stages"), ("bytes", "blocks")))  # fmt: skip
+    yield from shared_reads(rows)
     cold = [("read", r) for r in group_of(rows, "cold")] + [("written", r) for r in group_of(rows, "cold-written")]
     yield from section("Reading once, from cold", "The page images of 128K tokens, start and end included, after a flush of L2 by reading or by writing.", table(
         ["flushed by", "stages", "µs", "GB/s"], ([how, axis(r["variant"], "stages"), f"{float(r['time_us']):.1f}", r["median"]] for how, r in cold)))  # fmt: skip

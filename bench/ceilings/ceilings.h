@@ -58,7 +58,7 @@ typedef struct ceiling_group {
   snapmla_status (*run)(sheet *s, const char *variant);
 } ceiling_group;
 
-extern const ceiling_group ceiling_read_group, ceiling_cold_group, ceiling_cold_written_group, ceiling_copy_group,
-    ceiling_wgmma_group, ceiling_rate_group, ceiling_cluster_group, ceiling_launch_group;
+extern const ceiling_group ceiling_read_group, ceiling_read_l2_group, ceiling_cold_group, ceiling_cold_written_group,
+    ceiling_copy_group, ceiling_wgmma_group, ceiling_rate_group, ceiling_cluster_group, ceiling_launch_group;
 
 #endif

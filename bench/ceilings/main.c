@@ -20,9 +20,10 @@ static const char *const help =
     "  -h, --help        this text\n\n"
     "exit: 0 all right, 1 an output was wrong or a figure could not be taken, 2 usage, 3 no such device\n\ngroups:\n";
 
-static const ceiling_group *const groups[] = {&ceiling_read_group,    &ceiling_cold_group,  &ceiling_cold_written_group,
-                                              &ceiling_copy_group,    &ceiling_wgmma_group, &ceiling_rate_group,
-                                              &ceiling_cluster_group, &ceiling_launch_group};
+static const ceiling_group *const groups[] = {
+    &ceiling_read_group,         &ceiling_read_l2_group, &ceiling_cold_group,
+    &ceiling_cold_written_group, &ceiling_copy_group,    &ceiling_wgmma_group,
+    &ceiling_rate_group,         &ceiling_cluster_group, &ceiling_launch_group};
 enum { GROUPS = sizeof groups / sizeof *groups, USAGE = 2, NO_DEVICE = 3 };
 
 typedef struct options {

@@ -19,7 +19,7 @@ typedef struct memory_case {
   bench_kernel kernel, flush_kernel;
   bench_memory source, order, output;
   uint32_t *pattern, *numbers;
-  uint32_t grid, chunk, cluster, pieces;
+  uint32_t grid, chunk, sharers, pieces; /* sharers: blocks that get the same pieces */
   struct ceiling_read_params read;
   struct ceiling_copy_params copy;
   struct ceiling_flush_params flush;
@@ -52,7 +52,8 @@ static snapmla_status fill_source(memory_case *m, size_t bytes) {
   return status;
 }
 
-static snapmla_status shuffle_order(memory_case *m) {
+/* All pieces, in random order; or the first `distinct` of them again and again. */
+static snapmla_status shuffle_order(memory_case *m, uint32_t distinct) {
   uint64_t state = 2;
   m->numbers = malloc((size_t)m->pieces * sizeof *m->numbers);
   if (!m->numbers) return smla_fail(SNAPMLA_OUT_OF_MEMORY, "out of memory: the order of %u pieces", m->pieces);
@@ -61,6 +62,7 @@ static snapmla_status shuffle_order(memory_case *m) {
     m->numbers[i] = m->numbers[other];
     m->numbers[other] = i;
   }
+  for (uint32_t i = 0; i < m->pieces; i++) m->numbers[i] %= distinct;
   size_t bytes = (size_t)m->pieces * sizeof *m->numbers;
   snapmla_status status = bench_memory_open(m->b, bytes, &m->order);
   return status ? status : m->b->device->ops->copy_in(m->b->device, m->order.pointer, m->numbers, bytes);
@@ -69,10 +71,10 @@ static snapmla_status shuffle_order(memory_case *m) {
 /* What one launch adds to the output word. */
 static uint32_t expected_sum(const memory_case *m) {
   uint32_t sum = 0;
-  for (uint64_t piece = 0; piece < m->pieces; piece++)
+  for (uint32_t i = 0; i < m->pieces; i++)
     for (uint64_t lane = 0; lane < LANES; lane++)
-      sum += m->pattern[(piece * m->chunk / 4 + lane * (m->chunk / 128)) % (PATTERN / 4)];
-  return sum * m->cluster;
+      sum += m->pattern[((uint64_t)m->numbers[i] * m->chunk / 4 + lane * (m->chunk / 128)) % (PATTERN / 4)];
+  return sum * m->sharers;
 }
 
 static snapmla_status launch_read(void *user) {
@@ -94,12 +96,13 @@ static snapmla_status launch_flush(void *user) {
 static snapmla_status memory_open(memory_case *m, const char *variant, size_t bytes) {
   static const uint32_t zero = 0;
   bench *b = m->b;
-  m->cluster = 1;
+  m->sharers = 1;
   snapmla_status status = variant_number(b, variant, "chunk", &m->chunk);
+  if (!status && strstr(variant, "readers=")) status = variant_number(b, variant, "readers", &m->sharers);
   if (!status) status = bench_kernel_open(b, variant, &m->kernel);
   if (status) return status;
-  m->cluster = m->kernel.cluster;
-  m->grid = (uint32_t)b->info.multiprocessors / m->cluster * m->cluster;
+  m->sharers *= m->kernel.cluster;
+  m->grid = (uint32_t)b->info.multiprocessors / m->sharers * m->sharers;
   m->pieces = (uint32_t)(bytes / m->chunk);
   status = fill_source(m, bytes);
   if (!status) status = bench_memory_open(b, sizeof zero, &m->output);
@@ -118,17 +121,24 @@ static snapmla_status finish_read(sheet *s, memory_case *m, const char *group, c
   return SNAPMLA_OK;
 }
 
-static snapmla_status run_read(sheet *s, const char *variant) {
+static snapmla_status time_read(sheet *s, const char *variant, const char *group, size_t distinct_bytes) {
   memory_case m = {.b = s->b};
   bench_times times;
   snapmla_status status = memory_open(&m, variant, s->b->small ? 24 * PAGE_IMAGE : (size_t)2 << 30);
-  if (!status) status = shuffle_order(&m);
+  if (!status) status = shuffle_order(&m, distinct_bytes ? (uint32_t)(distinct_bytes / m.chunk) : m.pieces);
   m.read = (struct ceiling_read_params){m.source.pointer, (unsigned *)m.order.pointer, (unsigned *)m.output.pointer,
                                         m.pieces};
   if (!status) status = bench_time(s->b, NULL, launch_read, &m, &times);
-  if (!status) status = finish_read(s, &m, "read", variant, &times);
+  if (!status) status = finish_read(s, &m, group, variant, &times);
   memory_close(&m);
   return status;
+}
+
+static snapmla_status run_read(sheet *s, const char *variant) { return time_read(s, variant, "read", 0); }
+
+/* A third of L2 and less, so that all of it is there from the first turns on. */
+static snapmla_status run_read_l2(sheet *s, const char *variant) {
+  return time_read(s, variant, "read-l2", s->b->small ? 8 * PAGE_IMAGE : (size_t)400 * PAGE_IMAGE);
 }
 
 /* 128K tokens, nothing of them in L2: what is flushed with lies behind them. */
@@ -139,7 +149,7 @@ static snapmla_status time_cold(sheet *s, const char *variant, const char *flush
   size_t behind = s->b->small ? 4096 : 4 * (size_t)s->b->info.l2_bytes;
   snapmla_status status = memory_open(&m, variant, bytes + behind);
   m.pieces = (uint32_t)(bytes / m.chunk);
-  if (!status) status = shuffle_order(&m);
+  if (!status) status = shuffle_order(&m, m.pieces);
   if (!status) status = bench_kernel_open(s->b, flush, &m.flush_kernel);
   bench_memory seen = {0};
   if (!status) status = bench_memory_open(s->b, 4, &seen);
@@ -207,6 +217,10 @@ static void read_variants(variant_list *list, int small) {
     for (int stages = 2; stages <= 5; stages++)
       if (!small || (cluster == 2 && stages == 2))
         variant_add(list, "ceiling_read:stages=%d,chunk=%d,cluster=%d", stages, PAGE_IMAGE, cluster);
+  for (int readers = 2; readers <= 4; readers *= 2)
+    for (int stages = 2; stages <= 5; stages++)
+      if (!small || (readers == 2 && stages == 2))
+        variant_add(list, "ceiling_read:stages=%d,chunk=%d,cluster=1,readers=%d", stages, PAGE_IMAGE, readers);
 }
 
 static void cold_variants(variant_list *list, int small) {
@@ -222,6 +236,7 @@ static void copy_variants(variant_list *list, int small) {
 
 const ceiling_group ceiling_read_group = {"read", "memory read by bulk copies, pieces in random order", read_variants,
                                           run_read};
+const ceiling_group ceiling_read_l2_group = {"read-l2", "the same of 16 MB that L2 has", cold_variants, run_read_l2};
 const ceiling_group ceiling_cold_group = {"cold", "128K tokens of page images read once, L2 flushed by reading",
                                           cold_variants, run_cold};
 const ceiling_group ceiling_cold_written_group = {
