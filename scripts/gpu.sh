@@ -1,7 +1,7 @@
 #!/bin/sh
 # Everything worth knowing from one visit to a Hopper machine that has the CUDA Toolkit and no network, from a portable build
 # (`cmake --preset portable && cmake --build --preset portable`, build/portable copied along): conformance, correctness,
-# compute-sanitizer, benchmark. Every part runs under a timeout, all of them within eight minutes; a table ends it.
+# compute-sanitizer, benchmark. Every part runs under a timeout, all of them within nine and a half minutes; a table ends it.
 #
 #   sh scripts/gpu.sh OUTDIR            on the GPU machine; SNAPMLA_BUILD names another build, SNAPMLA_GPU another device
 #   sh scripts/gpu.sh --dry [OUTDIR]    without a GPU: the same script on the emulator, what needs a GPU left out and said
@@ -22,7 +22,7 @@ SNAPMLA_CACHE_DIR=$out/cache TMPDIR=$out/tmp
 export PATH SNAPMLA_CACHE_DIR TMPDIR
 mkdir -p "$TMPDIR"
 
-parts_start "$out/parts.tsv" "$out" 470
+parts_start "$out/parts.tsv" "$out" 560
 parts_origin "sh scripts/gpu.sh$([ "$dry" = 0 ] || echo ' --dry') OUTDIR" "$device" "$("$program" --version)"
 
 # On the emulator, left out with the reason; else part.
@@ -142,7 +142,9 @@ else
   part soak 80 "$build/bin/snapmla-soak" --device "$device" --problems 6 --seconds 24 --state "$out/soak.json"
   # The last of the list, whose rows fill more tiles than any other's.
   part soak-last 25 "$build/bin/snapmla-soak" --device "$device" --problem h96-q8 --seconds 6 --state "$out/soak.json"
-  part growth 60 "$build/bin/snapmla-growth" --device "$device" --heads 64
+  for heads in 64 128; do
+    part "growth-h$heads" 60 "$build/bin/snapmla-growth" --device "$device" --heads $heads
+  done
 fi
 
 # sanitize NAME SECONDS TOOLS KERNELS COMMAND...: the tools of compute-sanitizer over a command, a part each; of the kernels named KERNELS
@@ -176,6 +178,12 @@ run="$program run --device $device --repeat 1 --no-check --json"
   sanitize h16 20 "$all_tools" - $run --heads 16 --context 700,1,130
   sanitize sparse 20 "$all_tools" - $run --heads 16 --sparse 96 --context 700,1,130
   sanitize sinks 20 "$all_tools" - $run --heads 64 --sinks --context 700,1,130
+  sanitize batch-invariant 20 "memcheck synccheck initcheck" - $run --heads 64 --batch-invariant --context 2100,1,130
+  for format in bf16 fp8_tensor fp8_tile fp8_token_r4; do
+    sanitize "$format-h64" 20 "memcheck synccheck initcheck" - $run --heads 64 --format $format --context 65,1,130
+    sanitize "$format-sparse-h16" 20 "memcheck synccheck initcheck" - $run --heads 16 --format $format --sparse 96 --context 700,1,130
+  done
+  sanitize max-h16 20 "memcheck synccheck initcheck" - $run --heads 16 --format fp8_tile --accuracy max --context 65,1,130
 }
 sanitize layer 20 "$all_tools" - "$program" layer --device "$device" --json --heads 4 --context 65,1 --hidden 136 --weights fp8 --repeat 1
 

@@ -5,6 +5,7 @@ the noise of bf16 from docs/accuracy/*/summary.json (evaluate.py), the analysis 
 
 import json
 import pathlib
+import re
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -65,7 +66,8 @@ def single_text(summary):
 
 
 def noise_tables(summary):
-    judged = [e for e in summary["perplexity"] if "noise" in e and "single" not in e["way"]]
+    # Those that are to be within it, and what is by its making.
+    judged = [e for e in summary["perplexity"] if "noise" in e and re.match(r"fp8_token_r4|.*/max$|torch_", e["way"])]
     if not judged:
         return
     yield "The noise of bf16 (below), in the same run. Changes in percent of perplexity; rms: of a token's log-probability, nats."
