@@ -90,8 +90,9 @@ def device_section(folder, targets):
     others = {name: pick(read(folder / f"decode-{name}.csv")[1], "decode+combine") for name in formats}
     yield f"## {product}"
     yield ""
-    for name in ("date", "device", "nominal clocks", "driver release", "compiler", "command"):
-        yield f"- {name}: `{facts[name]}`"
+    for name in ("date", "device", "nominal clocks", "driver release", "compiler", "templates", "command"):
+        if name in facts:
+            yield f"- {name}: `{facts[name]}`"
     yield ""
     yield f"Ceilings (`{facts_of(notes)['command']}`), the denominators below; all of them: [ceilings.md](performance/ceilings.md)."
     yield ""

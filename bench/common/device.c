@@ -7,6 +7,7 @@
 #include "context_object.h"
 #include "driver.h"
 #include "nvrtc.h"
+#include "plan_make.h"
 
 enum { ATTRIBUTE_CLOCK_KHZ = 13, ATTRIBUTE_MEMORY_KHZ = 36, ATTRIBUTE_BUS_BITS = 37, SMALL_SMS = 4 };
 
@@ -101,10 +102,14 @@ void bench_print_header(FILE *file, const bench *b, int argc, char **argv) {
   struct tm utc;
   if (gmtime_r(&now, &utc)) strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", &utc);
   const snapmla_device_info *i = &b->info;
+  char digest[SMLA_HASH_HEX];
   fprintf(file, "# date: %s\n# command:", date);
   for (int k = 0; k < argc; k++) fprintf(file, " %s", argv[k]);
   fprintf(file, "\n# device: %s, %s, %d multiprocessors, L2 %lld bytes\n", i->name, i->product, i->multiprocessors,
           (long long)i->l2_bytes);
+  /* Which kernels: their revision is that whose `snapmla gen` and wisdom have this digest. */
+  if (!smla_plan_timed_digest(b->generator, digest))
+    fprintf(file, "# templates: %.12s, of the decode call's kernels\n", digest);
   if (b->device->is_emulator) {
     fprintf(file, "# the emulator: times are modelled, not measured\n");
   } else {

@@ -281,7 +281,7 @@ def section(folder):
     word = "modelled" if run.modelled else "measured"
     yield f"## {run.facts['device'].split(', ')[1]}"
     yield ""
-    for name in ("date", "device", "nominal clocks", "driver release", "compiler", "command"):
+    for name in ("date", "device", "nominal clocks", "driver release", "compiler", "templates", "command"):
         if name in run.facts:
             yield f"- {name}: `{run.facts[name].strip()}`"
     yield ""
