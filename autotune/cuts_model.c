@@ -2,17 +2,11 @@
 
 #include <math.h>
 
-/* What launch/execute.c hands to the schedule. */
-enum {
-  MIN_SHARE_TILES = 2,
-  MERGE_COST_PER_ROW = 1, /* in 1024ths of a tile */
-  SLACK_TILES = 2,        /* and a tile more for so many rows of a block, but no more than a sixteenth of a run: */
-  SLACK_ROWS = 8
-};
+#include "cut_costs.h"
 
 /* Runs of about `run` tiles of requests of `tiles` each; more units than there are where those do not suffice. */
 static smla_cuts cuts_of_run(double batch, double tiles, double run, double units, double rows) {
-  double slack = fmin(ceil(run / 16), SLACK_TILES + floor(rows / SLACK_ROWS)), total = batch * tiles;
+  double slack = fmin(ceil(run / 16), SMLA_SLACK_TILES + floor(rows / SMLA_SLACK_ROWS)), total = batch * tiles;
   double whole = fmax(1, round(run / tiles));
   if (fabs(whole * tiles - run) <= slack)
     return (smla_cuts){.units = ceil(batch / whole), .share = fmin(whole * tiles, total)};
@@ -25,9 +19,9 @@ static smla_cuts cuts_of_run(double batch, double tiles, double run, double unit
 }
 
 smla_cuts smla_cuts_of(double batch, double tiles, double units, double groups, double rows) {
-  double total = batch * tiles, cost = MERGE_COST_PER_ROW * groups * rows / 1024;
+  double total = batch * tiles, cost = SMLA_MERGE_COST_PER_ROW * groups * rows / 1024;
   if (total <= 0) return (smla_cuts){0};
-  for (double run = fmax(fmax(ceil(total / units), MIN_SHARE_TILES), ceil(sqrt(total * cost)));;
+  for (double run = fmax(fmax(ceil(total / units), SMLA_MIN_SHARE_TILES), ceil(sqrt(total * cost)));;
        run += 1 + floor(run / 64)) {
     const smla_cuts c = cuts_of_run(batch, tiles, run, units, rows);
     if (c.units > units) continue;

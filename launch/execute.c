@@ -6,6 +6,7 @@
 #include "common/records.h"
 #include "common/sinks.h"
 #include "common/tensor_map.h"
+#include "cut_costs.h"
 #include "decode_args.h"
 #include "kv_append/params.h"
 #include "mla_combine/params.h"
@@ -18,13 +19,6 @@
 
 enum {
   WARP = 32,
-  MIN_SHARE_TILES = 2, /* a smaller share costs more to merge than it saves */
-  /* What merging a piece takes all units together, in 1024ths of a tile: a piece of 64 rows is 64 KiB in bf16, written and read
-   * again, which at some 2.5 TB/s takes a sixteenth or less of what a tile takes. Computed, not tuned; fp32's 128 KiB go by it too. */
-  MERGE_COST_PER_ROW = 1,
-  /* How much longer a unit may run to spare a cut: what writing and merging a piece takes of one unit, by the rows of a block. */
-  SLACK_TILES = 2,
-  SLACK_ROWS = 8,
   APPEND_BLOCKS_PER_SM = 8 /* enough to fill the GPU; more tokens are looped over */
 };
 
@@ -96,9 +90,9 @@ snapmla_status snapmla_plan_schedule(const snapmla_plan *plan, const snapmla_dec
       .unit_count = w->unit_count,
       .merge_blocks = w->merge_blocks,
       .max_tokens = (int)most,
-      .min_share = MIN_SHARE_TILES,
-      .merge_cost = MERGE_COST_PER_ROW * w->groups * w->group_rows,
-      .slack = SLACK_TILES + w->group_rows / SLACK_ROWS,
+      .min_share = SMLA_MIN_SHARE_TILES,
+      .merge_cost = SMLA_MERGE_COST_PER_ROW * w->groups * w->group_rows,
+      .slack = SMLA_SLACK_TILES + w->group_rows / SMLA_SLACK_ROWS,
       .elements = w->rows * plan->problem.latent_rank,
       .block_elements = plan->kernels[SMLA_MLA_COMBINE].geometry.block_elements,
   };

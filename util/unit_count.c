@@ -2,18 +2,17 @@
 
 #include <math.h>
 
+#include "cut_costs.h"
+
 enum {
   MOST_TURNS = 8, /* the workspace's partial results grow with the units */
-  RUN_TILES =
-      3, /* what a run takes besides its tiles, in tiles: before its first one's steps overlap others, and after its last's do */
-  ROWS_PER_TILE =
-      1024 /* query rows of a piece that all multiprocessors merge in the time of a tile: as in launch/execute.c */
+  RUN_TILES = 3   /* that a run takes besides: before its first one's steps overlap others, and after its last's do */
 };
 static const double worth_it = 7.0 / 8;
 
 /* In tiles of a block, one after another. A unit is a piece that is merged, but one alone. */
 static double time_of(int32_t units, int32_t turns, int32_t rows, double tiles) {
-  double merges = units > 1 ? (double)units * rows / ROWS_PER_TILE : 0;
+  double merges = units > 1 ? (double)units * rows * SMLA_MERGE_COST_PER_ROW / 1024 : 0;
   return turns * (ceil(tiles / units) + RUN_TILES) + merges;
 }
 
