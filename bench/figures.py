@@ -2,8 +2,8 @@
 
     <!-- figures: h100/decode.csv 1,16,128K decode read 36; h200/ceilings.csv cold 23.0 -->
 
-each with the file in docs/performance, what of it, and the text that the paragraph has. Of decode*.csv: shape (a fourth number: tokens chosen), part, flush; replayed
-graphs of the targets' set, µs. Of ceilings.csv: `cold` or `cold-written`, µs, or `read`, GB/s, the best each. As many digits are compared as the text has.
+each with the file in docs/performance, what of it, and the text that the paragraph has. Of decode*.csv: shape (a fourth number: tokens chosen; SHAPE-SHAPE: the
+difference), part, flush; replayed graphs of the targets' set, µs. Of ceilings.csv: `cold` or `cold-written`, µs, or `read`, GB/s, the best each. As many digits are compared as the text has.
 """
 
 import re
@@ -32,11 +32,10 @@ def value_of(performance, file, what):
         found = [float(r["median" if group == "read" else "time_us"]) for r in rows if r["group"] == group]
         return (max if group == "read" else min)(found) if found else None
     shape, part, flush = what
-    for r in rows:
-        if (r["set"], r["mode"], r["part"], r["flush"]) == ("target", "graph", part, flush):
-            if tuple(int(r[name]) for name in ("batch", "heads", "tokens", "top")) == shape_of(shape):
-                return float(r["median_us"])
-    return None
+    times = {tuple(int(r[name]) for name in ("batch", "heads", "tokens", "top")): float(r["median_us"])
+             for r in rows if (r["set"], r["mode"], r["part"], r["flush"]) == ("target", "graph", part, flush)}  # fmt: skip
+    found = [times.get(shape_of(each)) for each in shape.split("-")]
+    return None if None in found else found[0] - sum(found[1:])
 
 
 def complaints(page, performance):

@@ -9,6 +9,8 @@ decode-speculative.csv and parts.tsv (all as `sh scripts/gpu.sh OUTDIR` leaves t
 With --check nothing is written: exit status 1 where a page is not what the figures say. bench/renew_page.py takes such files from a visit, draws the plots and writes the pages.
 """
 import pathlib
+import posixpath
+import re
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -167,6 +169,11 @@ same multiples of that device's floors. After a flush by reading, one request's 
 """
 
 
+def included(text):
+    """A page of docs/performance as a part of one of docs: its links from there, its notes of figures left out."""
+    return re.sub(r"\]\(([^)#:]+)(?=[)#])", lambda link: "](" + posixpath.normpath("performance/" + link[1]), figures.without_notes(text))
+
+
 def page(root):
     folder = root / "docs" / "performance"
     notes, rows = read(root / TARGETS)
@@ -176,7 +183,7 @@ def page(root):
         sys.exit(f"{folder} is not there: name the root of the source tree")
     for device in sorted(p for p in folder.iterdir() if p.is_dir()):
         lines += list(device_section(device, targets, facts_of(notes)["device"])) + [""]
-    lines.append(figures.without_notes(text_of(folder / "limits.md")).rstrip())
+    lines.append(included(text_of(folder / "limits.md")).rstrip())
     return "\n".join(lines) + "\n"
 
 

@@ -124,7 +124,7 @@ class Prose(unittest.TestCase):
             ceilings = [{"group": g, "median": m, "time_us": t} for g, m, t in (("read", 3000, 1), ("read", 3090, 1), ("cold", 1, 31.58), ("cold", 1, 32))]
             programs.write(folder / "ceilings.csv", [], ceilings)
             row = {"set": "target", "mode": "graph", "part": "decode", "flush": "read", "batch": 1, "heads": 16, "tokens": 131072, "top": 0, "median_us": 36.384}
-            programs.write(folder / "decode.csv", [], [row])
+            programs.write(folder / "decode.csv", [], [row, row | {"tokens": 65536, "median_us": 20}])
             (folder / "page.md").write_text(text)
             return [*figures.complaints(folder / "page.md", folder)]
 
@@ -136,6 +136,9 @@ class Prose(unittest.TestCase):
         for paragraph in ("It takes 36.4 of 31.6 at 3090.", "It takes 136 of 31.6 at 3090.", "36\n\nof 31.6 at 3090."):
             self.assertEqual(self.told(paragraph + "\n" + note.format("36")),
                              ["page.md: decode.csv 1,16,128K decode read: the paragraph has no 36, which the comment after it says it has"])  # fmt: skip
+
+    def test_a_difference_is_one_figure(self):
+        self.assertEqual(self.told("16.4 more\n<!-- figures: decode.csv 1,16,128K-1,16,64K decode read 16.4 -->"), [])
 
     def test_what_is_not_there_or_not_understood_is_told(self):
         self.assertEqual(self.told("1\n<!-- figures: decode.csv 1,64,128K decode read 1 -->"),

@@ -141,6 +141,10 @@ class Parts(unittest.TestCase):
         self.assertEqual(as_set["1"], ["45.0", "42.0", "missed by 7.1 %", "20.0", "missed by 90.5 %"])  # read: 42 · 15 / 60
         self.assertEqual(elsewhere["1"], ["45.0", "84.0", "**goal**", "20.0", "met"])  # 42 · 60 / 30, and 42 · 15 / 30
 
+    def test_a_part_s_links_are_from_the_page(self):
+        text = "a [k](../kernel.md#x), [c](ceilings.md), [w](https://a.b/c.md) and [h](#here)\n<!-- figures: a b c -->\nend"
+        self.assertEqual(report.included(text), "a [k](kernel.md#x), [c](performance/ceilings.md), [w](https://a.b/c.md) and [h](#here)\nend")
+
     def test_the_targets_say_whose_they_are(self):
         notes, _ = programs.read(HERE.parent / report.TARGETS)
         self.assertEqual(report_parts.facts_of(notes)["device"], "NVIDIA H200")
