@@ -16,7 +16,7 @@ START = "<!-- figures: "
 
 def without_notes(text):
     """The page less those comments, for a page that has it whole."""
-    return re.sub(rf"\n{START}.*?-->", "", text, flags=re.DOTALL)
+    return re.sub(rf"\n+{START}.*?-->", "", text, flags=re.DOTALL)
 
 
 def shape_of(text):

@@ -58,7 +58,7 @@ def relative(text):
     """A file's text with OUTDIR in its command, for whatever folder it was on the GPU machine."""
     command = facts_of(line[2:] for line in text.splitlines() if line.startswith("# ")).get("command", "")
     folder = re.search(r"--csv (\S+)/[^/\s]+(?:\s|$)", command)
-    return text.replace(command, command.replace(folder[1], "OUTDIR")) if folder else text
+    return text.replace(command, re.sub(rf"(?<=\s){re.escape(folder[1])}/", "OUTDIR/", command)) if folder else text
 
 
 def take(files, folder):

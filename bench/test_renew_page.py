@@ -13,6 +13,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE / "common")]
 import figures  # noqa: E402
 import programs  # noqa: E402
+import renew_page  # noqa: E402
 import report  # noqa: E402
 
 PERFORMANCE = pathlib.Path("docs") / "performance"
@@ -68,6 +69,11 @@ class Visit(unittest.TestCase):
         changed = {path.name for path, text in self.tree().items() if before.get(path) != text}
         self.assertEqual(changed, {"decode.csv", "parts.tsv", "performance.md"})
         self.assertEqual(subprocess.run([sys.executable, HERE / "report.py", "--check", self.root], check=False).returncode, 0)
+
+    def test_a_command_s_folder_is_outdir_and_nothing_else_of_it(self):
+        for given, due in (("./bin/b --csv ./decode.csv --of ./c.csv x.y", "./bin/b --csv OUTDIR/decode.csv --of OUTDIR/c.csv x.y"),
+                           ("bin/b --csv decode.csv", "bin/b --csv decode.csv"), ("bin/b --small", "bin/b --small")):  # fmt: skip
+            self.assertEqual(renew_page.relative(f"# command: {given}\na,b\n"), f"# command: {due}\na,b\n")
 
     def test_the_last_visit_counts(self):
         other = self.out.parent / "later"
@@ -148,7 +154,8 @@ class Prose(unittest.TestCase):
         self.assertIn("write FILE SHAPE PART FLUSH FIGURE", str(told.exception))
 
     def test_notes_are_no_part_of_another_page(self):
-        self.assertEqual(figures.without_notes("a\n<!-- figures: x y 1;\n z w 2 -->\n\nb\n"), "a\n\nb\n")
+        for between in ("\n", "\n\n"):
+            self.assertEqual(figures.without_notes(f"a{between}<!-- figures: x y 1;\n z w 2 -->\n\nb\n"), "a\n\nb\n")
 
 
 if __name__ == "__main__":
