@@ -6,18 +6,22 @@ usage: report.py [--check] [ROOT]
 For each folder docs/performance/DEVICE/ with ceilings.csv, decode.csv and, where measured, decode-FORMAT.csv, decode-balanced.csv, decode-max.csv,
 decode-speculative.csv and parts.tsv (all as `sh scripts/gpu.sh OUTDIR` leaves them), layer.csv (snapmla-bench-layer's), shards*.csv (examples/shards/decode.py's), matrix.tsv
 (scripts/gpu_matrix.sh's), python.tsv (scripts/gpu_python.sh's) and soak.json (snapmla-soak's): the tables of that device. docs/performance/limits.md, written by hand, ends the page.
-With --check nothing is written: exit status 1 where a page is not what the figures say. The plots are bench/decode/plot.py's.
+With --check nothing is written: exit status 1 where a page is not what the figures say. bench/renew_page.py takes such files from a visit, draws the plots and writes the pages.
 """
 import pathlib
+import posixpath
+import re
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE / "common")]
+import figures
 import report_ceilings
 from programs import read, table, text_of
 from report_parts import clock_cells, clock_header, clock_text, facts_of, layer_part, levels_part, microseconds, shards_part, soak_part, speculative_part, tests_part
 
 
+TARGETS = pathlib.Path("bench") / "decode" / "targets.csv"
 FORMATS = ("bf16", "fp8_tensor", "fp8_tile", "fp8_token_r4")
 
 
@@ -53,15 +57,22 @@ def verdict(time, gate, goal):
     return "**goal**" if time <= goal else "met" if time <= gate else f"missed by {100 * (time / gate - 1):.1f} %"
 
 
-def target_rows(decode, others, targets, cold_us, cold_written_us):
+def scales(row, target, cold_us, cold_written_us, as_set):
+    """What a target is multiplied by, for times after a flush by writing and by reading. As set, or to as many times this device's floor as it is of its
+    own. The flush changes the floor of one request of 128K tokens alone, and so its target."""
+    written, like_read = (floor_of(row, cold, target) / float(target["floor_us"]) for cold in (cold_written_us, cold_us))
+    return (1, like_read / written) if as_set else (written, like_read)
+
+
+def target_rows(decode, others, targets, cold_us, cold_written_us, as_set):
     """Verdicts by the time after a flush by writing, which is how the targets and their floors were measured, then by that after one by
-    reading."""
+    reading. `as_set`: the device is the one that the targets were set on."""
     step, call, written = pick(decode, "decode+combine"), pick(decode, "call"), pick(decode, "decode+combine", "write")
     for key, row in step.items():
         target = targets[key]
         floor, time, like = floor_of(row, cold_us, target), float(row["median_us"]), float(written[key]["median_us"])
-        (gate, goal), (gate_read, goal_read) = ([float(target[name]) * of / float(target["floor_us"]) for name in ("target_us", "stretch_us")]
-                                                for of in (floor_of(row, cold_written_us, target), floor))
+        (gate, goal), (gate_read, goal_read) = ([float(target[name]) * scale for name in ("target_us", "stretch_us")]
+                                                for scale in scales(row, target, cold_us, cold_written_us, as_set))  # fmt: skip
         cells = [str(key[0]), str(key[1]), tokens_text(key[2], key[3]), microseconds(like), microseconds(gate),
                  verdict(like, gate, goal), microseconds(time), verdict(time, gate_read, goal_read), microseconds(floor),
                  f"{100 * floor / time:.0f} %", *clock_cells(step.values(), row), microseconds(float(call[key]["median_us"]))]
@@ -80,7 +91,8 @@ def matrix_rows(decode):
         yield [f"{heads} × {tokens}"] + [microseconds(float(rows[b, heads, tokens, 0]["median_us"])) for b in batches]
 
 
-def device_section(folder, targets):
+def device_section(folder, targets, of_targets):
+    """`of_targets`: the product that the targets were set on."""
     notes, ceilings = read(folder / "ceilings.csv")
     decode_notes, decode = read(folder / "decode.csv")
     facts = facts_of(decode_notes)
@@ -116,7 +128,7 @@ def device_section(folder, targets):
     yield ""
     header = ["batch", "heads", "tokens", "written", "target", "", "read", "", "floor", "of floor (read)", *clock_header(pick(decode, "decode+combine").values()), "whole call"]
     header += formats + ["bf16 / fp8_token", "FlashMLA bf16", "vLLM fp8"]
-    yield from table(header, target_rows(decode, others, targets, cold_us, cold_written_us))
+    yield from table(header, target_rows(decode, others, targets, cold_us, cold_written_us, product == of_targets))
     yield ""
     yield "### 24 shapes"
     yield ""
@@ -142,30 +154,43 @@ How: L2 emptied before every run, by reading where nothing else is said, block t
 runs after 3 unseen; the query is quantised before (the whole call includes it). `bench/README.md` says more. To measure a
 GPU and renew this page, from a `portable` build:
 
-    sh scripts/gpu.sh OUTDIR
-    build/portable/bin/snapmla-bench-layer --hidden 7168 --csv OUTDIR/layer.csv
+    sh scripts/gpu.sh OUTDIR                                                   # on the GPU machine; each of these within ten minutes
+    sh scripts/gpu_matrix.sh OUTDIR
     sh scripts/gpu_python.sh OUTDIR
-    cp OUTDIR/*.csv OUTDIR/*.tsv docs/performance/DEVICE/
-    python3 bench/decode/plot.py docs/performance/DEVICE/decode.csv docs/performance/DEVICE/ceilings.csv docs/performance/DEVICE
-    python3 bench/report.py
+    build/portable/bin/snapmla-bench-layer --hidden 7168 --csv OUTDIR/layer.csv
+    SNAPMLA_CACHE_DIR=$(mktemp -d) build/portable/bin/snapmla-bench-regret --csv OUTDIR/regret.csv
+    python3 bench/renew_page.py DEVICE OUTDIR                                  # here: files to docs/performance/DEVICE, plots, pages
+
+What a visit leaves out stays as the last one had it. Soaks are summed over visits that go on from `docs/performance/DEVICE/soak.json`, copied into OUTDIR before.
 
 *Floor* is the larger of the times that memory and tensor cores need at the device's own ceilings; for one request of 128K tokens at
-least the cold read, for a shorter one, all start and end, the targets' own, not scaled. Targets were set on an H200 (`bench/decode/targets.csv`); on another device they are the same multiples of that
-device's floors. *goal* is their stretch column.
+least the cold read, for a shorter one, all start and end, the targets' own, not scaled. Targets were set on an H200 (`bench/decode/targets.csv`), where they stand as set; on another device they are the
+same multiples of that device's floors. After a flush by reading, one request's of 128K tokens is scaled by the cold reads of both flushes. *goal* is their stretch column.
 """
+
+
+def included(text):
+    """A page of docs/performance as a part of one of docs: its links from there, its notes of figures left out."""
+    return re.sub(r"\]\(([^)#:]+)(?=[)#])", lambda link: "](" + posixpath.normpath("performance/" + link[1]), figures.without_notes(text))
 
 
 def page(root):
     folder = root / "docs" / "performance"
-    _, rows = read(root / "bench" / "decode" / "targets.csv")
+    notes, rows = read(root / TARGETS)
     targets = {shape(r): r for r in rows}
     lines = [HEAD]
     if not folder.is_dir():
         sys.exit(f"{folder} is not there: name the root of the source tree")
     for device in sorted(p for p in folder.iterdir() if p.is_dir()):
-        lines += list(device_section(device, targets)) + [""]
-    lines.append(text_of(folder / "limits.md").rstrip())
+        lines += list(device_section(device, targets, facts_of(notes)["device"])) + [""]
+    lines.append(included(text_of(folder / "limits.md")).rstrip())
     return "\n".join(lines) + "\n"
+
+
+def pages(root):
+    """Each page's path and text."""
+    folder = root / "docs" / "performance"
+    return (root / "docs" / "performance.md", page(root)), (folder / "ceilings.md", report_ceilings.page(folder))
 
 
 def main():
@@ -178,8 +203,7 @@ def main():
     if len(rest) > 1 or any(a.startswith("-") for a in rest):
         sys.exit(__doc__)
     root = pathlib.Path(rest[0]) if rest else pathlib.Path(__file__).resolve().parent.parent
-    folder = root / "docs" / "performance"
-    for target, text in ((root / "docs" / "performance.md", page(root)), (folder / "ceilings.md", report_ceilings.page(folder))):
+    for target, text in pages(root):
         if not check:
             target.write_text(text, encoding="utf-8")
         elif not target.exists() or target.read_text(encoding="utf-8") != text:

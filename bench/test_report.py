@@ -116,13 +116,43 @@ class Parts(unittest.TestCase):
         notes, rows = programs.read(path)
         for mhz in ("", "1234"):
             programs.write(path, notes, [{**r, "sm_mhz": mhz if r["heads"] == "128" else ""} for r in rows])
-            lines = [*report.device_section(self.folder / source.name, targets)]
+            lines = [*report.device_section(self.folder / source.name, targets, "A GPU")]
             head = next(line for line in lines if line.startswith("| batch | heads | tokens | written")).split(" | ")
             table = [line.split(" | ") for line in lines if line.startswith(("| 1 | 16 | 128K |", "| 128 | 128 | 8K |"))]
             self.assertEqual(len(table), 2)
             self.assertEqual({len(row) for row in table}, {len(head)})
             self.assertEqual([row[head.index("MHz")] for row in table] if mhz else head.count("MHz"), ["–", "1234"] if mhz else 0)
             self.assertEqual(sum("*MHz*" in line for line in lines), 1 if mhz else 0)
+
+    def test_targets_are_as_set_on_the_device_that_they_were_set_on(self):
+        def row(us, batch, heads, tokens, flush):
+            return {"set": "target", "mode": "graph", "part": "decode+combine", "batch": batch, "heads": heads, "tokens": tokens, "top": 0, "flush": flush, "median_us": us,
+                    "percent_memory": 50, "percent_tensor": 20, "sm_mhz": ""}  # fmt: skip
+
+        rows = [programs.Row("decode.csv", {name: str(value) for name, value in row(us, *shape, flush).items()} | {"part": part})
+                for shape, times in (((128, 128, 8192), (200, 300)), ((1, 16, 131072), (20, 45))) for us, flush in zip(times, ("read", "write"))
+                for part in ("decode+combine", "call")]  # fmt: skip
+        targets = {(128, 128, 8192, 0): {"target_us": "255", "stretch_us": "230", "floor_us": "200", "flashmla_bf16_us": "", "vllm_fp8_us": ""},
+                   (1, 16, 131072, 0): {"target_us": "42", "stretch_us": "37", "floor_us": "30", "flashmla_bf16_us": "", "vllm_fp8_us": ""}}  # fmt: skip
+        as_set, elsewhere = ({cells[0]: cells[3:8] for cells in report.target_rows(rows, {}, targets, 15, 60, same)} for same in (True, False))
+        # Floors here: half of 200; of one request the cold reads, 15 after a flush by reading, 60 after one by writing.
+        self.assertEqual(as_set["128"], ["300.0", "255.0", "missed by 17.6 %", "200.0", "**goal**"])
+        self.assertEqual(elsewhere["128"], ["300.0", "127.5", "missed by 135.3 %", "200.0", "missed by 56.9 %"])
+        self.assertEqual(as_set["1"], ["45.0", "42.0", "missed by 7.1 %", "20.0", "missed by 90.5 %"])  # read: 42 · 15 / 60
+        self.assertEqual(elsewhere["1"], ["45.0", "84.0", "**goal**", "20.0", "met"])  # 42 · 60 / 30, and 42 · 15 / 30
+
+    def test_a_part_s_links_are_from_the_page(self):
+        text = "a [k](../kernel.md#x), [c](ceilings.md), [w](https://a.b/c.md) and [h](#here)\n<!-- figures: a b c -->\nend"
+        self.assertEqual(report.included(text), "a [k](kernel.md#x), [c](performance/ceilings.md), [w](https://a.b/c.md) and [h](#here)\nend")
+
+    def test_the_targets_say_whose_they_are(self):
+        notes, _ = programs.read(HERE.parent / report.TARGETS)
+        self.assertEqual(report_parts.facts_of(notes)["device"], "NVIDIA H200")
+        page = report.page(HERE.parent)
+        rows = {product: next(line for line in section.splitlines() if line.startswith("| 128 | 128 | 8K |")).split(" | ")
+                for product, section in ((s.split("\n", 1)[0], s) for s in page.split("\n## ")) if product.startswith("NVIDIA")}  # fmt: skip
+        self.assertEqual(rows["NVIDIA H200"][4], "255.0")
+        self.assertNotEqual(rows["NVIDIA H100 80GB HBM3"][4], "255.0")
 
     def test_a_step_is_beside_its_stages_its_floor_and_bf16(self):
         rows = [stage("step", 100, 150e6), stage("attend", 60, 120e6), stage("output", 12.34, 29e6)]
