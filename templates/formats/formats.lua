@@ -6,10 +6,13 @@
 --   layout          "image": pages are swizzled shared-memory images; "rows": tokens one after another
 --   residual        bits of each content channel besides: what its e4m3 number leaves, in sixteenths of its step
 --   only_latent, only_rope  the one latent rank and RoPE width that there are; nil: any
+--   four_parts      the RoPE widths with which scores keep the lse's limits in four parts alone, as measured; nil: none
+-- The first is the default.
 local rows = {
   { name = "fp8_token", content = 1, rope = 2, scaling = "token", layout = "image" },
   { name = "bf16", content = 2, rope = 2, scaling = "none", layout = "rows" },
-  { name = "fp8_tensor", content = 1, rope = 1, scaling = "call", layout = "rows" },
+  { name = "fp8_tensor", content = 1, rope = 1, scaling = "call", layout = "rows",
+    four_parts = { [0] = true, [128] = true } },
   { name = "fp8_tile", content = 1, rope = 2, scaling = "group", layout = "rows", only_latent = 512,
     only_rope = 64 },
   { name = "fp8_token_r4", content = 1, rope = 2, scaling = "token", layout = "image", residual = 4 },
@@ -22,6 +25,19 @@ for i, row in ipairs(rows) do
 end
 
 local types = { "e4m3", "bf16" }
+
+-- What content is multiplied as: "bf16"; "widened", where groups of channels have scales: e4m3 in scores, 16 bits as
+-- values; "residual", e4m3 numbers of two terms; "e4m3".
+local function products(format)
+  local f = by_name[format]
+  return f.scaling == "group" and "widened" or f.residual and "residual" or types[f.content]
+end
+
+-- Whether scores with so many channels of RoPE have four parts at every level.
+local function in_four_parts(format, rope)
+  local widths = by_name[format].four_parts
+  return widths and widths[rope] or false
+end
 
 -- The quantities that templates see: the format's facts, in bytes of `latent` and `rope` channels.
 local function quantities(format, latent, rope)
@@ -83,6 +99,9 @@ end
 
 return {
   names = names,
+  default = names[1],
+  products = products,
+  in_four_parts = in_four_parts,
   quantities = quantities,
   query_subtiles = query_subtiles,
   rank_rule = rank_rule,
