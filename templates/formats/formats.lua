@@ -6,13 +6,12 @@
 --   layout          "image": pages are swizzled shared-memory images; "rows": tokens one after another
 --   residual        bits of each content channel besides: what its e4m3 number leaves, in sixteenths of its step
 --   only_latent, only_rope  the one latent rank and RoPE width that there are; nil: any
---   four_parts      the RoPE widths with which scores keep the lse's limits in four parts alone, as measured; nil: none
--- The first is the default.
+-- The first is the default. Known together are: e4m3 RoPE and a scale of the call, images and a scale of the token,
+-- residuals and images.
 local rows = {
   { name = "fp8_token", content = 1, rope = 2, scaling = "token", layout = "image" },
   { name = "bf16", content = 2, rope = 2, scaling = "none", layout = "rows" },
-  { name = "fp8_tensor", content = 1, rope = 1, scaling = "call", layout = "rows",
-    four_parts = { [0] = true, [128] = true } },
+  { name = "fp8_tensor", content = 1, rope = 1, scaling = "call", layout = "rows" },
   { name = "fp8_tile", content = 1, rope = 2, scaling = "group", layout = "rows", only_latent = 512,
     only_rope = 64 },
   { name = "fp8_token_r4", content = 1, rope = 2, scaling = "token", layout = "image", residual = 4 },
@@ -33,10 +32,10 @@ local function products(format)
   return f.scaling == "group" and "widened" or f.residual and "residual" or types[f.content]
 end
 
--- Whether scores with so many channels of RoPE have four parts at every level.
+-- Whether scores have four parts at every level: where RoPE is e4m3 as well, two keep the lse's limits with 32 and 64
+-- channels of it alone (docs/format.md).
 local function in_four_parts(format, rope)
-  local widths = by_name[format].four_parts
-  return widths and widths[rope] or false
+  return types[by_name[format].rope] == "e4m3" and (rope == 0 or rope == 128)
 end
 
 -- The quantities that templates see: the format's facts, in bytes of `latent` and `rope` channels.
