@@ -9,6 +9,7 @@ decode-speculative.csv and parts.tsv (all as `sh scripts/gpu.sh OUTDIR` leaves t
 With --check nothing is written: exit status 1 where a page is not what the figures say. The plots are bench/decode/plot.py's.
 """
 import pathlib
+import re
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -18,7 +19,8 @@ from programs import read, table, text_of
 from report_parts import clock_cells, clock_header, clock_text, facts_of, layer_part, levels_part, microseconds, shards_part, soak_part, speculative_part, tests_part
 
 
-FORMATS = ("bf16", "fp8_tensor", "fp8_tile", "fp8_token_r4")
+# Those beside the first, fp8_token.
+FORMATS = re.findall(r'^  { name = "(\w+)"', (HERE.parent / "templates" / "formats" / "formats.lua").read_text(encoding="utf-8"), re.M)[1:]
 
 
 def shape(row):
