@@ -22,7 +22,8 @@ from report_parts import clock_cells, clock_header, clock_text, facts_of, layer_
 
 
 TARGETS = pathlib.Path("bench") / "decode" / "targets.csv"
-FORMATS = ("bf16", "fp8_tensor", "fp8_tile", "fp8_token_r4")
+# Those beside the first, fp8_token.
+FORMATS = re.findall(r'^  { name = "(\w+)"', (HERE.parent / "templates" / "formats" / "formats.lua").read_text(encoding="utf-8"), re.M)[1:]
 
 
 def shape(row):

@@ -40,16 +40,27 @@ void smla_help_program(FILE *out) {
       out);
 }
 
+/* "how the cache is stored:" to "how the cache is stored: a, b or c (a)". */
+static void add_names(const smla_option *option, char *text, size_t bytes) {
+  size_t used = (size_t)snprintf(text, bytes, "%s", option->help);
+  for (int i = 0; option->name_of(i) && used < bytes; ++i) {
+    const char *before = !i ? " " : option->name_of(i + 1) ? ", " : " or ";
+    used += (size_t)snprintf(text + used, bytes - used, "%s%s", before, option->name_of(i));
+  }
+  if (used < bytes) snprintf(text + used, bytes - used, " (%s)", option->name_of(0));
+}
+
 void smla_help_command(FILE *out, const smla_command *command) {
   fprintf(out, "usage: %s%s%s [OPTIONS]\n\n%s\n\noptions (defaults in parentheses):\n", smla_command_invoked(command),
           command->operands ? " " : "", command->operands ? command->operands : "", command->detail);
   for (const smla_option *option = smla_options; option->name; ++option) {
-    char left[80];
+    char left[80], named[400];
     if (!(option->commands & command->bit)) continue;
     int used = option->letter ? snprintf(left, sizeof left, "  -%c, --%s", option->letter, option->name)
                               : snprintf(left, sizeof left, "  --%s", option->name);
     if (option->argument) used += snprintf(left + used, sizeof left - (size_t)used, " %s", option->argument);
     fputs(left, out);
-    print_wrapped(out, option->help, used);
+    if (option->name_of) add_names(option, named, sizeof named);
+    print_wrapped(out, option->name_of ? named : option->help, used);
   }
 }

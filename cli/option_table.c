@@ -1,5 +1,7 @@
 #include <stdint.h>
 
+#include <snapmla/problem.h>
+
 #include "options.h"
 
 const char *const smla_data_names[] = {"normal", "sink", "uniform", "outlier", NULL};
@@ -12,6 +14,8 @@ const char *const smla_order_names[] = {"eager", "late", "random", NULL};
 
 #define FIELD(name) offsetof(smla_settings, name)
 #define COUNT(least, most) smla_parse_count, .low = (least), .high = (most)
+
+static const char *format_name(int value) { return snapmla_kv_format_name((snapmla_kv_format)value); }
 
 const smla_option smla_options[] = {
     /* the problem */
@@ -29,8 +33,8 @@ const smla_option smla_options[] = {
      .commands = SMLA_FOR_PROBLEM},
     {"page", 0, "N", "tokens per page of the cache: 16, 32, 64 or 128 (64)", COUNT(1, INT32_MAX), .field = FIELD(page),
      .commands = SMLA_FOR_PROBLEM},
-    {"format", 0, "NAME", "how the cache is stored: fp8_token, fp8_token_r4, bf16, fp8_tensor or fp8_tile (fp8_token)",
-     smla_parse_text, .field = FIELD(format), .commands = SMLA_FOR_PROBLEM},
+    {"format", 0, "NAME", "how the cache is stored:", smla_parse_text, .field = FIELD(format),
+     .commands = SMLA_FOR_PROBLEM, .name_of = format_name},
     {"scales", 0, "NAME", "what scales an append finds: fp32 or power_of_two (fp32)", smla_parse_text,
      .field = FIELD(scales), .commands = SMLA_FOR_PROBLEM},
     {"accuracy", 0, "NAME", "accuracy level: fast, balanced or max (fast)", smla_parse_text, .field = FIELD(accuracy),

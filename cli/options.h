@@ -60,6 +60,8 @@ struct smla_option {
   unsigned commands;
   double low, high;           /* of numbers, both included */
   const char *const *choices; /* of smla_parse_choice, NULL-terminated */
+  /* The names of a value in the library, which help lists: 0 is the default, NULL is past the last. NULL: help says all. */
+  const char *(*name_of)(int value);
 };
 
 typedef struct smla_command {

@@ -529,8 +529,9 @@ DEVICE i32 tiles_of(i32 tokens) { return tokens < 0 ? 0 : (tokens + tile_tokens 
 //   sqrt(total * merge_cost / 1024);
 // - a run is longer or shorter than the others by up to `slack` tiles if that spares a request a cut;
 // - a request that is cut all the same, from its first tile on, is cut into equal pieces where that leaves no unit without work;
-// - requests that are no more than the units stay whole, each its unit's, where the longest of them takes no longer than a run and merging
-//   would.
+// - requests that are no more than the units stay whole, each its unit's, where the longest of them takes no longer than a run and half of
+//   what merging was counted as: so much of it is left where blocks run out of work by and by (measured: whole_requests_merging.csv of
+//   docs/performance/h100).
 // 32 bits hold all of it: 4096 requests of 2^20 tokens are 2^26 tiles.
 
 // The shortest run that pays; at least the one that gives every unit work.
@@ -611,7 +612,7 @@ DEVICE i32 cut_sequence(const Params &p, i32 total, i32 longest, i32 filled) {
     const i32 some = (run + 15) / 16;
     const Cuts cuts = cut_runs(p, total, run, some < p.slack ? some : p.slack);
     if (cuts.runs > p.unit_count) continue;
-    const bool whole = filled <= p.unit_count && longest <= run + cuts.pieces * p.merge_cost / 1024;
+    const bool whole = filled <= p.unit_count && longest <= run + cuts.pieces * p.merge_cost / 2048;
     return whole ? cut_requests(p, total) : cuts.runs;
   }
 }

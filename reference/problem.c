@@ -157,11 +157,13 @@ static snapmla_status check_format_channels(const snapmla_problem *problem) {
 
 /* P has the type of the values, and of bf16's 8 significant bits the level's limit is too near. */
 static snapmla_status check_level(const snapmla_problem *problem) {
-  if (problem->accuracy != SNAPMLA_ACCURACY_MAX || problem->kv_format != SNAPMLA_KV_BF16) return SNAPMLA_OK;
+  const smla_kv_facts *facts = smla_kv_facts_of(problem->kv_format);
+  if (problem->accuracy != SNAPMLA_ACCURACY_MAX || facts->content != SMLA_NUMBER_BF16) return SNAPMLA_OK;
   return smla_fail(
       SNAPMLA_UNSUPPORTED,
-      "problem: accuracy is max, and with the format bf16 P has 8 significant bits, too few for its limits: take "
-      "balanced, or a format of e4m3");
+      "problem: accuracy is max, and with the format %s P has 8 significant bits, too few for its limits: take "
+      "balanced, or a format of e4m3",
+      facts->name);
 }
 
 snapmla_status snapmla_problem_check(const snapmla_problem *problem) {

@@ -7,7 +7,7 @@ return {
   rope = { name = "rope", values = { 0, 32, 64, 128 }, default = 64,
     about = "RoPE channels per token; 0: there are none" },
   page = { name = "page", values = { 16, 32, 64, 128 }, default = 64, about = "tokens per page" },
-  format = { name = "format", values = formats.names, default = "fp8_token", about = "how the cache is stored" },
+  format = { name = "format", values = formats.names, default = formats.default, about = "how the cache is stored" },
   -- Of the kernels around the decode kernel, which decides.
   rows = { name = "rows", values = { 8, 16, 32, 64 }, default = 64, about = "rows of a group: the decode kernel's" },
   query_terms = { name = "query_terms", values = { 1, 2 }, default = 1, searched = false,

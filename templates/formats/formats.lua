@@ -6,6 +6,8 @@
 --   layout          "image": pages are swizzled shared-memory images; "rows": tokens one after another
 --   residual        bits of each content channel besides: what its e4m3 number leaves, in sixteenths of its step
 --   only_latent, only_rope  the one latent rank and RoPE width that there are; nil: any
+-- The first is the default. Known together are: e4m3 RoPE and a scale of the call, images and a scale of the token,
+-- residuals and images.
 local rows = {
   { name = "fp8_token", content = 1, rope = 2, scaling = "token", layout = "image" },
   { name = "bf16", content = 2, rope = 2, scaling = "none", layout = "rows" },
@@ -22,6 +24,19 @@ for i, row in ipairs(rows) do
 end
 
 local types = { "e4m3", "bf16" }
+
+-- What content is multiplied as: "bf16"; "widened", where groups of channels have scales: e4m3 in scores, 16 bits as
+-- values; "residual", e4m3 numbers of two terms; "e4m3".
+local function products(format)
+  local f = by_name[format]
+  return f.scaling == "group" and "widened" or f.residual and "residual" or types[f.content]
+end
+
+-- Whether scores have four parts at every level: where RoPE is e4m3 as well, two keep the lse's limits with 32 and 64
+-- channels of it alone (docs/format.md).
+local function in_four_parts(format, rope)
+  return types[by_name[format].rope] == "e4m3" and (rope == 0 or rope == 128)
+end
 
 -- The quantities that templates see: the format's facts, in bytes of `latent` and `rope` channels.
 local function quantities(format, latent, rope)
@@ -83,6 +98,9 @@ end
 
 return {
   names = names,
+  default = names[1],
+  products = products,
+  in_four_parts = in_four_parts,
   quantities = quantities,
   query_subtiles = query_subtiles,
   rank_rule = rank_rule,

@@ -6,7 +6,8 @@ local formats = use("formats/formats.lua")
 local max_smem = use("common/hopper.lua").max_smem
 local tile_cycles = use("mla_decode/tile_cycles.lua")
 
--- What an accuracy level is made of (docs/accuracy.md): the values of its axes.
+-- What an accuracy level is made of (docs/accuracy.md): the values of its axes. By the level alone where content is
+-- multiplied in e4m3, else by what it is multiplied as (formats.products).
 local levels = {
   fast = { query_terms = 1, p_terms = 1, score_parts = 2, promotion = "tile", sums = "rounded" },
   balanced = { query_terms = 1, p_terms = 2, score_parts = 2, promotion = "tile", sums = "rounded" },
@@ -14,27 +15,25 @@ local levels = {
   -- Numbers of bf16 have one term, and their sums keep 25 bits.
   bf16 = { query_terms = 1, p_terms = 1, score_parts = 2, promotion = "none", sums = "rounded" },
   -- Values are multiplied in bf16; scores are summed in a part for each group of channels.
-  fp8_tile = { query_terms = 1, p_terms = 1, score_parts = 4, promotion = "none", sums = "rounded" },
+  widened = { query_terms = 1, p_terms = 1, score_parts = 4, promotion = "none", sums = "rounded" },
   -- In f16, and the query in two terms.
-  ["fp8_tile max"] = { query_terms = 2, p_terms = 1, score_parts = 4, promotion = "none", sums = "rounded" },
+  ["widened max"] = { query_terms = 2, p_terms = 1, score_parts = 4, promotion = "none", sums = "rounded" },
 }
 
--- Scores of fp8_tensor, whose RoPE is e4m3 as well, keep the lse's limits in two parts with 32 and 64 channels of it
--- alone; in four with every width (docs/format.md).
+-- Scores that a format must form in four parts (formats.in_four_parts) have them at the other levels too.
 for _, accuracy in ipairs { "fast", "balanced" } do
-  for _, rope in ipairs { 0, 128 } do
-    local level = {}
-    for name, value in sorted_pairs(levels[accuracy]) do level[name] = value end
-    level.score_parts = 4
-    levels[("fp8_tensor %s %d"):format(accuracy, rope)] = level
-  end
+  local level = {}
+  for name, value in sorted_pairs(levels[accuracy]) do level[name] = value end
+  level.score_parts = 4
+  levels[accuracy .. " in four"] = level
 end
 
 -- The level of settings or of a variant: what is known of format, accuracy and RoPE together, or of fewer of them.
 local function level_of(s)
-  local format, accuracy = s.format or "fp8_token", s.accuracy or "fast"
-  return levels[("%s %s %d"):format(format, accuracy, s.rope or 64)] or levels[format .. " " .. accuracy]
-    or levels[format] or levels[accuracy]
+  local format, accuracy = s.format or formats.default, s.accuracy or "fast"
+  local products = formats.products(format)
+  return levels[products .. " " .. accuracy] or levels[products]
+    or formats.in_four_parts(format, s.rope or 64) and levels[accuracy .. " in four"] or levels[accuracy]
 end
 
 -- Its axis `name`, which the tuner leaves alone.
@@ -62,7 +61,7 @@ local function is_f16(v, d) return v.values == "f16" or d.scaling == "group" and
 -- registers (without RoPE, whose products hide their latency, 16 have none either); f16 is for streams.
 local function most_rows(settings)
   local rope = settings.rope or 64
-  local d = formats.quantities(settings.format or "fp8_token", settings.latent or 512, rope)
+  local d = formats.quantities(settings.format or formats.default, settings.latent or 512, rope)
   if d.residual_bytes > 0 then return settings.accuracy == "max" and (rope > 0 and 16 or 8) or 32 end
   return is_f16(settings, d) and 32 or 64
 end
@@ -155,7 +154,7 @@ end
 
 -- Whether the level's variant with so many rows and stages has room.
 local function fits(settings, rows, stages)
-  local accuracy, format = settings.accuracy or "fast", settings.format or "fp8_token"
+  local accuracy, format = settings.accuracy or "fast", settings.format or formats.default
   local v = { rows = rows, latent = settings.latent or 512, rope = settings.rope or 64, page = settings.page or 64,
     format = format, accuracy = accuracy, tokens = settings.tokens or "paged", partial = partial_for(settings),
     pipeline = settings.pipeline or "on", sinks = settings.sinks or "off", values = settings.values or "level",
@@ -226,7 +225,10 @@ return {
     formats.rank_rule,
     formats.rope_rule,
     { name = "scores_by_group",
-      reason = "scores of fp8_tile are summed by groups of channels: take score_parts=4, or convert to fp8_token",
+      reason = function(v)
+        return ("scores of %s are summed by groups of channels: take score_parts=4, or convert to %s"):format(v.format,
+          formats.default)
+      end,
       legal = function(v, d) return d.scaling ~= "group" or v.score_parts == 4 end },
     { name = "level_values",
       reason = "f16 values are not what this level of this format is made with: take values=level, or limits=waived to "

@@ -1,3 +1,5 @@
+local formats = use("formats/formats.lua")
+
 -- What a tile of 64 tokens takes a multiprocessor where memory keeps up, in cycles: latencies of steps that follow one
 -- another and issue slots, which no ceiling of a unit says. Measured on an H200, latent 512 and RoPE 64, two groups of
 -- rows on every page, but for fp8_token at max with 32 (one group); bench/decode/tile_cycles.py,
@@ -14,15 +16,19 @@ local measured = {
   fp8_token_r4 = { fast = { [8] = 3880, [16] = 4070, [32] = 4860 } },
 }
 
--- Levels whose arithmetic is that of `fast`.
-local as_fast = { bf16 = { balanced = true, max = true }, fp8_tile = { balanced = true } }
+-- A format without measurements costs what another does whose content is multiplied alike (formats.products).
+local measured_alike = { e4m3 = "fp8_token", residual = "fp8_token_r4", widened = "fp8_tile", bf16 = "bf16" }
+
+-- Levels whose arithmetic is that of `fast`, by what content is multiplied as.
+local as_fast = { bf16 = { balanced = true, max = true }, widened = { balanced = true } }
 
 -- A level that was not measured costs a format what it costs fp8_token; other widths in proportion to their channels.
 local function tile_cycles(v)
-  local of_format, plain = measured[v.format], measured.fp8_token
+  local products = formats.products(v.format)
+  local of_format, plain = measured[v.format] or measured[measured_alike[products]], measured.fp8_token
   local cycles = (of_format[v.accuracy] or of_format.fast)[v.rows]
   if not cycles then return 0 end
-  local same = of_format[v.accuracy] or (as_fast[v.format] or {})[v.accuracy]
+  local same = of_format[v.accuracy] or (as_fast[products] or {})[v.accuracy]
   local level = same and 1 or plain[v.accuracy][v.rows] / plain.fast[v.rows]
   return math.floor(cycles * level * (v.latent + v.rope) / 576)
 end

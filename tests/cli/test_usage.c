@@ -4,6 +4,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <snapmla/problem.h>
+
 #include "cmocka_all.h"
 #include "program.h"
 #include "temporary.h"
@@ -127,6 +129,8 @@ static void help_everywhere(void **state) {
     assert_non_null(strstr(one.out, "--json"));
     for (size_t k = 0; i < 4 && k < sizeof problem / sizeof *problem; ++k)
       if (!strstr(one.out, problem[k])) fail_msg("%s --help lacks %s", commands[i], problem[k]);
+    for (int k = 0; i < 4 && snapmla_kv_format_name((snapmla_kv_format)k); ++k)
+      if (!strstr(one.out, snapmla_kv_format_name((snapmla_kv_format)k))) fail_msg("%s --help: a format", commands[i]);
     for (const char *line = one.out; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
       size_t length = strcspn(line, "\n");
       if (length > 120 || (length && line[length - 1] == ' '))

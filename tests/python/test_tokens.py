@@ -49,12 +49,16 @@ class Tokens(unittest.TestCase):
                 )
 
     def layouts(self):
-        for name in ("fp8_token", "fp8_token_r4", "bf16", "fp8_tensor"):
+        for name in (n for n in snapmla.kv_formats() if n != "fp8_tile"):
             for rank, page_tokens in ((128, 16), (512, 64), (256, 128)):
                 yield shape(name, rank, page_tokens)
             for rope in (0, 32, 128):
                 yield shape(name, 128, 16, rope)
         yield shape("fp8_tile", 512, 32)
+
+    def test_every_format_of_the_library_has_its_row_here(self):
+        self.assertEqual(sorted(snapmla.tokens._FORMATS), sorted(snapmla.kv_formats()))
+        self.assertEqual(sorted(snapmla.flash_mla._CACHES), sorted(snapmla.kv_formats()))
 
     def test_fetched_tokens_are_those_that_the_library_reads(self):
         for of in self.layouts():
