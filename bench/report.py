@@ -5,7 +5,7 @@ usage: report.py [--check] [ROOT]
 
 For each folder docs/performance/DEVICE/ with ceilings.csv, decode.csv and, where measured, decode-FORMAT.csv, decode-balanced.csv, decode-max.csv,
 decode-speculative.csv and parts.tsv (all as `sh scripts/gpu.sh OUTDIR` leaves them), layer.csv (snapmla-bench-layer's), shards*.csv (examples/shards/decode.py's), matrix.tsv
-(scripts/gpu_matrix.sh's), python.tsv (scripts/gpu_python.sh's) and soak.json (snapmla-soak's): the tables of that device. docs/performance/limits.md, written by hand, ends the page.
+(scripts/gpu_matrix.sh's), python.tsv (scripts/gpu_python.sh's), counters.csv and clocks.csv (bench/decode/counters.py's and clocks.py's) and soak.json (snapmla-soak's): the tables of that device. docs/performance/limits.md, written by hand, ends the page.
 With --check nothing is written: exit status 1 where a page is not what the figures say. bench/renew_page.py takes such files from a visit, draws the plots and writes the pages.
 """
 import pathlib
@@ -18,6 +18,7 @@ sys.path[:0] = [str(HERE), str(HERE / "common")]
 import figures
 import report_ceilings
 from programs import read, table, text_of
+from report_counters import clocks_part, counters_part
 from report_parts import clock_cells, clock_header, clock_text, facts_of, layer_part, levels_part, microseconds, shards_part, soak_part, speculative_part, tests_part
 
 
@@ -142,6 +143,8 @@ def device_section(folder, targets, of_targets):
     yield f"![roofline](performance/{folder.name}/roofline.svg)"
     yield from levels_part(folder, product)
     yield from speculative_part(folder, product)
+    yield from counters_part(folder, product)
+    yield from clocks_part(folder, product)
     yield from layer_part(folder, best(ceilings, "read", ""))
     yield from shards_part(folder, product)
     yield from tests_part(folder, product)
@@ -159,6 +162,8 @@ GPU and renew this page, from a `portable` build:
     sh scripts/gpu_matrix.sh OUTDIR
     sh scripts/gpu_python.sh OUTDIR
     build/portable/bin/snapmla-bench-layer --hidden 7168 --csv OUTDIR/layer.csv
+    python3 bench/decode/counters.py build/portable/bin/snapmla OUTDIR/counters.csv
+    python3 bench/decode/clocks.py build/portable/bin/snapmla-bench-decode OUTDIR/clocks.csv
     SNAPMLA_CACHE_DIR=$(mktemp -d) build/portable/bin/snapmla-bench-regret --csv OUTDIR/regret.csv
     python3 bench/renew_page.py DEVICE OUTDIR                                  # here: files to docs/performance/DEVICE, plots, pages
 
