@@ -54,6 +54,10 @@ class Analysis(unittest.TestCase):
         self.assertEqual(table[1][4:], ["0", "–", "–", "–"])
         self.assertEqual(analysis.recommended(rows), "layer 0: `fp8_token`, `max`; layer 1: none")
 
+    def test_a_format_that_no_level_was_computed_of_is_told_without(self):
+        rows = [{**row, **dict.fromkeys(analysis.LEVELS, "")} for row in analysis.rows_of("plain", report(1))]
+        self.assertEqual([row[4:] for row in analysis.table_rows([{k: str(v) for k, v in row.items()} for row in rows])], [["–"] * 4] * 2)
+
 
 class Page(unittest.TestCase):
     def setUp(self):
