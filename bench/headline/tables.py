@@ -179,8 +179,9 @@ def noise_rows(run):
 NOISE_TEXT = (
     "**The noise of bf16.** bf16's own is what our bf16 differs by from attention in fp32 on latents and keys that no cache has rounded "
     "(`torch_fp32/unrounded`), on the same blocks; outliers change neither of the two by a bit, so theirs are the plain text's. *No larger*: the mean "
-    "change, without its sign, is at most bf16's own; *no wider*: so is the mean square of a token's change. Each is met where the 95 % interval of the "
-    "difference lies below 0, missed where it lies above, else open ([accuracy.md](accuracy.md#the-noise-of-bf16))."
+    "change, without its sign, is at most bf16's own: met where the 95 % intervals of bf16's own less the change and of bf16's own plus the change lie on "
+    "one side of 0, missed where they lie on opposite sides. *No wider*: the mean square of a token's change is at most bf16's own: met where the 95 % "
+    "interval of the difference lies below 0, missed where it lies above. Else open ([accuracy.md](accuracy.md#the-noise-of-bf16))."
 )
 
 
