@@ -54,6 +54,10 @@ class Analysis(unittest.TestCase):
         self.assertEqual(table[1][4:], ["0", "–", "–", "–"])
         self.assertEqual(analysis.recommended(rows), "layer 0: `fp8_token`, `max`; layer 1: none")
 
+    def test_a_format_that_no_level_was_computed_of_is_told_without(self):
+        rows = [{**row, **dict.fromkeys(analysis.LEVELS, "")} for row in analysis.rows_of("plain", report(1))]
+        self.assertEqual([row[4:] for row in analysis.table_rows([{k: str(v) for k, v in row.items()} for row in rows])], [["–"] * 4] * 2)
+
 
 class Page(unittest.TestCase):
     def setUp(self):
@@ -110,6 +114,28 @@ class Page(unittest.TestCase):
 class Noise(unittest.TestCase):
     def test_verdicts_need_the_whole_interval(self):
         self.assertEqual([noise.verdict(*pair) for pair in ((-2, 1), (-1, 2), (1, 2), (2, 1), (1, float("nan")))], ["met", "open", "open", "missed", "open"])
+
+    def test_larger_is_asked_of_no_sign(self):
+        """own shifts by 2 ± 0.2, either way; changes by half and by twice as much, either way."""
+        own = [2 + 0.1 * (-1) ** k for k in range(16)]
+        for sign in (1, -1):
+            shift = [sign * o for o in own]
+            for change, expected in ((0.5, "met"), (-0.5, "met"), (2, "missed"), (-2, "missed"), (1, "open"), (-1, "open")):
+                self.assertEqual(noise.no_larger([change * o for o in own], shift), expected, (sign, change))
+        self.assertEqual(noise.no_larger([1], [2]), "open")
+
+    def test_a_way_that_is_nearly_the_unrounded_one_is_not_judged_by_a_coin(self):
+        """Its change is bf16's own back, -own, but for a constant, so that own + change is known exactly; own's mean, within a standard error of 0,
+        has no sign. Signs that the data chose would say met for one lean of it and missed for the other."""
+        for lean in (0.1, -0.1):
+            own = [lean + (-1) ** k for k in range(16)]
+            self.assertLess(abs(lean), noise.interval(own)[1] / 2)
+            for apart in (0, 0.01, -0.01):
+                nats = {"bf16": own, "torch_fp32/unrounded": [0] * 16, "torch_fp32": [apart] * 16}
+                blocks = {("plain", way): {(0, k): (n, n * n) for k, n in enumerate(values)} for way, values in nats.items()}
+                got = noise.judge(blocks, "plain", "torch_fp32")
+                self.assertAlmostEqual(got["nats"], apart - lean)
+                self.assertEqual((got["holds_zero"], got["no_larger"]), ("met", "open"), (lean, apart))
 
     def test_blocks_cut_short_are_left_out(self):
         got = noise.blocks_of([("plain", "bf16", 0, 0, 10, 20, 1), ("plain", "bf16", 0, 10, 5, 20, 1)])

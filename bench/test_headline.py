@@ -160,6 +160,16 @@ class Headline(unittest.TestCase):
         self.assertEqual(self.gates()["perplexity, plain, `fp8_token_r4`", limit], ("+0.100 ± 0.000 %; +0.013 ± 0.033 %", "missed"))
         self.assertIn("**The noise of bf16.**", "\n".join(tables.section(self.folder)))
 
+    def test_the_gates_verdict_is_the_noise_tables(self):
+        """A change that has no sign on the blocks of the unrounded way, and one on all of its own."""
+        rows = blocks("plain", "bf16", [1.0] * 8) + blocks("plain", "torch_fp32/unrounded", [1.0, 1.0001], 1e-4)
+        rows += blocks("plain", "fp8_token/max", [1.001, 0.9995] + [1.001] * 6, 1e-4)
+        write_run(self.folder)
+        programs.write(self.folder / "perplexity.csv", [], perplexity.summary(rows))
+        (row,) = (r for r in tables.noise_rows(tables.Run(self.folder)) if r[1] == "fp8_token/max")
+        figure, verdict = self.gates()["perplexity, plain, `fp8_token/max`", tables.NOISE_GATES["holds_zero"]]
+        self.assertEqual((figure, row[4], verdict), ("+0.081 ± 0.044 %", "met", "met"))
+
     def test_without_unrounded_latents_the_noise_is_not_measured(self):
         rows = blocks("plain", "bf16", [1, 2]) + blocks("plain", "fp8_token/max", [1, 2.0001])
         write_run(self.folder)

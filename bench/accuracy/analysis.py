@@ -59,11 +59,11 @@ def span(texts):
 
 
 def table_rows(rows):
-    """Of one scenario, a format each: errors of a whole layer, over the layers; the largest of a head's attention, at the finest level there is."""
+    """Of one scenario, a format each: errors of a whole layer, over the layers; the largest of a head's attention, at whatever level."""
     for name in dict.fromkeys(r["format"] for r in rows):
         whole = [r for r in rows if r["format"] == name and r["head"] == ALL]
         heads = [r for r in rows if r["format"] == name and r["head"] != ALL]
-        worst = max(heads, key=lambda r: max(float(r[level]) for level in LEVELS if r[level]), default=None)
+        worst = max(heads, key=lambda r: max((float(r[level]) for level in LEVELS if r[level]), default=0), default=None)
         told = "–"
         if worst and any(float(worst[level] or 0) for level in LEVELS):
             level = max((level for level in LEVELS if worst[level]), key=lambda level: float(worst[level]))

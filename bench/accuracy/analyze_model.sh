@@ -4,7 +4,8 @@
 #
 #   sh bench/accuracy/analyze_model.sh MODEL.pt TOKENS.npz OUTDIR [BUILD]     BUILD: build/release
 #
-# Needs no GPU; SNAPMLA_PYTHON names a Python with torch, numpy and matplotlib; BUDGET (0.01) is that of --recommend. Minutes on two cores.
+# Needs no GPU; SNAPMLA_PYTHON names a Python with torch, numpy and matplotlib; BUDGET (0.01) is that of --recommend, LENGTH (1024) the tokens in the
+# cache, SCENARIOS ("plain sink severe") those of scenarios.py. Minutes on two cores.
 set -eu
 [ $# -ge 3 ] || { echo "usage: sh bench/accuracy/analyze_model.sh MODEL.pt TOKENS.npz OUTDIR [BUILD]" >&2; exit 2; }
 model=$(realpath "$1") tokens=$(realpath "$2") build=$(realpath "${4:-$(dirname "$0")/../../build/release}")

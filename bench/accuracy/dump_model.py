@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""dump_model.py MODEL.pt TOKENS.npz OUT.safetensors [--scenario plain] [--length 2048] [--queries 64]: what `snapmla analyze` reads of a model of
+"""dump_model.py MODEL.pt TOKENS.npz OUT.safetensors [--scenario plain] [--length 1024] [--queries 64]: what `snapmla analyze` reads of a model of
 train.py. Of each layer the latents and RoPE keys of the first tokens of held-out text as a cache gets them, the queries of the tokens that
 follow, which see them all, and W_UK and W_UV as a cache in its units is read with; under a scenario of evaluate.py. Needs PyTorch, and no GPU."""
 
@@ -48,7 +48,7 @@ def main():
     parser.add_argument("tokens", type=pathlib.Path)
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("--scenario", default="plain", choices=list(SCENARIOS))
-    parser.add_argument("--length", type=int, default=2048, help="tokens in the cache")
+    parser.add_argument("--length", type=int, default=1024, help="tokens in the cache")
     parser.add_argument("--queries", type=int, default=64, help="queries of the tokens after them")
     parser.add_argument("--device", default="cuda:0" if torch.cuda.is_available() else "cpu")
     o = parser.parse_args()

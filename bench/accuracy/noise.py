@@ -29,6 +29,18 @@ def verdict(excess, half):
     return "met" if excess + half <= 0 else "missed" if excess - half > 0 else "open"
 
 
+def side(mean, half):
+    """Of 0 an interval lies on: 1 above, -1 below, 0 where it holds 0 or has no width that is known."""
+    return 1 if mean > half else -1 if mean < -half else 0
+
+
+def no_larger(change, own):
+    """Whether the mean of `change` is, either way, at most that of `own`: so where own - change and own + change, whose product is
+    own² - change², have one sign. Neither mean's own sign is asked for, which the samples may not tell."""
+    less, more = (side(*interval(samples)) for samples in ([o - c for c, o in zip(change, own)], [o + c for c, o in zip(change, own)]))
+    return {1: "met", -1: "missed"}.get(less * more, "open")
+
+
 def judge(blocks, scenario, way):
     """What the blocks say of a way; None where it, bf16 or the unrounded way is missing."""
     where = scenario if (scenario, UNROUNDED) in blocks else SAME.get(scenario, scenario)
@@ -41,12 +53,10 @@ def judge(blocks, scenario, way):
     own = [rounded[k][0] - exact[k][0] for k in keys]
     mean, half = interval(change)
     own_mean, own_half = interval(own)
-    signs = math.copysign(1, mean), math.copysign(1, own_mean)
-    excess, excess_half = interval(signs[0] * c - signs[1] * o for c, o in zip(change, own))
     more, more_half = interval(mine[k][1] - exact[k][1] for k in keys)  # of squares: those of the unrounded way are against bf16 as well
     rms, own_rms = (math.sqrt(sum(b[k][1] for k in keys) / len(keys)) for b in (mine, exact))
     return {
         "nats": mean, "half_width": half, "rms": rms, "own_nats": own_mean, "own_half_width": own_half, "own_rms": own_rms, "blocks": len(keys),
         "holds_zero": "open" if math.isnan(half) else "met" if abs(mean) <= half else "missed",
-        "no_larger": verdict(excess, excess_half), "no_wider": verdict(more, more_half),
+        "no_larger": no_larger(change, own), "no_wider": verdict(more, more_half),
     }  # fmt: skip

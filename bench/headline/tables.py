@@ -179,8 +179,9 @@ def noise_rows(run):
 NOISE_TEXT = (
     "**The noise of bf16.** bf16's own is what our bf16 differs by from attention in fp32 on latents and keys that no cache has rounded "
     "(`torch_fp32/unrounded`), on the same blocks; outliers change neither of the two by a bit, so theirs are the plain text's. *No larger*: the mean "
-    "change, without its sign, is at most bf16's own; *no wider*: so is the mean square of a token's change. Each is met where the 95 % interval of the "
-    "difference lies below 0, missed where it lies above, else open ([accuracy.md](accuracy.md#the-noise-of-bf16))."
+    "change, without its sign, is at most bf16's own: met where the 95 % intervals of bf16's own less the change and of bf16's own plus the change lie on "
+    "one side of 0, missed where they lie on opposite sides. *No wider*: the mean square of a token's change is at most bf16's own: met where the 95 % "
+    "interval of the difference lies below 0, missed where it lies above. Else open ([accuracy.md](accuracy.md#the-noise-of-bf16))."
 )
 
 
@@ -207,7 +208,8 @@ def gates(run):
             yield [f"perplexity, {r['scenario']}, `fp8_token`, contexts to {r['context']}", "≤ +0.1 %", f"{percent(mean):+.3f} %", gate(mean, half)]
         if r["way"] in SILENT:
             what, figure = f"perplexity, {r['scenario']}, `{r['way']}`", f"{percent(mean):+.3f} ± {percent(half):.3f} %"
-            yield [what, NOISE_GATES["holds_zero"], figure, "open" if half != half else "met" if abs(mean) <= half else "missed"]
+            # The noise's own blocks where it was judged, as in its table.
+            yield [what, NOISE_GATES["holds_zero"], figure, r.get("holds_zero") or ("open" if half != half else "met" if abs(mean) <= half else "missed")]
             if r.get("no_larger"):
                 yield [what, NOISE_GATES["no_larger"], f"{figure}; {own_text(r)}", r["no_larger"]]
             else:
