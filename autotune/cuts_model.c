@@ -1,30 +1,56 @@
 #include "cuts_model.h"
 
 #include <math.h>
+#include <stdint.h>
 
 #include "cut_costs.h"
 
-/* Runs of about `run` tiles of requests of `tiles` each; more units than there are where those do not suffice. */
-static smla_cuts cuts_of_run(double batch, double tiles, double run, double units, double rows) {
-  double slack = fmin(ceil(run / 16), SMLA_SLACK_TILES + floor(rows / SMLA_SLACK_ROWS)), total = batch * tiles;
-  double whole = fmax(1, round(run / tiles));
-  if (fabs(whole * tiles - run) <= slack)
-    return (smla_cuts){.units = ceil(batch / whole), .share = fmin(whole * tiles, total)};
-  double pieces = ceil((tiles - slack) / run);
-  if (pieces > 1 && pieces * run - tiles <= slack && batch * pieces <= units)
-    return (smla_cuts){.units = batch * pieces, .share = ceil(tiles / pieces), .cut = batch * pieces};
-  /* A unit begins and ends in the midst of a request: about a piece more than there are units for each request that is cut. */
-  double used = ceil(total / run);
-  return (smla_cuts){.units = used, .share = ceil(total / used), .cut = fmin(used + fmin(batch, used), total)};
+static int64_t ceil_of(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+/* Requests of `tiles` each, one after another, cut into runs of `run` tiles, more or less by `slack`, as cut_runs does: more units than
+ * there are where those do not suffice. */
+static smla_cuts cut_runs(int64_t total, int64_t tiles, int64_t units, int64_t run, int64_t slack) {
+  int64_t used = 0, longest = 0, pieces = 0, last_cut = -1;
+  int64_t piece = 0, more = 0; /* of a request in equal pieces: their tiles, how many follow */
+  for (int64_t at = 0, end; at < total; at = end) {
+    if (used++ == units) return (smla_cuts){.units = (double)used};
+    end = at + run;
+    if (more > 0) {
+      end = --more > 0 ? at + piece : (at / tiles + 1) * tiles;
+    } else if (end + slack >= total) {
+      end = total;
+    } else {
+      const int64_t begin = end / tiles * tiles, after = begin + tiles; /* of the request that the run ends in */
+      if (after - end <= slack) {
+        end = after;
+      } else if (end - begin <= slack && begin > at) {
+        end = begin;
+      } else if (begin == at && ceil_of(tiles - slack, run) * run - tiles <= slack) {
+        piece = ceil_of(tiles, ceil_of(tiles - slack, run));
+        more = ceil_of(tiles, piece) - 1;
+        end = at + piece;
+      }
+    }
+    const int64_t request = end / tiles;
+    if (end % tiles) {
+      pieces += request == last_cut ? 1 : 2;
+      last_cut = request;
+    }
+    if (end - at > longest) longest = end - at;
+  }
+  return (smla_cuts){.units = (double)used, .share = (double)longest, .cut = (double)pieces};
 }
 
 smla_cuts smla_cuts_of(double batch, double tiles, double units, double groups, double rows) {
-  double total = batch * tiles, cost = SMLA_MERGE_COST_PER_ROW * groups * rows / 1024;
-  if (total <= 0) return (smla_cuts){0};
-  for (double run = fmax(fmax(ceil(total / units), SMLA_MIN_SHARE_TILES), ceil(sqrt(total * cost)));;
-       run += 1 + floor(run / 64)) {
-    const smla_cuts c = cuts_of_run(batch, tiles, run, units, rows);
+  const double total = batch * tiles, cost = SMLA_MERGE_COST_PER_ROW * groups * rows / SMLA_MERGE_COST_UNIT;
+  if (!(total > 0)) return (smla_cuts){0};
+  const int64_t most_slack = SMLA_SLACK_TILES + (int64_t)rows / SMLA_SLACK_ROWS;
+  int64_t run = (int64_t)fmax(fmax(ceil(total / units), SMLA_MIN_SHARE_TILES), ceil(sqrt(total * cost)));
+  for (;; run += 1 + run / 64) {
+    const int64_t some = ceil_of(run, 16), slack = some < most_slack ? some : most_slack;
+    const smla_cuts c = cut_runs((int64_t)total, (int64_t)tiles, (int64_t)units, run, slack);
     if (c.units > units) continue;
-    return batch <= units && tiles <= run + c.cut * cost / 2 ? (smla_cuts){.units = batch, .share = tiles} : c;
+    const int whole = batch <= units && tiles <= (double)run + floor(c.cut * cost / 2);
+    return whole ? (smla_cuts){.units = batch, .share = tiles} : c;
   }
 }

@@ -1,4 +1,5 @@
-/* How the schedule cuts requests of equal length into the units' runs (templates/schedule/cuts.inc, which has the reasons). Pure. */
+/* How the schedule cuts requests of equal length into the units' runs: it walks them as templates/schedule/cuts.inc does, which has the
+ * reasons, so that what it counts is what the kernel cuts. A step for each unit, a few times. Pure. */
 #ifndef SMLA_AUTOTUNE_CUTS_MODEL_H
 #define SMLA_AUTOTUNE_CUTS_MODEL_H
 

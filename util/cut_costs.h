@@ -7,6 +7,7 @@ enum {
   /* What merging a piece takes all units together, in 1024ths of a tile: a piece of 64 rows is 64 KiB in bf16, written and read
    * again, which at some 2.5 TB/s takes a sixteenth or less of what a tile takes. Computed, not tuned; fp32's 128 KiB go by it too. */
   SMLA_MERGE_COST_PER_ROW = 1,
+  SMLA_MERGE_COST_UNIT = 1024, /* that part of a tile: templates/schedule/cuts.inc has it as a literal */
   /* How much longer a unit may run to spare a cut: what writing and merging a piece takes of one unit, by the rows of a block. */
   SMLA_SLACK_TILES = 2,
   SMLA_SLACK_ROWS = 8 /* of a block, for one tile more */

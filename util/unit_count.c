@@ -12,7 +12,7 @@ static const double worth_it = 7.0 / 8;
 
 /* In tiles of a block, one after another. A unit is a piece that is merged, but one alone. */
 static double time_of(int32_t units, int32_t turns, int32_t rows, double tiles) {
-  double merges = units > 1 ? (double)units * rows * SMLA_MERGE_COST_PER_ROW / 1024 : 0;
+  double merges = units > 1 ? (double)units * rows * SMLA_MERGE_COST_PER_ROW / SMLA_MERGE_COST_UNIT : 0;
   return turns * (ceil(tiles / units) + RUN_TILES) + merges;
 }
 

@@ -1,6 +1,5 @@
 /* The schedule kernel on the emulator: its runs cover all tiles once, in order, none much longer than an equal share; requests are cut
  * only where that pays; slots are those of the requests that are cut, and merges those of the requests that are cut, empty or bad. */
-#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -29,18 +28,20 @@ typedef struct rig {
   smla_workspace at;
   int32_t units;
   int64_t longest_run; /* of the last schedule, in tiles */
-  int32_t cut;         /* its requests of more than one piece */
+  int32_t used;        /* its units with work */
+  int32_t cut, pieces; /* its requests of more than one piece, and the pieces of them all */
 } rig;
 
-static rig open_rig_with(int32_t sms, int32_t heads, uint32_t flags) {
+static rig open_rig_with(int32_t sms, int32_t heads, int32_t q_len, int32_t batch, uint32_t flags) {
   rig r = {0};
   snapmla_context_options options = {.size = sizeof options, .device = "emulator", .emulator_sms = sms};
   must(snapmla_context_create(&options, &r.context));
   snapmla_problem problem;
   snapmla_problem_init(&problem);
   problem.heads = heads;
+  problem.q_len = q_len;
   problem.latent_rank = 256;
-  problem.max_batch = max_batch;
+  problem.max_batch = batch;
   problem.flags = flags;
   problem.max_context = 4096;
   must(snapmla_plan_create(r.context, &problem, NULL, &r.plan));
@@ -58,7 +59,7 @@ static rig open_rig_with(int32_t sms, int32_t heads, uint32_t flags) {
   return r;
 }
 
-static rig open_rig_of(int32_t sms, int32_t heads) { return open_rig_with(sms, heads, 0); }
+static rig open_rig_of(int32_t sms, int32_t heads) { return open_rig_with(sms, heads, 1, max_batch, 0); }
 
 static rig open_rig(int32_t sms) { return open_rig_of(sms, 16); }
 
@@ -145,11 +146,13 @@ static uint32_t check(rig *r, const int32_t *lengths, int32_t batch, int32_t tab
 
   int32_t *pieces = calloc((size_t)batch + 1, sizeof *pieces);
   int64_t covered = 0, longest_run = 0;
+  r->used = 0;
   for (int32_t u = 0; u < r->units; ++u) {
     if (units[u].last_request < 0) {
       assert_int_equal(covered, total); /* units without work come last */
       continue;
     }
+    ++r->used;
     int64_t first = begin[units[u].first_request] + units[u].first_tile,
             end = begin[units[u].last_request] + units[u].end_tile;
     assert_int_equal(first, covered);
@@ -166,7 +169,7 @@ static uint32_t check(rig *r, const int32_t *lengths, int32_t batch, int32_t tab
       }
   }
   r->longest_run = longest_run;
-  r->cut = 0;
+  r->cut = r->pieces = 0;
   assert_int_equal(covered, total);
   int32_t slots = 0;
   for (int32_t b = 0; b < batch; ++b) {
@@ -175,6 +178,7 @@ static uint32_t check(rig *r, const int32_t *lengths, int32_t batch, int32_t tab
       assert_int_equal(requests[b].first_slot, slots);
       slots += requests[b].pieces;
       ++r->cut;
+      r->pieces += requests[b].pieces;
     }
   }
   assert_true(slots <= 2 * r->units);
@@ -268,28 +272,35 @@ static void short_requests_stay_whole(void **state) {
   close_rig(&r);
 }
 
-/* The cost model's view of equal requests (autotune/cuts_model.h): units with work, the longest run, whether any request is cut. */
+/* The cost model cuts equal requests as the kernel does: what it charges for the longest run and for merging is of these numbers. */
+static void the_model_cuts_alike_on(rig *r, int32_t batch, int32_t tokens) {
+  int32_t lengths[max_batch];
+  for (int32_t b = 0; b < batch; ++b) lengths[b] = tokens;
+  assert_int_equal(check(r, lengths, batch, 64), 0);
+  const smla_cuts model = smla_cuts_of(batch, tiles_of(tokens), r->units, r->at.groups, r->at.group_rows);
+  if (r->used != model.units || (double)r->longest_run != model.share || r->pieces != model.cut)
+    fail_msg("%d groups, %d x %d: %d units, longest run %d, %d pieces to merge; model %g, %g, %g", r->at.groups, batch,
+             tokens, r->used, (int)r->longest_run, r->pieces, model.units, model.share, model.cut);
+}
+
 static void the_model_cuts_alike(void **state) {
   (void)state;
+  /* Groups: 1 of 16 rows; 1, 2, 16 and 68 of 64. The last two rigs' units take turns. */
   static const struct {
-    int32_t heads, batch, tokens;
-  } cases[] = {{128, 32, 640},  {128, 32, 1024}, {128, 32, 1280},  {128, 16, 1024}, {128, 48, 1280}, {128, 1, 4096},
-               {128, 8, 2048},  {128, 66, 4096}, {128, 128, 4096}, {128, 200, 320}, {16, 1, 4096},   {16, 1, 100},
-               {16, 2, 2048},   {16, 32, 4096},  {16, 64, 1024},   {16, 128, 640},  {16, 128, 4096}, {16, 131, 128},
-               {16, 300, 1000}, {64, 64, 1024},  {64, 100, 4000}};
-  for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
-    int32_t lengths[max_batch];
-    rig r = open_rig_of(132, cases[i].heads);
-    double rows = cases[i].heads > 32 ? 64 : 16, groups = cases[i].heads / rows, tiles = tiles_of(cases[i].tokens);
-    for (int b = 0; b < cases[i].batch; ++b) lengths[b] = cases[i].tokens;
-    assert_int_equal(check(&r, lengths, cases[i].batch, 64), 0);
-    const smla_cuts model = smla_cuts_of(cases[i].batch, tiles, r.units, groups, rows);
-    print_message("%d heads, %d x %d: longest run %d, model %g; cut requests %d, model %g pieces\n", cases[i].heads,
-                  cases[i].batch, cases[i].tokens, (int)r.longest_run, model.share, r.cut, model.cut);
-    assert_true(fabs((double)r.longest_run - model.share) <= fmax(1, model.share / 12));
-    assert_int_equal(r.cut > 0, model.cut > 0);
+    int32_t sms, heads, q_len, batch;
+  } rigs[] = {{1, 16, 1, 128},    {132, 16, 1, max_batch}, {132, 64, 1, max_batch}, {132, 128, 1, max_batch},
+              {132, 128, 8, 128}, {132, 128, 34, 200},     {78, 128, 8, 128}};
+  static const int32_t batches[] = {1, 2, 3, 8, 16, 31, 32, 48, 66, 81, 100, 128, 131, 200, 300, max_batch},
+                       tokens[] = {64, 128, 320, 640, 1000, 1024, 1280, 2048, 4000, 4096};
+  for (size_t i = 0; i < sizeof rigs / sizeof *rigs; ++i) {
+    rig r = open_rig_with(rigs[i].sms, rigs[i].heads, rigs[i].q_len, rigs[i].batch, 0);
+    for (size_t b = 0; b < sizeof batches / sizeof *batches && batches[b] <= rigs[i].batch; ++b)
+      for (size_t t = 0; t < sizeof tokens / sizeof *tokens; ++t) the_model_cuts_alike_on(&r, batches[b], tokens[t]);
     close_rig(&r);
   }
+  const smla_cuts one = smla_cuts_of(2, 5, 1, 256, 64), none = smla_cuts_of(0, 5, 132, 1, 64);
+  assert_true(one.units == 1 && one.share == 10 && one.cut == 0); /* one unit cuts nothing, dear as merging is */
+  assert_true(none.units == 0 && none.share == 0 && none.cut == 0);
 }
 
 /* Any mix of lengths: no run is much longer than an equal share or the shortest that pays. */
@@ -335,7 +346,7 @@ static void fixed_pieces(void **state) {
   uint32_t random = 99;
   const int32_t sms[] = {1, 3, 66, 132};
   for (int i = 0; i < 4; ++i) {
-    rig r = open_rig_with(sms[i], 16, SNAPMLA_PROBLEM_BATCH_INVARIANT);
+    rig r = open_rig_with(sms[i], 16, 1, max_batch, SNAPMLA_PROBLEM_BATCH_INVARIANT);
     for (int round = 0; round < 12; ++round) {
       int32_t lengths[max_batch], batch = 1 + (int32_t)(random >> 20) % (round % 3 ? 8 : max_batch), total = 0,
                                   slots = 0;

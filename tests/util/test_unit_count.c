@@ -42,12 +42,32 @@ static void turns_pay(void **state) {
   }
 }
 
+/* The least groups of which blocks take turns. */
+static int32_t first_with_turns(int32_t multiprocessors, double tiles) {
+  int32_t groups = 1;
+  while (smla_unit_count(multiprocessors, groups, ROWS, tiles) == multiprocessors / groups) groups++;
+  return groups;
+}
+
+/* 16 groups, which are 128 heads of 8 query tokens, of these take turns on 78 multiprocessors alone. */
+static void turns_begin_where_the_multiprocessors_say(void **state) {
+  (void)state;
+  assert_int_equal(first_with_turns(132, 65536), 27);
+  assert_int_equal(first_with_turns(132, 262144), 19);
+  assert_int_equal(first_with_turns(114, 65536), 23);
+  assert_int_equal(first_with_turns(78, 65536), 16);
+  assert_int_equal(first_with_turns(66, 65536), 14);
+  assert_int_equal(smla_unit_count(78, 16, ROWS, 65536), 14);
+  assert_int_equal(smla_unit_count(78, 16, ROWS, 1024), 4);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(one_block_a_multiprocessor),
       cmocka_unit_test(blocks_take_turns_where_many_would_idle),
       cmocka_unit_test(short_runs_are_not_cut_again),
       cmocka_unit_test(turns_pay),
+      cmocka_unit_test(turns_begin_where_the_multiprocessors_say),
   };
   return cmocka_run_group_tests_name("unit count", tests, NULL, NULL);
 }
