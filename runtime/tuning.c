@@ -9,7 +9,7 @@
 #include "tune_store.h"
 #include "tuner.h"
 
-static const double default_margin = 1.05; /* the model is not believed to be finer than this */
+static const double default_margin = 1.03; /* the model is not believed to be finer than this */
 enum { CALIBRATION_SAMPLES = 64 };
 static const char decode_family[] = "mla_decode";
 
