@@ -6,7 +6,6 @@
 #include "common/records.h"
 #include "common/sinks.h"
 #include "common/tensor_map.h"
-#include "cut_costs.h"
 #include "decode_args.h"
 #include "kv_append/params.h"
 #include "mla_combine/params.h"
@@ -90,9 +89,9 @@ snapmla_status snapmla_plan_schedule(const snapmla_plan *plan, const snapmla_dec
       .unit_count = w->unit_count,
       .merge_blocks = w->merge_blocks,
       .max_tokens = (int)most,
-      .min_share = SMLA_MIN_SHARE_TILES,
-      .merge_cost = SMLA_MERGE_COST_PER_ROW * w->groups * w->group_rows,
-      .slack = SMLA_SLACK_TILES + w->group_rows / SMLA_SLACK_ROWS,
+      .min_share = w->min_share,
+      .merge_cost = w->merge_cost,
+      .slack = w->slack,
       .elements = w->rows * plan->problem.latent_rank,
       .block_elements = plan->kernels[SMLA_MLA_COMBINE].geometry.block_elements,
   };

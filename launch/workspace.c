@@ -1,6 +1,7 @@
 #include "workspace.h"
 
 #include "common/records.h"
+#include "cut_costs.h"
 #include "kv_format.h"
 #include "size.h"
 #include "unit_count.h"
@@ -48,6 +49,9 @@ snapmla_status smla_workspace_plan(const snapmla_problem *problem, int32_t multi
   int32_t tiles = (most_tokens(problem) + TILE_TOKENS - 1) / TILE_TOKENS; /* of a record */
   w.unit_count = smla_unit_count(multiprocessors, w.groups, w.group_rows, (double)records * tiles);
   if (w.unit_count > MAX_UNITS) w.unit_count = MAX_UNITS;
+  w.min_share = SMLA_MIN_SHARE_TILES;
+  w.merge_cost = SMLA_MERGE_COST_PER_ROW * w.groups * w.group_rows;
+  w.slack = SMLA_SLACK_TILES + w.group_rows / SMLA_SLACK_ROWS;
 
   size_t units = (size_t)w.unit_count;
   w.slots = slots_of(problem, records, units, kernels->most_pieces, kernels->least_piece);

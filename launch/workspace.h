@@ -1,4 +1,4 @@
-/* The workspace of a plan: how many units share the work, and what lies where. */
+/* The workspace of a plan: how many units share the work, by what it is cut, and what lies where. */
 #ifndef SMLA_LAUNCH_WORKSPACE_H
 #define SMLA_LAUNCH_WORKSPACE_H
 
@@ -13,11 +13,14 @@ enum { SMLA_WORKSPACE_ALIGNMENT = 256 /* bytes, of the workspace and of every se
 /* Offsets in bytes; every section starts at a multiple of SMLA_WORKSPACE_ALIGNMENT. Requests, units and partial results
  * hold what templates/common/records.h says. */
 typedef struct smla_workspace {
-  int32_t records;      /* of a request in the schedule: 1, or its q_len index lists */
-  int32_t rows;         /* query rows of a record: heads * q_len / records, row = token * heads + head */
-  int32_t group_rows;   /* query rows that a block decodes together */
-  int32_t groups;       /* of group_rows rows */
-  int32_t unit_count;   /* shares that a step's work is cut into; a unit is `groups` blocks */
+  int32_t records;    /* of a request in the schedule: 1, or its q_len index lists */
+  int32_t rows;       /* query rows of a record: heads * q_len / records, row = token * heads + head */
+  int32_t group_rows; /* query rows that a block decodes together */
+  int32_t groups;     /* of group_rows rows */
+  int32_t unit_count; /* shares that a step's work is cut into; a unit is `groups` blocks */
+  int32_t min_share;  /* this and the next two: what the schedule cuts by (templates/schedule/params.h) */
+  int32_t merge_cost;
+  int32_t slack;
   int32_t merge_blocks; /* of the combine kernel, among which its work is shared */
   size_t status;        /* u32 status word */
   size_t requests;      /* [max_batch * records] smla_request */

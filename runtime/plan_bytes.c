@@ -10,7 +10,7 @@
 #include "status.h"
 #include "tuner.h"
 
-enum { SCHEMA = 2 };
+enum { SCHEMA = 3 };
 static const char kind[] = "snapmla plan";
 
 /* X(field): the problem's numbers, in the order of the fingerprint and of the text. */
@@ -35,8 +35,13 @@ snapmla_status snapmla_plan_fingerprint(const snapmla_plan *plan, char out[65]) 
   PROBLEM_FIELDS(FIELD)
 #undef FIELD
   for (int i = 0; i < SMLA_FAMILY_COUNT; i++) smla_hash_field_text(&hash, plan->kernels[i].variant);
-  /* Splits depend on it, and so do the bits of a result. */
+  /* Splits depend on these, and so do the bits of a result: what the schedule's kernel, one of the templates, is given. */
+  const smla_workspace *w = &plan->workspace;
   smla_hash_field_number(&hash, plan->multiprocessors);
+  smla_hash_field_number(&hash, w->unit_count);
+  smla_hash_field_number(&hash, w->min_share);
+  smla_hash_field_number(&hash, w->merge_cost);
+  smla_hash_field_number(&hash, w->slack);
   smla_hash_field_text(&hash, templates);
   smla_hash_field_text(&hash, layout.fingerprint);
   smla_hash_finish(&hash, out);

@@ -74,7 +74,8 @@ verify h128 --heads 128 --context 0,1,63,64,65,700,4096
 verify h64 --heads 64 --context 0,1,63,64,65,700,4096
 verify h16 --heads 16 --context 0,1,63,64,65,700,4096,32768
 verify q2-page128 --heads 64 --q-len 2 --page 128 --context 2,65,700,4096
-verify q34-h128 --heads 128 --q-len 34 --context 1,34,130,700 --data normal --sigma 1
+# So long a context that the plan has units whose blocks take turns.
+verify q34-h128 --heads 128 --q-len 34 --context 1,34,130,700,4096 --max-context 65536 --data normal --sigma 1
 verify q128-h16-bf16 --heads 16 --q-len 128 --format bf16 --context 20,128,700 --data normal --sigma 1
 verify rank256 --heads 64 --latent 256 --context 1,65,700,4096
 verify rank384-page16 --heads 64 --latent 384 --page 16 --context 1,17,700,4096

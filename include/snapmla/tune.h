@@ -58,8 +58,8 @@ typedef struct snapmla_plan_report {
 /* Thread-safe. */
 SNAPMLA_API snapmla_status snapmla_plan_report_get(const snapmla_plan *plan, snapmla_plan_report *out);
 
-/* A text that is equal exactly where two plans compute alike: problem, variants, multiprocessors, the templates of their families, and
- * the cache's layout. Ranks compare theirs before the first step. `out` has room for 65 characters. Thread-safe. */
+/* A text that is equal exactly where two plans compute alike: problem, variants, multiprocessors, the templates of their families, what
+ * the schedule cuts by, and the cache's layout. Ranks compare theirs before the first step. `out` has room for 65 characters. Thread-safe. */
 SNAPMLA_API snapmla_status snapmla_plan_fingerprint(const snapmla_plan *plan, char out[65]);
 
 /* A plan as a text of *bytes bytes, to be handed to other ranks; freed with snapmla_text_free. Error: OUT_OF_MEMORY. */

@@ -34,6 +34,9 @@ static void counts_groups_and_units(void **state) {
     assert_int_equal(w.group_rows, cases[i].group_rows);
     assert_int_equal(w.groups, cases[i].groups);
     assert_int_equal(w.unit_count, cases[i].units);
+    assert_int_equal(w.merge_cost, w.groups * w.group_rows);
+    assert_int_equal(w.slack, 2 + w.group_rows / 8);
+    assert_int_equal(w.min_share, 2);
   }
 }
 
