@@ -12,6 +12,7 @@ sys.path[:0] = [str(HERE), str(HERE / "common")]
 import programs  # noqa: E402
 import report  # noqa: E402
 import report_ceilings  # noqa: E402
+import report_counters  # noqa: E402
 import report_parts  # noqa: E402
 
 NOTES = ["date: today", "command: snapmla-bench-layer --hidden 7168"]
@@ -226,6 +227,27 @@ class Parts(unittest.TestCase):
         self.refused(report_parts.soak_part, "Another", "soak.json: measured on A GPU, and")
         path.write_text("{")
         self.refused(report_parts.soak_part, "A GPU", "copy the file that snapmla-soak --state wrote")
+
+    def test_counters_are_told_by_shape(self):
+        head = "# date: today\n# device: A GPU\nshape,section,metric,unit,value\n"
+        (self.folder / "counters.csv").write_text(head + '"1,16,131072",Speed,Duration,ns,29632\n"1,16,131072",Speed,DRAM Throughput,%,61.02\n'
+                                                  '"128,128,8192,bf16,300",Speed,Duration,ns,508300\n"128,128,8192,bf16,300",Memory,Local Memory Spilling Requests,,no data\n')  # fmt: skip
+        text = list(report_counters.counters_part(self.folder, "A GPU"))
+        few, many = [line for line in text if line.startswith(("| 1,", "| 128,"))]
+        self.assertTrue(few.startswith("| 1, 16, 128K | fp8_token | 29.6 | – | 61 | –"), few)
+        self.assertTrue(many.startswith("| 128, 128, top 300 of 8K | bf16 | 508.3 |") and many.endswith("– |"), many)
+        with self.assertRaises(SystemExit):
+            list(report_counters.counters_part(self.folder, "Another GPU"))
+
+    def test_clocks_are_told_with_the_samples_that_power_capped(self):
+        (self.folder / "clocks.csv").write_text("# date: today\n# device, driver, power limit: A GPU, 1.2, 700.00 W\n"
+                                                "shape,samples,sm_mhz_median,sm_mhz_least,mem_mhz,power_w_median,power_w_most,temperature_c,reasons\n"
+                                                '"128,128,32768",20,1612,1530,3201,690,693,59,0x0:3 0x4:15 0x24:2\n')  # fmt: skip
+        text = list(report_counters.clocks_part(self.folder, "A GPU"))
+        self.assertIn("| 128, 128, 32K | 1612 | 1530 | 3201 | 690 | 693 | 59 | 20 | 17 |", text)
+        self.assertTrue(any("power limit 700.00 W" in line for line in text))
+        with self.assertRaises(SystemExit):
+            list(report_counters.clocks_part(self.folder, "Another GPU"))
 
     def test_a_table_of_tests_that_is_cut_or_empty_is_refused(self):
         for text, why in (("# date: today\n", "no rows"), ("doctor\tok\n", "['doctor', 'ok']")):
