@@ -6,10 +6,14 @@
 /* H100: measured, SXM 80 GB HBM3: reads of 41,216-byte pieces; wgmma at n = 16, 32 and 64, n = 8 taken as half of
  * n = 16; a cold read of 84 MB in 31.6 us, of which the bytes are 27.2: start, ramp and drain are 4.4. H200: measured; its
  * two-stage read is 3930 of 4530; a cold read of 84 MB takes 30.6 us, of which the bytes are 18.6. That run flushed L2 by
- * writing, and the write-back shares its time, so that the ramp is taken from the H100. emulator: emulator/model.c. Reads that
- * hit L2: 8.9 TB/s of copies alone (read-l2 in docs/performance/h200/ceilings.csv); with two thirds of it the model chooses the rows that were
- * measured to be best more often, as blocks of few rows, which read most of all from there, lose more than their reads. A merge of few pieces takes 3.4 to 4.2 us where one
- * without any takes 1.3. Kernels that are waiting rather than multiplying run at 1905 to 1980 MHz. */
+ * writing, and the write-back shares its time, so that the ramp is taken from the H100. emulator: emulator/model.c.
+ *
+ * Reads that hit L2: 8.9 TB/s of copies alone (read-l2 in docs/performance/h200/ceilings.csv). With two thirds of it the
+ * model chooses the rows that were measured to be best more often (runtime_shipped_wisdom): fitted, not explained.
+ *
+ * A merge of few pieces adds 3.4 to 4.2 us to decode where one that finds none adds 1.3 (decode+combine less decode in
+ * docs/performance/h100/whole_requests_merging.csv: 16 requests of 1024 tokens, and 32 that stay whole). Kernels that are
+ * waiting rather than multiplying run at 1905 to 1980 MHz. */
 static const smla_machine machines[] = {
     {"emulator",
      "the emulator's model",

@@ -17,7 +17,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE / "common")]
 import figures
 import report_ceilings
-from programs import read, table, text_of
+from programs import read, renew, table, text_of
 from report_counters import clocks_part, counters_part
 from report_parts import clock_cells, clock_header, clock_text, facts_of, layer_part, levels_part, microseconds, shards_part, soak_part, speculative_part, tests_part
 
@@ -200,20 +200,7 @@ def pages(root):
 
 
 def main():
-    arguments = sys.argv[1:]
-    check = "--check" in arguments
-    rest = [a for a in arguments if a != "--check"]
-    if "-h" in rest or "--help" in rest:
-        print(__doc__)
-        return
-    if len(rest) > 1 or any(a.startswith("-") for a in rest):
-        sys.exit(__doc__)
-    root = pathlib.Path(rest[0]) if rest else pathlib.Path(__file__).resolve().parent.parent
-    for target, text in pages(root):
-        if not check:
-            target.write_text(text, encoding="utf-8")
-        elif not target.exists() or target.read_text(encoding="utf-8") != text:
-            sys.exit(f"{target} is not what the figures beside it say: run python3 bench/report.py")
+    renew(__doc__, HERE.parent, pages, "python3 bench/report.py")
 
 
 if __name__ == "__main__":

@@ -52,7 +52,8 @@ def clocks_part(folder, product):
     facts = facts_of(notes)
     check_device(path, facts["device, driver, power limit"], product)
     yield from ["", "### Clocks under load", ""]
-    yield (f"A decode step replayed without a pause, by nvidia-smi five times a second (`python3 bench/decode/clocks.py snapmla-bench-decode OUTDIR/clocks.csv`, {facts['date']}); power limit "
+    yield (f"By nvidia-smi five times a second under runs of snapmla-bench-decode one after another, a thousand of each part of a step with nothing between them "
+           f"(`python3 bench/decode/clocks.py snapmla-bench-decode OUTDIR/clocks.csv`, {facts['date']}); what a run starts with, making its cache, is sampled as well and weighs the more the shorter the step. Power limit "
            f"{facts['device, driver, power limit'].split(', ')[-1]}. *Capped*: samples whose reason was SW power cap (0x4).")  # fmt: skip
     yield ""
     yield from table(["batch, heads, tokens", "SM, MHz, median", "least", "memory, MHz", "W, median", "most", "°C", "samples", "capped"],

@@ -50,7 +50,7 @@ class Counters(unittest.TestCase):
     def test_what_ncu_cannot_count_is_told_and_the_rest_kept(self):
         done, rows = self.run_on_stand_in("1,16,7", "1,16,8192")
         self.assertEqual(done.returncode, 1)
-        self.assertIn("1,16,7: ncu counted nothing: ['nothing']", done.stderr)
+        self.assertIn("1,16,7: ncu counted nothing: nothing: see what this says: ncu --csv", done.stderr)
         self.assertEqual({r["shape"] for r in rows}, {"1,16,8192"})
 
     def test_another_table_is_refused(self):
@@ -71,6 +71,18 @@ class Clocks(unittest.TestCase):
         self.assertEqual(len(rows), 3)
         self.assertEqual(clocks.summary("1,2,3", rows), ["1,2,3", 2, "1750", "1700", "2619", "694", "699", "61", "0x4:2"])
         self.assertIsNone(clocks.summary("1,2,3", []))
+
+    def test_a_program_that_fails_leaves_no_clocks(self):
+        with tempfile.TemporaryDirectory() as folder:
+            smi = pathlib.Path(folder, "nvidia-smi")
+            smi.write_text("#!/bin/sh\necho '1980, 2619, 70.00, 30, 0x1'\n")
+            smi.chmod(smi.stat().st_mode | stat.S_IXUSR)
+            for program in ("false", folder + "/none"):
+                done = subprocess.run([sys.executable, str(HERE / "decode" / "clocks.py"), program, folder + "/c.csv", "1", "1,16,64"], capture_output=True, text=True,
+                                      env={**os.environ, "PATH": folder + ":" + os.environ["PATH"]}, check=False)  # fmt: skip
+                self.assertEqual(done.returncode, 1)
+                self.assertIn("so that 1,16,64 was not under load", done.stderr)
+                self.assertEqual(rows_of(folder + "/c.csv"), [])
 
 
 if __name__ == "__main__":

@@ -245,7 +245,7 @@ class Parts(unittest.TestCase):
                                                 '"128,128,32768",20,1612,1530,3201,690,693,59,0x0:3 0x4:15 0x24:2\n')  # fmt: skip
         text = list(report_counters.clocks_part(self.folder, "A GPU"))
         self.assertIn("| 128, 128, 32K | 1612 | 1530 | 3201 | 690 | 693 | 59 | 20 | 17 |", text)
-        self.assertTrue(any("power limit 700.00 W" in line for line in text))
+        self.assertTrue(any("Power limit 700.00 W" in line for line in text))
         with self.assertRaises(SystemExit):
             list(report_counters.clocks_part(self.folder, "Another GPU"))
 

@@ -13,7 +13,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "common")]
 import analysis  # noqa: E402
 from cases import BASE, EXACT, UNROUNDED  # noqa: E402
 from interval import percent  # noqa: E402
-from programs import table  # noqa: E402
+from programs import renew, table  # noqa: E402
 
 MARKS = {name: (f"<!-- {name}: written by bench/accuracy/accuracy_page.py -->", f"<!-- /{name} -->") for name in ("perplexity", "analysis")}
 TITLES = {"plain": "plain", "sink": "a sink of 12 nats", "outliers": "outliers of 2⁶", "severe": "outliers of 2¹²"}
@@ -142,19 +142,13 @@ def page(root, text):
     return text
 
 
+def pages(root):
+    target = root / "docs" / "accuracy.md"
+    return [(target, page(root, target.read_text(encoding="utf-8")))]
+
+
 def main():
-    arguments = sys.argv[1:]
-    rest = [a for a in arguments if a != "--check"]
-    if len(rest) > 1 or any(a.startswith("-") for a in rest):
-        sys.exit(__doc__)
-    root = pathlib.Path(rest[0]) if rest else HERE.parents[1]
-    target = root / "docs/accuracy.md"
-    text = target.read_text(encoding="utf-8")
-    new = page(root, text)
-    if "--check" in arguments and new != text:
-        sys.exit(f"{target} is not what docs/accuracy/ says: run python3 bench/accuracy/accuracy_page.py")
-    if new != text:
-        target.write_text(new, encoding="utf-8")
+    renew(__doc__, HERE.parents[1], pages, "python3 bench/accuracy/accuracy_page.py")
 
 
 if __name__ == "__main__":

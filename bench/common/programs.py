@@ -60,6 +60,23 @@ def table(header, rows):
         yield "| " + " | ".join(row) + " |"
 
 
+def renew(doc, root, pages, command):
+    """What a script that writes pages does with its arguments, [--check] [ROOT]: `pages` gives each page's path and text under ROOT (`root`). With --check
+    nothing is written, and a page that is another ends it; `command` makes them."""
+    rest = [word for word in sys.argv[1:] if word != "--check"]
+    if rest and rest[0] in ("-h", "--help"):
+        print(doc)
+        return
+    if len(rest) > 1 or any(word.startswith("-") for word in rest):
+        sys.exit(doc)
+    for target, text in pages(pathlib.Path(rest[0]) if rest else root):
+        if target.exists() and target.read_text(encoding="utf-8") == text:
+            continue
+        if "--check" in sys.argv[1:]:
+            sys.exit(f"{target} is not what the figures beside it say: run {command}")
+        target.write_text(text, encoding="utf-8")
+
+
 def axis(variant, name):
     """The value of an axis in a variant's text."""
     found = re.search(rf"[:,]{name}=([^,;]*)", variant)

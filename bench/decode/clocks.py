@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""clocks.py PROGRAM CSV [SECONDS [SHAPE...]]: the clock, power and reasons of throttling that nvidia-smi tells, five times a second, while a decode step is
-replayed without a pause. PROGRAM: snapmla-bench-decode; SHAPE: BATCH,HEADS,TOKENS. SECONDS (6) a shape, of which the first third, warming up, counts for nothing.
-Needs a GPU and nvidia-smi."""
+"""clocks.py PROGRAM CSV [SECONDS [SHAPE...]]: the clock, power and reasons of throttling that nvidia-smi tells, five times a second, under runs of PROGRAM,
+snapmla-bench-decode, one after another: a thousand of each part of a decode step with nothing between them. What a run starts with, its cache above all, is sampled as well.
+SHAPE: BATCH,HEADS,TOKENS. SECONDS (6) a shape, of which the first third, warming up, counts for nothing. Needs a GPU and nvidia-smi."""
 
 import csv
 import datetime
@@ -40,22 +40,31 @@ def summary(shape, rows):
 
 
 def sample(program, shape, seconds):
-    """nvidia-smi's lines while the step is replayed for so long: again and again, as a run has at most 1000."""
-    over = threading.Event()
+    """nvidia-smi's lines under runs of so long: again and again, as one has at most 1000 of a part. A run that fails ends it all: no idle GPU's clocks are taken."""
+    over, failures = threading.Event(), []
 
     def load():
-        while not over.is_set():
-            subprocess.run([program, "--shape", shape, "--flush", "none", "--repeat", "1000"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+        command = [program, "--shape", shape, "--flush", "none", "--repeat", "1000"]
+        while not over.is_set() and not failures:
+            try:
+                done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+                said = done.stderr.strip() if done.returncode else ""
+            except OSError as error:
+                done, said = None, str(error)
+            if done is None or done.returncode:
+                failures.append(f"{' '.join(command)} failed, so that {shape} was not under load: {said or 'see what it says'}")
 
     thread = threading.Thread(target=load)
     thread.start()
     try:
-        done = subprocess.run(["timeout", str(seconds), "nvidia-smi", f"--query-gpu={','.join(ASKED)}", "--format=csv,noheader,nounits", "--loop-ms=200"],
+        told = subprocess.run(["timeout", str(seconds), "nvidia-smi", f"--query-gpu={','.join(ASKED)}", "--format=csv,noheader,nounits", "--loop-ms=200"],
                               capture_output=True, text=True, check=False)  # fmt: skip
     finally:
         over.set()
         thread.join()
-    return done.stdout
+    if failures:
+        sys.exit(failures[0])
+    return told.stdout
 
 
 def main():
@@ -73,9 +82,11 @@ def main():
         missing = 0
         for shape in shapes:
             line = summary(shape, numbers(sample(program, shape, seconds)))
-            missing += line is None
             if line:
                 table.writerow(line)
+            else:
+                missing += 1
+                print(f"{shape}: nvidia-smi told nothing of {', '.join(ASKED)}: ask it yourself by --query-gpu, or take more SECONDS", file=sys.stderr)
     sys.exit(1 if missing else 0)
 
 

@@ -14,6 +14,7 @@ SHAPES = ["1,16,131072", "1,64,131072", "1,128,131072", "1,128,8192", "16,64,819
           "128,128,8192,bf16", "128,128,8192,fp8_tensor", "128,128,32768,fp8_token,2048"]  # fmt: skip
 SECTIONS = ["SpeedOfLight", "MemoryWorkloadAnalysis", "ComputeWorkloadAnalysis", "SchedulerStats", "WarpStateStats"]
 MORE = ["l1tex__data_pipe_lsu_wavefronts_mem_shared.sum", "dram__bytes_read.sum", "lts__t_bytes.sum", "smsp__inst_executed.sum"]
+SECONDS = 120  # a shape
 COLUMNS = "Section Name", "Metric Name", "Metric Unit", "Metric Value"
 
 
@@ -29,16 +30,19 @@ def parse(text):
     return [(r["Section Name"], r["Metric Name"], r["Metric Unit"], r["Metric Value"].replace(",", "")) for r in rows if r["Metric Name"]]
 
 
-def count(program, shape, run=subprocess.run):
+def count(program, shape):
     batch, heads, tokens, kv_format, top = (shape.split(",") + ["", ""])[:5]
     command = ["ncu", "--csv", "--clock-control", "none", "--kernel-name", "regex:mla_decode", "--launch-skip", "1", "--launch-count", "1",
                *(word for s in SECTIONS for word in ("--section", s)), "--metrics", ",".join(MORE), program, "run", "--device", "cuda:0", "--format",
                kv_format or "fp8_token", "--heads", heads, "--batch", batch, "--context", tokens, *(["--sparse", top] if top else []), "--repeat", "1",
                "--no-check"]  # fmt: skip
-    done = run(command, capture_output=True, text=True, timeout=120, check=False)
-    rows = parse(done.stdout)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+        rows, last = parse(done.stdout), (done.stdout + done.stderr).strip().splitlines()[-1:]
+    except subprocess.TimeoutExpired:
+        rows, last = [], [f"not through after {SECONDS} s"]
     if not rows:
-        print(f"{shape}: ncu counted nothing: {(done.stdout + done.stderr).strip().splitlines()[-1:]}", file=sys.stderr)
+        print(f"{shape}: ncu counted nothing: {' '.join(last)}: see what this says: {' '.join(command)}", file=sys.stderr)
     return rows
 
 

@@ -8,8 +8,9 @@ import pathlib
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
+sys.path[:0] = [str(HERE), str(HERE.parent / "common")]
 import tables  # noqa: E402
+from programs import renew  # noqa: E402
 
 HEAD = """<!-- Written by bench/headline/page.py from docs/headline/: change that, not this. -->
 # The headline table
@@ -35,16 +36,7 @@ def page(root):
 
 
 def main():
-    arguments = sys.argv[1:]
-    rest = [a for a in arguments if a != "--check"]
-    if len(rest) > 1 or any(a.startswith("-") for a in rest):
-        sys.exit(__doc__)
-    root = pathlib.Path(rest[0]) if rest else HERE.parents[1]
-    text, target = page(root), root / "docs" / "headline.md"
-    if "--check" not in arguments:
-        target.write_text(text, encoding="utf-8")
-    elif not target.exists() or target.read_text(encoding="utf-8") != text:
-        sys.exit(f"{target} is not what the figures beside it say: run python3 bench/headline/page.py")
+    renew(__doc__, HERE.parents[1], lambda root: [(root / "docs" / "headline.md", page(root))], "python3 bench/headline/page.py")
 
 
 if __name__ == "__main__":

@@ -136,7 +136,8 @@ static void other_formats_stay(void **state) {
   smla_generator_destroy(more);
 }
 
-/* Both shapes of the decode kernel, with pages and lists, and the kernels around it. */
+/* Both shapes of the decode kernel, with pages and lists, and the kernels around it. Left out where there is no NVRTC, which the first
+ * kernel tells, before any was looked at; the emulator's compiler built this test. */
 static void compile_all(void **state, snapmla_target target) {
   static const struct {
     const char *family, *heads, *tokens;
@@ -145,6 +146,7 @@ static void compile_all(void **state, snapmla_target target) {
                  {"query_quant", "16", ""}};
   smla_generator *generator = create(*state);
   snapmla_source_options options = {.size = sizeof options, .target = target, .templates = *state};
+  size_t compiled = 0;
   for (int f = 0; f < FORMATS; ++f)
     for (size_t i = 0; i < sizeof kernels / sizeof *kernels; ++i) {
       const smla_setting settings[] = {
@@ -152,7 +154,7 @@ static void compile_all(void **state, snapmla_target target) {
       char *variant = resolve(generator, kernels[i].family, settings, *kernels[i].tokens ? 3 : 1);
       snapmla_artifact *artifact = NULL;
       snapmla_status status = snapmla_artifact_compile(&options, variant, &artifact);
-      if (status == SNAPMLA_NO_COMPILER) {
+      if (status == SNAPMLA_NO_COMPILER && target == SNAPMLA_TARGET_SM90A && compiled == 0) {
         free(variant);
         smla_generator_destroy(generator);
         skip();
@@ -160,7 +162,10 @@ static void compile_all(void **state, snapmla_target target) {
       if (status) fail_msg("%s: %s", variant, snapmla_error_message());
       snapmla_artifact_report report = {0};
       snapmla_artifact_report_get(artifact, &report);
-      if (report.warnings || report.serialized_wgmma) fail_msg("%s: %s", variant, report.log);
+      if (report.warnings || report.serialized_wgmma || report.image_bytes == 0)
+        fail_msg("%s: %s", variant, report.log);
+      assert_string_equal(report.variant, variant);
+      ++compiled;
       snapmla_artifact_destroy(artifact);
       free(variant);
     }
