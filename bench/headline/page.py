@@ -23,8 +23,7 @@ BF16 and FP8, memory, perplexity, and the ablation of FP8 and pipelining. To mea
     python3 bench/headline/page.py
 
 The layer step goes on to the layer's output, by W_O (`--hidden 7168`, DeepSeek-V3's), which then counts in its byte floor; with `--hidden 0` it ends with the heads'
-values. Runs whose layer step is not said to have W_O were made before it did. A run whose head has no line *templates* is of kernels from before bf16 took 6 to 7 %
-less time at 64 rows a block: [performance.md](performance.md) has that device's attention with the kernels since, at 128 heads a smaller gain of FP8.
+values. Runs whose layer step is not said to have W_O were made before it did.
 """
 NONE = "\nNo run on a GPU is kept here yet.\n"
 
