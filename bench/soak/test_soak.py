@@ -10,7 +10,7 @@ import tempfile
 import time
 
 TIME = ["--seconds", "0.5"]
-LONG = ["--seconds", "10000", "--save-every", "0.1"]  # until it is told to end
+LONG = ["--seconds", "300", "--save-every", "0.1"]  # until it is told to end, or nobody is there to tell it
 CALLS, READ = 25, 7  # of a turn: an eager step's, then the last of each of six bursts of four
 
 
@@ -105,6 +105,8 @@ def a_limit_of_the_whole(program):
 
 def main():
     program = sys.argv[1:]
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)  # a shell's background job ignores some, and so would what it starts
     with tempfile.TemporaryDirectory() as folder:
         killed_visits_are_not_lost(program, folder)
         a_signal_ends_a_visit_as_its_time_does(program, folder)
