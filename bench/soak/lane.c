@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "console.h"
 #include "digest.h"
 #include "soak.h"
@@ -111,7 +112,9 @@ snapmla_status lane_open(bench *b, const soak_problem *of, uint64_t seed, lane *
   status = guard_results(out);
   /* The rows that every step appends again are in the digest. */
   if (!status) status = lane_begin(out, out->work.lengths.items);
+  double begun = smla_clock_seconds();
   if (!status) status = lane_cache(out, &out->cache);
+  out->cache_seconds = smla_clock_seconds() - begun;
   return status ? status : replay_open(&out->b, eager, out, &out->captured);
 }
 

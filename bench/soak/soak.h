@@ -53,8 +53,9 @@ typedef struct lane {
   smla_workload work; /* its lengths are those of the last lane_begin */
   smla_session session;
   guarded out, lse, workspace;
-  replay *captured; /* schedule and decode */
-  uint64_t cache;   /* digest of the cache as filled */
+  replay *captured;     /* schedule and decode */
+  uint64_t cache;       /* digest of the cache as filled */
+  double cache_seconds; /* what reading it took */
   char fingerprint[65];
 } lane;
 
@@ -97,7 +98,7 @@ snapmla_status state_save(json_t *state, const char *path);
 snapmla_status state_problem(json_t *state, const lane *l, json_t **out, int *renewed);
 /* Compares with what `record` has under `name`, or puts it there: 1 equal, 0 different, -1 new. */
 int state_compare(json_t *record, const char *name, uint64_t digest);
-/* Adds to a number of the state, and gives the sum. */
-double state_add(json_t *state, const char *name, double amount);
+/* Adds to a number of the state. */
+void state_add(json_t *state, const char *name, double amount);
 
 #endif

@@ -92,8 +92,6 @@ int state_compare(json_t *record, const char *name, uint64_t digest) {
   return -1;
 }
 
-double state_add(json_t *state, const char *name, double amount) {
-  double sum = json_number_value(json_object_get(state, name)) + amount;
-  smla_json_set(state, name, smla_json_real(sum));
-  return sum;
+void state_add(json_t *state, const char *name, double amount) {
+  smla_json_set(state, name, smla_json_real(json_number_value(json_object_get(state, name)) + amount));
 }
