@@ -54,16 +54,19 @@ local function level_rule(name)
   }
 end
 
--- Whether P and values are f16: asked for, or what the level takes.
-local function is_f16(v, d) return v.values == "f16" or d.scaling == "group" and v.accuracy == "max" end
+-- Whether P and values are f16: asked for, or what the level takes. One number of f16 holds more than two terms of e4m3, and
+-- 64 rows, which wait for the sums of e4m3 to be promoted, take less with it; fewer rows do not wait.
+local function is_f16(v, d)
+  return v.values == "f16" or d.scaling == "group" and v.accuracy == "max" or v.rows == 64 and v.p_terms == 2
+end
 
 -- The most rows of a block of a format: residuals are for streams alone, and two terms of the query leave 32 rows no
--- registers (without RoPE, whose products hide their latency, 16 have none either); f16 is for streams.
+-- registers (without RoPE, whose products hide their latency, 16 have none either); f16 under scales of groups is for streams.
 local function most_rows(settings)
   local rope = settings.rope or 64
   local d = formats.quantities(settings.format or formats.default, settings.latent or 512, rope)
   if d.residual_bytes > 0 then return settings.accuracy == "max" and (rope > 0 and 16 or 8) or 32 end
-  return is_f16(settings, d) and 32 or 64
+  return d.scaling == "group" and is_f16(settings, d) and 32 or 64
 end
 
 -- Rounding partial results costs the level's error little and halves what is written and read to merge them.
@@ -124,15 +127,18 @@ local function derive(v)
   d.image_bytes = (copied_bytes + raw_scale_bytes) // images_per_tile -- of which a tile is made: without padding
   d.raw_scale_bytes = raw_scale_bytes
   d.value_bytes = d.value_type == "e4m3" and 1 or 2 -- of a number of P and of the values
-  d.p_bytes = 4096 * d.value_bytes * v.p_terms -- of a tile of P with 64 rows
+  d.two_terms = v.p_terms == 2 and d.value_type == "e4m3" -- of P
+  d.p_bytes = 4096 * d.value_bytes -- of a tile of P with 64 rows
   -- Tiles of P on their way to the values' product, of the shape for 64 rows: bf16's are large, and so are its pages.
   d.p_buffers = shape == shapes.roles and (d.value_bytes == 2 and d.subtiles > 6 and 1 or 16384 // d.p_bytes) or 0
-  -- Row sums by the tensor cores, which the tokens' inverse scales are an operand of: eight terms of 64 tokens. What
-  -- those truncate shows beside a P of two terms.
-  d.summed = shape == shapes.roles and d.value_type == "e4m3" and v.sums == "rounded" and v.p_terms == 1
+  -- Row sums by the tensor cores, which the tokens' inverse scales are an operand of: eight terms of 64 tokens.
+  d.summed = shape == shapes.roles and d.value_type == "e4m3" and v.sums == "rounded"
+  -- With 64 rows, score normalises where it has the sums: those of P before rounding, or both.
+  d.normalises_rounded = shape == shapes.roles and d.value_type == "f16" and v.sums == "rounded"
+  d.score_normalises = shape == shapes.roles and v.sums == "exact" or d.normalises_rounded
   d.weights_by_tile = d.summed and d.scaling == "token"
   d.weight_bytes = d.summed and 512 or 0
-  d.share_buffers = v.sinks == "on" and (d.value_bytes == 1 and 2 or 1) * d.p_buffers or 0
+  d.share_buffers = v.sinks == "on" and not d.score_normalises and (d.value_bytes == 1 and 2 or 1) * d.p_buffers or 0
   -- With 64 rows: a tile is scored under the softmax of the one before.
   d.overlaps = d.content_type == "e4m3" and v.pipeline == "on"
   d.one_by_one = v.pipeline == "off" and shape == shapes.streams -- two stages, of which one is in use
@@ -200,7 +206,8 @@ return {
     { name = "accuracy", values = { "fast", "balanced", "max" }, default = "fast",
       about = "the level whose limits are kept; it decides the axes after it" },
     level_axis("query_terms", { 1, 2 }, "e4m3 numbers for a channel of the query: its high part, and what that leaves"),
-    level_axis("p_terms", { 1, 2 }, "e4m3 numbers for a probability: its high part, and what that leaves"),
+    level_axis("p_terms", { 1, 2 },
+      "e4m3 numbers for a probability: its high part, and what that leaves; of 64 rows, one number of f16 for both"),
     level_axis("score_parts", { 1, 2, 4 },
       "sums that a score is formed in by the tensor cores, before they are added in fp32"),
     level_axis("promotion", { "tile", "none" },
@@ -240,16 +247,16 @@ return {
       legal = function(_, d)
         return d.value_type ~= "f16" or d.content_type == "e4m3" and d.residual_bytes == 0
       end },
-    { name = "f16_in_streams",
+    { name = "f16_registers",
       reason = function(_, d)
-        return "f16 values are widened by the streams of the shape for few rows"
-          .. (d.scaling == "group" and ": take rows=32 or fewer"
-            or ", whose registers 32 rows with four parts of a score use up: take rows=16 or fewer, or rows=32 with "
-              .. "score_parts=2")
+        return d.scaling == "group"
+            and "f16 values under scales of groups are widened by the streams of the shape for few rows: take rows=32 or fewer"
+          or "f16 values leave 32 rows no registers for four parts of a score: take score_parts=2, or other rows"
       end,
       legal = function(v, d)
         return d.value_type ~= "f16" or v.rows < 32
-          or v.rows == 32 and (d.scaling == "group" or v.score_parts < 4)
+          or d.scaling == "group" and v.rows == 32
+          or d.scaling ~= "group" and (v.rows == 64 or v.score_parts < 4)
       end },
     { name = "residuals_in_streams",
       reason = function(v)
@@ -273,12 +280,15 @@ return {
         .. "whose sums are exact enough, have two parts at most: "
         .. "take query_terms=1, p_terms=1, sums=rounded and score_parts=2",
       legal = function(v, d)
-        return d.value_bytes == 1 or (v.query_terms == 1 or d.value_type == "f16") and v.p_terms == 1
-          and v.sums == "rounded" and (d.scaling == "group" or d.value_type == "f16" or v.score_parts < 4)
+        local f16 = d.value_type == "f16"
+        return d.value_bytes == 1 or f16 and v.rows == 64 or (v.query_terms == 1 or f16) and v.p_terms == 1
+          and v.sums == "rounded" and (d.scaling == "group" or f16 or v.score_parts < 4)
       end },
     { name = "promotion_of_e4m3",
       reason = "sums of 16-bit products keep 25 bits and are not promoted: take promotion=none",
-      legal = function(v, d) return d.value_bytes == 1 or v.promotion == "none" end },
+      legal = function(v, d)
+        return d.value_bytes == 1 or v.promotion == "none" or v.rows == 64 and v.p_terms == 2
+      end },
     { name = "pipeline_stages",
       reason = function(_, d)
         return ("pipeline=off is one tile at a time: take stages=%d"):format(d.shape == "roles" and 1 or 2)

@@ -208,7 +208,8 @@ static void drift_needs_promotion(void **state) {
       c.variant = variant;
       decode_result r = decode_case_run(&c);
       print_message("%-8s not promoted: rel_l2 %.2e\n", snapmla_accuracy_name(all[i]->accuracy), r.rel_l2);
-      assert_true(r.rel_l2 > 0.1); /* roles half of everything, a stream a third of its half of the tokens */
+      /* Roles half of everything, a stream a third of its half of the tokens. Two terms of P are f16 in roles: those sums do not stagnate. */
+      assert_true(roles && i > 0 ? r.rel_l2_beyond <= all[i]->offset : r.rel_l2 > 0.1);
       assert_true(r.lse_excess <= 1.0);
       decode_result_free(&r);
     }

@@ -1,0 +1,1660 @@
+// Generated from templates/mla_decode/mla_decode.cu.tmpl: do not edit.
+//   variant: mla_decode:rows=16,latent=512,rope=64,page=64,format=fp8_token,accuracy=fast,query_terms=1,p_terms=1,score_parts=2,promotion=tile,sums=rounded,limits=kept,pipeline=on,tokens=paged,partial=bf16,stages=4
+//   command: snapmla gen --variant 'mla_decode:rows=16,latent=512,rope=64,page=64,format=fp8_token,accuracy=fast,query_terms=1,p_terms=1,score_parts=2,promotion=tile,sums=rounded,limits=kept,pipeline=on,tokens=paged,partial=bf16,stages=4' --target emulator
+// Decodes 16 query rows of a request against a run of its KV tiles (64 tokens each), unit by unit of the schedule.
+//
+// Both products are swapped, so that N is the rows: S^T = K Q^T, O^T = V^T P^T. The two consumer warpgroups are independent
+// streams: each takes the tiles whose stage has its parity, with a softmax and an O^T of its own, and they meet only at a
+// request's end, to merge:
+//   warpgroup 0   warp 0 fetches page images, warp 1 the query, warp 2 prepares scales     (40 registers)
+//   warpgroups 1, 2   attend: S^T, softmax, P and O^T of every other tile; the merge       (232 each)
+// Row r of a request is token r / heads, head r % heads.
+//
+// shared memory    bytes     written by        read by
+//   query          20480     fetch_query       attend
+//   kv             163840    fetch_pages       attend; then its exchange
+//   p              2048      attend            attend
+//   raw_scale      1024      fetch_pages       prepare_scales
+//   scale          2048      prepare_scales    attend
+//   inv_scale      1024      prepare_scales    attend
+//   top            512       attend            attend: largest y by stream, warp, row
+//   sums           2048      attend            attend: sums by buffer, stream, warp, row
+//   last_reference 256       attend            attend: by buffer, stream, row
+//   bad_page       16        fetch_pages       prepare_scales
+//
+// barrier        arrivals  completes when                                  waited for by
+//   kv_full      1         the page image has landed                       prepare_scales, the stage's stream
+//   kv_ready     1         its scales are prepared, its tail cleared       the stage's stream
+//   kv_empty     4         its stream has read it, or the other its sums   fetch_pages
+//   query_full   1         the query image has landed                      attend
+//   query_empty  8         both streams' last scores with it are done      fetch_query
+
+// The device dialect (docs/dialect.md) for the target `emulator`: every primitive is a call of the emulator's services.
+// Freestanding C++17 without exceptions, RTTI or undefined symbols; all names but the entry's are local to the object.
+/* What the emulator does for a compiled kernel: one table of functions. One text, C11 and C++17: the emulator includes
+ * it, and it is expanded into every kernel for the target `emulator`, which has no headers. Functions act for the
+ * thread whose fibre calls them; `line` is the call's place in the templates, for reports. Semantics: docs/dialect.md,
+ * docs/emulator.md. */
+#ifndef SMLA_DIALECT_SERVICES_H
+#define SMLA_DIALECT_SERVICES_H
+
+#define SMLA_SERVICES_VERSION 4
+
+/* A place in a template: the address of the file's name, shifted by 16, and the line. */
+typedef unsigned long long smla_place;
+
+/* Who the calling thread is. */
+typedef struct smla_identity {
+  unsigned thread;
+  unsigned block[3], grid[3];
+  unsigned cluster_rank;
+} smla_identity;
+
+/* Opens every frag<N>; N floats follow it. The emulator keeps the frags of a thread in a list. */
+typedef struct smla_frag_header {
+  struct smla_frag_header *next, **link;
+  unsigned pending; /* wgmma operations that were issued and not waited for */
+  unsigned touched; /* SMLA_FRAG_… */
+  unsigned shape;   /* of the last operation since the last wgmma_fence, 0: none */
+  int count;        /* N */
+} smla_frag_header;
+
+/* Accessed since the thread's last wgmma_fence, or new; neither accessed nor written by a wgmma yet. */
+enum { SMLA_FRAG_ACCESSED = 1, SMLA_FRAG_EMPTY = 2 };
+enum { SMLA_WGMMA_E4M3 = 0, SMLA_WGMMA_BF16 = 1, SMLA_WGMMA_F16 = 2 };
+enum { SMLA_SHUFFLE_INDEX = 0, SMLA_SHUFFLE_XOR = 1, SMLA_SHUFFLE_UP = 2 };
+enum { SMLA_ATOMIC_ADD = 0, SMLA_ATOMIC_OR = 1 };
+
+/* One wgmma as a thread states it. */
+typedef struct smla_wgmma {
+  smla_frag_header *d;
+  const unsigned *a_registers; /* 4 words, or NULL: A is in shared memory */
+  unsigned long long a, b;     /* descriptors */
+  int type, n, accumulate;
+  int b_columns; /* B lies with its k steps as rows */
+} smla_wgmma;
+
+typedef struct smla_services {
+  unsigned version; /* SMLA_SERVICES_VERSION */
+  const smla_identity *(*identity)(void);
+
+  /* Checked accesses: the place to read from or to write to, which is a harmless one after a fault. */
+  const void *(*global_load)(const void *p, unsigned bytes, smla_place line);
+  void *(*global_store)(void *p, unsigned bytes, smla_place line);
+  unsigned (*global_atomic)(unsigned *p, unsigned value, int operation, smla_place line);
+  const void *(*shared_load)(unsigned address, unsigned bytes, smla_place line);
+  void *(*shared_store)(unsigned address, unsigned bytes, smla_place line);
+  unsigned (*shared_address)(unsigned byte_offset, smla_place line);
+
+  void (*block_sync)(smla_place line);
+  void (*warp_sync)(smla_place line);
+  void (*barrier_sync)(unsigned id, unsigned threads, smla_place line);
+  void (*barrier_arrive)(unsigned id, unsigned threads, smla_place line);
+  void (*cluster_sync)(smla_place line);
+
+  void (*mbarrier_init)(unsigned address, unsigned arrivals, smla_place line);
+  void (*mbarrier_init_fence)(smla_place line);
+  void (*mbarrier_arrive)(unsigned address, unsigned expect_bytes, smla_place line);
+  void (*mbarrier_arrive_remote)(unsigned address, unsigned rank, smla_place line);
+  void (*mbarrier_wait)(unsigned address, unsigned parity, smla_place line);
+  int (*mbarrier_test)(unsigned address, unsigned parity, smla_place line);
+
+  void (*bulk_copy)(unsigned address, const void *global, unsigned bytes, unsigned barrier, smla_place line);
+  void (*bulk_copy_multicast)(unsigned address, const void *global, unsigned bytes, unsigned barrier,
+                              unsigned rank_mask, smla_place line);
+  void (*tensor_copy)(unsigned address, const void *map, int x, int y, int z, unsigned bytes, unsigned barrier,
+                      smla_place line);
+  void (*bulk_store)(void *global, unsigned address, unsigned bytes, smla_place line);
+  void (*bulk_store_commit)(smla_place line);
+  void (*bulk_store_wait)(int pending, smla_place line);
+  void (*bulk_prefetch)(const void *global, unsigned bytes, smla_place line);
+  void (*thread_copy)(unsigned address, const void *global, unsigned bytes, int read, smla_place line);
+  void (*mbarrier_arrive_after_copies)(unsigned address, smla_place line);
+  void (*fence_async_proxy)(smla_place line);
+
+  void (*frag_add)(smla_frag_header *frag, int count);
+  void (*frag_remove)(smla_frag_header *frag);
+  void (*frag_fault)(smla_frag_header *frag, int index,
+                     smla_place line); /* of an access while pending, or out of range */
+  unsigned long long (*wgmma_descriptor)(unsigned address, unsigned stride, smla_place line);
+  unsigned long long (*wgmma_descriptor_columns)(unsigned address, unsigned stride, smla_place line);
+  unsigned long long (*descriptor_advance)(unsigned long long descriptor, unsigned bytes, smla_place line);
+  void (*wgmma)(const smla_wgmma *operation, smla_place line);
+  void (*wgmma_fence)(smla_place line);
+  void (*wgmma_commit)(smla_place line);
+  void (*wgmma_wait)(int pending, smla_place line);
+  void (*ldmatrix)(unsigned *r, unsigned address, int transposed, smla_place line);
+  void (*stmatrix)(unsigned address, const unsigned *r, int transposed, smla_place line);
+
+  void (*registers)(int count, int raise, smla_place line);
+  unsigned (*shared_address_of_rank)(unsigned address, unsigned rank, smla_place line);
+  void (*grid_dependency_wait)(smla_place line);
+  void (*grid_dependency_launch)(smla_place line);
+
+  unsigned (*warp_agrees)(unsigned value,
+                          smla_place line); /* value; a collective call, of which that is checked later */
+  unsigned (*shuffle)(unsigned value, int kind, unsigned operand, smla_place line);
+  int (*vote)(int predicate, int all, smla_place line);
+
+  float (*exp2_approx)(float x);
+  float (*log2_approx)(float x);
+  float (*reciprocal_approx)(float x);
+  float (*fma)(float a, float b, float c);
+  unsigned (*pack_e4m3)(float a, float b, float c, float d);
+  float (*unpack_e4m3)(unsigned bits);
+  unsigned (*pack_bf16)(float lo, float hi);
+  unsigned (*pack_f16)(float lo, float hi);
+  float (*unpack_f16)(unsigned bits);
+} smla_services;
+
+/* The one symbol of a kernel object, `smla_kernel_entry`: runs one thread. */
+typedef void (*smla_emulator_entry)(const smla_services *services, const void *params);
+
+#endif
+
+#pragma GCC visibility push(hidden)
+
+using u8 = unsigned char;
+using u16 = unsigned short;
+using u32 = unsigned;
+using u64 = unsigned long long;
+using i32 = int;
+using i64 = long long;
+
+struct alignas(8) float2 { float x, y; };
+struct alignas(16) float4 { float x, y, z, w; };
+struct alignas(8) uint2 { u32 x, y; };
+struct alignas(16) uint4 { u32 x, y, z, w; };
+struct alignas(16) int4 { i32 x, y, z, w; };
+
+#define DEVICE inline
+#define SMLA_LINE smla_place line = smla_here(__builtin_FILE(), __builtin_LINE())
+
+// A call's place, as a default argument: where the call stands, not the function.
+DEVICE smla_place smla_here(const char *file, int line) {
+  return reinterpret_cast<smla_place>(file) << 16 | static_cast<u16>(line);
+}
+
+// Set by every thread on entry, always to the same table.
+static const smla_services *smla_device;
+
+#define KERNEL(entry, threads)                                                                                      \
+  static_assert((threads) > 0 && (threads) <= 1024 && (threads) % 32 == 0, "threads: whole warps, at most 1024");   \
+  static void entry(const Params &p);                                                                               \
+  extern "C" __attribute__((visibility("default"))) void smla_kernel_entry(const smla_services *services,           \
+                                                                           const void *params) {                    \
+    if (smla_device != services) smla_device = services;                                                            \
+    entry(*static_cast<const Params *>(params));                                                                    \
+  }                                                                                                                 \
+  static void entry(const Params &p)
+#define KERNEL_RESIDENT(entry, threads, blocks)                                                  \
+  static_assert((blocks) >= 1 && (blocks) * (threads) <= 2048, "at most 2048 resident threads"); \
+  KERNEL(entry, threads)
+
+#define KERNEL_CLUSTER(entry, threads, blocks)                                          \
+  static_assert((blocks) >= 1 && (blocks) <= 16, "a cluster has at most 16 blocks");    \
+  KERNEL(entry, threads)
+
+// What a compiler may call for copies and fills of structs. The empty asm keeps the loops from becoming calls of
+// themselves.
+extern "C" {
+__attribute__((used, noinline)) void *memcpy(void *to, const void *from, __SIZE_TYPE__ n) {
+  for (__SIZE_TYPE__ i = 0; i < n; i++) {
+    static_cast<u8 *>(to)[i] = static_cast<const u8 *>(from)[i];
+    __asm__ volatile("");
+  }
+  return to;
+}
+__attribute__((used, noinline)) void *memmove(void *to, const void *from, __SIZE_TYPE__ n) {
+  if (to <= from) return memcpy(to, from, n);
+  while (n--) {
+    static_cast<u8 *>(to)[n] = static_cast<const u8 *>(from)[n];
+    __asm__ volatile("");
+  }
+  return to;
+}
+__attribute__((used, noinline)) void *memset(void *to, int value, __SIZE_TYPE__ n) {
+  for (__SIZE_TYPE__ i = 0; i < n; i++) {
+    static_cast<u8 *>(to)[i] = static_cast<u8>(value);
+    __asm__ volatile("");
+  }
+  return to;
+}
+__attribute__((used, noinline)) int memcmp(const void *a, const void *b, __SIZE_TYPE__ n) {
+  for (__SIZE_TYPE__ i = 0; i < n; i++) {
+    int d = static_cast<const u8 *>(a)[i] - static_cast<const u8 *>(b)[i];
+    __asm__ volatile("");
+    if (d) return d;
+  }
+  return 0;
+}
+}
+
+// Arithmetic
+
+template <class To, class From>
+DEVICE To smla_cast(From from) {
+  static_assert(sizeof(To) == sizeof(From), "the types have different sizes");
+  To to;
+  __builtin_memcpy(&to, &from, sizeof to);
+  return to;
+}
+
+DEVICE u32 bits_of(float x) { return smla_cast<u32>(x); }
+DEVICE float float_of(u32 x) { return smla_cast<float>(x); }
+
+DEVICE u32 pin(u32 x) { return x; }
+
+DEVICE float2 make_float2(float x, float y) { return {x, y}; }
+DEVICE float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
+DEVICE uint2 make_uint2(u32 x, u32 y) { return {x, y}; }
+DEVICE uint4 make_uint4(u32 x, u32 y, u32 z, u32 w) { return {x, y, z, w}; }
+DEVICE int4 make_int4(i32 x, i32 y, i32 z, i32 w) { return {x, y, z, w}; }
+
+DEVICE float exp2_approx(float x) { return smla_device->exp2_approx(x); }
+DEVICE float log2_approx(float x) { return smla_device->log2_approx(x); }
+DEVICE float reciprocal_approx(float x) { return smla_device->reciprocal_approx(x); }
+
+// The product is exact in double. Rounding the sum to double and then to float is right unless the double lies halfway
+// between two floats, or the float is subnormal, infinite or NaN: those are the host's fmaf's.
+DEVICE float fma_rn(float a, float b, float c) {
+  const double sum = static_cast<double>(a) * b + c;
+  const u64 bits = smla_cast<u64>(sum);
+  const u32 exponent = static_cast<u32>(bits >> 52) & 0x7ff;
+  if (__builtin_expect((bits & 0x1fffffff) == 0x10000000 || exponent - 0x381 >= 0x47eu - 0x381, 0)) {
+    if (sum == 0 && (a == 0 || b == 0)) return static_cast<float>(sum);
+    return smla_device->fma(a, b, c);
+  }
+  return static_cast<float>(sum);
+}
+DEVICE float max_f32(float a, float b) {
+  if (a > b) return a;
+  if (b > a) return b;
+  if (a == b) return float_of(bits_of(a) & bits_of(b));
+  return a == a ? a : b == b ? b : float_of(0x7fffffff);
+}
+DEVICE float min_f32(float a, float b) {
+  if (a < b) return a;
+  if (b < a) return b;
+  if (a == b) return float_of(bits_of(a) | bits_of(b));
+  return a == a ? a : b == b ? b : float_of(0x7fffffff);
+}
+
+// Each nibble of the selector names one of the eight bytes of b:a; its top bit spreads that byte's sign instead.
+DEVICE u32 byte_permute(u32 a, u32 b, u32 selector) {
+  const u64 bytes = static_cast<u64>(b) << 32 | a;
+  u32 result = 0;
+  for (u32 i = 0; i < 4; i++) {
+    const u32 nibble = selector >> (4 * i) & 15;
+    u32 byte = static_cast<u32>(bytes >> (8 * (nibble & 7))) & 255;
+    if (nibble & 8) byte = byte & 128 ? 255 : 0;
+    result |= byte << (8 * i);
+  }
+  return result;
+}
+
+DEVICE u32 pack_e4m3(float a, float b, float c, float d) { return smla_device->pack_e4m3(a, b, c, d); }
+DEVICE float2 unpack_e4m3x2(u16 x) { return {smla_device->unpack_e4m3(x & 255), smla_device->unpack_e4m3(x >> 8)}; }
+DEVICE u32 pack_bf16(float lo, float hi) { return smla_device->pack_bf16(lo, hi); }
+DEVICE float2 unpack_bf16(u32 x) { return {float_of(x << 16), float_of(x & 0xffff0000)}; }
+DEVICE u32 pack_f16(float lo, float hi) { return smla_device->pack_f16(lo, hi); }
+DEVICE float2 unpack_f16(u32 x) { return {smla_device->unpack_f16(x & 0xffff), smla_device->unpack_f16(x >> 16)}; }
+DEVICE u32 widen_e4m3x2(u16 x) { return pack_f16(unpack_e4m3x2(x).x, unpack_e4m3x2(x).y); }
+
+// Indices
+
+DEVICE u32 thread_index() { return smla_device->identity()->thread; }
+DEVICE u32 block_index() { return smla_device->identity()->block[0]; }
+DEVICE u32 block_index_y() { return smla_device->identity()->block[1]; }
+DEVICE u32 block_index_z() { return smla_device->identity()->block[2]; }
+DEVICE u32 block_count() { return smla_device->identity()->grid[0]; }
+DEVICE u32 lane_index() { return thread_index() & 31; }
+DEVICE u32 warp_index(SMLA_LINE) { return smla_device->warp_agrees(thread_index() >> 5, line); }
+DEVICE u32 warpgroup_index(SMLA_LINE) { return smla_device->warp_agrees(thread_index() >> 7, line); }
+DEVICE u32 cluster_rank() { return smla_device->identity()->cluster_rank; }
+
+// Clocks: no time passes in a kernel, so both count their readings, over all threads of the object.
+
+static u64 smla_readings;
+DEVICE u64 clock_cycles() { return __atomic_add_fetch(&smla_readings, 1, __ATOMIC_RELAXED); }
+DEVICE u64 nanoseconds() { return clock_cycles(); }
+
+// Memory
+
+template <class T>
+struct smla_accessible {
+  static_assert(sizeof(T) == 1 || sizeof(T) == 2 || sizeof(T) == 4 || sizeof(T) == 8 || sizeof(T) == 16,
+                "only types of 1, 2, 4, 8 or 16 bytes are loaded and stored");
+  static_assert(__is_trivially_copyable(T), "only plain types are loaded and stored");
+};
+
+template <class T>
+DEVICE T global_load(const T *p, SMLA_LINE) {
+  (void)smla_accessible<T>();
+  T value;
+  __builtin_memcpy(&value, smla_device->global_load(p, sizeof(T), line), sizeof(T));
+  return value;
+}
+template <class T>
+DEVICE T global_load_constant(const T *p, SMLA_LINE) {
+  return global_load(p, line);
+}
+template <class T>
+struct smla_identity_type {
+  using type = T;
+};
+template <class T>
+DEVICE void global_store(T *p, typename smla_identity_type<T>::type value, SMLA_LINE) {
+  (void)smla_accessible<T>();
+  __builtin_memcpy(smla_device->global_store(p, sizeof(T), line), &value, sizeof(T));
+}
+DEVICE u32 global_atomic_or(u32 *p, u32 v, SMLA_LINE) {
+  return smla_device->global_atomic(p, v, SMLA_ATOMIC_OR, line);
+}
+DEVICE u32 global_atomic_add(u32 *p, u32 v, SMLA_LINE) {
+  return smla_device->global_atomic(p, v, SMLA_ATOMIC_ADD, line);
+}
+
+template <class T>
+struct smem {
+  u32 at;
+  u32 address() const { return at; }
+  smem operator+(i32 elements) const { return {at + static_cast<u32>(elements) * static_cast<u32>(sizeof(T))}; }
+  template <class U>
+  smem<U> as() const {
+    return {at};
+  }
+  T load(i32 index = 0, SMLA_LINE) const {
+    (void)smla_accessible<T>();
+    T value;
+    const u32 place = at + static_cast<u32>(index) * static_cast<u32>(sizeof(T));
+    __builtin_memcpy(&value, smla_device->shared_load(place, sizeof(T), line), sizeof(T));
+    return value;
+  }
+  void store(i32 index, T value, SMLA_LINE) const {
+    (void)smla_accessible<T>();
+    const u32 place = at + static_cast<u32>(index) * static_cast<u32>(sizeof(T));
+    __builtin_memcpy(smla_device->shared_store(place, sizeof(T), line), &value, sizeof(T));
+  }
+};
+template <class T>
+DEVICE smem<T> shared_at(u32 byte_offset, SMLA_LINE) {
+  return {smla_device->shared_address(byte_offset, line)};
+}
+
+// Barriers
+
+DEVICE void block_sync(SMLA_LINE) { smla_device->block_sync(line); }
+DEVICE void warp_sync(SMLA_LINE) { smla_device->warp_sync(line); }
+DEVICE void barrier_sync(u32 id, u32 threads, SMLA_LINE) { smla_device->barrier_sync(id, threads, line); }
+DEVICE void barrier_arrive(u32 id, u32 threads, SMLA_LINE) { smla_device->barrier_arrive(id, threads, line); }
+DEVICE void cluster_sync(SMLA_LINE) { smla_device->cluster_sync(line); }
+
+struct mbarrier {
+  u32 address;
+};
+DEVICE mbarrier mbarrier_at(u32 byte_offset, SMLA_LINE) { return {smla_device->shared_address(byte_offset, line)}; }
+DEVICE void mbarrier_init(mbarrier b, u32 arrivals, SMLA_LINE) {
+  smla_device->mbarrier_init(b.address, arrivals, line);
+}
+DEVICE void mbarrier_init_fence(SMLA_LINE) { smla_device->mbarrier_init_fence(line); }
+DEVICE void mbarrier_arrive(mbarrier b, SMLA_LINE) { smla_device->mbarrier_arrive(b.address, 0, line); }
+DEVICE void mbarrier_arrive_expect(mbarrier b, u32 bytes, SMLA_LINE) {
+  smla_device->mbarrier_arrive(b.address, bytes, line);
+}
+DEVICE void mbarrier_wait(mbarrier b, u32 parity, SMLA_LINE) { smla_device->mbarrier_wait(b.address, parity, line); }
+DEVICE bool mbarrier_test(mbarrier b, u32 parity, SMLA_LINE) {
+  return smla_device->mbarrier_test(b.address, parity, line) != 0;
+}
+DEVICE void mbarrier_arrive_remote(mbarrier b, u32 rank, SMLA_LINE) {
+  smla_device->mbarrier_arrive_remote(b.address, rank, line);
+}
+DEVICE void mbarrier_wait_cluster(mbarrier b, u32 parity, SMLA_LINE) {
+  smla_device->mbarrier_wait(b.address, parity, line);
+}
+
+// Asynchronous copies
+
+DEVICE void bulk_copy(u32 shared_address, const void *global, u32 bytes, mbarrier b, SMLA_LINE) {
+  smla_device->bulk_copy(shared_address, global, bytes, b.address, line);
+}
+DEVICE void bulk_copy_multicast(u32 shared_address, const void *global, u32 bytes, mbarrier b, u16 rank_mask,
+                                SMLA_LINE) {
+  smla_device->bulk_copy_multicast(shared_address, global, bytes, b.address, rank_mask, line);
+}
+DEVICE void tensor_copy(u32 shared_address, const void *map, i32 x, i32 y, i32 z, u32 bytes, mbarrier b, SMLA_LINE) {
+  smla_device->tensor_copy(shared_address, map, x, y, z, bytes, b.address, line);
+}
+DEVICE void bulk_store(void *global, u32 shared_address, u32 bytes, SMLA_LINE) {
+  smla_device->bulk_store(global, shared_address, bytes, line);
+}
+DEVICE void bulk_store_commit(SMLA_LINE) { smla_device->bulk_store_commit(line); }
+template <int N>
+DEVICE void bulk_store_wait(SMLA_LINE) {
+  static_assert(N >= 0, "groups left are counted from 0");
+  smla_device->bulk_store_wait(N, line);
+}
+DEVICE void bulk_prefetch(const void *global, u32 bytes, SMLA_LINE) { smla_device->bulk_prefetch(global, bytes, line); }
+template <int Bytes>
+DEVICE void thread_copy(u32 shared_address, const void *global, bool read, SMLA_LINE) {
+  static_assert(Bytes == 4 || Bytes == 8 || Bytes == 16, "a thread copies 4, 8 or 16 bytes");
+  smla_device->thread_copy(shared_address, global, Bytes, read, line);
+}
+DEVICE void mbarrier_arrive_after_copies(mbarrier b, SMLA_LINE) {
+  smla_device->mbarrier_arrive_after_copies(b.address, line);
+}
+DEVICE void fence_async_proxy(SMLA_LINE) { smla_device->fence_async_proxy(line); }
+
+// Tensor cores
+
+// An index that knows its line: operator[] takes no further argument.
+struct smla_frag_index {
+  int index;
+  smla_place line;
+  smla_frag_index(int i, SMLA_LINE) : index(i), line(line) {}
+};
+
+template <int N>
+struct frag {
+  smla_frag_header header;
+  float values[N];
+
+  frag() { smla_device->frag_add(&header, N); }
+  ~frag() { smla_device->frag_remove(&header); }
+  frag(const frag &other) {
+    smla_device->frag_add(&header, N);
+    *this = other;
+  }
+  frag &operator=(const frag &other) {
+    for (int i = 0; i < N; i++) values[i] = other.use(i);
+    use(0);
+    return *this;
+  }
+  float &operator[](smla_frag_index i) { return use(i); }
+  const float &operator[](smla_frag_index i) const { return use(i); }
+
+ private:
+  // Element i, after a check that no wgmma is still to be waited for. Any access wants a wgmma_fence before the next
+  // wgmma.
+  float &use(smla_frag_index i) const {
+    frag *self = const_cast<frag *>(this);
+    self->header.touched = SMLA_FRAG_ACCESSED;
+    if (__builtin_expect(header.pending != 0 || static_cast<u32>(i.index) >= static_cast<u32>(N), 0)) {
+      smla_device->frag_fault(&self->header, i.index, i.line);
+      i.index = 0;
+    }
+    return self->values[i.index];
+  }
+};
+
+struct a_frag {
+  u32 r[4];
+};
+
+DEVICE u64 wgmma_descriptor(u32 shared_address, u32 stride_bytes, SMLA_LINE) {
+  return smla_device->wgmma_descriptor(shared_address, stride_bytes, line);
+}
+DEVICE u64 wgmma_descriptor_columns(u32 shared_address, u32 stride_bytes, SMLA_LINE) {
+  return smla_device->wgmma_descriptor_columns(shared_address, stride_bytes, line);
+}
+DEVICE u64 descriptor_advance(u64 d, u32 bytes, SMLA_LINE) { return smla_device->descriptor_advance(d, bytes, line); }
+DEVICE u64 descriptor_narrow(u64 d) { return 2ull << 62 | static_cast<u64>(512 >> 4) << 32 | static_cast<u32>(d); }
+DEVICE void wgmma_fence(SMLA_LINE) { smla_device->wgmma_fence(line); }
+DEVICE void wgmma_commit(SMLA_LINE) { smla_device->wgmma_commit(line); }
+
+// A defaulted line cannot follow a parameter pack: the name stands for a call on an object that knows it.
+struct smla_at {
+  smla_place line;
+  template <int Pending, class... F>
+  void wait(F &...) const {
+    static_assert(Pending >= 0 && Pending <= 7, "0 to 7 groups may be left");
+    smla_device->wgmma_wait(Pending, line);
+  }
+};
+#define wgmma_wait smla_at{smla_here(__builtin_FILE(), __builtin_LINE())}.wait
+
+template <int N, bool Accumulate>
+DEVICE void smla_issue_wgmma(int type, frag<N / 2> &d, const u32 *registers, u64 a, u64 b, smla_place line, bool b_columns = false) {
+  static_assert(N == 8 || N == 16 || N == 32 || N == 64 || N == 128 || N == 256, "N is 8, 16, 32, 64, 128 or 256");
+  const smla_wgmma operation = {&d.header, registers, a, b, type, N, Accumulate, b_columns};
+  smla_device->wgmma(&operation, line);
+}
+template <int N, bool Accumulate>
+DEVICE void wgmma_e4m3(frag<N / 2> &d, u64 a, u64 b, SMLA_LINE) {
+  smla_issue_wgmma<N, Accumulate>(SMLA_WGMMA_E4M3, d, nullptr, a, b, line);
+}
+template <int N, bool Accumulate>
+DEVICE void wgmma_e4m3(frag<N / 2> &d, const a_frag &a, u64 b, SMLA_LINE) {
+  smla_issue_wgmma<N, Accumulate>(SMLA_WGMMA_E4M3, d, a.r, 0, b, line);
+}
+template <int N, bool Accumulate>
+DEVICE void wgmma_bf16(frag<N / 2> &d, u64 a, u64 b, SMLA_LINE) {
+  smla_issue_wgmma<N, Accumulate>(SMLA_WGMMA_BF16, d, nullptr, a, b, line);
+}
+template <int N, bool Accumulate>
+DEVICE void wgmma_bf16(frag<N / 2> &d, const a_frag &a, u64 b, SMLA_LINE) {
+  smla_issue_wgmma<N, Accumulate>(SMLA_WGMMA_BF16, d, a.r, 0, b, line);
+}
+template <int N, bool Accumulate>
+DEVICE void wgmma_bf16_columns(frag<N / 2> &d, u64 a, u64 b, SMLA_LINE) {
+  smla_issue_wgmma<N, Accumulate>(SMLA_WGMMA_BF16, d, nullptr, a, b, line, true);
+}
+template <int N, bool Accumulate>
+DEVICE void wgmma_f16(frag<N / 2> &d, u64 a, u64 b, SMLA_LINE) {
+  smla_issue_wgmma<N, Accumulate>(SMLA_WGMMA_F16, d, nullptr, a, b, line);
+}
+template <int N, bool Accumulate>
+DEVICE void wgmma_f16(frag<N / 2> &d, const a_frag &a, u64 b, SMLA_LINE) {
+  smla_issue_wgmma<N, Accumulate>(SMLA_WGMMA_F16, d, a.r, 0, b, line);
+}
+
+DEVICE void ldmatrix_x4(u32 (&r)[4], u32 address, SMLA_LINE) { smla_device->ldmatrix(r, address, 0, line); }
+DEVICE void ldmatrix_x4_trans(u32 (&r)[4], u32 address, SMLA_LINE) { smla_device->ldmatrix(r, address, 1, line); }
+DEVICE void stmatrix_x4(u32 address, u32 a, u32 b, u32 c, u32 d, SMLA_LINE) {
+  const u32 r[4] = {a, b, c, d};
+  smla_device->stmatrix(address, r, 0, line);
+}
+DEVICE void stmatrix_x4_trans(u32 address, u32 a, u32 b, u32 c, u32 d, SMLA_LINE) {
+  const u32 r[4] = {a, b, c, d};
+  smla_device->stmatrix(address, r, 1, line);
+}
+
+// Registers, clusters, dependent launch
+
+template <int R>
+DEVICE void registers_raise(SMLA_LINE) {
+  static_assert(R >= 24 && R <= 256 && R % 8 == 0, "registers: a multiple of 8 from 24 to 256");
+  smla_device->registers(R, 1, line);
+}
+template <int R>
+DEVICE void registers_lower(SMLA_LINE) {
+  static_assert(R >= 24 && R <= 256 && R % 8 == 0, "registers: a multiple of 8 from 24 to 256");
+  smla_device->registers(R, 0, line);
+}
+DEVICE u32 shared_address_of_rank(u32 address, u32 rank, SMLA_LINE) {
+  return smla_device->shared_address_of_rank(address, rank, line);
+}
+DEVICE void grid_dependency_wait(SMLA_LINE) { smla_device->grid_dependency_wait(line); }
+DEVICE void grid_dependency_launch(SMLA_LINE) { smla_device->grid_dependency_launch(line); }
+
+// Warp
+
+template <class T>
+DEVICE T shuffle(T x, u32 lane, SMLA_LINE) {
+  return smla_cast<T>(smla_device->shuffle(smla_cast<u32>(x), SMLA_SHUFFLE_INDEX, lane, line));
+}
+template <class T>
+DEVICE T shuffle_xor(T x, u32 mask, SMLA_LINE) {
+  return smla_cast<T>(smla_device->shuffle(smla_cast<u32>(x), SMLA_SHUFFLE_XOR, mask, line));
+}
+template <class T>
+DEVICE T shuffle_up(T x, u32 delta, SMLA_LINE) {
+  return smla_cast<T>(smla_device->shuffle(smla_cast<u32>(x), SMLA_SHUFFLE_UP, delta, line));
+}
+DEVICE bool warp_any(bool x, SMLA_LINE) { return smla_device->vote(x, 0, line) != 0; }
+DEVICE bool warp_all(bool x, SMLA_LINE) { return smla_device->vote(x, 1, line) != 0; }
+/* What the schedule tells the kernels of a step. Read by templates and by the runtime.
+ *
+ * All tiles of a step, request after request, form one sequence; unit u (a block, or the blocks side by side that share a
+ * request's row groups) takes one contiguous share of it. */
+#ifndef SMLA_TEMPLATES_RECORDS_H
+#define SMLA_TEMPLATES_RECORDS_H
+
+/* One request: how it was cut. 16 bytes. */
+struct smla_request {
+  int tokens;     /* its length in tokens; 0 for an empty or a bad request */
+  int first_unit; /* the unit with its first tile; its pieces lie in consecutive units */
+  int first_slot; /* of its partial results, when pieces > 1: piece i is in slot first_slot + i */
+  int pieces;     /* 0: empty; 1: written straight to the output; -1: bad length, the output is NaN */
+};
+
+/* One unit: its share. 32 bytes. */
+struct smla_unit {
+  int first_request, first_tile; /* from this tile of this request */
+  int last_request, end_tile;    /* to before this tile of that one; last_request = -1: nothing to do */
+  struct smla_request first;     /* the record of first_request, so that nothing waits for two loads in turn */
+};
+
+/* A request whose result the combine kernel writes: one cut into pieces, an empty one, or one of a bad length. 16 bytes. */
+struct smla_merge {
+  int request, pieces, first_slot; /* as in its record */
+  int first_item; /* of the items of work that the combine kernel is to do for all requests before it */
+};
+
+/* What a block of the combine kernel has to do, all that it needs to begin. 32 bytes. */
+struct smla_merge_share {
+  int item, end;           /* from this item of all to before that one */
+  int merge;               /* whose the first of them is */
+  int next_item;           /* the first item of the merge after it */
+  struct smla_merge first; /* that merge; zeros where there are no items */
+};
+
+#endif
+// Rows of a request: row r is token r / heads, head r % heads.
+DEVICE float infinity() { return float_of(0x7f800000u); }
+DEVICE float not_a_number() { return float_of(0x7fffffffu); }
+
+constexpr float ln_2 = 0.6931471805599453f;
+
+struct OutputRow {
+  u16 *out;
+  float *lse;
+};
+
+// Where a row's output and lse go; lse is null when the caller wants none.
+template <class P> DEVICE OutputRow output_row(const P &p, u32 record, u32 row) {
+  const u32 batch = record, token = row / (u32)p.heads, head = row % (u32)p.heads;
+  OutputRow target;
+  target.out = p.out + batch * p.out_stride_batch + token * p.out_stride_token + head * p.out_stride_head;
+  target.lse = p.lse ? p.lse + batch * p.lse_stride_batch + head * p.lse_stride_head + token * p.lse_stride_token : nullptr;
+  return target;
+}
+
+// Takes base 2, stores natural.
+DEVICE void store_lse(const OutputRow &target, float lse_base2) {
+  if (target.lse) global_store(target.lse, lse_base2 * ln_2);
+}
+/* What a tensor copy fetches by: made on the host, opaque to kernels (CUtensorMap). Read by templates and by the runtime. */
+#ifndef SMLA_TEMPLATES_TENSOR_MAP_H
+#define SMLA_TEMPLATES_TENSOR_MAP_H
+
+struct __attribute__((aligned(64))) smla_tensor_map {
+  unsigned long long opaque[16];
+};
+
+#endif
+/* Arguments of mla_decode. Grid: groups x units blocks, block = unit * groups + group. */
+#ifndef SMLA_TEMPLATES_MLA_DECODE_PARAMS_H
+#define SMLA_TEMPLATES_MLA_DECODE_PARAMS_H
+
+struct mla_decode_params {
+  const unsigned char *kv; /* [num_pages] pages */
+  long long page_stride;   /* bytes */
+  long long num_pages;
+  const int *block_table; /* [batch, block_table_stride] */
+  long long block_table_stride;
+  const int
+      *indices; /* tokens=indexed, in place of the table: [batch, lists, entries] slots, -1: none; fewer than 2^31 */
+  int indices_stride_batch, indices_stride_token;
+  const struct smla_request *requests;
+  const struct smla_unit *units;
+  const unsigned char *q_image; /* as query_quant writes it */
+  const float *q_scale;
+  unsigned short *out; /* [batch, q_len, heads, latent] bf16 */
+  long long out_stride_batch, out_stride_token, out_stride_head;
+  float *lse; /* [batch, heads, q_len], or NULL */
+  long long lse_stride_batch, lse_stride_head, lse_stride_token;
+  void *partial_out;  /* [slots, groups, rows, latent], f32 or bf16 as the variant says */
+  float *partial_lse; /* [slots, groups, rows], base 2 */
+  unsigned *status;
+  float scale_log2e; /* softmax_scale * log2(e) */
+  int heads, q_len, groups;
+  int lists; /* tokens=indexed: query tokens of a request, each a record and a "batch" of its own with q_len 1 */
+  int batch; /* of the block table and of the requests' records */
+};
+
+/* What kernels of formats whose pages are rows of tokens take besides, behind it. */
+struct mla_decode_rows_params {
+  float kv_scale; /* of the whole cache, in formats that have one; a pointer wins */
+  const float *kv_scale_pointer;
+  struct smla_tensor_map kv_map;    /* boxes of 128 bytes of a page image's tokens, swizzled */
+  struct smla_tensor_map scale_map; /* boxes of the scales of so many tokens, where rows have scales */
+};
+
+#endif
+typedef mla_decode_params Params;
+
+constexpr i32 latent = 512;
+constexpr u32 rows = 16;
+constexpr i32 tile_tokens = 64;
+constexpr i32 image_tokens = 64;
+constexpr i32 images_per_page = 64 / image_tokens;
+constexpr i32 images_per_tile = 1;
+constexpr u32 stages = 4;
+constexpr u32 subtiles = 4;
+constexpr u32 subtile_bytes = 8192;
+constexpr u32 tile_bytes = 40960;
+constexpr u32 image_bytes = 41216;
+constexpr u32 scale_bytes = tile_tokens * 4;
+constexpr u32 raw_scale_bytes = 256;
+constexpr u32 query_buffers = 2;
+constexpr u32 query_subtile_bytes = rows * 128;
+constexpr u32 query_bytes = 10240;
+constexpr bool is_gathered = false;  // tiles are stored by threads: wgmma reads them after a fence
+
+// Offsets into shared memory.
+constexpr u32 query_at = 0;
+constexpr u32 kv_at = 20480;
+constexpr u32 p_at = 184320;
+constexpr u32 raw_scale_at = 186368;
+constexpr u32 scale_at = 187392;
+constexpr u32 inv_scale_at = 189440;
+constexpr u32 top_at = 190464;
+constexpr u32 sums_at = 190976;
+constexpr u32 last_reference_at = 193024;
+constexpr u32 bad_page_at = 193280;
+constexpr u32 kv_full_at = 193296;
+constexpr u32 kv_ready_at = 193328;
+constexpr u32 kv_empty_at = 193360;
+constexpr u32 query_full_at = 193392;
+constexpr u32 query_empty_at = 193408;
+static_assert(193424 == 193424, "the map and the space's shared memory differ");
+static_assert(kv_full_at % 8 == 0, "barriers are 8 bytes");
+
+DEVICE mbarrier kv_full(u32 i) { return mbarrier_at(kv_full_at + 8 * i); }
+DEVICE mbarrier kv_ready(u32 i) { return mbarrier_at(kv_ready_at + 8 * i); }
+DEVICE mbarrier kv_empty(u32 i) { return mbarrier_at(kv_empty_at + 8 * i); }
+DEVICE mbarrier query_full(u32 i) { return mbarrier_at(query_full_at + 8 * i); }
+DEVICE mbarrier query_empty(u32 i) { return mbarrier_at(query_empty_at + 8 * i); }
+
+DEVICE void init_barriers() {
+  for (u32 i = 0; i < 4; ++i) mbarrier_init(kv_full(i), 1);
+  for (u32 i = 0; i < 4; ++i) mbarrier_init(kv_ready(i), 1);
+  for (u32 i = 0; i < 4; ++i) mbarrier_init(kv_empty(i), 4);
+  for (u32 i = 0; i < 2; ++i) mbarrier_init(query_full(i), 1);
+  for (u32 i = 0; i < 2; ++i) mbarrier_init(query_empty(i), 8);
+  mbarrier_init_fence();
+}
+
+// The kernel before this one, which makes the query images, had itself waited for all kernels before it when it let this one start. So
+// the schedule and the cache may be read at once, and pages are on their way while queries are still quantised; query images and
+// their scales only after this, and nothing may be written before it.
+DEVICE void wait_for_query() {
+  grid_dependency_wait();
+  grid_dependency_launch();
+}
+
+// The unit's share of the schedule, walked alike by every role.
+struct Place {
+  u32 unit, group;  // which share; which `rows` rows of each request
+};
+
+// A run of tiles of one request.
+struct Work {
+  i32 request;
+  i32 first_tile, end_tile;
+  i32 tokens;  // the request's length, as the schedule saw it
+};
+
+struct Share {
+  i32 first_request, first_tile, last_request, end_tile;  // as in the unit's record
+  i32 tokens;                                             // of its first request
+};
+
+// The share of this place. Shuffled, as all that the walk loads, so that the compiler knows that the warp agrees: loops over tiles,
+// positions in rings and descriptors then stay in uniform registers.
+DEVICE Share share_of(const Params &p, Place at) {
+  const int4 range = global_load((const int4 *)(p.units + at.unit));
+  const smla_request first = global_load(&p.units[at.unit].first);
+  return {shuffle(range.x, 0), shuffle(range.y, 0), shuffle(range.z, 0), shuffle(range.w, 0), shuffle(first.tokens, 0)};
+}
+
+// The length of a request of the share.
+DEVICE i32 tokens_of(const Params &p, const Share &share, i32 request) {
+  return request == share.first_request ? share.tokens : shuffle(global_load(&p.requests[request].tokens), 0);
+}
+
+// The unit's first request, or one past its last: the start of a walk with next_work.
+DEVICE i32 first_request(const Params &p, Place at) {
+  const Share share = share_of(p, at);
+  return share.last_request < 0 ? 0 : share.first_request;
+}
+
+// The run of `request`, or of the first non-empty one after it; advances `request` past it. False: the share is done.
+// The records are read again each time rather than held: registers are scarce and a run is long.
+DEVICE bool next_work(const Params &p, Place at, i32 &request, Work &w) {
+  const Share share = share_of(p, at);
+  while (request <= share.last_request) {
+    w.request = request++;
+    w.tokens = tokens_of(p, share, w.request);
+    if (w.tokens == 0) continue;
+    w.first_tile = w.request == share.first_request ? share.first_tile : 0;
+    w.end_tile = w.request == share.last_request ? share.end_tile : (w.tokens + tile_tokens - 1) / tile_tokens;
+    return true;
+  }
+  return false;
+}
+
+// Where the run's partial result goes; -1: it is the request's only piece and goes to the output.
+DEVICE i32 partial_slot(const Params &p, Place at, const Work &w) {
+  const smla_request record = global_load(p.requests + w.request);
+  return record.pieces > 1 ? record.first_slot + (i32)at.unit - record.first_unit : -1;
+}
+
+// A position in a ring of buffers. Waiting for `parity` waits for this use of the stage to be full;
+// waiting for `parity ^ 1` on the empty barrier waits for the previous use to be over.
+template <u32 Count> struct RingOf {
+  u32 stage = 0, parity = 0;
+  DEVICE void advance() {
+    if (++stage == Count) {
+      stage = 0;
+      parity ^= 1;
+    }
+  }
+};
+
+typedef RingOf<stages> Ring;              // of page images
+typedef RingOf<query_buffers> QueryRing;  // of query images
+// The producer of queries: bulk copies of their images.
+
+// One warp. A query is fetched as soon as the last scores with the one before it in its buffer are done.
+DEVICE void fetch_query(const Params &p, Place at) {
+  QueryRing ring;
+  Work w;
+  for (i32 request = first_request(p, at); next_work(p, at, request, w);) {
+    if (lane_index() == 0) {
+      const mbarrier full = query_full(ring.stage);
+      mbarrier_wait(query_empty(ring.stage), ring.parity ^ 1);
+      mbarrier_arrive_expect(full, query_bytes);
+      const i64 image = (i64)w.request * p.groups + at.group;
+      bulk_copy(shared_at<u8>(query_at + ring.stage * query_bytes).address(), p.q_image + image * query_bytes, query_bytes, full);
+    }
+    warp_sync();
+    ring.advance();
+  }
+}
+// What a walk loads first depends on what it loaded before: the share of its unit, the request's row of the block table, and only then a
+// page; for further requests their records. From cold each would wait for memory in turn. A warp without work asks meanwhile for records
+// and table in L2, a block a part of them.
+
+// One thread: this block's part of `bytes` at `from`, less than 2^31, in whole 16 bytes.
+DEVICE void warm_part(const void *from, i64 bytes) {
+  const u64 begin = ((u64)from + 15) & ~(u64)15, end = ((u64)from + (u64)bytes) & ~(u64)15;
+  if (end <= begin) return;
+  const u32 all = (u32)(end - begin), part = (all / block_count() + 16) & ~15u, at = block_index() * part;
+  if (at < all) bulk_prefetch((const void *)(begin + at), all - at < part ? all - at : part);
+}
+
+// Of the table all rows but the last, whose end a caller may not have (rows of a wider table); none of one that is large, as for the
+// longest contexts: most of it lies past the requests' lengths.
+constexpr i64 most_warmed = 1 << 19;  // bytes
+
+DEVICE void warm_tables(const Params &p) {
+  if (lane_index() > 0) return;
+  warm_part(p.requests, (i64)p.batch * (i64)sizeof(smla_request));
+  const i64 rows_before_last = (i64)(p.batch - 1) * p.block_table_stride * 4;
+  if (rows_before_last <= most_warmed) warm_part(p.block_table, rows_before_last);
+}
+// Fetching a page image: by bulk copies, as it lies.
+
+// One thread: an image to its rows of the stage. A bad page's place is taken by page 0.
+DEVICE void fetch_image(const Params &p, u32 stage, mbarrier full, i32 page, i32 image) {
+  const u8 *source = p.kv + (page < 0 ? 0 : page) * p.page_stride + image % images_per_page * (i32)image_bytes;
+  bulk_copy(shared_at<u8>(kv_at + stage * tile_bytes).address(), source, tile_bytes, full);
+  bulk_copy(shared_at<u8>(raw_scale_at + stage * scale_bytes).address(), source + tile_bytes, scale_bytes, full);
+}
+
+// The scale of a token of the stage.
+DEVICE float stored_scale(u32 stage, i32 token) {
+  return shared_at<float>(raw_scale_at + stage * scale_bytes).load(token);
+}
+// The producer of paged tokens: copies of pages into the ring. How a page is copied is its format's (fetch_image).
+constexpr u32 status_bad_page = 1;  // SNAPMLA_STATUS_BAD_PAGE
+
+// Where the images of a run end: with its tiles, but the request's last tile may lack some.
+DEVICE i32 end_image(const Work &w) {
+  if constexpr (images_per_tile == 1) return w.end_tile;
+  const i32 run = w.end_tile * images_per_tile, request = (w.tokens + image_tokens - 1) / image_tokens;
+  return run < request ? run : request;
+}
+
+// The page of an image, -1 for a number outside the cache (which is said in the status word) and past the end. A table shorter
+// than the schedule was told has no page for the image either.
+DEVICE i32 page_of(const Params &p, i32 request, i32 image, i32 end) {
+  if (image >= end) return -1;
+  const i32 entry = image / images_per_page;
+  const i32 page = entry < p.block_table_stride ? global_load(p.block_table + request * p.block_table_stride + entry) : -1;
+  if (page >= 0 && page < p.num_pages) return page;
+  global_atomic_or(p.status, status_bad_page);
+  return -1;
+}
+
+// One thread: waits for the stage and announces what it will hold. A tile with a bad page becomes NaN in prepare_scales.
+DEVICE void open_stage(Ring ring, bool bad, i32 images) {
+  mbarrier_wait(kv_empty(ring.stage), ring.parity ^ 1);
+  shared_at<u32>(bad_page_at).store(ring.stage, bad);
+  mbarrier_arrive_expect(kv_full(ring.stage), images * image_bytes);
+}
+
+// One warp. Page numbers are loaded 32 at a time, one batch ahead; lane 0 copies. No prefetch into L2: a prototype with one
+// moved each page nearly twice on an H200, by inference because of it (docs/kernel.md).
+DEVICE void fetch_pages(const Params &p, Place at) {
+  const i32 lane = (i32)lane_index();
+  Ring ring;
+  Work w;
+  for (i32 request = first_request(p, at); next_work(p, at, request, w);) {
+    const i32 end = end_image(w);
+    i32 image = w.first_tile * images_per_tile;
+    i32 pages = page_of(p, w.request, image / 32 * 32 + lane, end);  // of the 32 images that `image` is among
+    i32 next = page_of(p, w.request, image / 32 * 32 + 32 + lane, end);
+#pragma unroll 1
+    while (image < end) {
+      const i32 images = images_per_tile < end - image ? images_per_tile : end - image;
+      const bool bad = warp_any(lane >= image % 32 && lane < image % 32 + images && pages < 0);
+      if (lane == 0) open_stage(ring, bad, images);
+#pragma unroll 1
+      do {
+        const i32 page = shuffle(pages, image % 32);
+        if (lane == 0) fetch_image(p, ring.stage, kv_full(ring.stage), page, image);
+        warp_sync();
+      } while (++image % images_per_tile != 0 && image < end);
+      ring.advance();
+      if (image % 32 == 0) {
+        pages = next;
+        next = page_of(p, w.request, image + 32 + lane, end);
+      }
+    }
+  }
+}
+// One warp turns a tile's stored scales into what the softmax reads (the scale, its base-2 logarithm and its inverse) and
+// makes the tokens past the request's length harmless: scale 1, content zero, whatever the cache holds there.
+DEVICE i32 inverse_place(i32 token) { return token; }
+
+DEVICE void prepare_scales(const Params &p, Place at) {
+  const i32 lane = (i32)lane_index();
+  Ring ring;
+  Work w;
+  for (i32 request = first_request(p, at); next_work(p, at, request, w);) {
+#pragma unroll 1
+    for (i32 tile = w.first_tile; tile < w.end_tile; ++tile) {
+      mbarrier_wait(kv_full(ring.stage), ring.parity);
+      const u32 at_stage = ring.stage * scale_bytes;
+      const bool bad = shared_at<u32>(bad_page_at).load(ring.stage) != 0;
+      const i32 valid = w.tokens - tile * tile_tokens;
+      float inverse[2];
+#pragma unroll
+      for (i32 half = 0; half < 2; ++half) {
+        const i32 token = lane + 32 * half;
+        float scale = stored_scale(ring.stage, token < valid ? token : 0);
+        if (token >= valid) scale = 1.0f;
+        if (bad) scale = not_a_number();
+        const float log2_scale = log2_approx(scale);
+        shared_at<float2>(scale_at + 2 * at_stage).store(token, make_float2(scale, log2_scale));
+        inverse[half] = reciprocal_approx(scale);
+        shared_at<float>(inv_scale_at + at_stage).store(inverse_place(lane) + 32 * half, inverse[half]);
+      }
+      if (valid < tile_tokens) {
+        // 16-byte chunks of a token's row, one a lane; what lane and chunk have in common stays in `row`.
+        const smem<uint4> row = shared_at<uint4>(kv_at + ring.stage * tile_bytes) + (lane / 8 * (i32)(subtile_bytes / 16) + lane % 8);
+#pragma unroll 1
+        for (i32 token = valid; token < tile_tokens; ++token) {
+          if (lane < (i32)4 * 8) row.store(token * 8, make_uint4(0, 0, 0, 0));
+        }
+        fence_async_proxy();  // wgmma reads the cleared rows
+      }
+      warp_sync();
+      if (lane == 0) mbarrier_arrive(kv_ready(ring.stage));
+      ring.advance();
+    }
+  }
+}
+// From a row's scores to its probabilities: their scale, and the sums that normalise them.
+//
+// y = acc * s * c + log2 s is log2 of what P holds: e * s, the value's scale folded in (c = query scale * softmax scale * log2 e).
+// P = e4m3(2^(y - reference + 8)), at most 448. The reference is a whole number per row, so that rescaling by it is exact and a
+// probability rounds alike whatever the reference is. It follows the tiles' largest y with hysteresis: raised when a tile
+// exceeds it by 0.8 (2^8.8 = 448), lowered when a tile stays 2^10 below, so that what follows an attention sink is not
+// flushed; moved to 2^3 above the tile's largest, because every move costs a rescaling of O^T and a little larger y are to be
+// expected, while three of P's binades are seldom missed; never further than 2^56 below its peak: 448 * 2^40 (an inverse
+// scale) * 2^20 tokens * 2^56 is still a float.
+constexpr float p_base = 8.0f;
+constexpr float raise_above = 0.8f;
+constexpr float lower_below = 10.0f;
+constexpr float headroom = 3.0f;
+constexpr float deepest = 56.0f;
+constexpr float no_reference = -1e30f;
+
+struct Reference {
+  float value = no_reference, peak = no_reference;
+};
+
+// The sums of a row, in units of 2^(reference - 8).
+struct Sums {
+  float exact = 0.0f;    // of e, unrounded: the lse
+  float rounded = 0.0f;  // of the rounded P's e: the normaliser, so that the weights sum to one
+};
+
+// The whole number at or just above x (|x| < 2^22; beyond, x is whole already).
+DEVICE float whole_above(float x) {
+  const float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to nearest
+  return (x + 0.5f + magic) - magic;
+}
+
+// Whether a tile whose largest y is `top` moves the row's reference.
+DEVICE bool moves(const Reference &reference, float top) {
+  const bool raise = top > reference.value + raise_above, lower = top < reference.value - lower_below, sees_some = top > -infinity();
+  return raise | (lower & sees_some);
+}
+
+// Moves the row's reference for a tile whose largest y is `top`; returns the factor for what has been summed so far.
+DEVICE float move_reference(Reference &reference, float top) {
+  const float old = reference.value;
+  if (moves(reference, top)) reference.value = max_f32(whole_above(top) + headroom, reference.peak - deepest);
+  reference.peak = max_f32(reference.peak, reference.value);
+  return exp2_approx(old - reference.value);
+}
+
+// What the row's sum of values is to be multiplied by; a row that saw no token is zero.
+DEVICE float normaliser(const Params &p, float rounded_sum) {
+  return rounded_sum == 0.0f ? 0.0f : reciprocal_approx(rounded_sum);
+}
+
+// Base 2.
+DEVICE float lse_of(float reference, float exact_sum) {
+  return exact_sum == 0.0f ? -infinity() : reference - p_base + log2_approx(exact_sum);
+}
+
+// How many of the request's tokens row `r` of the request may see: query i of q_len the first tokens - q_len + i + 1.
+DEVICE i32 visible_tokens(const Params &p, const Work &w, u32 r) {
+  const i32 token = (i32)(r / (u32)p.heads);
+  return w.tokens - p.q_len + 1 + (token < p.q_len ? token : p.q_len - 1);
+}
+
+// Some row of the request may not see some token of the tile. Where tokens are gathered, prepare_scales has seen to it.
+DEVICE bool needs_mask(const Params &p, const Work &w, i32 tile) {
+  return !is_gathered && w.tokens - p.q_len + 1 < (tile + 1) * tile_tokens;
+}
+
+// The factor c of row `r` of the group; 0 for one past the request's last.
+DEVICE float row_factor(const Params &p, Place at, const Work &w, u32 r) {
+  return global_load(p.q_scale + ((i64)w.request * p.groups + at.group) * rows + r) * p.scale_log2e;
+}
+// S = Q K^T in two parts that are added in fp32: Hopper's FP8 accumulation keeps 13 fraction bits, and the error of a score
+// grows faster than the number of steps that it runs through. The first part is the lower half of the content, then RoPE (in the
+// content's units, so it adds to the same accumulators; last, so that its outliers cost the content no bits). The second
+// part is the upper half of the content. score_steps.inc writes the steps, in the format's number types.
+
+// From a shuffled address, made anew for each tile: the compiler then knows that the warp agrees and computes the advances in
+// uniform registers, and does not keep them in vector registers across tiles.
+DEVICE u64 operand_descriptor(u32 address) { return wgmma_descriptor(shuffle(pin(address), 0), 1024); }
+DEVICE u64 key_descriptor(u32 stage) { return operand_descriptor(shared_at<u8>(kv_at + stage * tile_bytes).address()); }
+
+// O^T += V^T P^T. V^T is the register operand of wgmma: for 32 tokens x 16 channel bytes, ldmatrix.x4.trans gives a0..a3 (matrix
+// i: tokens 8i .. 8i + 7) and four byte permutations interleave them: fragment row g is channel 2g, row g + 8 channel 2g + 1.
+// In every 16 the tokens run as P's do: 0, 8, 1, 9, 2, 10, …
+// Each tile's product is formed in T and added in fp32: the FP8 accumulation would drift over thousands of tokens.
+
+typedef float Sum[rows / 2];  // of one m-tile, 64 channels
+
+// The even one of this thread's two channels in each warp's 16, `g` = lane / 4; the odd one follows it.
+DEVICE u32 first_channel_of(u32 g) { return 2 * g; }
+
+// From a tile's start to m-tile `m` of the whole latent, half a subtile: this lane's 16 bytes in the first 32 tokens.
+DEVICE u32 m_tile_at(u32 m) {
+  const u32 lane = lane_index(), warp = warp_index() & 3, row = lane * 128 + ((warp ^ (lane & 7)) << 4);
+  return m / 2 * subtile_bytes + (row ^ m % 2 * 64);
+}
+
+// V^T of this group's m-tile m: 64 channels x 64 tokens, two k steps. `even`, `odd`: where its m-tiles 0 and 1 are.
+DEVICE void load_values(a_frag (&a)[2], u32 values, i32 m, u32 even, u32 odd) {
+  const u32 address = values + m / 2 * subtile_bytes + (m % 2 ? odd : even);
+#pragma unroll
+  for (i32 k = 0; k < 2; ++k) {
+    u32 x[4];
+    ldmatrix_x4_trans(x, address + k * 32 * 128);
+    a[k].r[0] = byte_permute(x[0], x[1], 0x6240);
+    a[k].r[1] = byte_permute(x[0], x[1], 0x7351);
+    a[k].r[2] = byte_permute(x[2], x[3], 0x6240);
+    a[k].r[3] = byte_permute(x[2], x[3], 0x7351);
+  }
+}
+
+// O^T's registers of rows 8j + 2q and 8j + 2q + 1: the even channel's two, then the odd one's.
+DEVICE void pair_channels(Sum &, i32) {}
+
+// Rows 8j + 2q and 8j + 2q + 1 of this thread's columns of O^T, multiplied.
+DEVICE void scale_rows(Sum &o, i32 j, float2 by) {
+  o[4 * j] *= by.x;
+  o[4 * j + 1] *= by.y;
+  o[4 * j + 2] *= by.x;
+  o[4 * j + 3] *= by.y;
+}
+// A run's results: rows of the output when it is its request's only piece, else of the partial results.
+
+// This thread's channels of one row: 2g, 2g + 1 of each m-tile. `even` is o[m][..] of channel 2g, `odd` of 2g + 1.
+template <i32 Count>
+DEVICE void store_row(const Params &p, Place at, const Work &w, i32 slot, u32 r, u32 first_channel, const float (&even)[Count],
+                      const float (&odd)[Count]) {
+  const u32 whole_row = at.group * rows + r;
+  if (whole_row >= (u32)(p.heads * p.q_len)) return;
+  if (slot >= 0) {
+    const i64 target = (((i64)slot * p.groups + at.group) * rows + r) * latent + first_channel;
+#pragma unroll
+    for (i32 m = 0; m < Count; ++m)
+      global_store((u32 *)((u16 *)p.partial_out + target + 64 * m), pack_bf16(even[m], odd[m]));
+  } else {
+    u16 *target = output_row(p, w.request, whole_row).out + first_channel;
+#pragma unroll
+    for (i32 m = 0; m < Count; ++m) global_store((u32 *)(target + 64 * m), pack_bf16(even[m], odd[m]));
+  }
+}
+
+// The m-tiles First .. First + Count - 1 of O^T. `normalise(j)` makes rows 8j + 2q and 8j + 2q + 1 of them ready, just before they
+// are stored; `first_channel` is this thread's in m-tile 0 of `o`.
+template <i32 First, i32 Count, i32 All, class Normalise>
+DEVICE void store_output(const Params &p, Place at, const Work &w, i32 slot, Sum (&o)[All], u32 first_channel,
+                         Normalise normalise) {
+  const u32 pair = lane_index() & 3;
+#pragma unroll
+  for (i32 j = 0; j < (i32)rows / 8; ++j) {
+    normalise(j);
+#pragma unroll
+    for (i32 m = 0; m < Count; ++m) pair_channels(o[First + m], j);
+#pragma unroll
+    for (i32 k = 0; k < 2; ++k) {
+      float even[Count], odd[Count];
+#pragma unroll
+      for (i32 m = 0; m < Count; ++m) {
+        even[m] = o[First + m][4 * j + k];
+        odd[m] = o[First + m][4 * j + 2 + k];
+      }
+      store_row(p, at, w, slot, 8 * j + 2 * pair + k, first_channel + 64 * First, even, odd);
+    }
+  }
+}
+
+// Takes base 2.
+DEVICE void store_row_lse(const Params &p, Place at, const Work &w, i32 slot, u32 r, float lse) {
+  const u32 whole_row = at.group * rows + r;
+  if (slot >= 0)
+    global_store(p.partial_lse + ((i64)slot * p.groups + at.group) * rows + r, lse);
+  else if (whole_row < (u32)(p.heads * p.q_len))
+    store_lse(output_row(p, w.request, whole_row), lse);
+}
+// From the scores of a tile to P, up to 32 rows by one warpgroup, tokens down and rows across. Thread (warp w, g = lane / 4,
+// q = lane % 4) holds tokens 16w + g and 16w + g + 8, rows 8j + 2q and 8j + 2q + 1. What there is once per row, its factor and
+// its reference, lane r of each warp keeps for row r: the warps see the same largest scores and so agree.
+constexpr i32 row_blocks = rows / 8;  // a thread has two rows of each
+
+// Who meets at a named barrier; each has as many arrivals as there are threads in it.
+enum : u32 {
+  stream_barrier = 1,   // and 2: one stream's warpgroup, twice a tile and at a request's end
+  streams_barrier = 3,  // both streams: their sums for each other are written
+};
+
+DEVICE void sync_stream(u32 stream) { barrier_sync(stream_barrier + stream, 128); }
+
+// Row `lane` of the request.
+struct LaneRow {
+  float factor;
+  Reference reference;
+};
+
+// One value per row of this thread: row 8j + 2q + i.
+struct ThreadRows {
+  float of[row_blocks][2];
+};
+
+// Those of a value that lane r holds for row r.
+DEVICE float2 spread(float value, i32 j, u32 pair) {
+  return make_float2(shuffle(value, 8 * j + 2 * pair), shuffle(value, 8 * j + 2 * pair + 1));
+}
+
+// acc -> y, in place. `low` and `high` are this thread's tokens, each {scale, log2 of it}.
+DEVICE void scale_scores(frag<rows / 2> &s, float factor, float2 low, float2 high, u32 pair) {
+#pragma unroll
+  for (i32 j = 0; j < row_blocks; ++j) {
+    const float2 c = spread(factor, j, pair);
+    s[4 * j] = fma_rn(s[4 * j] * low.x, c.x, low.y);
+    s[4 * j + 1] = fma_rn(s[4 * j + 1] * low.x, c.y, low.y);
+    s[4 * j + 2] = fma_rn(s[4 * j + 2] * high.x, c.x, high.y);
+    s[4 * j + 3] = fma_rn(s[4 * j + 3] * high.x, c.y, high.y);
+  }
+}
+
+// `token` is this thread's first of the tile, `row` its first of the request.
+DEVICE void mask_scores(frag<rows / 2> &s, const Params &p, const Work &w, i32 tile, i32 token, u32 row) {
+#pragma unroll
+  for (i32 j = 0; j < row_blocks; ++j) {
+#pragma unroll
+    for (i32 i = 0; i < 2; ++i) {
+      const i32 valid = visible_tokens(p, w, row + 8 * j + i) - tile * tile_tokens;
+      if (token >= valid) s[4 * j + i] = -infinity();
+      if (token + 8 >= valid) s[4 * j + 2 + i] = -infinity();
+    }
+  }
+}
+
+// The largest y of each row over the warp's 16 tokens, into `top`, [row]. A butterfly in which two lanes that exchange keep
+// half of their rows each, as long as they have more than one.
+DEVICE void store_tops(const frag<rows / 2> &s, smem<float> top) {
+  const u32 lane = lane_index(), pair = lane & 3;
+  float x[2 * row_blocks];
+#pragma unroll
+  for (i32 h = 0; h < 2 * row_blocks; ++h) x[h] = max_f32(s[h / 2 * 4 + h % 2], s[h / 2 * 4 + 2 + h % 2]);
+  i32 count = 2 * row_blocks;
+#pragma unroll
+  for (u32 mask = 16; mask >= 4; mask /= 2) {
+    if (count > 1) {
+      count /= 2;
+      const bool upper = (lane & mask) != 0;
+#pragma unroll
+      for (i32 i = 0; i < row_blocks; ++i) {
+        if (i >= count) continue;
+        const float keep = upper ? x[count + i] : x[i], give = upper ? x[i] : x[count + i];
+        x[i] = max_f32(keep, shuffle_xor(give, mask));
+      }
+    } else {
+      x[0] = max_f32(x[0], shuffle_xor(x[0], mask));
+    }
+  }
+  const u32 kept = lane / 4 / (32 / rows);
+  top.store((i32)(kept / 2 * 8 + 2 * pair + kept % 2), x[0]);
+}
+
+// Row `lane`'s largest over the stream's four warps; lanes past the rows repeat them.
+DEVICE float load_top(smem<float> tops) {
+  const i32 row = (i32)(lane_index() % rows);
+  return max_f32(max_f32(tops.load(row), tops.load(row + rows)), max_f32(tops.load(row + 2 * rows), tops.load(row + 3 * rows)));
+}
+
+// y to P, four bytes for each j: row 8j + 2q's two tokens, then row 8j + 2q + 1's; adds them to the rows' sums. `low` and `high`
+// are the inverse scales of the tokens.
+typedef u32 Packed[row_blocks];
+
+DEVICE void exponentials(Packed &packed, const frag<rows / 2> &s, float reference, float low, float high, u32 pair,
+                         ThreadRows &exact, ThreadRows &rounded) {
+#pragma unroll
+  for (i32 j = 0; j < row_blocks; ++j) {
+    const float2 of = spread(reference, j, pair);
+    const float shift[2] = {p_base - of.x, p_base - of.y};
+    float probability[2][2];  // [row][token]
+#pragma unroll
+    for (i32 i = 0; i < 2; ++i) {
+      probability[i][0] = exp2_approx(s[4 * j + i] + shift[i]);
+      probability[i][1] = exp2_approx(s[4 * j + 2 + i] + shift[i]);
+      exact.of[j][i] = fma_rn(probability[i][0], low, fma_rn(probability[i][1], high, exact.of[j][i]));
+    }
+    packed[j] = pack_e4m3(probability[0][0], probability[0][1], probability[1][0], probability[1][1]);
+#pragma unroll
+    for (i32 i = 0; i < 2; ++i) {
+      const float2 p8 = unpack_e4m3x2((u16)(packed[j] >> 16 * i));
+      rounded.of[j][i] = fma_rn(p8.x, low, fma_rn(p8.y, high, rounded.of[j][i]));
+    }
+  }
+}
+
+// P is [row][stream 0's 64 bytes, stream 1's], 128-byte swizzle. A 16-bit cell holds tokens g and g + 8, so that the transposing
+// store makes the token order 0, 8, 1, 9, … within a warp's chunk of 16. It takes four blocks of 8 rows: where there are fewer
+// they are stored again.
+DEVICE void store_probabilities(const Packed &packed, u32 stream) {
+  const u32 row = lane_index() % rows, chunk = stream * 4 + (warp_index() & 3);
+  stmatrix_x4_trans(shared_at<u8>(p_at).address() + row * 128 + ((chunk ^ (row & 7)) << 4), packed[0], packed[1 % row_blocks],
+                    packed[2 % row_blocks], packed[3 % row_blocks]);
+}
+
+DEVICE u64 p_descriptor(u32 stream) {
+  return descriptor_advance(operand_descriptor(shared_at<u8>(p_at).address()), stream * 64);
+}
+// O^T += V^T P^T for all channels, by one stream, in m-tiles of 64 channels. The m-tiles go in rounds: while one is multiplied
+// and the one before it is added, V^T of the next is loaded.
+constexpr i32 m_tiles = latent / 64;
+constexpr i32 round_tiles = rows == 32 ? 1 : 2;  // registers are scarce with 32 rows
+constexpr i32 rounds = m_tiles / round_tiles;
+
+struct Values {
+  u32 tile, even, odd;          // the stage's address; where its m-tiles 0 and 1 are
+  a_frag a[3][round_tiles][2];  // of three rounds
+  DEVICE Values(u32 stage) : tile(shared_at<u8>(kv_at + stage * tile_bytes).address()), even(m_tile_at(0)), odd(m_tile_at(1)) {}
+};
+
+template <i32 Round> DEVICE void load_round(Values &v) {
+#pragma unroll
+  for (i32 i = 0; i < round_tiles; ++i) load_values(v.a[Round % 3][i], v.tile, Round * round_tiles + i, v.even, v.odd);
+}
+
+// What can be loaded before P is there.
+DEVICE void load_first(Values &v) {
+  load_round<0>(v);
+  if constexpr (rounds > 1) load_round<1>(v);
+}
+
+template <i32 Round> DEVICE void multiply_round(frag<rows / 2> (&t)[round_tiles], const Values &v, u64 p_tile) {
+  wgmma_fence();
+#pragma unroll
+  for (i32 i = 0; i < round_tiles; ++i) wgmma_e4m3<rows, false>(t[i], v.a[Round % 3][i][0], p_tile);
+#pragma unroll
+  for (i32 i = 0; i < round_tiles; ++i) wgmma_e4m3<rows, true>(t[i], v.a[Round % 3][i][1], descriptor_advance(p_tile, 32));
+  wgmma_commit();
+}
+
+template <i32 Pending> DEVICE void wait_round(frag<rows / 2> (&t)[round_tiles]) {
+  if constexpr (round_tiles == 2)
+    wgmma_wait<Pending>(t[0], t[1]);
+  else
+    wgmma_wait<Pending>(t[0]);
+}
+
+// Finishes `Round` and all after it; the first two have been loaded and the first is being multiplied. With `release`, the stage is
+// given back as soon as its last bytes are in registers.
+template <i32 Round>
+DEVICE void accumulate_rounds(Sum (&o)[m_tiles], Values &v, frag<rows / 2> (&t)[2][round_tiles], u64 p_tile, mbarrier empty,
+                              bool release) {
+  if constexpr (Round + 1 < rounds) multiply_round<Round + 1>(t[(Round + 1) % 2], v, p_tile);
+  if constexpr (Round + 2 < rounds) load_round<Round + 2>(v);
+  if constexpr (Round == (rounds > 3 ? rounds - 3 : 0)) {
+    warp_sync();
+    if (release && lane_index() == 0) mbarrier_arrive(empty);
+  }
+  wait_round<(Round + 1 < rounds)>(t[Round % 2]);
+#pragma unroll
+  for (i32 i = 0; i < round_tiles; ++i)
+#pragma unroll
+    for (i32 k = 0; k < (i32)rows / 2; ++k) o[Round * round_tiles + i][k] += t[Round % 2][i][k];
+  if constexpr (Round + 1 < rounds) accumulate_rounds<Round + 1>(o, v, t, p_tile, empty, release);
+}
+
+DEVICE void accumulate(Sum (&o)[m_tiles], Values &v, u64 p_tile, mbarrier empty, bool release) {
+  frag<rows / 2> t[2][round_tiles];
+  multiply_round<0>(t[0], v, p_tile);
+  accumulate_rounds<0>(o, v, t, p_tile, empty, release);
+}
+// The end of a request's run: the streams' sums become results. When both streams had tiles, each finishes half of the channels:
+// it hands the other half to the other stream through the stage of its own last tile, which it has kept for that.
+
+// What row `lane` of a stream's sums is multiplied by.
+struct Merge {
+  float own, other;
+};
+
+// This stream's sums and references, for its warps and the other stream. `buffer` alternates from exchange to exchange, so that
+// the next run's may be written while the other stream reads this one's.
+DEVICE smem<float2> shared_sums(u32 buffer, u32 stream) { return shared_at<float2>(sums_at) + (buffer * 2 + stream) * 4 * rows; }
+DEVICE smem<float> shared_reference(u32 buffer, u32 stream) {
+  return shared_at<float>(last_reference_at) + (buffer * 2 + stream) * rows;
+}
+
+DEVICE float sum_over_tokens(float x) {
+  x += shuffle_xor(x, 4);
+  x += shuffle_xor(x, 8);
+  return x + shuffle_xor(x, 16);
+}
+
+DEVICE void publish_sums(u32 buffer, u32 stream, const LaneRow &row, const ThreadRows &exact, const ThreadRows &rounded) {
+  const u32 lane = lane_index(), warp = warp_index() & 3;
+  const smem<float2> sums = shared_sums(buffer, stream) + (warp * rows + 2 * (lane & 3));
+#pragma unroll
+  for (i32 j = 0; j < row_blocks; ++j) {
+#pragma unroll
+    for (i32 i = 0; i < 2; ++i) {
+      const float2 sum = make_float2(sum_over_tokens(exact.of[j][i]), sum_over_tokens(rounded.of[j][i]));
+      if (lane < 4) sums.store(8 * j + i, sum);
+    }
+  }
+  if (warp == 0 && lane < rows) shared_reference(buffer, stream).store(lane, row.reference.value);
+}
+
+// Row `lane` of a stream, over its four warps.
+DEVICE Sums load_sums(u32 buffer, u32 stream) {
+  const smem<float2> sums = shared_sums(buffer, stream) + lane_index() % rows;
+  Sums total;
+#pragma unroll
+  for (i32 warp = 0; warp < 4; ++warp) {
+    const float2 part = sums.load(warp * rows);
+    total.exact += part.x;
+    total.rounded += part.y;
+  }
+  return total;
+}
+
+// The rows' common normaliser; writes their lse.
+template <bool Both>
+DEVICE Merge merge_sums(const Params &p, Place at, const Work &w, i32 slot, u32 buffer, u32 stream, const LaneRow &row) {
+  Sums sums = load_sums(buffer, stream);
+  float reference = row.reference.value;
+  Merge factor = {1.0f, 0.0f};
+  if constexpr (Both) {
+    const Sums others = load_sums(buffer, stream ^ 1);
+    const float theirs = shared_reference(buffer, stream ^ 1).load(lane_index() % rows);
+    reference = max_f32(reference, theirs);
+    factor = {exp2_approx(row.reference.value - reference), exp2_approx(theirs - reference)};
+    sums.exact = fma_rn(sums.exact, factor.own, others.exact * factor.other);
+    sums.rounded = fma_rn(sums.rounded, factor.own, others.rounded * factor.other);
+  }
+  if ((warp_index() & 3) == 0 && lane_index() < rows && (!Both || stream == 0))
+    store_row_lse(p, at, w, slot, lane_index(), lse_of(reference, sums.exact));
+  const float inverse = normaliser(p, sums.rounded);
+  return {factor.own * inverse, factor.other * inverse};
+}
+
+// `Count` m-tiles from `First` of this thread's O^T, in shared memory at `to`; one float4 a thread, m-tile and block of rows.
+template <i32 First, i32 Count> DEVICE void hand_over(const Sum (&o)[m_tiles], smem<float4> to) {
+#pragma unroll
+  for (i32 m = 0; m < Count; ++m)
+#pragma unroll
+    for (i32 j = 0; j < row_blocks; ++j) {
+      const Sum &x = o[First + m];
+      to.store((m * row_blocks + j) * 128, make_float4(x[4 * j], x[4 * j + 1], x[4 * j + 2], x[4 * j + 3]));
+    }
+  fence_async_proxy();  // the next copy into the stage writes after this
+}
+
+// Normalises rows 8j + 2q and 8j + 2q + 1 of the m-tiles, with the other stream's share added from shared memory.
+template <i32 First, i32 Count, bool Both>
+DEVICE void finish_rows(Sum (&o)[m_tiles], i32 j, Merge factor, smem<float4> from) {
+  const u32 pair = lane_index() & 3;
+  const float2 own = spread(factor.own, j, pair), other = spread(factor.other, j, pair);
+#pragma unroll
+  for (i32 m = 0; m < Count; ++m) {
+    scale_rows(o[First + m], j, own);
+    if constexpr (Both) {
+      const float4 x = from.load((m * row_blocks + j) * 128);
+      Sum &sum = o[First + m];
+      sum[4 * j] = fma_rn(x.x, other.x, sum[4 * j]);
+      sum[4 * j + 1] = fma_rn(x.y, other.y, sum[4 * j + 1]);
+      sum[4 * j + 2] = fma_rn(x.z, other.x, sum[4 * j + 2]);
+      sum[4 * j + 3] = fma_rn(x.w, other.y, sum[4 * j + 3]);
+    }
+  }
+}
+
+// The run was one tile, this stream's.
+DEVICE void finish_alone(const Params &p, Place at, const Work &w, Sum (&o)[m_tiles], u32 buffer, u32 stream,
+                         const LaneRow &row, u32 first_channel) {
+  sync_stream(stream);  // the sums are written
+  const i32 slot = partial_slot(p, at, w);
+  const Merge factor = merge_sums<false>(p, at, w, slot, buffer, stream, row);
+  store_output<0, m_tiles>(p, at, w, slot, o, first_channel,
+                           [&](i32 j) { finish_rows<0, m_tiles, false>(o, j, factor, shared_at<float4>(kv_at)); });
+}
+
+// Both streams had tiles: stream `Stream` hands the other's half over in the stage of its own last tile, `kept`. The streams meet
+// between this and finish_half.
+template <u32 Stream> DEVICE void hand_half(const Sum (&o)[m_tiles], u32 kept) {
+  constexpr i32 half = m_tiles / 2;
+  hand_over<(Stream ^ 1) * half, half>(o, shared_at<float4>(kv_at + kept * tile_bytes) + (i32)(thread_index() & 127));
+}
+
+// It finishes its half. `others` is the stage of the other's last tile.
+template <u32 Stream>
+DEVICE void finish_half(const Params &p, Place at, const Work &w, Sum (&o)[m_tiles], u32 buffer, const LaneRow &row,
+                        u32 first_channel, u32 others) {
+  constexpr i32 half = m_tiles / 2;
+  const i32 thread = (i32)(thread_index() & 127);
+  const i32 slot = partial_slot(p, at, w);
+  const Merge factor = merge_sums<true>(p, at, w, slot, buffer, Stream, row);
+  const smem<float4> from = shared_at<float4>(kv_at + others * tile_bytes) + thread;
+#pragma unroll
+  for (i32 j = 0; j < row_blocks; ++j) finish_rows<Stream * half, half, true>(o, j, factor, from);
+  warp_sync();
+  if (lane_index() == 0) mbarrier_arrive(kv_empty(others));
+  store_output<Stream * half, half>(p, at, w, slot, o, first_channel, [](i32) {});  // ready already
+}
+// The attend role: one stream, all rows, every other tile.
+
+// Both parts of S^T, step by step in turn, so that a wgmma seldom waits for the one before it.
+DEVICE void score(frag<rows / 2> &first, frag<rows / 2> &second, u64 q, u64 k) {
+  wgmma_fence();
+    wgmma_e4m3<16, false>(first, descriptor_advance(k, 0 * subtile_bytes + 0), descriptor_advance(q, 0 * query_subtile_bytes + 0));
+    wgmma_e4m3<16, false>(second, descriptor_advance(k, 2 * subtile_bytes + 0), descriptor_advance(q, 2 * query_subtile_bytes + 0));
+    wgmma_e4m3<16, true>(first, descriptor_advance(k, 0 * subtile_bytes + 32), descriptor_advance(q, 0 * query_subtile_bytes + 32));
+    wgmma_e4m3<16, true>(second, descriptor_advance(k, 2 * subtile_bytes + 32), descriptor_advance(q, 2 * query_subtile_bytes + 32));
+    wgmma_e4m3<16, true>(first, descriptor_advance(k, 0 * subtile_bytes + 64), descriptor_advance(q, 0 * query_subtile_bytes + 64));
+    wgmma_e4m3<16, true>(second, descriptor_advance(k, 2 * subtile_bytes + 64), descriptor_advance(q, 2 * query_subtile_bytes + 64));
+    wgmma_e4m3<16, true>(first, descriptor_advance(k, 0 * subtile_bytes + 96), descriptor_advance(q, 0 * query_subtile_bytes + 96));
+    wgmma_e4m3<16, true>(second, descriptor_advance(k, 2 * subtile_bytes + 96), descriptor_advance(q, 2 * query_subtile_bytes + 96));
+    wgmma_e4m3<16, true>(first, descriptor_advance(k, 1 * subtile_bytes + 0), descriptor_advance(q, 1 * query_subtile_bytes + 0));
+    wgmma_e4m3<16, true>(second, descriptor_advance(k, 3 * subtile_bytes + 0), descriptor_advance(q, 3 * query_subtile_bytes + 0));
+    wgmma_e4m3<16, true>(first, descriptor_advance(k, 1 * subtile_bytes + 32), descriptor_advance(q, 1 * query_subtile_bytes + 32));
+    wgmma_e4m3<16, true>(second, descriptor_advance(k, 3 * subtile_bytes + 32), descriptor_advance(q, 3 * query_subtile_bytes + 32));
+    wgmma_e4m3<16, true>(first, descriptor_advance(k, 1 * subtile_bytes + 64), descriptor_advance(q, 1 * query_subtile_bytes + 64));
+    wgmma_e4m3<16, true>(second, descriptor_advance(k, 3 * subtile_bytes + 64), descriptor_advance(q, 3 * query_subtile_bytes + 64));
+    wgmma_e4m3<16, true>(first, descriptor_advance(k, 1 * subtile_bytes + 96), descriptor_advance(q, 1 * query_subtile_bytes + 96));
+    wgmma_e4m3<16, true>(second, descriptor_advance(k, 3 * subtile_bytes + 96), descriptor_advance(q, 3 * query_subtile_bytes + 96));
+    wgmma_fence();  // other operand types into the same accumulators
+    wgmma_bf16<16, true>(first, descriptor_advance(k, 4 * subtile_bytes + 0), descriptor_advance(q, 4 * query_subtile_bytes + 0));
+    wgmma_bf16<16, true>(first, descriptor_advance(k, 4 * subtile_bytes + 32), descriptor_advance(q, 4 * query_subtile_bytes + 32));
+    wgmma_bf16<16, true>(first, descriptor_advance(k, 4 * subtile_bytes + 64), descriptor_advance(q, 4 * query_subtile_bytes + 64));
+    wgmma_bf16<16, true>(first, descriptor_advance(k, 4 * subtile_bytes + 96), descriptor_advance(q, 4 * query_subtile_bytes + 96));
+  wgmma_commit();
+}
+
+struct Stream {
+  u32 index;                  // 0 or 1
+  RingOf<stages / 2> ring;    // of its own stages: 2 * ring.stage + index
+  LaneRow row;
+  ThreadRows exact, rounded;
+  DEVICE u32 stage() const { return 2 * ring.stage + index; }
+};
+
+DEVICE u64 query_descriptor(u32 buffer) { return operand_descriptor(shared_at<u8>(query_at + buffer * query_bytes).address()); }
+
+// This warp needs the query no more; on to the next.
+DEVICE void give_back(QueryRing &query) {
+  warp_sync();
+  if (lane_index() == 0) mbarrier_arrive(query_empty(query.stage));
+  query.advance();
+}
+
+// One tile. With `keep`, its stage is not given back.
+DEVICE void attend_tile(const Params &p, Place at, const Work &w, Stream &stream, Sum (&o)[m_tiles], u32 query_buffer, i32 tile, bool keep) {
+  const u32 lane = lane_index(), warp = warp_index() & 3, pair = lane & 3;
+  const i32 token = (i32)(16 * warp + lane / 4);
+  const u32 stage = stream.stage(), parity = stream.ring.parity;
+  // Is being cleared, or fenced, then: nothing may read it before.
+  const bool tail = is_gathered || w.tokens < (tile + 1) * tile_tokens;
+  frag<rows / 2> s, first;
+  Values v(stage);
+  mbarrier_wait(kv_full(stage), parity);
+  if (tail) mbarrier_wait(kv_ready(stage), parity);
+  score(first, s, query_descriptor(query_buffer), key_descriptor(stage));
+  load_first(v);
+  if (!tail) mbarrier_wait(kv_ready(stage), parity);
+  const smem<float2> scale = shared_at<float2>(scale_at + stage * 2 * scale_bytes) + token;
+  const float2 low = scale.load(), high = scale.load(8);
+  const smem<float> inverse = shared_at<float>(inv_scale_at + stage * scale_bytes) + token;
+  const float inverse_low = inverse.load(), inverse_high = inverse.load(8);
+  wgmma_wait<0>(s, first);
+#pragma unroll
+  for (i32 i = 0; i < (i32)rows / 2; ++i) s[i] += first[i];
+
+  scale_scores(s, stream.row.factor, low, high, pair);
+  if (needs_mask(p, w, tile)) mask_scores(s, p, w, tile, token, at.group * rows + 2 * pair);
+  const smem<float> tops = shared_at<float>(top_at) + stream.index * 4 * rows;
+  store_tops(s, tops + warp * rows);
+  sync_stream(stream.index);
+
+  const float old = stream.row.reference.value;
+  const float beta = move_reference(stream.row.reference, load_top(tops));
+  if (warp_any(stream.row.reference.value != old)) {
+#pragma unroll
+    for (i32 j = 0; j < row_blocks; ++j) {
+      const float2 by = spread(beta, j, pair);
+      stream.exact.of[j][0] *= by.x;
+      stream.exact.of[j][1] *= by.y;
+      stream.rounded.of[j][0] *= by.x;
+      stream.rounded.of[j][1] *= by.y;
+#pragma unroll
+      for (i32 m = 0; m < m_tiles; ++m) scale_rows(o[m], j, by);
+    }
+  }
+  Packed packed;
+  exponentials(packed, s, stream.row.reference.value, inverse_low, inverse_high, pair, stream.exact, stream.rounded);
+  store_probabilities(packed, stream.index);
+  fence_async_proxy();  // wgmma reads P
+  sync_stream(stream.index);
+
+  accumulate(o, v, p_descriptor(stream.index), kv_empty(stage), !keep);
+}
+
+DEVICE void attend(const Params &p, Place at, u32 index) {
+  const u32 lane = lane_index(), warp = warp_index() & 3;
+  const u32 first_channel = warp * 16 + first_channel_of(lane / 4);
+  Stream stream;
+  stream.index = index;
+  QueryRing query;
+  u32 turn = 0;    // the stream whose stage the run's first tile is in
+  u32 buffer = 0;  // of the sums
+  Sum o[m_tiles];
+  Work w;
+  for (i32 request = first_request(p, at); next_work(p, at, request, w);) {
+    const bool both = w.end_tile - w.first_tile > 1;
+    stream.row = {row_factor(p, at, w, lane % rows), {}};
+    stream.exact = stream.rounded = {};
+#pragma unroll
+    for (i32 m = 0; m < m_tiles; ++m)
+#pragma unroll
+      for (i32 i = 0; i < (i32)rows / 2; ++i) o[m][i] = 0.0f;
+    mbarrier_wait(query_full(query.stage), query.parity);
+    i32 tile = w.first_tile + (i32)(turn ^ index);
+    turn ^= (u32)(w.end_tile - w.first_tile) & 1;
+    if (tile >= w.end_tile) {  // the run is one tile, the other stream's
+      give_back(query);
+      continue;
+    }
+    u32 kept;
+#pragma unroll 1
+    do {
+      attend_tile(p, at, w, stream, o, query.stage, tile, both && tile + 2 >= w.end_tile);
+      kept = stream.stage();
+      stream.ring.advance();
+      tile += 2;
+    } while (tile < w.end_tile);
+    give_back(query);
+
+    publish_sums(buffer, index, stream.row, stream.exact, stream.rounded);
+    if (!both) {
+      finish_alone(p, at, w, o, buffer, index, stream.row, first_channel);
+      continue;
+    }
+    // The last two tiles lie side by side; `tile` is past the end by one where the last is this stream's.
+    const u32 others = tile == w.end_tile ? (kept + 1) % stages : (kept + stages - 1) % stages;
+    sync_stream(index);  // all of its warps have read the kept stage
+    if (index == 0)
+      hand_half<0>(o, kept);
+    else
+      hand_half<1>(o, kept);
+    barrier_sync(streams_barrier, 256);
+    if (index == 0)
+      finish_half<0>(p, at, w, o, buffer, stream.row, first_channel, others);
+    else
+      finish_half<1>(p, at, w, o, buffer, stream.row, first_channel, others);
+    buffer ^= 1;
+  }
+}
+
+DEVICE void consume(const Params &p, Place at, u32 consumer) {
+  wait_for_query();
+  registers_raise<232>();
+  attend(p, at, consumer);
+}
+
+KERNEL(snapmla_mla_decode, 384) {
+  if (thread_index() == 0) init_barriers();
+  block_sync();
+  const Place at = {block_index() / (u32)p.groups, block_index() % (u32)p.groups};
+  const u32 warpgroup = warpgroup_index();
+  if (warpgroup == 0) {
+    registers_lower<40>();
+    const u32 warp = warp_index();
+    if (warp == 3) warm_tables(p);
+    if (warp == 0) fetch_pages(p, at);
+    if (warp == 1) {
+      wait_for_query();
+      fetch_query(p, at);
+    }
+    if (warp == 2) prepare_scales(p, at);
+  } else {
+    consume(p, at, warpgroup - 1);
+  }
+}
