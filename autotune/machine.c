@@ -4,8 +4,8 @@
 #include <string.h>
 
 /* H100: measured, SXM 80 GB HBM3: reads of 41,216-byte pieces; wgmma at n = 16, 32 and 64, n = 8 taken as half of
- * n = 16. H200: measured; its two-stage read is 3930 of 4530. Both: reads that hit L2, by copies alone, and launches, of
- * docs/performance/h200/ceilings.csv; the H100's launches of an earlier visit. emulator: emulator/model.c.
+ * n = 16. H200: measured; its two-stage read is 3930 of 4530. Reads that hit L2, by copies alone, and the H200's launches are
+ * of docs/performance/h100/ceilings.csv and h200/ceilings.csv; the H100's launches of an earlier visit. emulator: emulator/model.c.
  *
  * Fitted to the times of docs/performance/h100/rows.csv and h200/rows.csv together, which are alike within 2 % where memory does not
  * decide: latency_mhz (tile_cycles are of ncu's base clock, at which memory is nearer, so that it is less than the 1950 to 1980 MHz
@@ -35,7 +35,7 @@ static const smla_machine machines[] = {
      1755,
      3088,
      {0.964, 0.995, 1},
-     8900,
+     7600,
      1890,
      983,
      {{8, 0.209, 0.320}, {16, 0.417, 0.640}, {32, 0.697, 0.988}, {64, 0.989, 1}},
