@@ -25,11 +25,12 @@ typedef struct smla_machine {
   smla_tensor_rate rates[SMLA_TENSOR_RATES]; /* n = 8, 16, 32, 64 */
   double special_per_cycle;                  /* exponentials of a multiprocessor */
   double shared_per_cycle;                   /* bytes through a multiprocessor's shared-memory port */
-  double latency_mhz;  /* clock of a space's tile_cycles, where power does not limit it; 0: steps of no latency */
+  double latency_mhz;  /* that a space's tile_cycles take as long as at; 0: steps of no latency, all of which overlap */
   double launch_us;    /* one kernel */
   double dependent_us; /* each further dependent launch */
-  double ramp_us;      /* from the first block to full bandwidth, and the drain */
-  double merge_us;     /* what a merge takes however few its pieces, beyond one that finds none */
+  double ramp_us;      /* what a call takes besides launches, tiles and bytes */
+  double row_us;   /* a run's start and end, for each row of its block: queries fetched, outputs scaled and written */
+  double merge_us; /* of a merge, for each doubling of the pieces that a request is cut into */
 } smla_machine;
 
 /* The machines measured: "h100", "h200", and "emulator", whose constants are those of the emulator's model. Sorted. */
@@ -38,8 +39,8 @@ const smla_machine *smla_machines(size_t *count);
 const smla_machine *smla_machine_find(const char *name);
 
 /* The machine for a device's facts: the nearest measured one, its rates scaled to the device's multiprocessors, and its
- * bandwidth to bus width and memory clock (measured reads are 0.921 of 2 * bits / 8 * clock on both an H100 and an H200). Without that clock, which is in no device
- * class, the bandwidth is that of the machine measured with such a bus. */
+ * bandwidth to bus width and memory clock (measured reads are 0.921 of 2 * bits / 8 * clock on an H100, whose share others get), unless it is a
+ * measured one's. Without that clock, which is in no device class, the bandwidth is that of the machine measured with such a bus. */
 smla_machine smla_machine_of(const smla_device_facts *facts);
 
 #endif

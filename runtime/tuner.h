@@ -39,7 +39,7 @@ void smla_tuning_close(smla_tuning *tuning);
 /* Microseconds of a candidate by the calibrated model, for `batch` requests of `tokens` tokens in the mean. */
 double smla_tuning_model(const smla_tuning *tuning, const smla_candidate *candidate, double batch, double tokens);
 
-/* The model's choice, freed by the caller: the fastest modelled that is not quarantined, the default where it is within 5 % of
+/* The model's choice, freed by the caller: the fastest modelled that is not quarantined, the default where it is within 2 % of
  * that. *us may be NULL. Errors: as smla_candidates_make. */
 snapmla_status smla_tuning_estimate(const smla_tuning *tuning, double batch, double tokens, char **override_text,
                                     double *us);

@@ -9,7 +9,7 @@
 #include "tune_store.h"
 #include "tuner.h"
 
-static const double default_margin = 1.03; /* the model is not believed to be finer than this */
+static const double default_margin = 1.02; /* the model is not believed to be finer than this */
 enum { CALIBRATION_SAMPLES = 64 };
 static const char decode_family[] = "mla_decode";
 
@@ -56,8 +56,7 @@ static snapmla_status calibrate(smla_tuning *t) {
       smla_cost cost;
       if (candidate.numbers) {
         smla_cost_estimate(&t->machine, &work, &candidate, &cost);
-        samples[count++] =
-            (smla_calibration_sample){cost.total_us, m->us, (int)smla_candidate_number(&candidate, "rows", 0)};
+        samples[count++] = (smla_calibration_sample){cost.total_us, m->us};
       }
       free(candidate.numbers);
     }
@@ -127,7 +126,7 @@ double smla_tuning_model(const smla_tuning *t, const smla_candidate *candidate, 
   smla_cost cost;
   const smla_work work = smla_work_of(&t->problem, batch, tokens);
   smla_cost_estimate(&t->machine, &work, candidate, &cost);
-  return smla_calibration_apply(&t->calibration, (int)smla_candidate_number(candidate, "rows", 0), cost.total_us);
+  return cost.total_us * t->calibration.factor;
 }
 
 snapmla_status smla_tuning_estimate(const smla_tuning *t, double batch, double tokens, char **override_text,

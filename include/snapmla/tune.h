@@ -93,7 +93,7 @@ SNAPMLA_API snapmla_status snapmla_explain(snapmla_context *context, const snapm
 /* The cost model at one batch and context. Microseconds. */
 typedef struct snapmla_model_point {
   size_t size;                                     /* sizeof(snapmla_model_point), set by the caller */
-  double total_us;                                 /* max of what overlaps, and combine and fixed */
+  double total_us;                                 /* the most of what overlaps, what is not hidden, combine, fixed */
   double hbm_us, tensor_us, shared_us, special_us; /* overlap */
   double latency_us;                               /* of a tile's steps one after another; overlaps with them */
   double combine_us, fixed_us;
