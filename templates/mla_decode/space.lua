@@ -146,8 +146,6 @@ local function derive(v)
   d.query_bytes = query_bytes
   d.partial_bytes = v.partial == "bf16" and 2 or 4
   d.tile_cycles = tile_cycles(v)
-  -- Fitted to what the two shapes took at few tiles a run: roles pass a tile on twice, two streams hold one each.
-  d.fill_tiles = shape == shapes.roles and 3 or 1
   d.smem_bytes = query_buffers * query_bytes
     + v.stages * tile_bytes                          -- ring of page images
     + v.stages * (raw_scale_bytes + 3 * scale_bytes) -- scales: as stored, usable, logarithm, inverse
