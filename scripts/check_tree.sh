@@ -22,7 +22,7 @@ found=$(printf '%s\n' "$files" | xargs grep -nIE '(^|[^A-Za-z0-9._~}-])/(home|ro
 $found"
 
 # What a tool leaves behind.
-found=$(printf '%s\n' "$files" | grep -E '(^|/)__pycache__/|\.(pyc|o|a|so|cubin)$' || true)
+found=$(printf '%s\n' "$files" | grep -E '(^|/)__pycache__/|\.(pyc|o|a|so|cubin|emulator\.cu|sm90a\.cu)$' || true)
 [ -z "$found" ] || complain "built, not written: take it out, and name its like in .gitignore:
 $found"
 
