@@ -848,7 +848,7 @@ DEVICE void prepare_scales(const Params &p, Place at) {
 // From a row's scores to its probabilities: their scale, and the sums that normalise them.
 //
 // y = acc * s * c + log2 s is log2 of what P holds: e * s, the value's scale folded in (c = query scale * softmax scale * log2 e).
-// P = e4m3(2^(y - reference + 8)), at most 448. The reference is a whole number per row, so that rescaling by it is exact and a
+// P = bf16(2^(y - reference + 8)), at most 448. The reference is a whole number per row, so that rescaling by it is exact and a
 // probability rounds alike whatever the reference is. It follows the tiles' largest y with hysteresis: raised when a tile
 // exceeds it by 0.8 (2^8.8 = 448), lowered when a tile stays 2^10 below, so that what follows an attention sink is not
 // flushed; moved to 2^3 above the tile's largest, because every move costs a rescaling of O^T and a little larger y are to be

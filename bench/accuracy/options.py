@@ -19,7 +19,7 @@ import sys
 
 BEGIN, END = "<!-- options: written by bench/accuracy/options.py -->", "<!-- /options -->"
 
-# name, level, axes that differ from the level's, format; roles have f16 where the level has two terms of P, and no other way then
+# name, level, axes that differ from the level's, format; roles have f16 where the level has two terms of P, of which only the level itself is measured
 OPTIONS = [
     ("`fast`", "fast", ""),
     ("… sums of P before rounding", "fast", "sums=exact"),
@@ -85,7 +85,7 @@ def option(name, level, axes, kv_format="fp8_token"):
 
 
 def is_of_streams(level, axes, kv_format):
-    """Roles have two terms of P as f16 whatever else is asked for, and no f16 under scales of groups."""
+    """What is measured of streams alone: of roles above `fast` the level itself is enough, and f16 under scales of groups is no shape of theirs."""
     return bool(axes) and level != "fast" or (kv_format, level) == ("fp8_tile", "max")
 
 

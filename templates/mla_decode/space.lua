@@ -57,7 +57,8 @@ end
 -- Whether P and values are f16: asked for, or what the level takes. One number of f16 holds more than two terms of e4m3, and
 -- 64 rows, which wait for the sums of e4m3 to be promoted, take less with it; fewer rows do not wait.
 local function is_f16(v, d)
-  return v.values == "f16" or d.scaling == "group" and v.accuracy == "max" or v.rows == 64 and v.p_terms == 2
+  return v.values == "f16" or d.scaling == "group" and v.accuracy == "max"
+    or v.rows == 64 and v.p_terms == 2 and d.value_type == "e4m3" and d.residual_bytes == 0
 end
 
 -- The most rows of a block of a format: residuals are for streams alone, and two terms of the query leave 32 rows no
@@ -209,7 +210,7 @@ return {
     level_axis("score_parts", { 1, 2, 4 },
       "sums that a score is formed in by the tensor cores, before they are added in fp32"),
     level_axis("promotion", { "tile", "none" },
-      "when the sums of values that the tensor cores form are added in fp32: after each tile, or never"),
+      "when the sums of values that the tensor cores form are added in fp32: after each tile, or never (f16 needs it not)"),
     level_axis("sums", { "rounded", "exact" }, "what normalises a row: the sum of P as rounded, or before rounding"),
     { name = "limits", values = { "kept", "waived" }, default = "kept", searched = false,
       about = "waived: take any arithmetic, to measure what it costs and buys" },
@@ -274,7 +275,7 @@ return {
       end,
       legal = function(v) return v.accuracy == "fast" or v.partial == "f32" or v.limits == "waived" end },
     { name = "terms_of_e4m3",
-      reason = "where values are bf16, the query and P have one term, and P is summed as rounded; scores of bf16, "
+      reason = "where values have 16 bits, the query and P have one term, and P is summed as rounded; scores of bf16, "
         .. "whose sums are exact enough, have two parts at most: "
         .. "take query_terms=1, p_terms=1, sums=rounded and score_parts=2",
       legal = function(v, d)
