@@ -54,15 +54,16 @@ local function level_rule(name)
   }
 end
 
--- Whether P and values are f16: asked for, or what the level takes. One number of f16 holds more than two terms of e4m3, and
--- 64 rows, which wait for the sums of e4m3 to be promoted, take less with it; fewer rows do not wait.
+-- Whether P and values are f16: asked for, or what the level takes. One number of f16 holds more than two terms of
+-- e4m3, and 64 rows, which wait for the sums of e4m3 to be promoted, take less with it; fewer rows do not wait.
 local function is_f16(v, d)
   return v.values == "f16" or d.scaling == "group" and v.accuracy == "max"
     or v.rows == 64 and v.p_terms == 2 and d.value_type == "e4m3" and d.residual_bytes == 0
 end
 
 -- The most rows of a block of a format: residuals are for streams alone, and two terms of the query leave 32 rows no
--- registers (without RoPE, whose products hide their latency, 16 have none either); f16 under scales of groups is for streams.
+-- registers (without RoPE, whose products hide their latency, 16 have none either); f16 under scales of groups is for
+-- streams.
 local function most_rows(settings)
   local rope = settings.rope or 64
   local d = formats.quantities(settings.format or formats.default, settings.latent or 512, rope)
@@ -210,7 +211,7 @@ return {
     level_axis("score_parts", { 1, 2, 4 },
       "sums that a score is formed in by the tensor cores, before they are added in fp32"),
     level_axis("promotion", { "tile", "none" },
-      "when the sums of values that the tensor cores form are added in fp32: after each tile, or never (f16 needs it not)"),
+      "when the sums of values that the tensor cores form are added in fp32: after each tile, or never (as of f16)"),
     level_axis("sums", { "rounded", "exact" }, "what normalises a row: the sum of P as rounded, or before rounding"),
     { name = "limits", values = { "kept", "waived" }, default = "kept", searched = false,
       about = "waived: take any arithmetic, to measure what it costs and buys" },
@@ -249,7 +250,8 @@ return {
     { name = "f16_registers",
       reason = function(_, d)
         return d.scaling == "group"
-            and "f16 values under scales of groups are widened by the streams of the shape for few rows: take rows=32 or fewer"
+            and "f16 values under scales of groups are widened by the streams of the shape for few rows: take rows=32 "
+              .. "or fewer"
           or "f16 values leave 32 rows no registers for four parts of a score: take score_parts=2, or other rows"
       end,
       legal = function(v, d)
