@@ -15,7 +15,7 @@ enum { ROWS_CHOICES = 4, TIMES_MAX = 1000, PROBLEMS_MAX = 200 };
 /* What a choice may cost: its time over that of the best rows measured, in the mean. */
 static const double mean_limit = 1.005;
 /* Of the problems, at least so much has the chosen rows among those measured. */
-static const double judged_least = 0.8;
+static const double judged_least = 0.95;
 
 static const int rows_choices[ROWS_CHOICES] = {8, 16, 32, 64};
 
