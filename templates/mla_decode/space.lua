@@ -143,6 +143,8 @@ local function derive(v)
   d.share_buffers = v.sinks == "on" and not d.score_normalises and (d.value_bytes == 1 and 2 or 1) * d.p_buffers or 0
   -- With 64 rows: a tile is scored under the softmax of the one before.
   d.overlaps = d.content_type == "e4m3" and v.pipeline == "on"
+  d.halves = v.ring == "halves"
+  d.lower_subtiles = d.halves and (d.subtiles + 1) // 2 or d.subtiles -- of content, that come with RoPE and scales
   d.one_by_one = v.pipeline == "off" and shape == shapes.streams -- two stages, of which one is in use
   d.query_buffers = query_buffers
   d.query_bytes = query_bytes
@@ -154,6 +156,7 @@ local function derive(v)
     + (v.tokens == "paged" and v.stages or 0) * 4    -- bad-page flags
     + shape.memory(v, d)
     + ((d.weights_by_tile and 4 or 3) * v.stages + 2 * query_buffers + 2 * d.p_buffers -- barriers
+      + (d.halves and 2 * v.stages or 0)
       + (d.one_by_one and 1 or 0)) * 8
   return d
 end
@@ -225,6 +228,8 @@ return {
       about = "tiles in the shared-memory ring" },
     axes.sinks,
     axes.cuts,
+    { name = "ring", values = { "whole", "halves" }, default = "whole", searched = false, quiet = true,
+      about = "halves: of 64 rows, the upper half of a tile's content comes, and its place is given back, after the rest" },
     { name = "values", values = { "level", "f16" }, default = "level", searched = false, quiet = true,
       about = "number type that P and values are multiplied as: the level's, or f16, which e4m3 is widened to" },
   },
@@ -258,6 +263,14 @@ return {
         return d.value_type ~= "f16" or v.rows < 32
           or d.scaling == "group" and v.rows == 32
           or d.scaling ~= "group" and (v.rows == 64 or v.score_parts < 4)
+      end },
+    { name = "halves_of_e4m3",
+      reason = "a tile comes in halves where 64 rows are scored in parts, values are e4m3 and tokens are of pages: take "
+        .. "rows=64, tokens=paged, pipeline=on, score_parts=2 or 4, a level and format of e4m3 and a latent of 256 or "
+        .. "more, or ring=whole",
+      legal = function(v, d)
+        return v.ring == "whole" or v.rows == 64 and v.tokens == "paged" and v.pipeline == "on" and v.score_parts > 1
+          and d.value_type == "e4m3" and d.content_type == "e4m3" and d.residual_bytes == 0 and d.subtiles > 1
       end },
     { name = "residuals_in_streams",
       reason = function(v)
