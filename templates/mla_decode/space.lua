@@ -167,6 +167,7 @@ local function fits(settings, rows, stages)
   local v = { rows = rows, latent = settings.latent or 512, rope = settings.rope or 64, page = settings.page or 64,
     format = format, accuracy = accuracy, tokens = settings.tokens or "paged", partial = partial_for(settings),
     pipeline = settings.pipeline or "on", sinks = settings.sinks or "off", values = settings.values or "level",
+    ring = settings.ring or "whole",
     stages = stages }
   for name, value in sorted_pairs(level_of(settings)) do v[name] = value end
   return derive(v).smem_bytes <= max_smem

@@ -38,21 +38,26 @@ static void halves_are_as_whole(void **state) {
     c.problem.rope_dim = cases[i].rope;
     c.batch = 5;
     c.lengths[0] = 700, c.lengths[1] = 64, c.lengths[2] = 0, c.lengths[3] = 130, c.lengths[4] = 1;
-    c.sms = 3;
-    expect_halves_as_whole(c, "mla_decode:rows=64", "mla_decode:rows=64,ring=halves");
+    c.sms = i % 2 ? 1 : 3;
+    if (i % 2) /* each stage is used again and again */
+      expect_halves_as_whole(c, "mla_decode:rows=64,stages=2", "mla_decode:rows=64,stages=2,ring=halves");
+    else
+      expect_halves_as_whole(c, "mla_decode:rows=64", "mla_decode:rows=64,ring=halves");
   }
 }
 
-/* With what else changes a tile's way: few stages, sums that are not promoted, scores in four parts, sinks, a page outside the cache. */
+/* With what else changes a tile's way: few stages, sums that are not promoted, scores in four parts, sinks, cuts by length, a page
+ * outside the cache. */
 static void halves_with_other_axes(void **state) {
   (void)state;
   decode_case c = decode_case_default();
   c.problem.heads = 64;
-  c.problem.latent_rank = 256;
-  c.batch = 2;
-  c.lengths[0] = 500, c.lengths[1] = 129;
-  c.sms = 2;
+  c.batch = 3;
+  c.lengths[0] = 500, c.lengths[1] = 128, c.lengths[2] = 129; /* the last tile of a run is full, or is not */
+  c.sms = 1;
   expect_halves_as_whole(c, "mla_decode:rows=64,stages=2", "mla_decode:rows=64,stages=2,ring=halves");
+  expect_halves_as_whole(c, "mla_decode:rows=64,stages=3", "mla_decode:rows=64,stages=3,ring=halves");
+  c.problem.latent_rank = 384;
   expect_halves_as_whole(c, "mla_decode:rows=64,promotion=none,limits=waived", "mla_decode:rows=64,promotion=none,limits=waived,ring=halves");
   expect_halves_as_whole(c, "mla_decode:rows=64,score_parts=4,limits=waived", "mla_decode:rows=64,score_parts=4,limits=waived,ring=halves");
   decode_case sinks = c;
@@ -61,6 +66,9 @@ static void halves_with_other_axes(void **state) {
   sinks.problem.flags |= SNAPMLA_PROBLEM_SINKS;
   sinks.sinks = biases;
   expect_halves_as_whole(sinks, "mla_decode:rows=64", "mla_decode:rows=64,ring=halves");
+  decode_case invariant = c;
+  invariant.problem.flags |= SNAPMLA_PROBLEM_BATCH_INVARIANT;
+  expect_halves_as_whole(invariant, "mla_decode:rows=64", "mla_decode:rows=64,ring=halves");
   decode_case bad = c;
   bad.bad_page_request = 1;
   bad.skip_comparison = 1;
