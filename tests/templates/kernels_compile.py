@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 
-# Spills once a work item, where the roles hold all registers of a multiprocessor; none in a loop over tiles.
+# Spills where the roles hold all registers of a multiprocessor; none in a loop over tiles that multiplies or copies by threads.
 MAY_SPILL = ("mla_decode",)
 
 
