@@ -230,7 +230,7 @@ return {
     axes.sinks,
     axes.cuts,
     { name = "ring", values = { "whole", "halves" }, default = "whole", searched = false, quiet = true,
-      about = "halves: of 64 rows, the upper half of a tile's content comes, and its place is given back, after the rest" },
+      about = "halves: of 64 rows, the upper half of a tile's content comes, and its place is given back, apart" },
     { name = "values", values = { "level", "f16" }, default = "level", searched = false, quiet = true,
       about = "number type that P and values are multiplied as: the level's, or f16, which e4m3 is widened to" },
   },
@@ -266,7 +266,7 @@ return {
           or d.scaling ~= "group" and (v.rows == 64 or v.score_parts < 4)
       end },
     { name = "halves_of_e4m3",
-      reason = "a tile comes in halves where 64 rows are scored in parts, values are e4m3 and tokens are of pages: take "
+      reason = "a tile comes in halves where 64 rows are scored in parts, values are e4m3 and tokens of pages: take "
         .. "rows=64, tokens=paged, pipeline=on, score_parts=2 or 4, a level and format of e4m3 and a latent of 256 or "
         .. "more, or ring=whole",
       legal = function(v, d)

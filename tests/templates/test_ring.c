@@ -58,8 +58,10 @@ static void halves_with_other_axes(void **state) {
   expect_halves_as_whole(c, "mla_decode:rows=64,stages=2", "mla_decode:rows=64,stages=2,ring=halves");
   expect_halves_as_whole(c, "mla_decode:rows=64,stages=3", "mla_decode:rows=64,stages=3,ring=halves");
   c.problem.latent_rank = 384;
-  expect_halves_as_whole(c, "mla_decode:rows=64,promotion=none,limits=waived", "mla_decode:rows=64,promotion=none,limits=waived,ring=halves");
-  expect_halves_as_whole(c, "mla_decode:rows=64,score_parts=4,limits=waived", "mla_decode:rows=64,score_parts=4,limits=waived,ring=halves");
+  expect_halves_as_whole(c, "mla_decode:rows=64,promotion=none,limits=waived",
+                         "mla_decode:rows=64,promotion=none,limits=waived,ring=halves");
+  expect_halves_as_whole(c, "mla_decode:rows=64,score_parts=4,limits=waived",
+                         "mla_decode:rows=64,score_parts=4,limits=waived,ring=halves");
   decode_case sinks = c;
   float biases[64];
   for (int32_t i = 0; i < 64; ++i) biases[i] = 0.1f * (float)(i - 32);
