@@ -267,8 +267,8 @@ return {
       end },
     { name = "halves_of_e4m3",
       reason = "a tile comes in halves where 64 rows are scored in parts, values are e4m3 and tokens of pages: take "
-        .. "rows=64, tokens=paged, pipeline=on, score_parts=2 or 4, a level and format of e4m3 and a latent of 256 or "
-        .. "more, or ring=whole",
+        .. "ring=whole, or rows=64, latent=256 or more, accuracy=fast, a format of e4m3 without residuals or scales of "
+        .. "groups, tokens=paged, pipeline=on and score_parts=2 or 4",
       legal = function(v, d)
         return v.ring == "whole" or v.rows == 64 and v.tokens == "paged" and v.pipeline == "on" and v.score_parts > 1
           and d.value_type == "e4m3" and d.content_type == "e4m3" and d.residual_bytes == 0 and d.subtiles > 1

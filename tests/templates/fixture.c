@@ -438,6 +438,24 @@ void expect_limits_kept(const char *name, decode_case c, double limit, double ro
   expect_within(name, &c, limit, rounded);
 }
 
+void expect_variant(const decode_case *c, const char *says) {
+  snapmla_context_options options = {.size = sizeof options, .device = "emulator"};
+  snapmla_plan_options plan_options = {.size = sizeof plan_options, .variant = c->variant};
+  snapmla_context *context;
+  snapmla_plan *plan = NULL;
+  assert_int_equal(snapmla_context_create(&options, &context), SNAPMLA_OK);
+  snapmla_status status = snapmla_plan_create(context, &c->problem, &plan_options, &plan);
+  if (says) {
+    assert_int_equal(status, SNAPMLA_ILLEGAL_VARIANT);
+    if (!strstr(snapmla_error_message(), says))
+      fail_msg("%s: \"%s\" lacks \"%s\"", c->variant, snapmla_error_message(), says);
+  } else if (status) {
+    fail_msg("%s: %s", c->variant, snapmla_error_message());
+  }
+  snapmla_plan_destroy(plan);
+  snapmla_context_destroy(context);
+}
+
 void expect_same_bits(const decode_result *a, const decode_result *b) {
   assert_int_equal(a->out_count, b->out_count);
   assert_memory_equal(a->out, b->out, a->out_count * sizeof *a->out);

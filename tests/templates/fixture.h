@@ -76,6 +76,10 @@ void decode_result_free(decode_result *r);
  * and merges by their unrounded sums (docs/accuracy.md). A GPU has the multiprocessors it has, and decodes once. */
 void expect_limits_kept(const char *name, decode_case c, double limit, double rounded);
 
+/* Fails the running test unless a plan of the case, on the emulator, takes its variant; or, with `says`, refuses it in words that have that
+ * in them. */
+void expect_variant(const decode_case *c, const char *says);
+
 /* Fails the running test unless both results are the same bits. */
 void expect_same_bits(const decode_result *a, const decode_result *b);
 
