@@ -756,9 +756,8 @@ DEVICE void warm_tables(const Params &p) {
 // One thread: an image to its rows of the stage. A bad page's place is taken by page 0.
 DEVICE void fetch_image(const Params &p, u32 stage, mbarrier full, i32 page, i32 image) {
   const u8 *source = p.kv + (page < 0 ? 0 : page) * p.page_stride + image % images_per_page * (i32)image_bytes;
-  const u32 target = shared_at<u8>(kv_at + stage * tile_bytes).address();
-  bulk_copy(target + 0, source + 0, 40960, full);
-  bulk_copy(shared_at<u8>(raw_scale_at + stage * scale_bytes).address(), source + 40960, scale_bytes, full);
+  bulk_copy(shared_at<u8>(kv_at + stage * tile_bytes).address(), source, tile_bytes, full);
+  bulk_copy(shared_at<u8>(raw_scale_at + stage * scale_bytes).address(), source + tile_bytes, scale_bytes, full);
 }
 
 // The scale of a token of the stage.
@@ -1178,32 +1177,29 @@ DEVICE void exponentials(u32 (&packed)[2], const frag<32> &s, Row (&row)[2], flo
 // The score role: one warpgroup, 64 rows. Thread (warp w, g = lane / 4, q = lane % 4) holds rows 16w + g and 16w + g + 8,
 // columns 8j + 2q and 8j + 2q + 1 of a tile.
 
-// The first part of the scores is issued in quarters between the sections of the previous tile's softmax, so that the issuing
-// warps do not stall on a full queue; the second into the registers that the softmax has then emptied.
-template <int Quarter> DEVICE void score_first_part(frag<32> &s, u64 q, u64 k) {
+// The first part of the scores is issued in two batches between the sections of the previous tile's softmax. Each has the warpgroup's warps
+// wait for each other, so that four are slower, and so is one (experiments.md). The second part goes into the registers that the softmax
+// has then emptied.
+template <int Batch> DEVICE void score_first_part(frag<32> &s, u64 q, u64 k) {
+  if constexpr (Batch > 1) return;
   wgmma_fence();
-  if constexpr (Quarter == 0) {
+  if constexpr (Batch == 0) {
     wgmma_e4m3<64, false>(s, descriptor_advance(q, 0 * query_subtile_bytes + 0), descriptor_advance(k, 0 * subtile_bytes + 0));
     wgmma_e4m3<64, true>(s, descriptor_advance(q, 0 * query_subtile_bytes + 32), descriptor_advance(k, 0 * subtile_bytes + 32));
     wgmma_e4m3<64, true>(s, descriptor_advance(q, 0 * query_subtile_bytes + 64), descriptor_advance(k, 0 * subtile_bytes + 64));
-  }
-  if constexpr (Quarter == 1) {
     wgmma_e4m3<64, true>(s, descriptor_advance(q, 0 * query_subtile_bytes + 96), descriptor_advance(k, 0 * subtile_bytes + 96));
     wgmma_e4m3<64, true>(s, descriptor_advance(q, 1 * query_subtile_bytes + 0), descriptor_advance(k, 1 * subtile_bytes + 0));
     wgmma_e4m3<64, true>(s, descriptor_advance(q, 1 * query_subtile_bytes + 32), descriptor_advance(k, 1 * subtile_bytes + 32));
-  }
-  if constexpr (Quarter == 2) {
     wgmma_e4m3<64, true>(s, descriptor_advance(q, 1 * query_subtile_bytes + 64), descriptor_advance(k, 1 * subtile_bytes + 64));
     wgmma_e4m3<64, true>(s, descriptor_advance(q, 1 * query_subtile_bytes + 96), descriptor_advance(k, 1 * subtile_bytes + 96));
-    wgmma_fence();  // other operand types into the same accumulators
-    wgmma_bf16<64, true>(s, descriptor_advance(q, 4 * query_subtile_bytes + 0), descriptor_advance(k, 4 * subtile_bytes + 0));
   }
-  if constexpr (Quarter == 3) {
+  if constexpr (Batch == 1) {
+    wgmma_bf16<64, true>(s, descriptor_advance(q, 4 * query_subtile_bytes + 0), descriptor_advance(k, 4 * subtile_bytes + 0));
     wgmma_bf16<64, true>(s, descriptor_advance(q, 4 * query_subtile_bytes + 32), descriptor_advance(k, 4 * subtile_bytes + 32));
     wgmma_bf16<64, true>(s, descriptor_advance(q, 4 * query_subtile_bytes + 64), descriptor_advance(k, 4 * subtile_bytes + 64));
     wgmma_bf16<64, true>(s, descriptor_advance(q, 4 * query_subtile_bytes + 96), descriptor_advance(k, 4 * subtile_bytes + 96));
   }
-  if constexpr (Quarter == 3) wgmma_commit();
+  if constexpr (Batch == 1) wgmma_commit();
 }
 
 DEVICE void score_second_part(frag<32> &s, u64 q, u64 k) {
@@ -1240,16 +1236,15 @@ struct ScoreState {
 
 // Turns the finished scores `s` of a tile into P; with Next, issues the next tile's meanwhile: the first part into `next`, the
 // second into `s` as soon as its last exponential is taken.
-template <bool Next>
+template <bool Next, bool Masked>
 DEVICE void softmax(const Params &p, Place at, ScoreState &state, const Work &w, frag<32> &s, frag<32> &next, u64 q,
                     u64 next_k, i32 tile) {
   const u32 lane = lane_index(), warp = warp_index() & 3, pair = lane & 3, g = lane >> 2;
   const u32 stage = state.ring.stage, buffer = state.p_buffer;
   const HalfScales second_half = load_scales<1>(stage);
-  if constexpr (Next) score_first_part<0>(next, q, next_k);
   scale_scores<0>(s, state.row, state.first_half);
   scale_scores<1>(s, state.row, second_half);
-  if (__builtin_expect(needs_mask(p, w, tile), false)) {
+  if (Masked && needs_mask(p, w, tile)) {
     const u32 r = at.group * rows + 16 * warp + g;
     const i32 valid[2] = {visible_tokens(p, w, r) - tile * tile_tokens, visible_tokens(p, w, r + 8) - tile * tile_tokens};
     mask_scores(s, valid, pair);
@@ -1270,7 +1265,7 @@ DEVICE void softmax(const Params &p, Place at, ScoreState &state, const Work &w,
     top[r] = row_max(top[r]);
   }
   bool changed = warp_any(moves(state.row[0].reference, top[0]) | moves(state.row[1].reference, top[1]));
-  if constexpr (Next) score_first_part<1>(next, q, next_k);
+  if constexpr (Next) score_first_part<0>(next, q, next_k);
 
   mbarrier_wait(p_empty(buffer), state.p_parity);
   if (__builtin_expect(changed, false)) {
@@ -1293,8 +1288,7 @@ DEVICE void softmax(const Params &p, Place at, ScoreState &state, const Work &w,
     if (i > 0) exponentials(packed, s, state.row, weight, i);
     weight = next_weight;
     if constexpr (Next) {
-      if (i == 1) score_first_part<2>(next, q, next_k);
-      if (i == 2) score_first_part<3>(next, q, next_k);
+      if (i == 1) score_first_part<1>(next, q, next_k);
       if (i == 3) score_second_part(s, q, next_k);  // s is empty now
     }
     const i32 chunk = (buffer % 2 * 4 + i) ^ g;
@@ -1304,7 +1298,7 @@ DEVICE void softmax(const Params &p, Place at, ScoreState &state, const Work &w,
   fence_async_proxy();  // wgmma reads P
 }
 
-// Hands the tile's P to accumulate. Some time after its fence, so that nobody waits for that.
+// Hands the tile's P to accumulate.
 DEVICE void publish_probabilities(ScoreState &state) {
   warp_sync();
   if (lane_index() == 0) mbarrier_arrive(p_full(state.p_buffer));
@@ -1319,29 +1313,29 @@ DEVICE void score_alone(ScoreState &state, frag<32> &s, frag<32> &next) {
   const u64 q = query_descriptor(), k = key_descriptor(state.ring.stage);
   score_first_part<0>(next, q, k);
   score_first_part<1>(next, q, k);
-  score_first_part<2>(next, q, k);
-  score_first_part<3>(next, q, k);
   score_second_part(s, q, k);
   state.first_half = load_scales<0>(state.ring.stage);
   finish_scores(s, next);
 }
 
-// One tile: its scores are finished in `s`; the next tile's are, when this returns.
+// One tile: its scores are finished in `s`; with Next, the next tile's are when this returns.
+template <bool Next, bool Masked>
 DEVICE void score_tile(const Params &p, Place at, ScoreState &state, const Work &w, frag<32> &s, frag<32> &next, i32 tile) {
   Ring ahead = state.ring;
   ahead.advance();
-  if (tile + 1 < w.end_tile) {
+  if constexpr (Next) {
     wait_for_keys(ahead);
     const u64 q = query_descriptor(), k = key_descriptor(ahead.stage);
-    softmax<true>(p, at, state, w, s, next, q, k, tile);
+    softmax<true, Masked>(p, at, state, w, s, next, q, k, tile);
+    publish_probabilities(state);
     state.first_half = load_scales<0>(ahead.stage);
     finish_scores(s, next);
   } else {
     warp_sync();
     if (lane_index() == 0) mbarrier_arrive(query_empty());
-    softmax<false>(p, at, state, w, s, next, 0, 0, tile);
+    softmax<false, Masked>(p, at, state, w, s, next, 0, 0, tile);
+    publish_probabilities(state);
   }
-  publish_probabilities(state);
   state.ring = ahead;
 }
 
@@ -1364,8 +1358,13 @@ DEVICE void score(const Params &p, Place at) {
     mbarrier_wait(query_full(), parity);
     wait_for_keys(state.ring);
     score_alone(state, s, next);
+    // Tiles that all rows see whole have a loop of their own, without a mask's code to jump over.
+    i32 tile = w.first_tile;
 #pragma unroll 1
-    for (i32 tile = w.first_tile; tile < w.end_tile; ++tile) score_tile(p, at, state, w, s, next, tile);
+    for (; tile + 1 < w.end_tile && !needs_mask(p, w, tile); ++tile) score_tile<true, false>(p, at, state, w, s, next, tile);
+#pragma unroll 1
+    for (; tile + 1 < w.end_tile; ++tile) score_tile<true, true>(p, at, state, w, s, next, tile);
+    score_tile<false, true>(p, at, state, w, s, next, tile);
     const i32 slot = partial_slot(p, at, w);
     finish_row(p, at, w, slot, state.row[0], r);
     finish_row(p, at, w, slot, state.row[1], r + 8);
@@ -1374,6 +1373,7 @@ DEVICE void score(const Params &p, Place at) {
 }
 // The accumulate role: a warpgroup owns latent / 2 channels of O^T for all 64 rows, in m-tiles of 64 channels.
 constexpr i32 m_tiles = latent / 128;
+constexpr i32 all_loaded = m_tiles > 1 ? m_tiles - 2 : 0;  // behind this product all of V^T is in registers
 
 // O *= by in the rows that have a factor: those 16w .. 16w + 15 where byte w of `changed` is set.
 DEVICE void rescale_output(Sum &o, u32 changed, smem<float2> by) {
@@ -1489,13 +1489,13 @@ DEVICE void accumulate(const Params &p, Place at, u32 half) {
         sums.beside(m);
         wgmma_wait<0>(t);
         sums.wait(m);
-        if (m + 1 < m_tiles) {
-          load_values(a, values, m + 1, even, odd);
-        } else {
+        if (m + 1 < m_tiles) load_values(a, values, m + 1, even, odd);
+        // What has been read is given back, as the port answers in order: V^T while its last m-tile is still to be multiplied.
+        if (m == all_loaded || m + 1 == m_tiles) {
           warp_sync();
           if (lane == 0) {
-            mbarrier_arrive(kv_empty(ring.stage));
-            mbarrier_arrive(p_empty(buffer));
+            if (m == all_loaded) mbarrier_arrive(kv_empty(ring.stage));
+            if (m + 1 == m_tiles) mbarrier_arrive(p_empty(buffer));
           }
         }
 #pragma unroll

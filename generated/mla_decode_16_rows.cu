@@ -718,9 +718,8 @@ DEVICE void warm_tables(const Params &p) {
 // One thread: an image to its rows of the stage. A bad page's place is taken by page 0.
 DEVICE void fetch_image(const Params &p, u32 stage, mbarrier full, i32 page, i32 image) {
   const u8 *source = p.kv + (page < 0 ? 0 : page) * p.page_stride + image % images_per_page * (i32)image_bytes;
-  const u32 target = shared_at<u8>(kv_at + stage * tile_bytes).address();
-  bulk_copy(target + 0, source + 0, 40960, full);
-  bulk_copy(shared_at<u8>(raw_scale_at + stage * scale_bytes).address(), source + 40960, scale_bytes, full);
+  bulk_copy(shared_at<u8>(kv_at + stage * tile_bytes).address(), source, tile_bytes, full);
+  bulk_copy(shared_at<u8>(raw_scale_at + stage * scale_bytes).address(), source + tile_bytes, scale_bytes, full);
 }
 
 // The scale of a token of the stage.

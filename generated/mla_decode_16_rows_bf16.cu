@@ -709,7 +709,7 @@ DEVICE void fetch_image(const Params &p, u32 stage, mbarrier full, i32 page, i32
   const u32 target = shared_at<u8>(kv_at + stage * tile_bytes).address() + image % images_per_tile * box_bytes;
   const i32 row = image % images_per_page * image_tokens;
 #pragma unroll
-  for (u32 c = 0; c < 8; ++c)
+  for (u32 c = 0; c < subtiles; ++c)
     tensor_copy(target + c * subtile_bytes, &p.kv_map, c * 128, row, page < 0 ? 0 : page, box_bytes, full);
   tensor_copy(target + subtiles * subtile_bytes, &p.kv_map, 1024, row, page < 0 ? 0 : page, box_bytes, full);
 }

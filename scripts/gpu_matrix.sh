@@ -31,7 +31,7 @@ export SNAPMLA_CACHE_DIR TMPDIR SNAPMLA_TEST_TARGET
 mkdir -p "$TMPDIR"
 
 arguments=${*:+ $*}
-[ $# -gt 0 ] || set -- covering runtime_matrix templates_formats templates_levels templates_sparse_formats templates_sinks templates_ring templates_layer_output \
+[ $# -gt 0 ] || set -- covering runtime_matrix templates_formats templates_levels templates_sparse_formats templates_sinks templates_layer_output \
   templates_layer_fused templates_query_tokens
 for name in "$@"; do
   [ "$name" = covering ] || [ -x "$build/bin/tests/test_$name" ] || die "$name is neither covering nor a test program of $build/bin/tests"

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Tunes the problems that wisdom is shipped for, on the machine at hand, and writes it: sh scripts/tune_shipped.sh FILE [DEVICE]
 # FILE belongs into autotune/wisdom/, and is replaced when every problem has a winner. All are measured, whatever wisdom the program
-# carries (tune --again). SNAPMLA names the program (build/release/bin/snapmla), EFFORT the effort (patient).
+# carries (tune --again). SNAPMLA names the program (build/release/bin/snapmla), EFFORT the effort (patient), HEADS those to tune, where not all
+# kernels changed: FILE has their problems alone then (16 64 128).
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
@@ -14,7 +15,7 @@ program=${SNAPMLA:-build/release/bin/snapmla}
 cache=$(mktemp -d)
 trap 'rm -rf "$cache"' EXIT
 problems=0
-for heads in 16 64 128; do
+for heads in ${HEADS:-16 64 128}; do
   for shape in "1 1024" "1 8192" "1 32768" "1 131072" "2 8192" "4 8192" "4 32768" "8 1024" "32 16384" "64 32768" "128 8192" "128 32768"; do
     # Left to the model: lengths that differ want 32 rows there on an H100, by 4 %, which cost equal ones 7 % (docs/tuning.md).
     [ "$heads $shape" != "64 32 16384" ] || continue

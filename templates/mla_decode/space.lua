@@ -143,8 +143,6 @@ local function derive(v)
   d.share_buffers = v.sinks == "on" and not d.score_normalises and (d.value_bytes == 1 and 2 or 1) * d.p_buffers or 0
   -- With 64 rows: a tile is scored under the softmax of the one before.
   d.overlaps = d.content_type == "e4m3" and v.pipeline == "on"
-  d.halves = v.ring == "halves"
-  d.lower_subtiles = d.halves and (d.subtiles + 1) // 2 or d.subtiles -- of content, that come with RoPE and scales
   d.one_by_one = v.pipeline == "off" and shape == shapes.streams -- two stages, of which one is in use
   d.query_buffers = query_buffers
   d.query_bytes = query_bytes
@@ -156,7 +154,6 @@ local function derive(v)
     + (v.tokens == "paged" and v.stages or 0) * 4    -- bad-page flags
     + shape.memory(v, d)
     + ((d.weights_by_tile and 4 or 3) * v.stages + 2 * query_buffers + 2 * d.p_buffers -- barriers
-      + (d.halves and 2 * v.stages or 0)
       + (d.one_by_one and 1 or 0)) * 8
   return d
 end
@@ -167,7 +164,6 @@ local function fits(settings, rows, stages)
   local v = { rows = rows, latent = settings.latent or 512, rope = settings.rope or 64, page = settings.page or 64,
     format = format, accuracy = accuracy, tokens = settings.tokens or "paged", partial = partial_for(settings),
     pipeline = settings.pipeline or "on", sinks = settings.sinks or "off", values = settings.values or "level",
-    ring = settings.ring or "whole",
     stages = stages }
   for name, value in sorted_pairs(level_of(settings)) do v[name] = value end
   return derive(v).smem_bytes <= max_smem
@@ -229,8 +225,6 @@ return {
       about = "tiles in the shared-memory ring" },
     axes.sinks,
     axes.cuts,
-    { name = "ring", values = { "whole", "halves" }, default = "whole", searched = false, quiet = true,
-      about = "halves: of 64 rows, the upper half of a tile's content comes, and its place is given back, apart" },
     { name = "values", values = { "level", "f16" }, default = "level", searched = false, quiet = true,
       about = "number type that P and values are multiplied as: the level's, or f16, which e4m3 is widened to" },
   },
@@ -264,14 +258,6 @@ return {
         return d.value_type ~= "f16" or v.rows < 32
           or d.scaling == "group" and v.rows == 32
           or d.scaling ~= "group" and (v.rows == 64 or v.score_parts < 4)
-      end },
-    { name = "halves_of_e4m3",
-      reason = "a tile comes in halves where 64 rows are scored in parts, values are e4m3 and tokens of pages: take "
-        .. "ring=whole, or rows=64, latent=256 or more, accuracy=fast, a format of e4m3 without residuals or scales of "
-        .. "groups, tokens=paged, pipeline=on and score_parts=2 or 4",
-      legal = function(v, d)
-        return v.ring == "whole" or v.rows == 64 and v.tokens == "paged" and v.pipeline == "on" and v.score_parts > 1
-          and d.value_type == "e4m3" and d.content_type == "e4m3" and d.residual_bytes == 0 and d.subtiles > 1
       end },
     { name = "residuals_in_streams",
       reason = function(v)

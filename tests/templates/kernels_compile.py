@@ -112,9 +112,6 @@ def main():
         problems += [("512", "64", ["--heads", heads, "--variant", f"mla_decode:limits=waived,{axes}"]) for axes in waived]
         one_by_one = ["--heads", heads, "--variant", f"mla_decode:pipeline=off,stages={1 if heads == '64' else 2}"]
         problems += [("512", "64", one_by_one), ("512", "64", ["--format", "bf16", *one_by_one])]
-    halves = ["--variant", "mla_decode:ring=halves"]
-    problems += [(latent, page, ["--heads", "64", *halves, *extra]) for latent, page, extra in (
-        ("512", "64", []), ("384", "16", []), ("256", "128", ["--sinks"]), ("512", "64", ["--format", "fp8_tensor"]))]
     sinks = ["--sinks"]
     problems += [("512", page, [*sinks, "--heads", heads]) for heads, page in (("8", "64"), ("16", "16"), ("32", "64"), ("64", "64"), ("64", "16"))]
     problems += [("512", "64", [*sinks, *sparse, "--format", "fp8_tile", "--heads", "64"])]
