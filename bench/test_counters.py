@@ -1,4 +1,4 @@
-"""What counters.py and clocks.py make of ncu's and nvidia-smi's words, on stand-ins for both."""
+"""What counters.py, stalls.py and clocks.py make of ncu's and nvidia-smi's words, on stand-ins for both."""
 
 import csv
 import os
@@ -13,6 +13,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "decode"))
 import clocks  # noqa: E402
 import counters  # noqa: E402
+import stalls  # noqa: E402
 
 NCU = """#!/bin/sh
 case "$*" in *"--context 7 "*) echo nothing; exit 1 ;; esac
@@ -62,6 +63,64 @@ class Counters(unittest.TestCase):
         done = subprocess.run([sys.executable, str(HERE / "decode" / "counters.py"), "snapmla", "/dev/null"], capture_output=True, text=True, env={"PATH": "/nowhere"}, check=False)
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("ncu is not in PATH", done.stderr)
+
+
+# Two roles whose loops lie apart, each with a line of its own that runs as often; a loop of score that runs less often; and one without wgmma.
+SOURCE = """"Kernel Name","snapmla_mla_decode"
+"Address","Source","# Samples","Instructions Executed","stall_long_sb","stall_selected","stall_selected (Not Issued)"
+"1","LDSM.16.MT88.4 R28, [R1]","10","1,600","8","2","2"
+"2","QGMMA.64x64x32.F32.E4M3.E4M3 R24, R60","30","1,600","0","10","0"
+"3","MUFU.EX2 R1, R1","20","800","5","15","0"
+"4","QGMMA.64x64x32.F32.E4M3.E4M3 R56","40","800","0","10","0"
+"5","MUFU.EX2 R2, R2","1","8","0","1","0"
+"6","HGMMA.64x64x16.F32.BF16 R56","1","8","0","1","0"
+"7","@!P0 BRA 0x7f3d0f7b4970","20","800","20","0","0"
+"8","IADD3 R1, R1, 1","500","900","0","500","0"
+"""
+
+NCU_SAMPLES = """#!/bin/sh
+case "$*" in
+  *"--context 7 "*) echo nothing; exit 1 ;;
+  --import*) cat "$(dirname "$0")/source.csv" ;;
+  *) while [ "$1" != -o ]; do shift; done; : > "$2.ncu-rep" ;;
+esac
+"""
+
+
+class Stalls(unittest.TestCase):
+    def test_a_role_is_a_loop_with_wgmma(self):
+        found = stalls.roles(stalls.parse(SOURCE))
+        self.assertEqual({role: [row["Address"] for row in loop] for role, loop in found.items()}, {"accumulate": ["1", "2"], "score": ["3", "4", "7"]})
+
+    def test_reasons_sum_to_all_samples_and_the_slowest_come_first(self):
+        rows = [row for row in stalls.table(stalls.parse(SOURCE)) if row[0] == "score"]
+        self.assertEqual([row[2:] for row in rows if row[2] == "reason"],
+                         [("reason", "other", "37.5"), ("reason", "long_sb", "31.2"), ("reason", "issued", "31.2")])  # fmt: skip
+        self.assertEqual([row[3:] for row in rows if row[2] == "instruction"],
+                         [("QGMMA.64x64x32.F32.E4M3.E4M3 R56", "50.0"), ("MUFU.EX2 R1, R1", "25.0"), ("@!P0 BRA", "25.0")])  # fmt: skip
+
+    def test_streams_attend_in_one_loop(self):
+        one = SOURCE.replace('"1,600"', '"800"')
+        self.assertEqual([row["Address"] for row in stalls.roles(stalls.parse(one))["attend"]], ["1", "2", "3", "4", "7"])
+
+    def test_a_shape_without_samples_is_told_and_the_rest_kept(self):
+        with tempfile.TemporaryDirectory() as folder:
+            ncu = pathlib.Path(folder, "ncu")
+            ncu.write_text(NCU_SAMPLES)
+            ncu.chmod(ncu.stat().st_mode | stat.S_IXUSR)
+            pathlib.Path(folder, "source.csv").write_text(SOURCE)
+            done = subprocess.run([sys.executable, str(HERE / "decode" / "stalls.py"), "snapmla", folder + "/s.csv", "1,64,7", "2,64,8192,bf16,64"],
+                                  capture_output=True, text=True, env={**os.environ, "PATH": folder + ":" + os.environ["PATH"]}, check=False)  # fmt: skip
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("1,64,7: nothing: see what this says: ncu", done.stderr)
+            self.assertEqual({row["shape"] for row in rows_of(folder + "/s.csv")}, {"2,64,8192,bf16,64"})
+
+    def test_another_table_is_told(self):
+        with tempfile.TemporaryDirectory() as folder:
+            pathlib.Path(folder, "x.csv").write_text('"ID","Something"\n')
+            done = subprocess.run([sys.executable, str(HERE / "decode" / "stalls.py"), "--read", folder + "/x.csv", folder + "/s.csv"], capture_output=True, text=True, check=False)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("x.csv: no table with the columns Source, # Samples, Instructions Executed", done.stderr)
 
 
 class Clocks(unittest.TestCase):

@@ -53,15 +53,22 @@ def first_line(*command):
     return done.stdout.strip().splitlines()[0] if done.stdout.strip() else "unknown"
 
 
+def need_ncu():
+    if not shutil.which("ncu"):
+        sys.exit("ncu is not in PATH: it counts, and comes with the CUDA Toolkit (Nsight Compute); add the folder that holds it to PATH")
+
+
+def heading(file, device):
+    file.write(f"# date: {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%dT%H:%M:%SZ}\n# command: {' '.join(sys.argv)}\n# device: {device}\n")
+
+
 def main():
     if len(sys.argv) < 3:
         sys.exit(__doc__)
-    if not shutil.which("ncu"):
-        sys.exit("ncu is not in PATH: it counts, and comes with the CUDA Toolkit (Nsight Compute); add the folder that holds it to PATH")
+    need_ncu()
     program, target, shapes = sys.argv[1], sys.argv[2], sys.argv[3:] or SHAPES
     with open(target, "w", newline="", encoding="utf-8") as file:
-        file.write(f"# date: {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%dT%H:%M:%SZ}\n# command: {' '.join(sys.argv)}\n")
-        file.write(f"# device: {first_line('nvidia-smi', '--query-gpu=name', '--format=csv,noheader')}\n")
+        heading(file, first_line("nvidia-smi", "--query-gpu=name", "--format=csv,noheader"))
         file.write(f"# driver release: {first_line('nvidia-smi', '--query-gpu=driver_version', '--format=csv,noheader')}\n")
         file.write("# one launch of mla_decode each, its passes replayed by ncu, caches flushed between them, clocks as they are\n")
         table = csv.writer(file, lineterminator="\n")
