@@ -1209,7 +1209,7 @@ DEVICE void softmax(const Params &p, Place at, ScoreState &state, const Work &w,
     u32 packed[2][2];
     exponentials(packed, s, state.row, i);
     if constexpr (Next) {
-      if (i == 1) score_first_part<1>(next, q, next_k);
+      if (i == 3) score_first_part<1>(next, q, next_k);
       if (i == 3) score_second_part(s, q, next_k);  // s is empty now
     }
 #pragma unroll
