@@ -1181,7 +1181,6 @@ DEVICE void exponentials(u32 (&packed)[2], const frag<32> &s, Row (&row)[2], flo
 // wait for each other, so that four are slower, and so is one (experiments.md). The second part goes into the registers that the softmax
 // has then emptied.
 template <int Batch> DEVICE void score_first_part(frag<32> &s, u64 q, u64 k) {
-  if constexpr (Batch > 1) return;
   wgmma_fence();
   if constexpr (Batch == 0) {
     wgmma_e4m3<64, false>(s, descriptor_advance(q, 0 * query_subtile_bytes + 0), descriptor_advance(k, 0 * subtile_bytes + 0));

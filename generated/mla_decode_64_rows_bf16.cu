@@ -1094,7 +1094,6 @@ DEVICE void exponentials(u32 (&packed)[2][2], const frag<32> &s, Row (&row)[2], 
 // wait for each other, so that four are slower, and so is one (experiments.md). The second part goes into the registers that the softmax
 // has then emptied.
 template <int Batch> DEVICE void score_first_part(frag<32> &s, u64 q, u64 k) {
-  if constexpr (Batch > 1) return;
   wgmma_fence();
   if constexpr (Batch == 0) {
     wgmma_bf16<64, false>(s, descriptor_advance(q, 0 * query_subtile_bytes + 0), descriptor_advance(k, 0 * subtile_bytes + 0));
@@ -1244,12 +1243,11 @@ DEVICE void score_alone(ScoreState &state, frag<32> &s, frag<32> &next) {
 
 // The same in bf16, whose ring has room for few tiles: waiting for the next one before this one is given up would leave nothing in
 // flight, and registers are scarce. So P comes first, and the next tile's scores run beside its product.
-template <bool, bool Masked>
 DEVICE void score_tile(const Params &p, Place at, ScoreState &state, const Work &w, frag<32> &s, frag<32> &next, i32 tile) {
   const bool last = tile + 1 == w.end_tile;
   warp_sync();
   if (last && lane_index() == 0) mbarrier_arrive(query_empty());
-  softmax<false, Masked>(p, at, state, w, s, next, 0, 0, tile);
+  softmax<false, true>(p, at, state, w, s, next, 0, 0, tile);
   publish_probabilities(state);
   state.ring.advance();
   if (last) return;
@@ -1276,13 +1274,8 @@ DEVICE void score(const Params &p, Place at) {
     mbarrier_wait(query_full(), parity);
     wait_for_keys(state.ring);
     score_alone(state, s, next);
-    // Tiles that all rows see whole have a loop of their own, without a mask's code to jump over.
-    i32 tile = w.first_tile;
 #pragma unroll 1
-    for (; tile + 1 < w.end_tile && !needs_mask(p, w, tile); ++tile) score_tile<true, false>(p, at, state, w, s, next, tile);
-#pragma unroll 1
-    for (; tile + 1 < w.end_tile; ++tile) score_tile<true, true>(p, at, state, w, s, next, tile);
-    score_tile<false, true>(p, at, state, w, s, next, tile);
+    for (i32 tile = w.first_tile; tile < w.end_tile; ++tile) score_tile(p, at, state, w, s, next, tile);
     const i32 slot = partial_slot(p, at, w);
     finish_row(p, at, w, slot, state.row[0], r);
     finish_row(p, at, w, slot, state.row[1], r + 8);

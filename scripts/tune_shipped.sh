@@ -1,8 +1,8 @@
 #!/bin/sh
 # Tunes the problems that wisdom is shipped for, on the machine at hand, and writes it: sh scripts/tune_shipped.sh FILE [DEVICE]
-# FILE belongs into autotune/wisdom/, and is replaced when every problem has a winner. All are measured, whatever wisdom the program
+# FILE belongs into autotune/wisdom/, and is written when every problem has a winner. All are measured, whatever wisdom the program
 # carries (tune --again). SNAPMLA names the program (build/release/bin/snapmla), EFFORT the effort (patient), HEADS those to tune, where not all
-# kernels changed: FILE has their problems alone then (16 64 128).
+# kernels changed: what FILE has of others stays (16 64 128).
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
@@ -37,6 +37,10 @@ winners = collections.Counter(m["problem"] for m in wisdom["measurements"])
 if len(winners) != problems or max(winners.values(), default=0) > 1:
     sys.exit(f"{problems} problems were tuned, and {sum(winners.values())} measurements of {len(winners)} problems won: "
              f"{target} is as it was")
+tuned = {m["problem"].split("-")[0] for m in wisdom["measurements"]}
+if os.path.exists(target):
+    old = json.load(open(target, encoding="utf-8"))["measurements"]
+    wisdom["measurements"] += [m for m in old if m["problem"].split("-")[0] not in tuned]
 with open(target + ".new", "w", encoding="utf-8") as file:
     json.dump(wisdom, file, indent=1, sort_keys=True)
     file.write("\n")

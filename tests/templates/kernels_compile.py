@@ -105,6 +105,8 @@ def main():
         problems += [("512", "64", ["--accuracy", level, "--heads", heads]) for heads in ("8", "16", "32", "64")]
         problems += [(latent, page, ["--accuracy", level, "--heads", heads]) for heads in ("16", "64")
                      for latent, page in (("384", "128"), ("128", "16"))]
+        problems += [(latent, "64", ["--accuracy", level, "--heads", "64", *extra])
+                     for latent, extra in (("256", []), ("384", ["--sinks"]), ("128", ["--sinks"]), ("512", ["--rope", "0"]))]
         problems += [("512", "64", ["--accuracy", level, "--heads", heads, *extra]) for heads in ("32", "64")
                      for extra in (["--format", "fp8_tensor"], sparse)]
     for heads in ("32", "64"):

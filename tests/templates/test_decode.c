@@ -299,6 +299,7 @@ static void completion_orders(void **state) {
     const char *variant;
   } cases[] = {
       {5, 4, "mla_decode:rows=64"},
+      {5, 1, "mla_decode:rows=64,stages=6"}, /* more stages than buffers of P */
       {5, 4, NULL},
       {5, 1, NULL},
       {16, 2, NULL},
