@@ -30,19 +30,21 @@ done
 # Winners alone: the library reads what it carries for every plan.
 SNAPMLA_CACHE_DIR=$cache "$program" wisdom -o "$cache/all.json"
 python3 -c 'import collections, json, os, sys
-source, target, problems = sys.argv[1], sys.argv[2], int(sys.argv[3])
+source, target, problems, heads = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4].split()
 wisdom = json.load(open(source, encoding="utf-8"))
 wisdom["measurements"] = [m for m in wisdom["measurements"] if m["won"]]
 winners = collections.Counter(m["problem"] for m in wisdom["measurements"])
 if len(winners) != problems or max(winners.values(), default=0) > 1:
     sys.exit(f"{problems} problems were tuned, and {sum(winners.values())} measurements of {len(winners)} problems won: "
              f"{target} is as it was")
-tuned = {m["problem"].split("-")[0] for m in wisdom["measurements"]}
-if os.path.exists(target):
-    old = json.load(open(target, encoding="utf-8"))["measurements"]
-    wisdom["measurements"] += [m for m in old if m["problem"].split("-")[0] not in tuned]
+if heads and os.path.exists(target):
+    try:
+        old = json.load(open(target, encoding="utf-8"))["measurements"]
+    except (ValueError, KeyError) as error:
+        sys.exit(f"{target} is no wisdom whose other heads could stay ({error}): name another FILE, or tune all heads")
+    wisdom["measurements"] += [m for m in old if m["problem"].split("-")[0][1:] not in heads]
 with open(target + ".new", "w", encoding="utf-8") as file:
     json.dump(wisdom, file, indent=1, sort_keys=True)
     file.write("\n")
-os.replace(target + ".new", target)' "$cache/all.json" "$file" "$problems"
+os.replace(target + ".new", target)' "$cache/all.json" "$file" "$problems" "${HEADS:-}"
 say "wrote $file"

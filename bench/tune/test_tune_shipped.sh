@@ -19,7 +19,8 @@ wisdom)
     tail -n +$((MISSING + 1)) "$notes"
     head -n "$TWICE" "$notes"
   } | awk 'BEGIN { printf "{\"kind\": \"snapmla wisdom\", \"schema\": 1, \"measurements\": [" }
-    { printf "%s{\"problem\": \"%s\", \"won\": true}, {\"problem\": \"%s\", \"won\": false}", (NR > 1 ? ", " : ""), $0, $0 }
+    { heads = $0; sub(/.*--heads /, "", heads); sub(/ .*/, "", heads); name = "h" heads "-" $0
+      printf "%s{\"problem\": \"%s\", \"won\": true}, {\"problem\": \"%s\", \"won\": false}", (NR > 1 ? ", " : ""), name, name }
     END { print "]}" }' >"$3"
   ;;
 esac
@@ -51,4 +52,15 @@ expect 0 "wrote $file"
 [ "$(grep -c '"won": true' "$file")" = 35 ]
 if grep -q '"won": false' "$file"; then exit 1; fi
 [ ! -e "$file.new" ]
+
+# Of some heads: what the file has of others stays, and of theirs nothing does.
+export HEADS=64
+echo '{"measurements": [{"problem": "h16-old", "won": true}, {"problem": "h64-old", "won": true}]}' >"$file"
+expect 0 "wrote $file"
+[ "$(grep -c '"won": true' "$file")" = 12 ]
+grep -q h16-old "$file"
+if grep -q h64-old "$file"; then exit 1; fi
+echo before >"$file"
+expect 1 "$file is no wisdom whose other heads could stay"
+[ "$(cat "$file")" = before ]
 rm -rf "$work"
