@@ -115,12 +115,23 @@ class Stalls(unittest.TestCase):
             self.assertIn("1,64,7: nothing: see what this says: ncu", done.stderr)
             self.assertEqual({row["shape"] for row in rows_of(folder + "/s.csv")}, {"2,64,8192,bf16,64"})
 
-    def test_another_table_is_told(self):
+    def test_what_cannot_be_read_is_told_and_leaves_nothing(self):
         with tempfile.TemporaryDirectory() as folder:
-            pathlib.Path(folder, "x.csv").write_text('"ID","Something"\n')
-            done = subprocess.run([sys.executable, str(HERE / "decode" / "stalls.py"), "--read", folder + "/x.csv", folder + "/s.csv"], capture_output=True, text=True, check=False)
-            self.assertEqual(done.returncode, 1)
-            self.assertIn("x.csv: no table with the columns Source, # Samples, Instructions Executed", done.stderr)
+            for name, text, says in (("x.csv", '"ID","Something"\n', "x.csv: no table with the columns Source, # Samples, Instructions Executed"),
+                                     ("gone.csv", None, "gone.csv cannot be read"), ("binary.csv", b"\xff\xfe", "name what `ncu --import REPORT")):  # fmt: skip
+                if text is not None:
+                    pathlib.Path(folder, name).write_bytes(text if isinstance(text, bytes) else text.encode())
+                done = subprocess.run([sys.executable, str(HERE / "decode" / "stalls.py"), "--read", f"{folder}/{name}", folder + "/s.csv"],
+                                      capture_output=True, text=True, check=False)  # fmt: skip
+                self.assertEqual(done.returncode, 1)
+                self.assertIn(says, done.stderr)
+                self.assertFalse(pathlib.Path(folder, "s.csv").exists())
+
+    def test_a_table_that_was_printed_before_is_read(self):
+        with tempfile.TemporaryDirectory() as folder:
+            pathlib.Path(folder, "source.csv").write_text(SOURCE)
+            subprocess.run([sys.executable, str(HERE / "decode" / "stalls.py"), "--read", folder + "/source.csv", folder + "/s.csv"], check=True)
+            self.assertEqual({(row["shape"], row["role"]) for row in rows_of(folder + "/s.csv")}, {("source.csv", "accumulate"), ("source.csv", "score")})
 
 
 class Clocks(unittest.TestCase):

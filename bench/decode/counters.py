@@ -55,11 +55,16 @@ def first_line(*command):
 
 def need_ncu():
     if not shutil.which("ncu"):
-        sys.exit("ncu is not in PATH: it counts, and comes with the CUDA Toolkit (Nsight Compute); add the folder that holds it to PATH")
+        sys.exit("ncu is not in PATH: it counts and samples, and comes with the CUDA Toolkit (Nsight Compute); add the folder that holds it to PATH")
 
 
-def heading(file, device):
-    file.write(f"# date: {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%dT%H:%M:%SZ}\n# command: {' '.join(sys.argv)}\n# device: {device}\n")
+def device_and_driver():
+    return (first_line("nvidia-smi", f"--query-gpu={what}", "--format=csv,noheader") for what in ("name", "driver_version"))
+
+
+def heading(file, device, driver):
+    file.write(f"# date: {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%dT%H:%M:%SZ}\n# command: {' '.join(sys.argv)}\n")
+    file.write(f"# device: {device}\n# driver release: {driver}\n")
 
 
 def main():
@@ -68,8 +73,7 @@ def main():
     need_ncu()
     program, target, shapes = sys.argv[1], sys.argv[2], sys.argv[3:] or SHAPES
     with open(target, "w", newline="", encoding="utf-8") as file:
-        heading(file, first_line("nvidia-smi", "--query-gpu=name", "--format=csv,noheader"))
-        file.write(f"# driver release: {first_line('nvidia-smi', '--query-gpu=driver_version', '--format=csv,noheader')}\n")
+        heading(file, *device_and_driver())
         file.write("# one launch of mla_decode each, its passes replayed by ncu, caches flushed between them, clocks as they are\n")
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["shape", "section", "metric", "unit", "value"])

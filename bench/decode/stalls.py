@@ -4,7 +4,7 @@ the shapes named, as BATCH,HEADS,TOKENS[,FORMAT[,ROWS]]. PROGRAM: snapmla. Needs
 stalls.py --read SOURCE CSV: the same of what `ncu --page source --csv` printed before.
 
 A role is told by its tile loop: instructions that run equally often, wgmma among them. Percentages are of the samples there; the loop that most
-are of counts, where a role has several. `issued` is where an instruction was issued, `other` what ncu's table has no column for: at
+are of counts, where a role has several; what runs once more than the rest of it, at its ends, is left out. `issued` is where an instruction was issued, `other` what ncu's table has no column for: at
 wgmma, that the warpgroup's other warps, or the tensor cores' queue, are waited for."""
 
 import collections
@@ -17,12 +17,14 @@ import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from counters import first_line, heading, need_ncu
+from counters import device_and_driver, heading, need_ncu
 
 SHAPES = ["128,128,8192,fp8_token,64", "64,64,32768,fp8_token,64"]
 SECONDS = 120  # a shape
 SLOWEST = 12  # instructions of a role that are told
 COLUMNS = "Source", "# Samples", "Instructions Executed"
+NO_TABLE = (f"no table with the columns {', '.join(COLUMNS)}, or no loop with wgmma in it: take what `ncu --import REPORT --page source --csv` prints of a "
+            "launch of mla_decode with the section SourceCounters")  # fmt: skip
 
 
 def parse(text):
@@ -98,28 +100,45 @@ def sample(program, shape):
     return done.stdout, None
 
 
+def begin(file):
+    file.write("# samples of one launch of mla_decode, clocks as they are; percent of those in a role's tile loop\n")
+    out = csv.writer(file, lineterminator="\n")
+    out.writerow(["shape", "role", "instructions", "kind", "name", "percent"])
+    return out
+
+
+def read(source, target):
+    try:
+        rows = table(parse(source.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError) as error:
+        sys.exit(f"{source} cannot be read ({error}): name what `ncu --import REPORT --page source --csv` printed")
+    if not rows:
+        sys.exit(f"{source}: {NO_TABLE}")
+    with open(target, "w", newline="", encoding="utf-8") as file:
+        heading(file, "unknown", "unknown")
+        begin(file).writerows([source.name, *row] for row in rows)
+    return None
+
+
 def main():
     if len(sys.argv) < 3:
         sys.exit(__doc__)
-    reading = sys.argv[1] == "--read"
-    if reading and len(sys.argv) != 4:
-        sys.exit(__doc__)
-    if not reading:
-        need_ncu()
-    shapes = [sys.argv[2]] if reading else sys.argv[3:] or SHAPES
-    told = 0
-    with open(sys.argv[-1] if reading else sys.argv[2], "w", newline="", encoding="utf-8") as file:
-        heading(file, "unknown" if reading else first_line("nvidia-smi", "--query-gpu=name", "--format=csv,noheader"))
-        file.write("# samples of one launch of mla_decode, clocks as they are; percent of those in a role's tile loop\n")
-        out = csv.writer(file, lineterminator="\n")
-        out.writerow(["shape", "role", "instructions", "kind", "name", "percent"])
+    if sys.argv[1] == "--read":
+        if len(sys.argv) != 4:
+            sys.exit(__doc__)
+        return read(pathlib.Path(sys.argv[2]), sys.argv[3])
+    need_ncu()
+    shapes, told = sys.argv[3:] or SHAPES, 0
+    with open(sys.argv[2], "w", newline="", encoding="utf-8") as file:
+        heading(file, *device_and_driver())
+        out = begin(file)
         for shape in shapes:
-            text, why = (pathlib.Path(shape).read_text(encoding="utf-8"), None) if reading else sample(sys.argv[1], shape)
+            text, why = sample(sys.argv[1], shape)
             rows = table(parse(text)) if text else []
             if not rows:
-                print(f"{shape}: {why or 'no table with the columns ' + ', '.join(COLUMNS) + ', or no loop with wgmma in it'}", file=sys.stderr)
+                print(f"{shape}: {why or NO_TABLE}", file=sys.stderr)
             told += bool(rows)
-            out.writerows([pathlib.Path(shape).name if reading else shape, *row] for row in rows)
+            out.writerows([shape, *row] for row in rows)
             file.flush()
     sys.exit(0 if told == len(shapes) else 1)
 
