@@ -1236,8 +1236,15 @@ struct ScoreState {
 // Turns the finished scores `s` of a tile into P; with Next, issues the next tile's meanwhile: the first part into `next`, the
 // second into `s` as soon as its last exponential is taken.
 template <bool Next, bool Masked>
-DEVICE void softmax(const Params &p, Place at, ScoreState &state, const Work &w, frag<32> &s, frag<32> &next, u64 q,
-                    u64 next_k, i32 tile) {
+DEVICE void softmax(const Params &p, Place at, ScoreState &state, const Work &w, frag<32> &s, frag<32> &next, Ring ahead, i32 tile) {
+  const u64 q = query_descriptor(), next_k = key_descriptor(ahead.stage);
+  const auto issue_next = [&](i32 quarter) {  // behind a quarter of P; 0: the search
+    if constexpr (Next) {
+      if (quarter == 0) score_first_part<0>(next, q, next_k);
+      if (quarter == 3) score_first_part<1>(next, q, next_k);
+      if (quarter == 4) score_second_part(s, q, next_k);  // s is empty now
+    }
+  };
   const u32 lane = lane_index(), warp = warp_index() & 3, pair = lane & 3, g = lane >> 2;
   const u32 stage = state.ring.stage, buffer = state.p_buffer;
   const HalfScales second_half = load_scales<1>(stage);
@@ -1264,7 +1271,8 @@ DEVICE void softmax(const Params &p, Place at, ScoreState &state, const Work &w,
     top[r] = row_max(top[r]);
   }
   bool changed = warp_any(moves(state.row[0].reference, top[0]) | moves(state.row[1].reference, top[1]));
-  if constexpr (Next) score_first_part<0>(next, q, next_k);
+  if constexpr (Next) wait_for_keys(ahead);
+  issue_next(0);
 
   mbarrier_wait(p_empty(buffer), state.p_parity);
   if (__builtin_expect(changed, false)) {
@@ -1286,10 +1294,7 @@ DEVICE void softmax(const Params &p, Place at, ScoreState &state, const Work &w,
     const float4 next_weight = inverse.load(4 * (i < 3 ? i + 1 : i));  // on its way before it is needed
     if (i > 0) exponentials(packed, s, state.row, weight, i);
     weight = next_weight;
-    if constexpr (Next) {
-      if (i == 1) score_first_part<1>(next, q, next_k);
-      if (i == 3) score_second_part(s, q, next_k);  // s is empty now
-    }
+    issue_next(i + 1);
     const i32 chunk = (buffer % 2 * 4 + i) ^ g;
     p_row.store(chunk * 4, packed[0]);
     p_row.store(chunk * 4 + 256, packed[1]);
@@ -1323,16 +1328,14 @@ DEVICE void score_tile(const Params &p, Place at, ScoreState &state, const Work 
   Ring ahead = state.ring;
   ahead.advance();
   if constexpr (Next) {
-    wait_for_keys(ahead);
-    const u64 q = query_descriptor(), k = key_descriptor(ahead.stage);
-    softmax<true, Masked>(p, at, state, w, s, next, q, k, tile);
+    softmax<true, Masked>(p, at, state, w, s, next, ahead, tile);
     publish_probabilities(state);
     state.first_half = load_scales<0>(ahead.stage);
     finish_scores(s, next);
   } else {
     warp_sync();
     if (lane_index() == 0) mbarrier_arrive(query_empty());
-    softmax<false, Masked>(p, at, state, w, s, next, 0, 0, tile);
+    softmax<false, Masked>(p, at, state, w, s, next, ahead, tile);
     publish_probabilities(state);
   }
   state.ring = ahead;
@@ -1374,13 +1377,15 @@ DEVICE void score(const Params &p, Place at) {
 constexpr i32 m_tiles = latent / 128;
 constexpr i32 all_loaded = m_tiles > 1 ? m_tiles - 2 : 0;  // behind this product all of V^T is in registers
 
-// O *= by in the rows that have a factor: those 16w .. 16w + 15 where byte w of `changed` is set.
-DEVICE void rescale_output(Sum &o, u32 changed, smem<float2> by) {
+// O *= by in the rows that have a factor: those 16w .. 16w + 15 where byte w of `changed` is set. In one place and not beside each m-tile's
+// product: references seldom move, and what a loop of tiles jumps over costs it time (experiments.md).
+DEVICE void rescale_output(Sum (&o)[m_tiles], u32 changed, smem<float2> by) {
 #pragma unroll
-  for (i32 w = 0; w < 4; ++w) {
-    if ((changed & 0xffu << 8 * w) == 0) continue;
-    scale_rows(o, 2 * w, by.load(8 * w));
-    scale_rows(o, 2 * w + 1, by.load(8 * w + 4));
+  for (i32 j = 0; j < 8; ++j) {
+    if ((changed & 0xffu << j / 2 * 8) == 0) continue;
+    const float2 factor = by.load(4 * j);
+#pragma unroll
+    for (i32 m = 0; m < m_tiles; ++m) scale_rows(o[m], j, factor);
   }
 }
 
@@ -1475,8 +1480,8 @@ DEVICE void accumulate(const Params &p, Place at, u32 half) {
       load_values(a, values, 0, even, odd);
       const u64 p_tile = descriptor_advance(p_descriptor, buffer / 2 * 8192 + buffer % 2 * 64);
       const u32 changed = shuffle(shared_at<u32>(changed_at).load(buffer), 0);
-      const smem<float2> beta = shared_at<float2>(rescale_at + buffer * 256) + pair;
       sums.begin(half, buffer, ring.stage, changed);
+      if (changed != 0) rescale_output(o, changed, shared_at<float2>(rescale_at + buffer * 256) + pair);
 #pragma unroll
       for (i32 m = 0; m < m_tiles; ++m) {
         wgmma_fence();
@@ -1484,7 +1489,6 @@ DEVICE void accumulate(const Params &p, Place at, u32 half) {
         wgmma_e4m3<64, true>(t, a[1], descriptor_advance(p_tile, 32));
         sums.issue(m, p_tile, ring.stage, half);
         wgmma_commit();
-        if (changed != 0) rescale_output(o[m], changed, beta);  // while the product runs
         sums.beside(m);
         wgmma_wait<0>(t);
         sums.wait(m);

@@ -1165,8 +1165,15 @@ struct ScoreState {
 // Turns the finished scores `s` of a tile into P; with Next, issues the next tile's meanwhile: the first part into `next`, the
 // second into `s` as soon as its last exponential is taken.
 template <bool Next, bool Masked>
-DEVICE void softmax(const Params &p, Place at, ScoreState &state, const Work &w, frag<32> &s, frag<32> &next, u64 q,
-                    u64 next_k, i32 tile) {
+DEVICE void softmax(const Params &p, Place at, ScoreState &state, const Work &w, frag<32> &s, frag<32> &next, Ring ahead, i32 tile) {
+  const u64 q = query_descriptor(), next_k = key_descriptor(ahead.stage);
+  const auto issue_next = [&](i32 quarter) {  // behind a quarter of P; 0: the search
+    if constexpr (Next) {
+      if (quarter == 0) score_first_part<0>(next, q, next_k);
+      if (quarter == 4) score_first_part<1>(next, q, next_k);
+      if (quarter == 4) score_second_part(s, q, next_k);  // s is empty now
+    }
+  };
   const u32 lane = lane_index(), warp = warp_index() & 3, pair = lane & 3, g = lane >> 2;
   const u32 stage = state.ring.stage, buffer = state.p_buffer;
   const HalfScales second_half = load_scales<1>(stage);
@@ -1187,7 +1194,8 @@ DEVICE void softmax(const Params &p, Place at, ScoreState &state, const Work &w,
     top[r] = row_max(top[r]);
   }
   bool changed = warp_any(moves(state.row[0].reference, top[0]) | moves(state.row[1].reference, top[1]));
-  if constexpr (Next) score_first_part<0>(next, q, next_k);
+  if constexpr (Next) wait_for_keys(ahead);
+  issue_next(0);
 
   mbarrier_wait(p_empty(buffer), state.p_parity);
   if (__builtin_expect(changed, false)) {
@@ -1207,10 +1215,7 @@ DEVICE void softmax(const Params &p, Place at, ScoreState &state, const Work &w,
   for (i32 i = 0; i < 4; ++i) {
     u32 packed[2][2];
     exponentials(packed, s, state.row, i);
-    if constexpr (Next) {
-      if (i == 3) score_first_part<1>(next, q, next_k);
-      if (i == 3) score_second_part(s, q, next_k);  // s is empty now
-    }
+    issue_next(i + 1);
 #pragma unroll
     for (i32 j = 0; j < 2; ++j) {
       const i32 chunk = (2 * i + j) ^ g;
@@ -1247,7 +1252,7 @@ DEVICE void score_tile(const Params &p, Place at, ScoreState &state, const Work 
   const bool last = tile + 1 == w.end_tile;
   warp_sync();
   if (last && lane_index() == 0) mbarrier_arrive(query_empty());
-  softmax<false, true>(p, at, state, w, s, next, 0, 0, tile);
+  softmax<false, true>(p, at, state, w, s, next, state.ring, tile);
   publish_probabilities(state);
   state.ring.advance();
   if (last) return;
