@@ -1,6 +1,7 @@
 """bench/headline and bench/decode/ablation.py: what they make of figures that are known. usage: test_headline.py"""
 
 import pathlib
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -140,6 +141,18 @@ class Headline(unittest.TestCase):
         self.assertEqual(gates["perplexity, plain, `fp8_token`, contexts to 200", "≤ +0.1 %"], ("+0.030 %", "open"))
         self.assertEqual(gates["perplexity, plain, `fp8_token/max`", "within the noise of bf16: the interval holds 0"][1], "met")
         self.assertEqual(gates["perplexity, `fp8_token_r4`", "see above"][1], "not measured")
+
+    def test_a_summary_is_no_perplexity_csv(self):
+        """run.py says so before it measures: it has not looked for its programs yet."""
+        rows = blocks("plain", "bf16", [1, 2]) + blocks("plain", "fp8_token", [1, 2])
+        programs.write(self.folder / "summary.csv", [], perplexity.summary(rows))
+        out = self.folder / "out"
+        done = subprocess.run([sys.executable, pathlib.Path(perplexity.__file__).with_name("run.py"), "--build", self.folder / "none", "--perplexity",
+                               self.folder / "summary.csv", out], capture_output=True, text=True, check=False)  # fmt: skip
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("is a summary already", done.stderr)
+        self.assertIn("bench/accuracy/run.sh", done.stderr)
+        self.assertFalse(out.exists())
 
     def test_the_noise_of_bf16_is_beside_a_change(self):
         """bf16 is off by 0.0003 and -0.0001 from what no cache has rounded; one way by less from bf16, the other by more."""

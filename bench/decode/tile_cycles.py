@@ -1,5 +1,5 @@
 """What a tile of 64 tokens takes a multiprocessor where memory keeps up, in cycles, by format, level and rows of a block: python3
-bench/decode/tile_cycles.py PROGRAM [CSV]. Needs a Hopper GPU and ncu, which counts at the base clock. templates/mla_decode/tile_cycles.lua has what
+bench/decode/tile_cycles.py PROGRAM [CSV [ROWS...]], ROWS: those to count, of 8 16 32 64. Needs a Hopper GPU and ncu, which counts at the base clock. templates/mla_decode/tile_cycles.lua has what
 the cost model takes of it."""
 
 import csv
@@ -31,14 +31,15 @@ def measure(program, name, level, rows, groups):
 
 
 def main():
-    if len(sys.argv) not in (2, 3):
+    if len(sys.argv) < 2 or not set(sys.argv[3:]) <= {str(rows) for _, _, rows in POINTS}:
         sys.exit(__doc__)
+    wanted = [int(word) for word in sys.argv[3:]] or {rows for _, _, rows in POINTS}
     machine = subprocess.run([sys.argv[1], "explain", "--device", "cuda:0", "--heads", "16", "--json"], capture_output=True, text=True, check=True).stdout
     multiprocessors = int(re.search(r'"device_class": "\S*?(\d+)sm', machine)[1])
-    out = open(sys.argv[2], "w", newline="", encoding="utf-8") if len(sys.argv) == 3 else sys.stdout
+    out = open(sys.argv[2], "w", newline="", encoding="utf-8") if len(sys.argv) > 2 else sys.stdout
     table = csv.writer(out, lineterminator="\n")
     table.writerow(["format", "level", "rows", "groups", "cycles_per_tile", "ghz"])
-    for name, level, rows in POINTS:
+    for name, level, rows in (point for point in POINTS if point[2] in wanted):
         for groups in (1, 2):
             figures = measure(sys.argv[1], name, level, rows, groups)
             if figures:

@@ -20,6 +20,8 @@ NOISE = ["rms", "own_nats", "own_half_width", "own_rms", "holds_zero", "no_large
 def summary(rows):
     """Of perplexity.csv's rows (sums of nats by blocks). Blocks that the baseline lacks, and those cut short by a sequence's end, are left
     out."""
+    if rows and "half_width" in rows[0]:
+        sys.exit("the perplexity CSV is a summary already, as runs leave it in OUTDIR and docs/headline: name the one that bench/accuracy/run.sh wrote")
     whole = max(int(r["tokens"]) for r in rows)
     nats = {}
     for r in rows:

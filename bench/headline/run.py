@@ -75,6 +75,10 @@ def main():
     o = parser.parse_args()
     if o.hidden is None:
         o.hidden = SMALL_HIDDEN if o.small else model.HIDDEN
+    evaluated = None
+    if o.perplexity:  # before minutes are measured
+        notes, rows = read(o.perplexity)
+        evaluated = notes, summary(rows)
     programs = Programs(o.build, o.device, o.small, o.seconds)
     o.out.mkdir(parents=True, exist_ok=True)
     command = "command: bench/headline/run.py " + " ".join(sys.argv[1:])
@@ -85,9 +89,8 @@ def main():
         write(o.out / "layer.csv", [*notes, command], rows)
         ablation.measure(programs, SMALL_SHAPES if o.small else SHAPES, o.out / "ablation.csv", command, (o.out / "ceilings.csv").resolve(),
                          0 if o.small else SECONDS_A_SHAPE)  # fmt: skip
-    if o.perplexity:
-        notes, rows = read(o.perplexity)
-        write(o.out / "perplexity.csv", notes, summary(rows))
+    if evaluated:
+        write(o.out / "perplexity.csv", *evaluated)
     text = "\n".join(tables.section(o.out)) + "\n"
     (o.out / "headline.md").write_text(text, encoding="utf-8")
     print(text)
