@@ -103,6 +103,18 @@ static void targets_are_of_one_token_and_the_fast_level(void **state) {
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) assert_int_equal(shape_q_len_read(wrong[i]), 0);
 }
 
+static void a_spread_has_no_targets(void **state) {
+  (void)state;
+  shape_list list = {{{.batch = 1, .heads = 16, .tokens = 65, .q_len = 1, .target_us = 3, .stretch_us = 2}}, 1};
+  shapes_spread(&list, shape_sigma_read("2.5"));
+  assert_float_equal(list.at[0].sigma, 2.5, 1e-6);
+  assert_float_equal(list.at[0].target_us + list.at[0].stretch_us, 0, 1e-12);
+  assert_float_equal(shape_sigma_read("0.1"), 0.1, 1e-6);
+  assert_float_equal(shape_sigma_read("16"), 16, 1e-6);
+  static const char *const wrong[] = {"0", "16.1", "", "1x", "-1", "nan", "inf"};
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) assert_float_equal(shape_sigma_read(wrong[i]), 0, 1e-12);
+}
+
 /* Writes `text` to a file of its own, whose name it returns. */
 static char *file_of(const char *text) {
   static char path[] = "/tmp/snapmla-bench-XXXXXX";
@@ -206,6 +218,7 @@ int main(void) {
       cmocka_unit_test(query_tokens_are_counted_causally),
       cmocka_unit_test(shapes_of_several_query_tokens_are_problems),
       cmocka_unit_test(targets_are_of_one_token_and_the_fast_level),
+      cmocka_unit_test(a_spread_has_no_targets),
       cmocka_unit_test(ceilings_are_the_best_of_their_group),
       cmocka_unit_test(bad_targets_are_told_by_line),
       cmocka_unit_test(datasheets_are_found_by_name),

@@ -13,6 +13,7 @@ typedef struct shape {
   int32_t batch, heads, tokens;
   int32_t top;                  /* tokens that each query token chooses among those; 0: all that it sees, by pages */
   int32_t q_len;                /* query tokens of each request, the last of its tokens; 1 .. SHAPE_Q_LEN, <= tokens */
+  float sigma;                  /* of the logits; 0: what a softmax scale of 1 / sqrt(192) gives, 1.67 */
   double target_us, stretch_us; /* 0: none */
   snapmla_kv_format format;
   snapmla_accuracy accuracy;
@@ -35,6 +36,10 @@ void shapes_add_small(shape_list *list, int32_t q_len);
 void shapes_choose(shape_list *list, snapmla_kv_format format, snapmla_accuracy accuracy, int32_t q_len);
 /* The number in "1" .. "128"; 0: another text. */
 int32_t shape_q_len_read(const char *text);
+/* All shapes with logits of this standard deviation, which the targets are not of: how often a row's largest score moves. */
+void shapes_spread(shape_list *list, float sigma);
+/* The number in "0.1" .. "16"; 0: another text. */
+float shape_sigma_read(const char *text);
 /* What a plan of the shape is made for. Errors: as snapmla_problem_check; INVALID_ARGUMENT where a request is shorter than its query. */
 snapmla_status shape_problem(const shape *s, snapmla_problem *out);
 /* Bytes of a page of 64 tokens, latent 512. */

@@ -22,6 +22,9 @@ static const char *const help =
     "  --format NAME     of the cache: fp8_token, bf16 (what its gain is measured against), fp8_tensor, fp8_tile or "
     "fp8_token_r4\n"
     "                    (fp8_token)\n"
+    "  --sigma S         standard deviation of the logits, 0.1 to 16 (1.67, which the targets are of): how often a row's "
+    "largest\n"
+    "                    score moves, and with it what its P is a fraction of\n"
     "  --flush NAME      how L2 is emptied before each run: read, write, both or none (read)\n"
     "  --ceilings FILE   the CSV of snapmla-ceilings on the same machine: for percentages\n"
     "  --targets FILE    the targets (bench/decode/targets.csv)\n"
@@ -50,7 +53,7 @@ static const struct {
 
 typedef struct options {
   bench_command command;
-  const char *templates, *ceilings, *targets, *set, *shape, *flush, *format, *accuracy, *q_len;
+  const char *templates, *ceilings, *targets, *set, *shape, *flush, *format, *accuracy, *q_len, *sigma;
 } options;
 
 static int check(const options *o) {
@@ -86,18 +89,22 @@ static snapmla_status choose_shapes(const options *o, shape_list *list) {
   return status;
 }
 
-/* Format, level and query tokens of all shapes; BENCH_GO_ON, or BENCH_USAGE where one of them can be no problem. */
+/* Format, level, query tokens and spread of all shapes; BENCH_GO_ON, or BENCH_USAGE where one of them can be no problem. */
 static int choose_kind(const options *o, shape_list *list) {
   const bench_command *c = &o->command;
   snapmla_kv_format format;
   snapmla_accuracy accuracy;
   snapmla_problem problem;
   int32_t q_len = 0;
+  float sigma = 0;
   if (snapmla_kv_format_parse(o->format, &format)) return bench_usage(c, "--format: ", snapmla_error_message());
   if (snapmla_accuracy_parse(o->accuracy, &accuracy)) return bench_usage(c, "--accuracy: ", snapmla_error_message());
   if (o->q_len && !(q_len = shape_q_len_read(o->q_len)))
     return bench_usage(c, "--q-len must be 1 to 128, not ", o->q_len);
+  if (o->sigma && !(sigma = shape_sigma_read(o->sigma)))
+    return bench_usage(c, "--sigma must be 0.1 to 16, not ", o->sigma);
   shapes_choose(list, format, accuracy, q_len);
+  if (o->sigma) shapes_spread(list, sigma);
   for (size_t i = 0; i < list->count; i++)
     if (shape_problem(&list->at[i], &problem)) return bench_usage(c, "", snapmla_error_message());
   return BENCH_GO_ON;
@@ -223,7 +230,7 @@ int main(int argc, char **argv) {
                               {"--targets", &o.targets},     {"--set", &o.set},
                               {"--shape", &o.shape},         {"--flush", &o.flush},
                               {"--format", &o.format},       {"--accuracy", &o.accuracy},
-                              {"--q-len", &o.q_len}};
+                              {"--q-len", &o.q_len},         {"--sigma", &o.sigma}};
   shape_list list = {.count = 0};
   report r = {.csv = NULL};
   o.command.options = own;

@@ -167,6 +167,19 @@ int32_t shape_q_len_read(const char *text) {
   return number >= 1 && number <= SHAPE_Q_LEN ? (int32_t)number : 0;
 }
 
+void shapes_spread(shape_list *list, float sigma) {
+  for (size_t i = 0; i < list->count; i++) {
+    list->at[i].sigma = sigma;
+    list->at[i].target_us = list->at[i].stretch_us = 0;
+  }
+}
+
+float shape_sigma_read(const char *text) {
+  char *end;
+  const float number = strtof(text, &end);
+  return *text && !*end && number >= 0.1f && number <= 16 ? number : 0;
+}
+
 snapmla_status shape_problem(const shape *s, snapmla_problem *out) {
   snapmla_problem_init(out);
   out->heads = s->heads;
