@@ -139,6 +139,7 @@ local function derive(v)
   d.normalises_rounded = shape == shapes.roles and d.value_type == "f16" and v.sums == "rounded"
   d.score_normalises = shape == shapes.roles and v.sums == "exact" or d.normalises_rounded
   d.weights_by_tile = d.summed and d.scaling == "token"
+  d.weights_apart = d.weights_by_tile and v.tokens == "paged" -- by a warp of their own, which lists have not
   d.weight_bytes = d.summed and 512 or 0
   d.share_buffers = v.sinks == "on" and not d.score_normalises and (d.value_bytes == 1 and 2 or 1) * d.p_buffers or 0
   -- With 64 rows: a tile is scored under the softmax of the one before.
