@@ -89,7 +89,9 @@ static snapmla_status make_lists(subject *s, size_t pages, size_t needed, size_t
 }
 
 /* Query and cache are random numbers of standard deviation 0.981, 576 of them each: their products sum to 23.1. */
-static float softmax_scale(const shape *of) { return of->sigma > 0 ? of->sigma / 23.1f : 0.0721687836f /* 1 / sqrt(192) */; }
+static float softmax_scale(const shape *of) {
+  return of->sigma > 0 ? of->sigma / 23.1f : 0.0721687836f /* 1 / sqrt(192) */;
+}
 
 static snapmla_status make_data(subject *s, const cache *c) {
   const shape *of = &s->shape;

@@ -74,6 +74,7 @@ static void test_warps(void **state) {
     assert_int_equal(word(t * 8 + 3), 1);
     assert_int_equal(word(t * 8 + 4), 1);
     assert_int_equal(word(t * 8 + 5), bits);
+    assert_int_equal(word(t * 8 + 6), 0x80000009u);
   }
 }
 

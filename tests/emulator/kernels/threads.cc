@@ -46,6 +46,7 @@ static void warps(const Params &p) {
   global_store(out + 3, warp_any(lane == 7) + 2 * warp_any(false));
   global_store(out + 4, warp_all(lane < 32) + 2 * warp_all(lane != 7));
   global_store(out + 5, bits_of(shuffle(static_cast<float>(lane), lane ^ 1)));
+  global_store(out + 6, warp_max(lane == 9 ? 0x80000009u : lane));
   warp_sync();
 }
 
