@@ -45,7 +45,7 @@ static const smla_machine machines[] = {
      3.3,
      0.8,
      1.5,
-     0.07,
+     0.06,
      0.5},
     {"h200",
      "measured on an H200",
@@ -63,7 +63,7 @@ static const smla_machine machines[] = {
      3.1,
      0.8,
      1.5,
-     0.07,
+     0.06,
      0.5},
 };
 

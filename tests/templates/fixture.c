@@ -89,17 +89,21 @@ static data make_data(const decode_case *c) {
   size_t rows = (size_t)(c->batch * p->q_len * p->heads);
   d.q_nope = array(rows * (size_t)p->latent_rank, 2);
   d.q_rope = array(rows * (size_t)p->rope_dim, 2);
-  double sigma = c->kind == data_uniform ? 0.01 : c->kind == data_normal || c->kind == data_outlier ? c->sigma : 0.3;
+  double sigma = c->kind == data_uniform                                                     ? 0.01
+                 : c->kind == data_normal || c->kind == data_outlier || c->kind == data_peak ? c->sigma
+                                                                                             : 0.3;
   /* Unit values around 1 would be off by 0.025 / sqrt(effective tokens) whatever the kernel: P has four bits. */
   double spread = c->value_mean != 0.0 ? 0.2 : 1.0;
   double magnitude = c->magnitude != 0.0 ? c->magnitude : 1.0;
-  d.softmax_scale = (float)(sigma / sqrt(p->latent_rank * spread * spread + p->rope_dim) / magnitude);
+  const double content = c->kind == data_peak ? 0.0 : 1.0; /* what the content has of the logits */
+  d.softmax_scale = (float)(sigma / sqrt(p->latent_rank * spread * spread * content + p->rope_dim) / magnitude);
   for (size_t i = 0; i < rows * (size_t)p->latent_rank; ++i)
-    d.q_nope[i] = smla_bf16_from_float((float)next_normal(&random));
+    d.q_nope[i] = smla_bf16_from_float((float)(next_normal(&random) * content));
   for (size_t i = 0; i < rows * (size_t)p->rope_dim; ++i) {
     double x = next_normal(&random);
     if (c->kind == data_outlier && i % 8 == 3) x /= 1000.0;
-    if ((c->kind == data_sink || c->kind == data_empty) && i % (size_t)p->rope_dim == 0) x = 1.0;
+    if ((c->kind == data_sink || c->kind == data_empty || c->kind == data_peak) && i % (size_t)p->rope_dim == 0)
+      x = 1.0;
     d.q_rope[i] = smla_bf16_from_float((float)x);
   }
   for (size_t i = 0; i < (size_t)d.tokens * (size_t)p->latent_rank; ++i)
@@ -109,11 +113,11 @@ static data make_data(const decode_case *c) {
     if (c->kind == data_outlier && i % 8 == 3) x *= 1000.0;
     d.rope[i] = smla_bf16_from_float((float)x);
   }
-  if (c->kind == data_sink)
+  if (c->kind == data_sink || c->kind == data_peak)
     for (int32_t b = 0, first = 0; b < c->batch; first += c->lengths[b++])
       if (c->lengths[b])
-        d.rope[(size_t)first * (size_t)p->rope_dim] =
-            smla_bf16_from_float((float)c->sigma * 0.6931472f / d.softmax_scale);
+        d.rope[(size_t)first * (size_t)p->rope_dim] = smla_bf16_from_float(
+            (float)(c->kind == data_sink ? c->sigma * 0.6931472 : 4.2 * c->sigma + 4 * 0.6931472) / d.softmax_scale);
   for (int32_t t = 0; c->kind == data_empty && t < d.tokens; ++t) {
     uint16_t *rope = d.rope + (size_t)t * (size_t)p->rope_dim;
     rope[0] = smla_bf16_from_float((float)c->sigma * 0.6931472f / d.softmax_scale);

@@ -10,8 +10,10 @@ enum { max_requests = 16 };
 
 /* What the random cache and query look like. */
 typedef enum data_kind {
-  data_normal,  /* logits of standard deviation sigma */
-  data_sink,    /* the first token's logit sigma ln 2 above the rest: it outweighs one of them 2^sigma times */
+  data_normal, /* logits of standard deviation sigma */
+  data_sink,   /* the first token's logit sigma ln 2 above the rest: it outweighs one of them 2^sigma times */
+  data_peak, /* logits of standard deviation sigma by RoPE alone, so that values do not follow them; the first token's is about
+                   4 ln 2 above the largest of some 30,000 others */
   data_uniform, /* logits of standard deviation 0.01 */
   data_outlier, /* some RoPE channels of the key near +-1000, the query's small there */
   data_empty /* every third token is zeros, whose scale is the least there is; the others' logits are sigma ln 2 above */

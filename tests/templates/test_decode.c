@@ -63,6 +63,25 @@ static void sink(void **state) {
   }
 }
 
+/* Many tiles a little too high for the row's reference to come down, which weigh more together than the token that it was raised for: P
+ * must have its bits in them. */
+static void long_tail_of_a_peak(void **state) {
+  (void)state;
+  static const double sigmas[] = {0.6, 1.0};
+  for (int i = 0; i < 2; ++i) {
+    char name[64];
+    decode_case c = decode_case_default();
+    c.problem.heads = 8;
+    c.problem.latent_rank = 128;
+    c.batch = 1;
+    c.problem.max_context = c.lengths[0] = 32768;
+    c.kind = data_peak;
+    c.sigma = sigmas[i];
+    snprintf(name, sizeof name, "32K tokens of sigma %.1f under a peak", c.sigma);
+    expect_shapes_accurate(name, c, fast_limit, fast_rounded_limit);
+  }
+}
+
 static void near_uniform(void **state) {
   (void)state;
   decode_case c = mixed_case();
@@ -332,6 +351,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(normal_logits),
       cmocka_unit_test(sink),
+      cmocka_unit_test(long_tail_of_a_peak),
       cmocka_unit_test(near_uniform),
       cmocka_unit_test(empty_tokens),
       cmocka_unit_test(outlier_rope),
