@@ -331,6 +331,7 @@ template <class T> DEVICE T shuffle_xor(T x, u32 mask) { return __shfl_xor_sync(
 template <class T> DEVICE T shuffle_up(T x, u32 delta) { return __shfl_up_sync(0xffffffffu, x, delta); }
 DEVICE bool warp_any(bool x) { return __any_sync(0xffffffffu, x); }
 DEVICE bool warp_all(bool x) { return __all_sync(0xffffffffu, x); }
+DEVICE u32 warp_max(u32 x) { return __reduce_max_sync(0xffffffffu, x); }
 
 // ---- arithmetic
 DEVICE float exp2_approx(float x) {

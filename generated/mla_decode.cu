@@ -5,7 +5,7 @@
 //
 // Four warpgroups, each with a role, meet only at transaction barriers, so that the copies, the scores, the softmax and the
 // value products of different tiles overlap:
-//   warpgroup 0   warp 0 fetches page images, warp 1 the query, warp 2 prepares scales     (24 registers)
+//   warpgroup 0   warp 0 fetches page images, warp 1 the query, warp 2 prepares scales, warp 3 their weights     (24 registers)
 //   warpgroup 1   score: S = Q K^T of the next tile under the softmax of this one; P       (120)
 //   warpgroups 2, 3   accumulate: O^T[latent / 2 x 64 rows] += V^T P^T, V^T through registers   (184 each)
 // Row r of a request is token r / heads, head r % heads.
@@ -14,18 +14,18 @@
 //   query          40960     fetch_query       score
 //   kv             163840    fetch_pages       score, accumulate
 //   p              16384     score             accumulate
-//   weight         2048      prepare_scales    accumulate: inverse scales in e4m3 terms
-//   raw_scale      1024      fetch_pages       prepare_scales
+//   weight         2048      prepare_weights   accumulate: inverse scales in e4m3 terms
+//   raw_scale      1024      fetch_pages       prepare_scales, prepare_weights
 //   scale          2048      prepare_scales    score
 //   inv_scale      1024      prepare_scales    score
 //   rescale        1024      score             accumulate
 //   row_sum        1024      accumulate        accumulate: of this run and the one before
-//   unit           64        prepare_scales    accumulate: what pairs of those count
-//   bad_page       16        fetch_pages       prepare_scales
+//   unit           64        prepare_weights   accumulate: what pairs of those count
+//   bad_page       16        fetch_pages       prepare_scales, prepare_weights
 //   changed        16        score             accumulate
 //
 // barrier        arrivals  completes when                                  waited for by
-//   kv_full      1         the page image has landed                       prepare_scales
+//   kv_full      1         the page image has landed                       prepare_scales, prepare_weights
 //   kv_ready     1         its scales are prepared, its tail cleared       score
 //   weights_full 1         its inverse scales are wgmma's operand          accumulate
 //   kv_empty     8         accumulate has read it (and score before)       fetch_pages
@@ -414,6 +414,7 @@ template <class T> DEVICE T shuffle_xor(T x, u32 mask) { return __shfl_xor_sync(
 template <class T> DEVICE T shuffle_up(T x, u32 delta) { return __shfl_up_sync(0xffffffffu, x, delta); }
 DEVICE bool warp_any(bool x) { return __any_sync(0xffffffffu, x); }
 DEVICE bool warp_all(bool x) { return __all_sync(0xffffffffu, x); }
+DEVICE u32 warp_max(u32 x) { return __reduce_max_sync(0xffffffffu, x); }
 
 // ---- arithmetic
 DEVICE float exp2_approx(float x) {
@@ -774,13 +775,17 @@ DEVICE i32 end_image(const Work &w) {
   return run < request ? run : request;
 }
 
-// The page of an image, -1 for a number outside the cache (which is said in the status word) and past the end. A table shorter
-// than the schedule was told has no page for the image either.
-DEVICE i32 page_of(const Params &p, i32 request, i32 image, i32 end) {
-  if (image >= end) return -1;
+// What the block table has for an image. A table shorter than the schedule was told has no page for it. Apart from what becomes of it, so that
+// the load is not waited for at once.
+DEVICE i32 load_page(const Params &p, i32 request, i32 image, i32 end) {
   const i32 entry = image / images_per_page;
-  const i32 page = entry < p.block_table_stride ? global_load(p.block_table + request * p.block_table_stride + entry) : -1;
-  if (page >= 0 && page < p.num_pages) return page;
+  return image < end && entry < p.block_table_stride ? global_load(p.block_table + request * p.block_table_stride + entry) : -1;
+}
+
+// The page that the number means; -1 for one outside the cache, which is said in the status word, and past the end.
+DEVICE i32 page_of(const Params &p, i32 number, i32 image, i32 end) {
+  if (image >= end) return -1;
+  if (number >= 0 && number < p.num_pages) return number;
   global_atomic_or(p.status, status_bad_page);
   return -1;
 }
@@ -797,16 +802,19 @@ DEVICE void open_stage(Ring ring, bool bad, i32 images) {
 DEVICE void fetch_pages(const Params &p, Place at) {
   const i32 lane = (i32)lane_index();
   Ring ring;
+  i32 at_once = 2;  // tiles asked for until the first has landed, so that no block waits for others' later ones before it begins
   Work w;
   for (i32 request = first_request(p, at); next_work(p, at, request, w);) {
     const i32 end = end_image(w);
     i32 image = w.first_tile * images_per_tile;
-    i32 pages = page_of(p, w.request, image / 32 * 32 + lane, end);  // of the 32 images that `image` is among
-    i32 next = page_of(p, w.request, image / 32 * 32 + 32 + lane, end);
+    const i32 among = image / 32 * 32 + lane;  // the 32 images that `image` is among
+    i32 pages = load_page(p, w.request, among, end), next = load_page(p, w.request, among + 32, end);
+    pages = page_of(p, pages, among, end);
 #pragma unroll 1
     while (image < end) {
       const i32 images = images_per_tile < end - image ? images_per_tile : end - image;
       const bool bad = warp_any(lane >= image % 32 && lane < image % 32 + images && pages < 0);
+      if (at_once-- == 0) mbarrier_wait(kv_full(0), 0);
       if (lane == 0) open_stage(ring, bad, images);
 #pragma unroll 1
       do {
@@ -816,16 +824,22 @@ DEVICE void fetch_pages(const Params &p, Place at) {
       } while (++image % images_per_tile != 0 && image < end);
       ring.advance();
       if (image % 32 == 0) {
-        pages = next;
-        next = page_of(p, w.request, image + 32 + lane, end);
+        pages = page_of(p, next, image + lane, end);
+        next = load_page(p, w.request, image + 32 + lane, end);
       }
     }
   }
 }
 // One warp turns a tile's stored scales into what the softmax reads (the scale, its base-2 logarithm and its inverse) and
 // makes the tokens past the request's length harmless: scale 1, content zero, whatever the cache holds there.
-// Inverse scales lie as the tokens do in P's rows: 2q, 2q + 1, 2q + 8, 2q + 9 of every 16, q by q.
+// Inverse scales lie as the tokens do in P's rows: 2q, 2q + 1, 2q + 8, 2q + 9 of every 16, q by q. Tokens 2i and 2i + 1 are neighbours.
 DEVICE i32 inverse_place(i32 token) { return (token & ~14) | (token & 6) << 1 | (token & 8) >> 2; }
+
+// Of a token of the stage, of whose tokens the first `valid` are the request's.
+DEVICE float scale_of(u32 stage, i32 token, i32 valid) {
+  const float scale = token < valid ? stored_scale(stage, token) : 1.0f;
+  return shared_at<u32>(bad_page_at).load(stage) != 0 ? not_a_number() : scale;
+}
 
 // W[token][term]: the tokens' inverse scales in e4m3, which accumulate multiplies P by to sum its rows. 64-byte swizzle; tokens lie as in P.
 //
@@ -834,26 +848,34 @@ DEVICE i32 inverse_place(i32 token) { return (token & ~14) | (token & 6) << 1 | 
 // terms are exact to 2^-19, or to 2^-32 of the tile's largest; where that is not 2^-13 of w itself, eight are (2^-52). Scales further than
 // 2^40 apart leave the larger inverse scales out of range (they count as at most 2^41 times the least): what P holds of such a token is
 // 0 beside the others. An infinite one, of a scale that is none, makes the tile NaN, as 0 times it does elsewhere.
-// Of an inverse scale, biased, from 8 on, so that the unit is a number.
-DEVICE u32 exponent_of(float w) {
-  const u32 field = bits_of(w) >> 23;
+// A biased exponent of inverse scales, from 8 on, so that the unit is a number; 255 where one is none.
+DEVICE u32 exponent_of(u32 bits) {
+  const u32 field = bits >> 23;
   return field < 8 ? 8 : field;
+}
+DEVICE u32 magnitude(float w) { return bits_of(w) & 0x7fffffffu; }
+DEVICE u32 largest_exponent(float2 w) {
+  const u32 x = magnitude(w.x), y = magnitude(w.y);
+  return exponent_of(warp_max(x > y ? x : y));
+}
+DEVICE u32 least_exponent(float2 w) {
+  const u32 x = magnitude(w.x), y = magnitude(w.y);
+  return exponent_of(~warp_max(~(x < y ? x : y)));
 }
 // w in the unit that brings numbers of this exponent to 128 .. 256; what is far above it ends at 2^10, which is stored as 448.
 DEVICE float in_units(float w, u32 exponent) {
   return exponent == 255 ? not_a_number() : min_f32(w * float_of((261 - exponent) << 23), w == w ? 1024.0f : w);
 }
 
-// `at`: where token l is in a row of tokens, l the lane; l + 32 is 32 bytes on.
-template <i32 First> DEVICE void store_terms(smem<u8> terms, u32 at, float (&rest)[2]) {
+// `at`: where token 2l is in a row of tokens, l the lane; 2l + 1 is beside it.
+template <i32 First> DEVICE void store_terms(smem<u16> terms, u32 at, float (&rest)[2]) {
 #pragma unroll
   for (i32 term = First; term < First + 4; ++term) {
     const u32 packed = pack_e4m3(rest[0], rest[1], 0.0f, 0.0f);
     const float2 stored = unpack_e4m3x2((u16)packed);
     rest[0] = (rest[0] - stored.x) * 32.0f;
     rest[1] = (rest[1] - stored.y) * 32.0f;
-    terms.store(term * 64 + (i32)(at ^ term / 2 * 16), (u8)packed);
-    terms.store(term * 64 + (i32)(at ^ term / 2 * 16 ^ 32), (u8)(packed >> 8));
+    terms.store(term * 32 + (i32)(at ^ term / 2 * 16) / 2, (u16)packed);
   }
 }
 
@@ -863,26 +885,23 @@ DEVICE void init_weights(i32 lane) {
   for (u32 stage = 0; stage < stages; ++stage) shared_at<uint4>(weight_at + stage * weight_bytes).store(lane, make_uint4(0, 0, 0, 0));
 }
 
-// Of tokens l and l + 32.
-DEVICE void store_weights(u32 stage, const float (&inverse)[2]) {
-  const u32 lane = pin(lane_index()), at = (u32)inverse_place((i32)lane);  // anew for each tile: registers are scarce
-  const smem<u8> terms = shared_at<u8>(weight_at + stage * weight_bytes);
-  float largest = max_f32(inverse[0], inverse[1]);
-#pragma unroll
-  for (u32 mask = 16; mask > 0; mask /= 2) largest = max_f32(largest, shuffle_xor(largest, mask));
-  u32 exponent = exponent_of(largest);
-  const float first[2] = {in_units(inverse[0], exponent), in_units(inverse[1], exponent)};
+// One warp: of tokens 2l and 2l + 1, whose inverse scales `inverse_of` finds. Hands them to accumulate.
+template <class Inverse> DEVICE void publish_weights(u32 stage, Inverse inverse_of) {
+  const u32 lane = pin(lane_index()), at = (u32)inverse_place(2 * (i32)lane);  // anew for each tile: registers are scarce
+  const smem<u16> terms = shared_at<u16>(weight_at + stage * weight_bytes);
+  const float2 inverse = inverse_of();
+  u32 exponent = largest_exponent(inverse);
+  const float first[2] = {in_units(inverse.x, exponent), in_units(inverse.y, exponent)};
   float rest[2] = {first[0], first[1]};
   store_terms<0>(terms, at, rest);
   const bool more = warp_any(max_f32(rest[0], -rest[0]) > 128.0f * first[0] || max_f32(rest[1], -rest[1]) > 128.0f * first[1]);
   if (__builtin_expect(more, false)) {
-    const smem<float> stored = shared_at<float>(inv_scale_at + stage * scale_bytes) + (i32)at;  // this lane's, not held till here
-    float least = min_f32(stored.load(), stored.load(32));
-#pragma unroll
-    for (u32 mask = 16; mask > 0; mask /= 2) least = min_f32(least, shuffle_xor(least, mask));
-    if (exponent > exponent_of(least) + 40) {
-      exponent = exponent_of(least) + 40;
-      for (i32 i = 0; i < 2; ++i) rest[i] = in_units(stored.load(32 * i), exponent);
+    const float2 again = inverse_of();  // not held till here
+    const u32 least = least_exponent(again);
+    if (exponent > least + 40) {
+      exponent = least + 40;
+      rest[0] = in_units(again.x, exponent);
+      rest[1] = in_units(again.y, exponent);
       store_terms<0>(terms, at, rest);
     }
     // What is NaN is so by its first terms: these are still there when a tile has no such, and count nothing then.
@@ -892,11 +911,34 @@ DEVICE void store_weights(u32 stage, const float (&inverse)[2]) {
   // What terms 2l and 2l + 1 count, the second 1/32 of it; without the last four, nothing.
   const float unit = float_of((exponent - 7) << 23) * float_of((127 - lane % 4 * 10) << 23);
   if (lane < 4) shared_at<float>(unit_at + stage * 16).store((i32)lane, lane < 2 || more ? unit : 0.0f);
+  fence_async_proxy();
+  warp_sync();
+  if (lane == 0) mbarrier_arrive(weights_full(stage));
+}
+
+// The warp that makes the weights alone. Whoever prepares the scales is on another scheduler: score's four warps wait for each other, and so
+// for the busiest of the four.
+DEVICE void prepare_weights(const Params &p, Place at) {
+  const i32 lane = (i32)lane_index();
+  init_weights(lane);
+  warp_sync();  // other lanes' terms go there
+  Ring ring;
+  Work w;
+  for (i32 request = first_request(p, at); next_work(p, at, request, w);) {
+#pragma unroll 1
+    for (i32 tile = w.first_tile; tile < w.end_tile; ++tile) {
+      mbarrier_wait(kv_full(ring.stage), ring.parity);
+      const i32 valid = w.tokens - tile * tile_tokens;
+      publish_weights(ring.stage, [&] {
+        return make_float2(reciprocal_approx(scale_of(ring.stage, 2 * lane, valid)), reciprocal_approx(scale_of(ring.stage, 2 * lane + 1, valid)));
+      });
+      ring.advance();
+    }
+  }
 }
 
 DEVICE void prepare_scales(const Params &p, Place at) {
   const i32 lane = (i32)lane_index();
-  init_weights(lane);
   Ring ring;
   Work w;
   for (i32 request = first_request(p, at); next_work(p, at, request, w);) {
@@ -904,20 +946,17 @@ DEVICE void prepare_scales(const Params &p, Place at) {
     for (i32 tile = w.first_tile; tile < w.end_tile; ++tile) {
       mbarrier_wait(kv_full(ring.stage), ring.parity);
       const u32 at_stage = ring.stage * scale_bytes;
-      const bool bad = shared_at<u32>(bad_page_at).load(ring.stage) != 0;
       const i32 valid = w.tokens - tile * tile_tokens;
-      float inverse[2];
+      float of[2], log2_of[2];
 #pragma unroll
-      for (i32 half = 0; half < 2; ++half) {
-        const i32 token = lane + 32 * half;
-        float scale = stored_scale(ring.stage, token < valid ? token : 0);
-        if (token >= valid) scale = 1.0f;
-        if (bad) scale = not_a_number();
-        const float log2_scale = log2_approx(scale);
-        shared_at<float2>(scale_at + 2 * at_stage).store(token, make_float2(scale, log2_scale));
-        inverse[half] = reciprocal_approx(scale);
-        shared_at<float>(inv_scale_at + at_stage).store(inverse_place(lane) + 32 * half, inverse[half]);
+      for (i32 i = 0; i < 2; ++i) {
+        const float scale = scale_of(ring.stage, 2 * lane + i, valid);
+        log2_of[i] = log2_approx(scale);
+        of[i] = scale;
       }
+      shared_at<float4>(scale_at + 2 * at_stage).store(lane, make_float4(of[0], log2_of[0], of[1], log2_of[1]));
+      const float2 inverse = make_float2(reciprocal_approx(of[0]), reciprocal_approx(of[1]));
+      shared_at<float2>(inv_scale_at + at_stage).store(inverse_place(2 * lane) / 2, inverse);
       if (valid < tile_tokens) {
         // 16-byte chunks of a token's row, one a lane; what lane and chunk have in common stays in `row`.
         const smem<uint4> row = shared_at<uint4>(kv_at + ring.stage * tile_bytes) + (lane / 8 * (i32)(subtile_bytes / 16) + lane % 8);
@@ -929,10 +968,6 @@ DEVICE void prepare_scales(const Params &p, Place at) {
       }
       warp_sync();
       if (lane == 0) mbarrier_arrive(kv_ready(ring.stage));
-      store_weights(ring.stage, inverse);
-      fence_async_proxy();
-      warp_sync();
-      if (lane == 0) mbarrier_arrive(weights_full(ring.stage));
       ring.advance();
     }
   }
@@ -940,16 +975,17 @@ DEVICE void prepare_scales(const Params &p, Place at) {
 // From a row's scores to its probabilities: their scale, and the sums that normalise them.
 //
 // y = acc * s * c + log2 s is log2 of what P holds: e * s, the value's scale folded in (c = query scale * softmax scale * log2 e).
-// P = e4m3(2^(y - reference + 8)), at most 448. The reference is a whole number per row, so that rescaling by it is exact and a
-// probability rounds alike whatever the reference is. It follows the tiles' largest y with hysteresis: raised when a tile
-// exceeds it by 0.8 (2^8.8 = 448), lowered when a tile stays 2^10 below, so that what follows an attention sink is not
-// flushed; moved to 2^3 above the tile's largest, because every move costs a rescaling of O^T and a little larger y are to be
-// expected, while three of P's binades are seldom missed; never further than 2^56 below its peak: 448 * 2^40 (an inverse
-// scale) * 2^20 tokens * 2^56 is still a float.
+// P = e4m3(2^(y - reference + 8)). The reference is a whole number per row, so that rescaling by it is exact and a probability rounds
+// alike whatever the reference is. It follows the tiles' largest y with hysteresis, as every move costs a rescaling of O^T: raised when a
+// tile exceeds it by 2^0.8 (2^8.8 = 448), lowered when a tile stays 2^12 below, where its largest is 2^-4 and e4m3 has its bits for the next
+// 2^2 alone: many such tiles may weigh more than what the reference was raised for;
+// moved to 2^6 above the tile's largest when raised, as a little larger y are to be expected, and to 2^9 above it when lowered, as most
+// are larger; never further than 2^56 below its peak: the largest P * 2^40 (an inverse scale) * 2^20 tokens * 2^56 is still a float.
 constexpr float p_base = 8.0f;
 constexpr float raise_above = 0.8f;
-constexpr float lower_below = 10.0f;
-constexpr float headroom = 3.0f;
+constexpr float lower_below = 12.0f;
+constexpr float headroom_raised = 6.0f;
+constexpr float headroom_lowered = 9.0f;
 constexpr float deepest = 56.0f;
 constexpr float no_reference = -1e30f;
 
@@ -978,7 +1014,10 @@ DEVICE bool moves(const Reference &reference, float top) {
 // Moves the row's reference for a tile whose largest y is `top`; returns the factor for what has been summed so far.
 DEVICE float move_reference(Reference &reference, float top) {
   const float old = reference.value;
-  if (moves(reference, top)) reference.value = max_f32(whole_above(top) + headroom, reference.peak - deepest);
+  if (moves(reference, top)) {
+    const float headroom = top > old ? headroom_raised : headroom_lowered;
+    reference.value = max_f32(whole_above(top) + headroom, reference.peak - deepest);
+  }
   reference.peak = max_f32(reference.peak, reference.value);
   return exp2_approx(old - reference.value);
 }
@@ -1285,7 +1324,7 @@ DEVICE void softmax(const Params &p, Place at, ScoreState &state, const Work &w,
     }
     exponentials(packed, s, state.row, weight, 0);
   }
-  if (lane == 0) shared_at<u8>(changed_at + buffer * 4).store(warp, changed);
+  if (lane == 0) shared_at<u8>(changed_at + buffer * 4).store(warp, changed && tile > w.first_tile);  // at first there is nothing to rescale
 
   // P: [row][two tiles of 64 bytes], two such buffers, 128-byte swizzle.
   const smem<u32> p_row = shared_at<u32>(p_at + buffer / 2 * 8192 + (16 * warp + g) * 128 + 4 * pair);
@@ -1542,7 +1581,10 @@ KERNEL(snapmla_mla_decode, 512) {
   if (warpgroup == 0) {
     registers_lower<24>();
     const u32 warp = warp_index();
-    if (warp == 3) warm_tables(p);
+    if (warp == 3) {
+      warm_tables(p);
+      prepare_weights(p, at);
+    }
     if (warp == 0) fetch_pages(p, at);
     if (warp == 1) {
       wait_for_query();

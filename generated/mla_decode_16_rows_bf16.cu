@@ -376,6 +376,7 @@ template <class T> DEVICE T shuffle_xor(T x, u32 mask) { return __shfl_xor_sync(
 template <class T> DEVICE T shuffle_up(T x, u32 delta) { return __shfl_up_sync(0xffffffffu, x, delta); }
 DEVICE bool warp_any(bool x) { return __any_sync(0xffffffffu, x); }
 DEVICE bool warp_all(bool x) { return __all_sync(0xffffffffu, x); }
+DEVICE u32 warp_max(u32 x) { return __reduce_max_sync(0xffffffffu, x); }
 
 // ---- arithmetic
 DEVICE float exp2_approx(float x) {
@@ -725,13 +726,17 @@ DEVICE i32 end_image(const Work &w) {
   return run < request ? run : request;
 }
 
-// The page of an image, -1 for a number outside the cache (which is said in the status word) and past the end. A table shorter
-// than the schedule was told has no page for the image either.
-DEVICE i32 page_of(const Params &p, i32 request, i32 image, i32 end) {
-  if (image >= end) return -1;
+// What the block table has for an image. A table shorter than the schedule was told has no page for it. Apart from what becomes of it, so that
+// the load is not waited for at once.
+DEVICE i32 load_page(const Params &p, i32 request, i32 image, i32 end) {
   const i32 entry = image / images_per_page;
-  const i32 page = entry < p.block_table_stride ? global_load(p.block_table + request * p.block_table_stride + entry) : -1;
-  if (page >= 0 && page < p.num_pages) return page;
+  return image < end && entry < p.block_table_stride ? global_load(p.block_table + request * p.block_table_stride + entry) : -1;
+}
+
+// The page that the number means; -1 for one outside the cache, which is said in the status word, and past the end.
+DEVICE i32 page_of(const Params &p, i32 number, i32 image, i32 end) {
+  if (image >= end) return -1;
+  if (number >= 0 && number < p.num_pages) return number;
   global_atomic_or(p.status, status_bad_page);
   return -1;
 }
@@ -748,16 +753,19 @@ DEVICE void open_stage(Ring ring, bool bad, i32 images) {
 DEVICE void fetch_pages(const Params &p, Place at) {
   const i32 lane = (i32)lane_index();
   Ring ring;
+  i32 at_once = 2;  // tiles asked for until the first has landed, so that no block waits for others' later ones before it begins
   Work w;
   for (i32 request = first_request(p, at); next_work(p, at, request, w);) {
     const i32 end = end_image(w);
     i32 image = w.first_tile * images_per_tile;
-    i32 pages = page_of(p, w.request, image / 32 * 32 + lane, end);  // of the 32 images that `image` is among
-    i32 next = page_of(p, w.request, image / 32 * 32 + 32 + lane, end);
+    const i32 among = image / 32 * 32 + lane;  // the 32 images that `image` is among
+    i32 pages = load_page(p, w.request, among, end), next = load_page(p, w.request, among + 32, end);
+    pages = page_of(p, pages, among, end);
 #pragma unroll 1
     while (image < end) {
       const i32 images = images_per_tile < end - image ? images_per_tile : end - image;
       const bool bad = warp_any(lane >= image % 32 && lane < image % 32 + images && pages < 0);
+      if (at_once-- == 0) mbarrier_wait(kv_full(0), 0);
       if (lane == 0) open_stage(ring, bad, images);
 #pragma unroll 1
       do {
@@ -767,8 +775,8 @@ DEVICE void fetch_pages(const Params &p, Place at) {
       } while (++image % images_per_tile != 0 && image < end);
       ring.advance();
       if (image % 32 == 0) {
-        pages = next;
-        next = page_of(p, w.request, image + 32 + lane, end);
+        pages = page_of(p, next, image + lane, end);
+        next = load_page(p, w.request, image + 32 + lane, end);
       }
     }
   }
@@ -776,6 +784,12 @@ DEVICE void fetch_pages(const Params &p, Place at) {
 // One warp turns a tile's stored scales into what the softmax reads (the scale, its base-2 logarithm and its inverse) and
 // makes the tokens past the request's length harmless: scale 1, content zero, whatever the cache holds there.
 DEVICE i32 inverse_place(i32 token) { return token; }
+
+// Of a token of the stage, of whose tokens the first `valid` are the request's.
+DEVICE float scale_of(u32 stage, i32 token, i32 valid) {
+  const float scale = token < valid ? stored_scale(stage, token) : 1.0f;
+  return shared_at<u32>(bad_page_at).load(stage) != 0 ? not_a_number() : scale;
+}
 
 DEVICE void prepare_scales(const Params &p, Place at) {
   const i32 lane = (i32)lane_index();
@@ -786,20 +800,17 @@ DEVICE void prepare_scales(const Params &p, Place at) {
     for (i32 tile = w.first_tile; tile < w.end_tile; ++tile) {
       mbarrier_wait(kv_full(ring.stage), ring.parity);
       const u32 at_stage = ring.stage * scale_bytes;
-      const bool bad = shared_at<u32>(bad_page_at).load(ring.stage) != 0;
       const i32 valid = w.tokens - tile * tile_tokens;
-      float inverse[2];
+      float of[2], log2_of[2];
 #pragma unroll
-      for (i32 half = 0; half < 2; ++half) {
-        const i32 token = lane + 32 * half;
-        float scale = stored_scale(ring.stage, token < valid ? token : 0);
-        if (token >= valid) scale = 1.0f;
-        if (bad) scale = not_a_number();
-        const float log2_scale = log2_approx(scale);
-        shared_at<float2>(scale_at + 2 * at_stage).store(token, make_float2(scale, log2_scale));
-        inverse[half] = reciprocal_approx(scale);
-        shared_at<float>(inv_scale_at + at_stage).store(inverse_place(lane) + 32 * half, inverse[half]);
+      for (i32 i = 0; i < 2; ++i) {
+        const float scale = scale_of(ring.stage, 2 * lane + i, valid);
+        log2_of[i] = log2_approx(scale);
+        of[i] = scale;
       }
+      shared_at<float4>(scale_at + 2 * at_stage).store(lane, make_float4(of[0], log2_of[0], of[1], log2_of[1]));
+      const float2 inverse = make_float2(reciprocal_approx(of[0]), reciprocal_approx(of[1]));
+      shared_at<float2>(inv_scale_at + at_stage).store(inverse_place(2 * lane) / 2, inverse);
       if (valid < tile_tokens) {
         // 16-byte chunks of a token's row, one a lane; what lane and chunk have in common stays in `row`.
         const smem<uint4> row = shared_at<uint4>(kv_at + ring.stage * tile_bytes) + (lane / 8 * (i32)(subtile_bytes / 16) + lane % 8);
@@ -819,17 +830,17 @@ DEVICE void prepare_scales(const Params &p, Place at) {
 // From a row's scores to its probabilities: their scale, and the sums that normalise them.
 //
 // y = acc * s * c + log2 s is log2 of what P holds: e * s, the value's scale folded in (c = query scale * softmax scale * log2 e).
-// P = bf16(2^(y - reference + 8)), at most 448. The reference is a whole number per row, so that rescaling by it is exact and a
-// probability rounds alike whatever the reference is. It follows the tiles' largest y with hysteresis: raised when a tile
-// exceeds it by 0.8 (2^8.8 = 448), lowered when a tile stays 2^10 below, so that what follows an attention sink is not
-// flushed; moved to 2^3 above the tile's largest, because every move costs a rescaling of O^T and a little larger y are to be
-// expected, while three of P's binades are seldom missed; never further than 2^56 below its peak: 448 * 2^40 (an inverse
-// scale) * 2^20 tokens * 2^56 is still a float.
+// P = bf16(2^(y - reference + 8)). The reference is a whole number per row, so that rescaling by it is exact and a probability rounds
+// alike whatever the reference is. It follows the tiles' largest y with hysteresis, as every move costs a rescaling of O^T: raised when a
+// tile exceeds it by 2^20, lowered when a tile stays 2^20 below, which few rows ever do, as bf16 has its bits wherever a number is;
+// moved to 2^6 above the tile's largest when raised, as a little larger y are to be expected, and to 2^9 above it when lowered, as most
+// are larger; never further than 2^36 below its peak: the largest P * 2^40 (an inverse scale) * 2^20 tokens * 2^36 is still a float.
 constexpr float p_base = 8.0f;
-constexpr float raise_above = 0.8f;
-constexpr float lower_below = 10.0f;
-constexpr float headroom = 3.0f;
-constexpr float deepest = 56.0f;
+constexpr float raise_above = 20.0f;
+constexpr float lower_below = 20.0f;
+constexpr float headroom_raised = 6.0f;
+constexpr float headroom_lowered = 9.0f;
+constexpr float deepest = 36.0f;
 constexpr float no_reference = -1e30f;
 
 struct Reference {
@@ -857,7 +868,10 @@ DEVICE bool moves(const Reference &reference, float top) {
 // Moves the row's reference for a tile whose largest y is `top`; returns the factor for what has been summed so far.
 DEVICE float move_reference(Reference &reference, float top) {
   const float old = reference.value;
-  if (moves(reference, top)) reference.value = max_f32(whole_above(top) + headroom, reference.peak - deepest);
+  if (moves(reference, top)) {
+    const float headroom = top > old ? headroom_raised : headroom_lowered;
+    reference.value = max_f32(whole_above(top) + headroom, reference.peak - deepest);
+  }
   reference.peak = max_f32(reference.peak, reference.value);
   return exp2_approx(old - reference.value);
 }
@@ -1484,7 +1498,9 @@ KERNEL(snapmla_mla_decode, 384) {
   if (warpgroup == 0) {
     registers_lower<40>();
     const u32 warp = warp_index();
-    if (warp == 3) warm_tables(p);
+    if (warp == 3) {
+      warm_tables(p);
+    }
     if (warp == 0) fetch_pages(p, at);
     if (warp == 1) {
       wait_for_query();
