@@ -115,8 +115,8 @@ static data make_data(const decode_case *c) {
   }
   if (c->kind == data_sink || c->kind == data_peak)
     for (int32_t b = 0, first = 0; b < c->batch; first += c->lengths[b++])
-      if (c->lengths[b])
-        d.rope[(size_t)first * (size_t)p->rope_dim] = smla_bf16_from_float(
+      if (c->lengths[b] > c->sink_at)
+        d.rope[(size_t)(first + c->sink_at) * (size_t)p->rope_dim] = smla_bf16_from_float(
             (float)(c->kind == data_sink ? c->sigma * 0.6931472 : 4.2 * c->sigma + 4 * 0.6931472) / d.softmax_scale);
   for (int32_t t = 0; c->kind == data_empty && t < d.tokens; ++t) {
     uint16_t *rope = d.rope + (size_t)t * (size_t)p->rope_dim;

@@ -109,6 +109,29 @@ static void hard_data(void **state) {
   }
 }
 
+/* A row's largest rises by just less and just more than P of each type can hold before its reference moves, and beyond what it follows. */
+static void late_peaks(void **state) {
+  (void)state;
+  static const int heights[] = {6, 7, 8, 12, 13, 14, 25, 26, 27, 40};
+  for (size_t i = 0; i < sizeof heights / sizeof *heights; i++) {
+    char name[64];
+    decode_case c = decode_case_default();
+    c.problem.heads = 8;
+    c.problem.latent_rank = 512;
+    c.lengths[0] = 330;
+    c.kind = data_sink;
+    c.sink_at = 200;
+    c.sigma = heights[i];
+    snprintf(name, sizeof name, "late peak of 2^%d", heights[i]);
+    expect_accurate(name, c);
+    c.problem.kv_format = SNAPMLA_KV_BF16;
+    c.problem.accuracy = SNAPMLA_ACCURACY_BALANCED;
+    expect_within("in bf16", &levels[0], &c);
+    c.variant = "mla_decode:rows=64";
+    expect_within("in bf16, 64 rows", &levels[0], &c);
+  }
+}
+
 /* Residuals, which the shape for few rows alone decodes: every level, ranks and pages that take each width. */
 static void residuals(void **state) {
   (void)state;
@@ -297,10 +320,15 @@ static void levels_refuse_worse_axes(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(normal_logits),     cmocka_unit_test(hard_data),
-      cmocka_unit_test(scales_of_groups),  cmocka_unit_test(residuals),
-      cmocka_unit_test(other_dimensions),  cmocka_unit_test(drift_needs_promotion),
-      cmocka_unit_test(completion_orders), cmocka_unit_test(levels_refuse_worse_axes),
+      cmocka_unit_test(normal_logits),
+      cmocka_unit_test(hard_data),
+      cmocka_unit_test(late_peaks),
+      cmocka_unit_test(scales_of_groups),
+      cmocka_unit_test(residuals),
+      cmocka_unit_test(other_dimensions),
+      cmocka_unit_test(drift_needs_promotion),
+      cmocka_unit_test(completion_orders),
+      cmocka_unit_test(levels_refuse_worse_axes),
   };
   return cmocka_run_group_tests_name("levels", tests, NULL, NULL);
 }
