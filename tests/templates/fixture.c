@@ -89,9 +89,7 @@ static data make_data(const decode_case *c) {
   size_t rows = (size_t)(c->batch * p->q_len * p->heads);
   d.q_nope = array(rows * (size_t)p->latent_rank, 2);
   d.q_rope = array(rows * (size_t)p->rope_dim, 2);
-  double sigma = c->kind == data_uniform                                                     ? 0.01
-                 : c->kind == data_normal || c->kind == data_outlier || c->kind == data_peak ? c->sigma
-                                                                                             : 0.3;
+  double sigma = c->kind == data_uniform ? 0.01 : c->kind == data_sink || c->kind == data_empty ? 0.3 : c->sigma;
   /* Unit values around 1 would be off by 0.025 / sqrt(effective tokens) whatever the kernel: P has four bits. */
   double spread = c->value_mean != 0.0 ? 0.2 : 1.0;
   double magnitude = c->magnitude != 0.0 ? c->magnitude : 1.0;

@@ -12,8 +12,7 @@ enum { max_requests = 16 };
 typedef enum data_kind {
   data_normal, /* logits of standard deviation sigma */
   data_sink,   /* the logit of token sink_at sigma ln 2 above the rest: it outweighs one of them 2^sigma times */
-  data_peak, /* logits of standard deviation sigma by RoPE alone, so that values do not follow them; the first token's is about
-                   4 ln 2 above the largest of some 30,000 others */
+  data_peak, /* logits of standard deviation sigma by RoPE alone, that of token sink_at 4 ln 2 above some 30,000 others */
   data_uniform, /* logits of standard deviation 0.01 */
   data_outlier, /* some RoPE channels of the key near +-1000, the query's small there */
   data_empty /* every third token is zeros, whose scale is the least there is; the others' logits are sigma ln 2 above */
@@ -29,7 +28,7 @@ typedef struct decode_case {
   int32_t lengths[max_requests];
   data_kind kind;
   double sigma;
-  int32_t sink_at;   /* of data_sink, in requests that have it */
+  int32_t sink_at;   /* of data_sink and data_peak, in requests that have it */
   double magnitude;  /* 0: 1; of the cache's numbers, which the softmax's scale undoes in the logits */
   double value_mean; /* of the latent channels; their standard deviation is 1, or 0.2 where the mean is not 0 */
   uint64_t seed;
