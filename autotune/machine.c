@@ -8,8 +8,7 @@
  * of docs/performance/h100/ceilings.csv and h200/ceilings.csv; the H100's launches of an earlier visit. emulator: emulator/model.c.
  *
  * Fitted to the times of docs/performance/h100/rows.csv and h200/rows.csv together, which are alike within 2 % where memory does not
- * decide: latency_mhz (tile_cycles are of ncu's base clock, at which memory is nearer, so that it is less than the 1950 to 1980 MHz
- * of such kernels), ramp_us, row_us and merge_us. */
+ * decide: latency_mhz (at the low end of such kernels' clocks), ramp_us, row_us and merge_us. */
 static const smla_machine machines[] = {
     {"emulator",
      "the emulator's model",
@@ -41,11 +40,11 @@ static const smla_machine machines[] = {
      {{8, 0.209, 0.320}, {16, 0.417, 0.640}, {32, 0.697, 0.988}, {64, 0.989, 1}},
      16,
      128,
-     1870,
+     1950,
      3.3,
      0.8,
      1.5,
-     0.06,
+     0.04,
      0.5},
     {"h200",
      "measured on an H200",
@@ -59,11 +58,11 @@ static const smla_machine machines[] = {
      {{8, 0.233, 0.335}, {16, 0.466, 0.670}, {32, 0.705, 0.835}, {64, 0.943, 1}},
      16,
      128,
-     1870,
+     1950,
      3.1,
      0.8,
      1.5,
-     0.06,
+     0.04,
      0.5},
 };
 
