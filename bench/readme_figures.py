@@ -25,7 +25,7 @@ def figures_of(folder, name, heads):
 def sentence(folder):
     (few, of_few), (many, of_many) = (figures_of(folder, "decode.csv", heads) for heads in (16, 128))
     few_bf16, many_bf16 = (figures_of(folder, "decode-bf16.csv", heads)[0] for heads in (16, 128))
-    return (f"decode and merge of {BATCH} requests of {TOKENS} tokens: {few} µs with 16 heads (reading the cache alone is {of_few} % of that; "
+    return (f"decode and merge of {BATCH} requests of {TOKENS} tokens: {few} µs with 16 heads (memory's floor is {of_few} % of that; "
             f"our bf16 kernels {few_bf16} µs), {many} µs with 128 heads ({of_many} %; bf16 {many_bf16}).")  # fmt: skip
 
 

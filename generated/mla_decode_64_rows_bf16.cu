@@ -989,46 +989,56 @@ DEVICE void scale_rows(Sum &o, i32 j, float2 by) {
 }
 // A run's results: rows of the output when it is its request's only piece, else of the partial results.
 
-// This thread's channels of one row: 2g, 2g + 1 of each m-tile. `even` is o[m][..] of channel 2g, `odd` of 2g + 1.
-template <i32 Count>
-DEVICE void store_row(const Params &p, Place at, const Work &w, i32 slot, u32 r, u32 first_channel, const float (&even)[Count],
-                      const float (&odd)[Count]) {
-  const u32 whole_row = at.group * rows + r;
-  if (whole_row >= (u32)(p.heads * p.q_len)) return;
-  if (slot >= 0) {
-    const i64 target = (((i64)slot * p.groups + at.group) * rows + r) * latent + first_channel;
-#pragma unroll
-    for (i32 m = 0; m < Count; ++m)
-      global_store((u32 *)((u16 *)p.partial_out + target + 64 * m), pack_bf16(even[m], odd[m]));
-  } else {
-    u16 *target = output_row(p, w.request, whole_row).out + first_channel;
-#pragma unroll
-    for (i32 m = 0; m < Count; ++m) global_store((u32 *)(target + 64 * m), pack_bf16(even[m], odd[m]));
-  }
-}
+// The rows of a request in the output, for a thread that stores many: what they have in common is worked out once.
+struct OutputRows {
+  u16 *request;
+  float inverse_heads;
 
-// The m-tiles First .. First + Count - 1 of O^T. `normalise(j)` makes rows 8j + 2q and 8j + 2q + 1 of them ready, just before they
-// are stored; `first_channel` is this thread's in m-tile 0 of `o`.
-template <i32 First, i32 Count, i32 All, class Normalise>
-DEVICE void store_output(const Params &p, Place at, const Work &w, i32 slot, Sum (&o)[All], u32 first_channel,
-                         Normalise normalise) {
-  const u32 pair = lane_index() & 3;
+  DEVICE OutputRows(const Params &p, const Work &w) : request(p.out + w.request * p.out_stride_batch), inverse_heads(1.0f / (float)p.heads) {}
+  DEVICE u16 *row(const Params &p, u32 r) const {
+    const u32 token = (u32)(((float)r + 0.5f) * inverse_heads), head = r - token * (u32)p.heads;  // exact below 2^21 rows
+    return request + token * p.out_stride_token + head * p.out_stride_head;
+  }
+};
+
+// The m-tiles First .. First + Count - 1 of O^T: row after row of this thread's, `store(j, k)` of row 8j + 2q + k with its channels 2g and 2g + 1 of each.
+// `normalise(j)` makes rows 8j + 2q and 8j + 2q + 1 of them ready.
+template <i32 First, i32 Count, i32 All, class Normalise, class Store>
+DEVICE void store_rows(const Params &p, Place at, Sum (&o)[All], Normalise normalise, Store store) {
+  const i32 pair = (i32)(lane_index() & 3), there = p.heads * p.q_len - (i32)(at.group * rows);  // of the group's rows
 #pragma unroll
   for (i32 j = 0; j < (i32)rows / 8; ++j) {
     normalise(j);
 #pragma unroll
     for (i32 m = 0; m < Count; ++m) pair_channels(o[First + m], j);
 #pragma unroll
-    for (i32 k = 0; k < 2; ++k) {
-      float even[Count], odd[Count];
+    for (i32 k = 0; k < 2; ++k)
+      if (8 * j + 2 * pair + k < there) store(j, k);
+  }
+}
+
+// To the partial results, whose rows lie side by side, or else to the output. `first_channel` is this thread's in m-tile 0 of `o`.
+template <i32 First, i32 Count, i32 All, class Normalise>
+DEVICE void store_output(const Params &p, Place at, const Work &w, i32 slot, Sum (&o)[All], u32 first_channel, Normalise normalise) {
+  const u32 pair = lane_index() & 3;
+  if (slot >= 0) {
+    u16 *const target = (u16 *)p.partial_out + ((((i64)slot * p.groups + at.group) * rows + 2 * pair) * latent + first_channel + 64 * First);
+    store_rows<First, Count>(p, at, o, normalise, [&](i32 j, i32 k) {
 #pragma unroll
       for (i32 m = 0; m < Count; ++m) {
-        even[m] = o[First + m][4 * j + k];
-        odd[m] = o[First + m][4 * j + 2 + k];
+        const float even = o[First + m][4 * j + k], odd = o[First + m][4 * j + 2 + k];
+        global_store((u32 *)(target + (8 * j + k) * latent + 64 * m), pack_bf16(even, odd));
       }
-      store_row(p, at, w, slot, 8 * j + 2 * pair + k, first_channel + 64 * First, even, odd);
-    }
+    });
+    return;
   }
+  const OutputRows output(p, w);
+  const u32 first_row = pin(at.group * rows + 2 * pair);  // anew for each run: registers are scarce
+  store_rows<First, Count>(p, at, o, normalise, [&](i32 j, i32 k) {
+    u16 *const target = output.row(p, first_row + 8 * j + k) + first_channel + 64 * First;
+#pragma unroll
+    for (i32 m = 0; m < Count; ++m) global_store((u32 *)(target + 64 * m), pack_bf16(o[First + m][4 * j + k], o[First + m][4 * j + 2 + k]));
+  });
 }
 
 // Takes base 2.

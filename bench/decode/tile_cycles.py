@@ -3,9 +3,13 @@ bench/decode/tile_cycles.py PROGRAM [CSV [ROWS...]], ROWS: those to count, of 8 
 the cost model takes of it."""
 
 import csv
+import pathlib
 import re
 import subprocess
 import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from counters import device_and_driver, heading, need_ncu
 
 BATCH, TOKENS, TILE = 128, 8192, 64
 POINTS = [(f, "fast", r) for f in ("fp8_token", "fp8_tensor", "fp8_tile", "bf16", "fp8_token_r4") for r in (8, 16, 32, 64)] + [
@@ -33,10 +37,12 @@ def measure(program, name, level, rows, groups):
 def main():
     if len(sys.argv) < 2 or not set(sys.argv[3:]) <= {str(rows) for _, _, rows in POINTS}:
         sys.exit(__doc__)
+    need_ncu()
     wanted = [int(word) for word in sys.argv[3:]] or {rows for _, _, rows in POINTS}
     machine = subprocess.run([sys.argv[1], "explain", "--device", "cuda:0", "--heads", "16", "--json"], capture_output=True, text=True, check=True).stdout
     multiprocessors = int(re.search(r'"device_class": "\S*?(\d+)sm', machine)[1])
     out = open(sys.argv[2], "w", newline="", encoding="utf-8") if len(sys.argv) > 2 else sys.stdout
+    heading(out, *device_and_driver())
     table = csv.writer(out, lineterminator="\n")
     table.writerow(["format", "level", "rows", "groups", "cycles_per_tile", "ghz"])
     for name, level, rows in (point for point in POINTS if point[2] in wanted):
