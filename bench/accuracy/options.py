@@ -17,6 +17,9 @@ import pathlib
 import subprocess
 import sys
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "common"))
+from programs import read as read_rows  # noqa: E402
+
 BEGIN, END = "<!-- options: written by bench/accuracy/options.py -->", "<!-- /options -->"
 
 # name, level, axes that differ from the level's, format; roles have f16 where the level has two terms of P, of which only the level itself is measured
@@ -120,8 +123,7 @@ def number(text):
 
 def read_tile_cycles(path):
     """Cycles of a tile by rows (as text), level and format."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return {(r["rows"], r["level"], r["format"]): float(r["cycles_per_tile"]) for r in csv.DictReader(line for line in file if not line.startswith("#")) if r["groups"] == GROUPS}
+    return {(r["rows"], r["level"], r["format"]): float(r["cycles_per_tile"]) for r in read_rows(path)[1] if r["groups"] == GROUPS}
 
 
 def measured(cycles, heads, level, axes, kv_format):
