@@ -1505,10 +1505,10 @@ DEVICE Normalisers normalisers_of(const Params &p, u32 buffer) {
 }
 
 DEVICE void accumulate(const Params &p, Place at, u32 half) {
-  const u32 lane = lane_index(), warp = warp_index() & 3, pair = lane & 3, g = lane >> 2;
+  const u32 lane = lane_index(), warp = warp_index() & 3, pair = lane & 3;
   const u32 even = m_tile_at(half * m_tiles), odd = m_tile_at(half * m_tiles + 1);
   const u64 p_descriptor = wgmma_descriptor(shared_at<u8>(p_at).address(), 1024);
-  const u32 first_channel = half * (latent / 2) + warp * 16 + 2 * g;
+  const u32 first_channel = half * (latent / 2) + warp * 16 + lane / 4 * 2;
   Ring ring;
   RowSums sums;
   u32 buffer = 0, p_parity = 0, run = 0;

@@ -121,7 +121,7 @@ def number(text):
 def read_tile_cycles(path):
     """Cycles of a tile by rows (as text), level and format."""
     with path.open(encoding="utf-8", newline="") as file:
-        return {(r["rows"], r["level"], r["format"]): float(r["cycles_per_tile"]) for r in csv.DictReader(file) if r["groups"] == GROUPS}
+        return {(r["rows"], r["level"], r["format"]): float(r["cycles_per_tile"]) for r in csv.DictReader(line for line in file if not line.startswith("#")) if r["groups"] == GROUPS}
 
 
 def measured(cycles, heads, level, axes, kv_format):
