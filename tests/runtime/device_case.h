@@ -16,7 +16,8 @@ typedef struct device_case {
   snapmla_decode_args args; /* device pointers */
 } device_case;
 
-/* Uploads `host`; the workspace is as large as `plan` asks. Fails the test on an error. */
+/* Uploads `host`; the workspace is as large as `plan` asks, and full of ones: a call may count on nothing there. Fails the test on
+ * an error. */
 device_case device_case_create(snapmla_context *context, const snapmla_plan *plan, decode_case *host);
 void device_case_destroy(device_case *c);
 
