@@ -28,6 +28,7 @@ return {
       threads = v.block,
       partial_bytes = partial_bytes,
       channels = channels,
+      lse_in_flight = 5, -- as many as a piece for each unit takes where blocks do not take turns
       row_lanes = row_lanes,
       block_elements = channels * v.block,
       -- Blocks a multiprocessor, which is what the runtime launches: with 64 registers a thread, or as many as there
