@@ -246,9 +246,23 @@ DEVICE void mbarrier_wait_cluster(mbarrier b, u32 parity) {
 }
 
 // ---- asynchronous copies
+// How L2 keeps what a copy reads: as ever, or gives it up first.
+struct l2_policy {
+  u64 bits;
+};
+DEVICE l2_policy l2_evict_first(bool evict_first) {
+  u64 first, normal;
+  asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(first));
+  asm("createpolicy.fractional.L2::evict_normal.b64 %0, 1.0;" : "=l"(normal));
+  return {evict_first ? first : normal};
+}
 DEVICE void bulk_copy(u32 shared_address, const void *global, u32 bytes, mbarrier b) {
   asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];"
                :: "r"(shared_address), "l"(global), "r"(bytes), "r"(b.address) : "memory");
+}
+DEVICE void bulk_copy(u32 shared_address, const void *global, u32 bytes, mbarrier b, l2_policy l2) {
+  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;"
+               :: "r"(shared_address), "l"(global), "r"(bytes), "r"(b.address), "l"(l2.bits) : "memory");
 }
 DEVICE void bulk_copy_multicast(u32 shared_address, const void *global, u32 bytes, mbarrier b, u16 rank_mask) {
   asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1], %2, "
@@ -258,6 +272,12 @@ DEVICE void tensor_copy(u32 shared_address, const void *map, i32 x, i32 y, i32 z
   (void)bytes;
   asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4}], [%5];"
                :: "r"(shared_address), "l"(map), "r"(x), "r"(y), "r"(z), "r"(b.address) : "memory");
+}
+DEVICE void tensor_copy(u32 shared_address, const void *map, i32 x, i32 y, i32 z, u32 bytes, mbarrier b, l2_policy l2) {
+  (void)bytes;
+  asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.L2::cache_hint "
+               "[%0], [%1, {%2, %3, %4}], [%5], %6;"
+               :: "r"(shared_address), "l"(map), "r"(x), "r"(y), "r"(z), "r"(b.address), "l"(l2.bits) : "memory");
 }
 DEVICE void bulk_store(void *global, u32 shared_address, u32 bytes) {
   asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;"
@@ -470,17 +490,30 @@ DEVICE float row_scale(const Row &x) {
   return scale_of(amax);
 }
 
+// x / scale to the last bit for many x of one scale, where |x| is 0 or at least 2^-102: a quotient that is within an ulp is right after a step by its
+// remainder if the reciprocal is correctly rounded (Markstein 1990). What has no remainder, 0 with its sign and what is not finite, is right
+// before it.
+struct Divisor {
+  float scale, inverse;
+  DEVICE explicit Divisor(float by) : scale(by), inverse(1.0f / by) {}
+  DEVICE float quotient(float x) const {
+    const float near = x * inverse, nearest = fma_rn(fma_rn(-near, scale, x), inverse, near);
+    return magnitude(nearest) > 0.0f ? nearest : near;
+  }
+};
+
 // Byte x of row `slot` of a subtile lies at 128 * slot + (x ^ 16 * (slot % 8)).
 DEVICE u32 swizzled(u32 slot, u32 x) { return 128 * slot + (x ^ (slot % 8 * 16)); }
 
 // Writes the content divided by `scale`; place(x) is where byte x of the token's content goes.
 template <class Place> DEVICE void store_content(const Row &x, float scale, Place place) {
   const u32 lane = lane_index();
+  const Divisor divisor(scale);
 #pragma unroll
   for (i32 i = 0; i < chunks; ++i) {
     float q[width];
 #pragma unroll
-    for (i32 k = 0; k < width; ++k) q[k] = x.content[i][k] / scale;
+    for (i32 k = 0; k < width; ++k) q[k] = divisor.quotient(x.content[i][k]);
     u8 *target = place((32 * width * i + width * lane) * 1);
     global_store((uint2 *)target, make_uint2(pack_e4m3(q[0], q[1], q[2], q[3]), pack_e4m3(q[4], q[5], q[6], q[7])));
   }
@@ -489,7 +522,8 @@ template <class Place> DEVICE void store_content(const Row &x, float scale, Plac
 // The same for RoPE.
 template <class Place> DEVICE void store_rope(const Row &x, float scale, Place place) {
   const u32 lane = lane_index();
-  global_store((u32 *)place(4 * lane), pack_bf16(x.rope.x / scale, x.rope.y / scale));
+  const Divisor divisor(scale);
+  global_store((u32 *)place(4 * lane), pack_bf16(divisor.quotient(x.rope.x), divisor.quotient(x.rope.y)));
 }
 
 // A scale as it is stored.

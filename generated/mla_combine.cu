@@ -251,9 +251,23 @@ DEVICE void mbarrier_wait_cluster(mbarrier b, u32 parity) {
 }
 
 // ---- asynchronous copies
+// How L2 keeps what a copy reads: as ever, or gives it up first.
+struct l2_policy {
+  u64 bits;
+};
+DEVICE l2_policy l2_evict_first(bool evict_first) {
+  u64 first, normal;
+  asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(first));
+  asm("createpolicy.fractional.L2::evict_normal.b64 %0, 1.0;" : "=l"(normal));
+  return {evict_first ? first : normal};
+}
 DEVICE void bulk_copy(u32 shared_address, const void *global, u32 bytes, mbarrier b) {
   asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];"
                :: "r"(shared_address), "l"(global), "r"(bytes), "r"(b.address) : "memory");
+}
+DEVICE void bulk_copy(u32 shared_address, const void *global, u32 bytes, mbarrier b, l2_policy l2) {
+  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;"
+               :: "r"(shared_address), "l"(global), "r"(bytes), "r"(b.address), "l"(l2.bits) : "memory");
 }
 DEVICE void bulk_copy_multicast(u32 shared_address, const void *global, u32 bytes, mbarrier b, u16 rank_mask) {
   asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1], %2, "
@@ -263,6 +277,12 @@ DEVICE void tensor_copy(u32 shared_address, const void *map, i32 x, i32 y, i32 z
   (void)bytes;
   asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4}], [%5];"
                :: "r"(shared_address), "l"(map), "r"(x), "r"(y), "r"(z), "r"(b.address) : "memory");
+}
+DEVICE void tensor_copy(u32 shared_address, const void *map, i32 x, i32 y, i32 z, u32 bytes, mbarrier b, l2_policy l2) {
+  (void)bytes;
+  asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.L2::cache_hint "
+               "[%0], [%1, {%2, %3, %4}], [%5], %6;"
+               :: "r"(shared_address), "l"(map), "r"(x), "r"(y), "r"(z), "r"(b.address), "l"(l2.bits) : "memory");
 }
 DEVICE void bulk_store(void *global, u32 shared_address, u32 bytes) {
   asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;"
@@ -446,14 +466,13 @@ DEVICE void store_lse(const OutputRow &target, float lse_base2) {
 }
 // How merging is cut into items, for the schedule, which counts them, and for the combine kernel, which does them.
 
-constexpr i32 merge_in_flight = 6;  // pieces of which a thread loads 16 bytes together
+constexpr i32 merge_in_flight = 4;  // pieces of which a thread loads 16 bytes together
 
-// How many pieces a block reads side by side: a thread then has few rounds of loads. A power of two up to 16.
-DEVICE i32 merge_lanes(i32 pieces) {
-  i32 lanes = 1;
-  while (lanes < 16 && pieces > merge_in_flight * lanes) lanes *= 2;
-  return lanes;
+// How many pieces a block reads side by side, and its logarithm: a thread then has few rounds of loads. A power of two up to 16.
+DEVICE i32 merge_split(i32 pieces) {
+  return (pieces > merge_in_flight) + (pieces > 2 * merge_in_flight) + (pieces > 4 * merge_in_flight) + (pieces > 8 * merge_in_flight);
 }
+DEVICE i32 merge_lanes(i32 pieces) { return 1 << merge_split(pieces); }
 
 // Items of one request: `elements` of output (rows * latent), `block_elements` of them an item where pieces are read one by one.
 DEVICE i32 merge_items(i32 pieces, i32 elements, i32 block_elements) {
@@ -494,26 +513,11 @@ DEVICE float4 widen(Stored x) {
   const float2 low = unpack_bf16(x.x), high = unpack_bf16(x.y);
   return make_float4(low.x, low.y, high.x, high.y);
 }
-// Pieces on their way at a time where a thread has four channels: as many bytes of either type; more would not fit into 64 registers.
-constexpr i32 in_flight = merge_in_flight * 16 / (i32)sizeof(Stored);
 DEVICE const Stored *stored_at(const Params &p, i64 element) { return (const Stored *)p.partial_out + element / 4; }
 
 // What a row of the piece in a slot has in front of it, in rows.
 DEVICE i64 row_place(const Params &p, i32 group_rows, i32 slot, i32 row) {
   return (i64)slot * p.groups * group_rows + row;
-}
-
-// The channels of a row from `channel` on, as many as a Part has, in the pieces first, first + lanes, …, `Count` of them, of a request that
-// has `pieces` and `first_slot`.
-template <class Cut, class Part, i32 Count>
-DEVICE void load_pieces(const Params &p, i32 group_rows, const Cut &request, i32 row, i32 channel, i32 first, i32 lanes,
-                        Part (&parts)[Count]) {
-#pragma unroll
-  for (i32 i = 0; i < Count; ++i) {
-    const i32 piece = first + i * lanes;
-    if (piece < request.pieces)
-      parts[i] = global_load((const Part *)stored_at(p, row_place(p, group_rows, request.first_slot + piece, row) * latent + channel));
-  }
 }
 
 DEVICE float4 add_weighted(float4 sum, Stored part, float weight) {
@@ -531,83 +535,148 @@ struct Sum {
   float4 four[fours];
 };
 
-// A row's normalised weights go to `weights`, [pieces]; returns its lse (base 2). One warp. Pieces without tokens have -inf; a NaN
-// is everyone's.
-DEVICE float weigh(const Params &p, const smla_merge &request, i32 row, smem<float> weights) {
-  const i32 lane = (i32)(lane_index() % row_lanes);
-  float top = -infinity(), sum = 0.0f;
-  for (i32 piece = lane; piece < request.pieces; piece += row_lanes) {
-    const float lse = global_load(p.partial_lse + row_place(p, group_rows, request.first_slot + piece, row));
-    weights.store(piece, lse);
-    top = max_f32(top, lse);
+// Where piece `piece` has what the first has at `first`, `stride` bytes between pieces. What is loaded of pieces is that of the last where
+// there are no more, and is not used: loads then follow each other without a jump.
+template <class T> DEVICE const T *in_piece(const T *first, u32 stride, i32 piece) {
+  return (const T *)((const u8 *)first + (u64)(u32)piece * stride);
+}
+DEVICE i32 up_to(i32 piece, i32 pieces) { return piece < pieces ? piece : pieces - 1; }
+
+// A row is weighed by warp, a lane of which has every 32th piece, and loads the lse of the first 5 together.
+constexpr i32 lse_in_flight = 5, weighed_together = lse_in_flight * (i32)row_lanes;
+DEVICE void load_lse(const float *first, u32 stride, i32 pieces, float (&lse)[lse_in_flight]) {
+#pragma unroll
+  for (i32 i = 0; i < lse_in_flight; ++i) {
+    const i32 among = i * (i32)row_lanes, piece = among + (i32)(lane_index() % row_lanes);
+    lse[i] = -infinity();
+    if (among >= pieces) continue;
+    const float loaded = global_load(in_piece(first, stride, up_to(piece, pieces)));
+    if (piece < pieces) lse[i] = loaded;
   }
+}
+
+// The normalised weights go to `weights`, [pieces]; returns the row's lse (base 2). Pieces without tokens have -inf; a NaN is everyone's.
+DEVICE float weigh(const float *first, u32 stride, i32 pieces, const float (&lse)[lse_in_flight], smem<float> weights) {
+  const i32 lane = (i32)(lane_index() % row_lanes);
+  float top = lse[0], sum = 0.0f;
+#pragma unroll
+  for (i32 i = 1; i < lse_in_flight; ++i) top = max_f32(top, lse[i]);
+#pragma unroll 1
+  for (i32 piece = weighed_together + lane; piece < pieces; piece += row_lanes) {
+    const float more = global_load(in_piece(first, stride, piece));
+    weights.store(piece, more);
+    top = max_f32(top, more);
+  }
+#pragma unroll
   for (u32 mask = row_lanes / 2; mask > 0; mask /= 2) top = max_f32(top, shuffle_xor(top, mask));
   const float from = top == -infinity() ? 0.0f : top;  // every weight is then zero, or NaN
-  for (i32 piece = lane; piece < request.pieces; piece += row_lanes) {
-    const float weight = exp2_approx(weights.load(piece) - from);
-    weights.store(piece, weight);
-    sum += weight;
+  float weight[lse_in_flight];
+#pragma unroll
+  for (i32 i = 0; i < lse_in_flight; ++i) {
+    weight[i] = exp2_approx(lse[i] - from);
+    sum += weight[i];
   }
+#pragma unroll 1
+  for (i32 piece = weighed_together + lane; piece < pieces; piece += row_lanes) {
+    const float more = exp2_approx(weights.load(piece) - from);
+    weights.store(piece, more);
+    sum += more;
+  }
+#pragma unroll
   for (u32 mask = row_lanes / 2; mask > 0; mask /= 2) sum += shuffle_xor(sum, mask);
   const float inverse = sum == 0.0f ? 0.0f : 1.0f / sum;
-  for (i32 piece = lane; piece < request.pieces; piece += row_lanes) weights.store(piece, weights.load(piece) * inverse);
+#pragma unroll
+  for (i32 i = 0; i < lse_in_flight; ++i)
+    if (i * (i32)row_lanes < pieces) weights.store(i * (i32)row_lanes + lane, weight[i] * inverse);
+#pragma unroll 1
+  for (i32 piece = weighed_together + lane; piece < pieces; piece += row_lanes) weights.store(piece, weights.load(piece) * inverse);
   warp_sync();
   return sum == 0.0f ? -infinity() : from + log2_approx(sum);
 }
 
-// Those that load_pieces loaded.
-DEVICE void add_pieces(const smla_merge &request, i32 first, i32 lanes, const Part (&parts)[merge_in_flight], smem<float> weights,
-                       Sum &sum) {
+// A thread's channels of the pieces first, first + lanes, …
+DEVICE void load_parts(const Part *part, u32 stride, i32 first, i32 lanes, i32 pieces, Part (&parts)[merge_in_flight]) {
+#pragma unroll
+  for (i32 i = 0; i < merge_in_flight; ++i) parts[i] = global_load(in_piece(part, stride, up_to(first + i * lanes, pieces)));
+}
+DEVICE void add_parts(const Part (&parts)[merge_in_flight], i32 first, i32 lanes, i32 pieces, smem<float> weights, Sum &sum) {
+  float weight[merge_in_flight];
+#pragma unroll
+  for (i32 i = 0; i < merge_in_flight; ++i) weight[i] = weights.load(up_to(first + i * lanes, pieces));
 #pragma unroll
   for (i32 i = 0; i < merge_in_flight; ++i) {
-    const i32 piece = first + i * lanes;
-    if (piece >= request.pieces) continue;
-    const float weight = weights.load(piece);
+    const bool there = first + i * lanes < pieces;
 #pragma unroll
-    for (i32 k = 0; k < fours; ++k) sum.four[k] = add_weighted(sum.four[k], parts[i].four[k], weight);
+    for (i32 k = 0; k < fours; ++k) {
+      const float4 less = sum.four[k], more = add_weighted(less, parts[i].four[k], weight[i]);
+      sum.four[k] = make_float4(there ? more.x : less.x, there ? more.y : less.y, there ? more.z : less.z, there ? more.w : less.w);
+    }
   }
 }
 
-// Item `item` of a request. The block agrees on the arguments.
-DEVICE void merge_item(const Params &p, const smla_merge &request, i32 item) {
-  const i32 lanes = merge_lanes(request.pieces), width = threads / lanes, t = (i32)thread_index();
+DEVICE void wait_for_decode() {
+  grid_dependency_wait();
+  grid_dependency_launch();
+}
+
+// Item `item` of a request. The block agrees on the arguments. What can be known before the decode kernel has ended is worked out before
+// that is waited for, in a block's first item.
+DEVICE void merge_item(const Params &p, const smla_merge &request, i32 item, bool &waited) {
+  const i32 pieces = request.pieces, split = merge_split(pieces), lanes = 1 << split, width = threads >> split, t = (i32)thread_index();
   const i32 lane = t / width, element = channels * (item * width + t % width), last = p.heads * p.q_len - 1;
   const bool mine = element / latent <= last;
   const i32 row = mine ? element / latent : last, column = element % latent;
   const smem<float4> sums = shared_at<float4>(0);
   const smem<float> weights = shared_at<float>(threads * channels * 4 + thread_index() / row_lanes * max_pieces * 4);
+  const OutputRow target = output_row(p, request.request, row);
+  const i64 place = row_place(p, group_rows, request.first_slot, row);
+  const float *const first_lse = p.partial_lse + place;
+  const Part *const first_part = (const Part *)stored_at(p, place * latent + column);
+  const u32 piece_rows = (u32)(p.groups * group_rows), lse_stride = piece_rows * 4, part_stride = piece_rows * latent * 2;
   Sum sum;
 #pragma unroll
   for (i32 k = 0; k < fours; ++k) sum.four[k] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-  Part parts[merge_in_flight];
-  load_pieces(p, group_rows, request, row, column, lane, lanes, parts);
-  float lse = weigh(p, request, row, weights);
-  add_pieces(request, lane, lanes, parts, weights, sum);
+  if (!waited) wait_for_decode();
+  waited = true;
+
+  float lse = pieces < 0 ? not_a_number() : -infinity();
+  if (pieces > 0) {
+    float lse_of_lane[lse_in_flight];
+    load_lse(first_lse, lse_stride, pieces, lse_of_lane);
+    Part parts[merge_in_flight];
+    load_parts(first_part, part_stride, lane, lanes, pieces, parts);
+    lse = weigh(first_lse, lse_stride, pieces, lse_of_lane, weights);
+    add_parts(parts, lane, lanes, pieces, weights, sum);
 #pragma unroll 1
-  for (i32 first = lane + lanes * merge_in_flight; first < request.pieces; first += lanes * merge_in_flight) {
-    load_pieces(p, group_rows, request, row, column, first, lanes, parts);
-    add_pieces(request, first, lanes, parts, weights, sum);
+    for (i32 first = lane + lanes * merge_in_flight; first < pieces; first += lanes * merge_in_flight) {
+      load_parts(first_part, part_stride, first, lanes, pieces, parts);
+      add_parts(parts, first, lanes, pieces, weights, sum);
+    }
+    warp_sync();  // the next item's weights go there
   }
-  warp_sync();  // the next item's weights go there
   if (lanes > 1) {
 #pragma unroll
     for (i32 k = 0; k < fours; ++k) sums.store(k * threads + t, sum.four[k]);
     block_sync();
     if (lane == 0) {
-#pragma unroll 1
-      for (i32 other = t + width; other < threads; other += width)
+      const auto add = [&](i32 other) {
 #pragma unroll
         for (i32 k = 0; k < fours; ++k) sum.four[k] = add_sums(sum.four[k], sums.load(k * threads + other));
+      };
+      add(t + width);
+#pragma unroll 1
+      for (i32 other = t + 2 * width; other < threads; other += 2 * width) {  // lanes are a power of two
+        add(other);
+        add(other + width);
+      }
     }
     block_sync();  // the next item writes there again
   }
   if (!mine || lane != 0) return;
-  const OutputRow target = output_row(p, request.request, row);
-  if (request.pieces < 0) lse = not_a_number();
 #pragma unroll
   for (i32 k = 0; k < fours; ++k) {
     float4 x = sum.four[k];
-    if (request.pieces < 0) x.x = x.y = x.z = x.w = lse;
+    if (pieces < 0) x.x = x.y = x.z = x.w = lse;
     global_store((uint2 *)(target.out + column + 4 * k), make_uint2(pack_bf16(x.x, x.y), pack_bf16(x.z, x.w)));
   }
   if (column == 0) store_lse(target, lse);
@@ -620,12 +689,12 @@ KERNEL_RESIDENT(snapmla_mla_combine, 256, 4) {
   smla_merge request = global_load((const smla_merge *)(share + 1));
   i32 item = items.x, merge = items.z, after = items.w;
   const i32 end = items.y;
-  grid_dependency_wait();
-  grid_dependency_launch();
+  bool waited = false;
   while (item < end) {
-    for (; item < (after < end ? after : end); ++item) merge_item(p, request, item - request.first_item);
+    for (; item < (after < end ? after : end); ++item) merge_item(p, request, item - request.first_item, waited);
     if (item == end) break;
     request = global_load(p.merges + ++merge);
     after = global_load(&p.merges[merge + 1].first_item);
   }
+  if (!waited) wait_for_decode();  // whoever waits for this kernel waits for that too
 }

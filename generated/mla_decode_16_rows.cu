@@ -269,9 +269,23 @@ DEVICE void mbarrier_wait_cluster(mbarrier b, u32 parity) {
 }
 
 // ---- asynchronous copies
+// How L2 keeps what a copy reads: as ever, or gives it up first.
+struct l2_policy {
+  u64 bits;
+};
+DEVICE l2_policy l2_evict_first(bool evict_first) {
+  u64 first, normal;
+  asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(first));
+  asm("createpolicy.fractional.L2::evict_normal.b64 %0, 1.0;" : "=l"(normal));
+  return {evict_first ? first : normal};
+}
 DEVICE void bulk_copy(u32 shared_address, const void *global, u32 bytes, mbarrier b) {
   asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];"
                :: "r"(shared_address), "l"(global), "r"(bytes), "r"(b.address) : "memory");
+}
+DEVICE void bulk_copy(u32 shared_address, const void *global, u32 bytes, mbarrier b, l2_policy l2) {
+  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;"
+               :: "r"(shared_address), "l"(global), "r"(bytes), "r"(b.address), "l"(l2.bits) : "memory");
 }
 DEVICE void bulk_copy_multicast(u32 shared_address, const void *global, u32 bytes, mbarrier b, u16 rank_mask) {
   asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1], %2, "
@@ -281,6 +295,12 @@ DEVICE void tensor_copy(u32 shared_address, const void *map, i32 x, i32 y, i32 z
   (void)bytes;
   asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4}], [%5];"
                :: "r"(shared_address), "l"(map), "r"(x), "r"(y), "r"(z), "r"(b.address) : "memory");
+}
+DEVICE void tensor_copy(u32 shared_address, const void *map, i32 x, i32 y, i32 z, u32 bytes, mbarrier b, l2_policy l2) {
+  (void)bytes;
+  asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.L2::cache_hint "
+               "[%0], [%1, {%2, %3, %4}], [%5], %6;"
+               :: "r"(shared_address), "l"(map), "r"(x), "r"(y), "r"(z), "r"(b.address), "l"(l2.bits) : "memory");
 }
 DEVICE void bulk_store(void *global, u32 shared_address, u32 bytes) {
   asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;"
@@ -692,6 +712,10 @@ DEVICE void fetch_query(const Params &p, Place at) {
     ring.advance();
   }
 }
+// A page that one or two blocks read, and at about the same time, gives way in L2 to later pages before it drives out what others have left
+// there. Where a request has more groups of rows, blocks of a later turn may read it again.
+DEVICE l2_policy page_policy(const Params &p) { return l2_evict_first(p.groups <= 2); }
+
 // What a walk loads first depends on what it loaded before: the share of its unit, the request's row of the block table, and only then a
 // page; for further requests their records. From cold each would wait for memory in turn. A warp without work asks meanwhile for records
 // and table in L2, a block a part of them.
@@ -718,9 +742,10 @@ DEVICE void warm_tables(const Params &p) {
 
 // One thread: an image to its rows of the stage. A bad page's place is taken by page 0.
 DEVICE void fetch_image(const Params &p, u32 stage, mbarrier full, i32 page, i32 image) {
+  const l2_policy l2 = page_policy(p);
   const u8 *source = p.kv + (page < 0 ? 0 : page) * p.page_stride + image % images_per_page * (i32)image_bytes;
-  bulk_copy(shared_at<u8>(kv_at + stage * tile_bytes).address(), source, tile_bytes, full);
-  bulk_copy(shared_at<u8>(raw_scale_at + stage * scale_bytes).address(), source + tile_bytes, scale_bytes, full);
+  bulk_copy(shared_at<u8>(kv_at + stage * tile_bytes).address(), source, tile_bytes, full, l2);
+  bulk_copy(shared_at<u8>(raw_scale_at + stage * scale_bytes).address(), source + tile_bytes, scale_bytes, full, l2);
 }
 
 // The scale of a token of the stage.
@@ -844,12 +869,14 @@ DEVICE void prepare_scales(const Params &p, Place at) {
 // alike whatever the reference is. It follows the tiles' largest y with hysteresis, as every move costs a rescaling of O^T: raised when a
 // tile exceeds it by 2^0.8 (2^8.8 = 448), lowered when a tile stays 2^12 below, where its largest is 2^-4 and e4m3 has its bits for the next
 // 2^2 alone: many such tiles may weigh more than what the reference was raised for;
-// moved to 2^6 above the tile's largest when raised, as a little larger y are to be expected, and to 2^9 above it when lowered, as most
-// are larger; never further than 2^56 below its peak: the largest P * 2^40 (an inverse scale) * 2^20 tokens * 2^56 is still a float.
+// moved to 2^6 above a run's first tile's largest, as larger y are to be expected, to 2^1 above it when raised, as what raised it is seldom
+// exceeded and most tiles lie far below, and to 2^9 above it when lowered, as most are larger; never further than 2^56 below its peak: the
+// largest P * 2^40 (an inverse scale) * 2^20 tokens * 2^56 is still a float.
 constexpr float p_base = 8.0f;
 constexpr float raise_above = 0.8f;
 constexpr float lower_below = 12.0f;
-constexpr float headroom_raised = 6.0f;
+constexpr float headroom_first = 6.0f;
+constexpr float headroom_raised = 1.0f;
 constexpr float headroom_lowered = 9.0f;
 constexpr float deepest = 56.0f;
 constexpr float no_reference = -1e30f;
@@ -880,7 +907,7 @@ DEVICE bool moves(const Reference &reference, float top) {
 DEVICE float move_reference(Reference &reference, float top) {
   const float old = reference.value;
   if (moves(reference, top)) {
-    const float headroom = top > old ? headroom_raised : headroom_lowered;
+    const float headroom = old == no_reference ? headroom_first : top > old ? headroom_raised : headroom_lowered;
     reference.value = max_f32(whole_above(top) + headroom, reference.peak - deepest);
   }
   reference.peak = max_f32(reference.peak, reference.value);

@@ -271,9 +271,23 @@ DEVICE void mbarrier_wait_cluster(mbarrier b, u32 parity) {
 }
 
 // ---- asynchronous copies
+// How L2 keeps what a copy reads: as ever, or gives it up first.
+struct l2_policy {
+  u64 bits;
+};
+DEVICE l2_policy l2_evict_first(bool evict_first) {
+  u64 first, normal;
+  asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(first));
+  asm("createpolicy.fractional.L2::evict_normal.b64 %0, 1.0;" : "=l"(normal));
+  return {evict_first ? first : normal};
+}
 DEVICE void bulk_copy(u32 shared_address, const void *global, u32 bytes, mbarrier b) {
   asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];"
                :: "r"(shared_address), "l"(global), "r"(bytes), "r"(b.address) : "memory");
+}
+DEVICE void bulk_copy(u32 shared_address, const void *global, u32 bytes, mbarrier b, l2_policy l2) {
+  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;"
+               :: "r"(shared_address), "l"(global), "r"(bytes), "r"(b.address), "l"(l2.bits) : "memory");
 }
 DEVICE void bulk_copy_multicast(u32 shared_address, const void *global, u32 bytes, mbarrier b, u16 rank_mask) {
   asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1], %2, "
@@ -283,6 +297,12 @@ DEVICE void tensor_copy(u32 shared_address, const void *map, i32 x, i32 y, i32 z
   (void)bytes;
   asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4}], [%5];"
                :: "r"(shared_address), "l"(map), "r"(x), "r"(y), "r"(z), "r"(b.address) : "memory");
+}
+DEVICE void tensor_copy(u32 shared_address, const void *map, i32 x, i32 y, i32 z, u32 bytes, mbarrier b, l2_policy l2) {
+  (void)bytes;
+  asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.L2::cache_hint "
+               "[%0], [%1, {%2, %3, %4}], [%5], %6;"
+               :: "r"(shared_address), "l"(map), "r"(x), "r"(y), "r"(z), "r"(b.address), "l"(l2.bits) : "memory");
 }
 DEVICE void bulk_store(void *global, u32 shared_address, u32 bytes) {
   asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;"
@@ -707,6 +727,10 @@ DEVICE void fetch_query(const Params &p, Place at) {
     ring.advance();
   }
 }
+// A page that one or two blocks read, and at about the same time, gives way in L2 to later pages before it drives out what others have left
+// there. Where a request has more groups of rows, blocks of a later turn may read it again.
+DEVICE l2_policy page_policy(const Params &p) { return l2_evict_first(p.groups <= 2); }
+
 // What a walk loads first depends on what it loaded before: the share of its unit, the request's row of the block table, and only then a
 // page; for further requests their records. From cold each would wait for memory in turn. A warp without work asks meanwhile for records
 // and table in L2, a block a part of them.
@@ -734,13 +758,14 @@ DEVICE void warm_tables(const Params &p) {
 
 // One thread: `image_tokens` rows of a page to their rows of the stage. A bad page's place is taken by page 0.
 DEVICE void fetch_image(const Params &p, u32 stage, mbarrier full, i32 page, i32 image) {
+  const l2_policy l2 = page_policy(p);
   constexpr u32 box_bytes = image_tokens * 128;
   const u32 target = shared_at<u8>(kv_at + stage * tile_bytes).address() + image % images_per_tile * box_bytes;
   const i32 row = image % images_per_page * image_tokens;
 #pragma unroll
   for (u32 c = 0; c < subtiles; ++c)
-    tensor_copy(target + c * subtile_bytes, &p.kv_map, c * 128, row, page < 0 ? 0 : page, box_bytes, full);
-  tensor_copy(target + subtiles * subtile_bytes, &p.kv_map, 1024, row, page < 0 ? 0 : page, box_bytes, full);
+    tensor_copy(target + c * subtile_bytes, &p.kv_map, c * 128, row, page < 0 ? 0 : page, box_bytes, full, l2);
+  tensor_copy(target + subtiles * subtile_bytes, &p.kv_map, 1024, row, page < 0 ? 0 : page, box_bytes, full, l2);
 }
 
 DEVICE float stored_scale(u32, i32) { return 1.0f; }
@@ -862,11 +887,13 @@ DEVICE void prepare_scales(const Params &p, Place at) {
 // P = bf16(2^(y - reference + 8)). The reference is a whole number per row, so that rescaling by it is exact and a probability rounds
 // alike whatever the reference is. It follows the tiles' largest y with hysteresis, as every move costs a rescaling of O^T: raised when a
 // tile exceeds it by 2^20, lowered when a tile stays 2^20 below, which few rows ever do, as bf16 has its bits wherever a number is;
-// moved to 2^6 above the tile's largest when raised, as a little larger y are to be expected, and to 2^9 above it when lowered, as most
-// are larger; never further than 2^36 below its peak: the largest P * 2^40 (an inverse scale) * 2^20 tokens * 2^36 is still a float.
+// moved to 2^6 above a run's first tile's largest, as larger y are to be expected, to 2^6 above it when raised, as what raised it is seldom
+// exceeded and most tiles lie far below, and to 2^9 above it when lowered, as most are larger; never further than 2^36 below its peak: the
+// largest P * 2^40 (an inverse scale) * 2^20 tokens * 2^36 is still a float.
 constexpr float p_base = 8.0f;
 constexpr float raise_above = 20.0f;
 constexpr float lower_below = 20.0f;
+constexpr float headroom_first = 6.0f;
 constexpr float headroom_raised = 6.0f;
 constexpr float headroom_lowered = 9.0f;
 constexpr float deepest = 36.0f;
@@ -898,7 +925,7 @@ DEVICE bool moves(const Reference &reference, float top) {
 DEVICE float move_reference(Reference &reference, float top) {
   const float old = reference.value;
   if (moves(reference, top)) {
-    const float headroom = top > old ? headroom_raised : headroom_lowered;
+    const float headroom = old == no_reference ? headroom_first : top > old ? headroom_raised : headroom_lowered;
     reference.value = max_f32(whole_above(top) + headroom, reference.peak - deepest);
   }
   reference.peak = max_f32(reference.peak, reference.value);

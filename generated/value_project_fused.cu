@@ -247,9 +247,23 @@ DEVICE void mbarrier_wait_cluster(mbarrier b, u32 parity) {
 }
 
 // ---- asynchronous copies
+// How L2 keeps what a copy reads: as ever, or gives it up first.
+struct l2_policy {
+  u64 bits;
+};
+DEVICE l2_policy l2_evict_first(bool evict_first) {
+  u64 first, normal;
+  asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(first));
+  asm("createpolicy.fractional.L2::evict_normal.b64 %0, 1.0;" : "=l"(normal));
+  return {evict_first ? first : normal};
+}
 DEVICE void bulk_copy(u32 shared_address, const void *global, u32 bytes, mbarrier b) {
   asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];"
                :: "r"(shared_address), "l"(global), "r"(bytes), "r"(b.address) : "memory");
+}
+DEVICE void bulk_copy(u32 shared_address, const void *global, u32 bytes, mbarrier b, l2_policy l2) {
+  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;"
+               :: "r"(shared_address), "l"(global), "r"(bytes), "r"(b.address), "l"(l2.bits) : "memory");
 }
 DEVICE void bulk_copy_multicast(u32 shared_address, const void *global, u32 bytes, mbarrier b, u16 rank_mask) {
   asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1], %2, "
@@ -259,6 +273,12 @@ DEVICE void tensor_copy(u32 shared_address, const void *map, i32 x, i32 y, i32 z
   (void)bytes;
   asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4}], [%5];"
                :: "r"(shared_address), "l"(map), "r"(x), "r"(y), "r"(z), "r"(b.address) : "memory");
+}
+DEVICE void tensor_copy(u32 shared_address, const void *map, i32 x, i32 y, i32 z, u32 bytes, mbarrier b, l2_policy l2) {
+  (void)bytes;
+  asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.L2::cache_hint "
+               "[%0], [%1, {%2, %3, %4}], [%5], %6;"
+               :: "r"(shared_address), "l"(map), "r"(x), "r"(y), "r"(z), "r"(b.address), "l"(l2.bits) : "memory");
 }
 DEVICE void bulk_store(void *global, u32 shared_address, u32 bytes) {
   asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;"
@@ -481,14 +501,13 @@ DEVICE float not_a_number() { return float_of(0x7fffffffu); }
 constexpr float ln_2 = 0.6931471805599453f;
 // How merging is cut into items, for the schedule, which counts them, and for the combine kernel, which does them.
 
-constexpr i32 merge_in_flight = 6;  // pieces of which a thread loads 16 bytes together
+constexpr i32 merge_in_flight = 4;  // pieces of which a thread loads 16 bytes together
 
-// How many pieces a block reads side by side: a thread then has few rounds of loads. A power of two up to 16.
-DEVICE i32 merge_lanes(i32 pieces) {
-  i32 lanes = 1;
-  while (lanes < 16 && pieces > merge_in_flight * lanes) lanes *= 2;
-  return lanes;
+// How many pieces a block reads side by side, and its logarithm: a thread then has few rounds of loads. A power of two up to 16.
+DEVICE i32 merge_split(i32 pieces) {
+  return (pieces > merge_in_flight) + (pieces > 2 * merge_in_flight) + (pieces > 4 * merge_in_flight) + (pieces > 8 * merge_in_flight);
 }
+DEVICE i32 merge_lanes(i32 pieces) { return 1 << merge_split(pieces); }
 
 // Items of one request: `elements` of output (rows * latent), `block_elements` of them an item where pieces are read one by one.
 DEVICE i32 merge_items(i32 pieces, i32 elements, i32 block_elements) {
@@ -506,26 +525,11 @@ DEVICE float4 widen(Stored x) {
   const float2 low = unpack_bf16(x.x), high = unpack_bf16(x.y);
   return make_float4(low.x, low.y, high.x, high.y);
 }
-// Pieces on their way at a time where a thread has four channels: as many bytes of either type; more would not fit into 64 registers.
-constexpr i32 in_flight = merge_in_flight * 16 / (i32)sizeof(Stored);
 DEVICE const Stored *stored_at(const Params &p, i64 element) { return (const Stored *)p.partial_out + element / 4; }
 
 // What a row of the piece in a slot has in front of it, in rows.
 DEVICE i64 row_place(const Params &p, i32 group_rows, i32 slot, i32 row) {
   return (i64)slot * p.groups * group_rows + row;
-}
-
-// The channels of a row from `channel` on, as many as a Part has, in the pieces first, first + lanes, …, `Count` of them, of a request that
-// has `pieces` and `first_slot`.
-template <class Cut, class Part, i32 Count>
-DEVICE void load_pieces(const Params &p, i32 group_rows, const Cut &request, i32 row, i32 channel, i32 first, i32 lanes,
-                        Part (&parts)[Count]) {
-#pragma unroll
-  for (i32 i = 0; i < Count; ++i) {
-    const i32 piece = first + i * lanes;
-    if (piece < request.pieces)
-      parts[i] = global_load((const Part *)stored_at(p, row_place(p, group_rows, request.first_slot + piece, row) * latent + channel));
-  }
 }
 
 DEVICE float4 add_weighted(float4 sum, Stored part, float weight) {
@@ -698,6 +702,18 @@ DEVICE Weights weigh(const Params &p, const Row &request, i32 row) {
   return {from, sum == 0.0f ? 0.0f : 1.0f / sum, sum == 0.0f ? -infinity() : from + log2_approx(sum)};
 }
 
+constexpr i32 in_flight = 96 / (i32)sizeof(Stored);  // pieces on their way at a time: more would not fit into 64 registers
+
+// Four channels of a row from `channel` on, in the pieces first, first + lanes, …, `in_flight` of them.
+DEVICE void load_pieces(const Params &p, const Row &request, i32 row, i32 channel, i32 first, i32 lanes, Stored (&parts)[in_flight]) {
+#pragma unroll
+  for (i32 i = 0; i < in_flight; ++i) {
+    const i32 piece = first + i * lanes;
+    if (piece < request.pieces)
+      parts[i] = global_load(stored_at(p, row_place(p, p.group_rows, request.first_slot + piece, row) * latent + channel));
+  }
+}
+
 // A lane works out one weight, and hands it to the others.
 DEVICE float4 add_pieces(const Params &p, const Row &request, const Weights &w, i32 row, i32 first, i32 lanes,
                          const Stored (&parts)[in_flight], float4 sum) {
@@ -718,7 +734,7 @@ DEVICE float4 sum_pieces(const Params &p, const Row &request, i32 row, i32 chann
   const i32 lanes = merge_lanes(request.pieces);
   float4 all = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
   Stored parts[in_flight];
-  load_pieces(p, p.group_rows, request, row, channel, member, lanes, parts);
+  load_pieces(p, request, row, channel, member, lanes, parts);
   const Weights w = weigh(p, request, row);  // while the first are on their way
   lse = w.lse;
 #pragma unroll 1
@@ -726,7 +742,7 @@ DEVICE float4 sum_pieces(const Params &p, const Row &request, i32 row, i32 chann
     float4 sum = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
 #pragma unroll 1
     for (i32 first = lane; first < request.pieces; first += lanes * in_flight) {
-      if (first != member) load_pieces(p, p.group_rows, request, row, channel, first, lanes, parts);
+      if (first != member) load_pieces(p, request, row, channel, first, lanes, parts);
       sum = add_pieces(p, request, w, row, first, lanes, parts, sum);
     }
     all = lane == 0 ? sum : add_sums(all, sum);
