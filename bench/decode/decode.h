@@ -13,6 +13,7 @@ typedef struct shape {
   int32_t batch, heads, tokens;
   int32_t top;                  /* tokens that each query token chooses among those; 0: all that it sees, by pages */
   int32_t q_len;                /* query tokens of each request, the last of its tokens; 1 .. SHAPE_Q_LEN, <= tokens */
+  int32_t shared;               /* tokens that all requests have in common, their first, in the same whole pages */
   float sigma;                  /* of the logits; 0: what a softmax scale of 1 / sqrt(192) gives, 1.67 */
   double target_us, stretch_us; /* 0: none */
   snapmla_kv_format format;
@@ -40,6 +41,11 @@ int32_t shape_q_len_read(const char *text);
 void shapes_spread(shape_list *list, float sigma);
 /* The number in "0.1" .. "16"; 0: another text. */
 float shape_sigma_read(const char *text);
+/* All shapes with this many tokens in common: a prompt that all requests begin with. Targets are of none. Error: INVALID_ARGUMENT where one is
+ * shorter. */
+snapmla_status shapes_share(shape_list *list, int32_t tokens);
+/* The number in "64" .., a multiple of PAGE_TOKENS; 0: another text. */
+int32_t shape_shared_read(const char *text);
 /* What a plan of the shape is made for. Errors: as snapmla_problem_check; INVALID_ARGUMENT where a request is shorter than its query. */
 snapmla_status shape_problem(const shape *s, snapmla_problem *out);
 /* Bytes of a page of 64 tokens, latent 512. */
@@ -91,6 +97,9 @@ snapmla_status subject_results(const subject *s, uint64_t *digest, int *finite);
 int32_t shape_seen(const shape *s);
 /* Rows of queries and of results: batch * q_len * heads. */
 size_t shape_rows(const shape *s);
+/* Pages that a request has, and those of all requests together. */
+int64_t shape_pages(const shape *s);
+int64_t shape_distinct_pages(const shape *s);
 /* Bytes that a decode must move and arithmetic that it must do, causal, whatever its level adds to it. Pure. */
 double shape_bytes(const shape *s);
 double shape_fp8_flop(const shape *s);

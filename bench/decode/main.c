@@ -26,6 +26,7 @@ static const char *const help =
     "row's "
     "largest\n"
     "                    score moves, and with it what its P is a fraction of\n"
+    "  --shared N        tokens that all requests share, their first, in the same pages: a multiple of 64 (none)\n"
     "  --flush NAME      how L2 is emptied before each run: read, write, both or none (read)\n"
     "  --ceilings FILE   the CSV of snapmla-ceilings on the same machine: for percentages\n"
     "  --targets FILE    the targets (bench/decode/targets.csv)\n"
@@ -54,7 +55,7 @@ static const struct {
 
 typedef struct options {
   bench_command command;
-  const char *templates, *ceilings, *targets, *set, *shape, *flush, *format, *accuracy, *q_len, *sigma;
+  const char *templates, *ceilings, *targets, *set, *shape, *flush, *format, *accuracy, *q_len, *sigma, *shared;
 } options;
 
 static int check(const options *o) {
@@ -90,13 +91,13 @@ static snapmla_status choose_shapes(const options *o, shape_list *list) {
   return status;
 }
 
-/* Format, level, query tokens and spread of all shapes; BENCH_GO_ON, or BENCH_USAGE where one of them can be no problem. */
+/* Format, level, query tokens, spread and what is shared of all shapes; BENCH_GO_ON, or BENCH_USAGE where one of them can be no problem. */
 static int choose_kind(const options *o, shape_list *list) {
   const bench_command *c = &o->command;
   snapmla_kv_format format;
   snapmla_accuracy accuracy;
   snapmla_problem problem;
-  int32_t q_len = 0;
+  int32_t q_len = 0, shared = 0;
   float sigma = 0;
   if (snapmla_kv_format_parse(o->format, &format)) return bench_usage(c, "--format: ", snapmla_error_message());
   if (snapmla_accuracy_parse(o->accuracy, &accuracy)) return bench_usage(c, "--accuracy: ", snapmla_error_message());
@@ -104,8 +105,11 @@ static int choose_kind(const options *o, shape_list *list) {
     return bench_usage(c, "--q-len must be 1 to 128, not ", o->q_len);
   if (o->sigma && !(sigma = shape_sigma_read(o->sigma)))
     return bench_usage(c, "--sigma must be 0.1 to 16, not ", o->sigma);
+  if (o->shared && !(shared = shape_shared_read(o->shared)))
+    return bench_usage(c, "--shared must be a multiple of 64, at least 64, not ", o->shared);
   shapes_choose(list, format, accuracy, q_len);
   if (o->sigma) shapes_spread(list, sigma);
+  if (o->shared && shapes_share(list, shared)) return bench_usage(c, "--shared: ", snapmla_error_message());
   for (size_t i = 0; i < list->count; i++)
     if (shape_problem(&list->at[i], &problem)) return bench_usage(c, "", snapmla_error_message());
   return BENCH_GO_ON;
@@ -187,7 +191,7 @@ static snapmla_status open_flusher(bench *b, const options *o, flusher *f) {
 static int64_t pages_of(const shape_list *list) {
   int64_t most = 1;
   for (size_t i = 0; i < list->count; i++) {
-    int64_t pages = (int64_t)list->at[i].batch * ((list->at[i].tokens + PAGE_TOKENS - 1) / PAGE_TOKENS);
+    int64_t pages = list->at[i].batch * shape_pages(&list->at[i]);
     if (pages > most) most = pages;
   }
   return most;
@@ -231,7 +235,8 @@ int main(int argc, char **argv) {
                               {"--targets", &o.targets},     {"--set", &o.set},
                               {"--shape", &o.shape},         {"--flush", &o.flush},
                               {"--format", &o.format},       {"--accuracy", &o.accuracy},
-                              {"--q-len", &o.q_len},         {"--sigma", &o.sigma}};
+                              {"--q-len", &o.q_len},         {"--sigma", &o.sigma},
+                              {"--shared", &o.shared}};
   shape_list list = {.count = 0};
   report r = {.csv = NULL};
   o.command.options = own;

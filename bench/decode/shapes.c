@@ -121,12 +121,17 @@ int32_t shape_seen(const shape *s) { return s->top && s->top < s->tokens ? s->to
 
 size_t shape_rows(const shape *s) { return (size_t)s->batch * (size_t)s->q_len * (size_t)s->heads; }
 
+int64_t shape_pages(const shape *s) { return (s->tokens + PAGE_TOKENS - 1) / PAGE_TOKENS; }
+
+int64_t shape_distinct_pages(const shape *s) {
+  return s->batch * shape_pages(s) - (int64_t)(s->batch - 1) * (s->shared / PAGE_TOKENS);
+}
+
 double shape_bytes(const shape *s) {
-  double pages = (double)((s->tokens + PAGE_TOKENS - 1) / PAGE_TOKENS);
   double rows = (double)shape_rows(s);
-  double page_bytes = (double)format_page_bytes(s->format);
-  double images = s->top ? (double)s->q_len * shape_seen(s) * page_bytes / PAGE_TOKENS : pages * page_bytes;
-  return s->batch * images + rows * (LATENT + ROPE) * 2 + rows * LATENT * 2;
+  double listed = (double)s->batch * s->q_len * shape_seen(s) / PAGE_TOKENS;
+  double pages = s->top ? listed : (double)shape_distinct_pages(s);
+  return pages * (double)format_page_bytes(s->format) + rows * (LATENT + ROPE) * 2 + rows * LATENT * 2;
 }
 
 /* Pairs of a row and a token that it sees. The first query token of a request sees q_len - 1 tokens fewer than the last. */
@@ -178,6 +183,24 @@ float shape_sigma_read(const char *text) {
   char *end;
   const float number = strtof(text, &end);
   return *text && !*end && number >= 0.1f && number <= 16 ? number : 0;
+}
+
+snapmla_status shapes_share(shape_list *list, int32_t tokens) {
+  for (size_t i = 0; i < list->count; i++) {
+    shape *s = &list->at[i];
+    if (tokens > s->tokens)
+      return smla_fail(SNAPMLA_INVALID_ARGUMENT, "%d shared tokens of requests of %d: share as many at most", tokens,
+                       s->tokens);
+    s->shared = tokens;
+    s->target_us = s->stretch_us = 0;
+  }
+  return SNAPMLA_OK;
+}
+
+int32_t shape_shared_read(const char *text) {
+  char *end;
+  const long number = strtol(text, &end, 10);
+  return !*end && number >= PAGE_TOKENS && number <= INT32_MAX && number % PAGE_TOKENS == 0 ? (int32_t)number : 0;
 }
 
 snapmla_status shape_problem(const shape *s, snapmla_problem *out) {

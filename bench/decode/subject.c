@@ -30,8 +30,9 @@ static void *random_bf16(size_t count, float scale, uint64_t seed) {
   return values;
 }
 
-/* Pages of the whole cache in random order, as many as the shape needs. */
-static void *random_table(size_t needed, size_t available) {
+/* Pages of the whole cache in random order, as many as the shape needs; those of what requests share are the first one's. */
+static void *random_table(const shape *of, size_t available) {
+  const size_t row = (size_t)shape_pages(of), needed = row * (size_t)of->batch;
   uint64_t state = 21;
   int32_t *pages = malloc(available * sizeof *pages);
   for (size_t i = 0; pages && i < available; i++) {
@@ -41,6 +42,8 @@ static void *random_table(size_t needed, size_t available) {
   }
   int32_t *table = pages ? realloc(pages, needed * sizeof *table) : NULL;
   if (!table) free(pages);
+  for (size_t i = row; table && i < needed; i++)
+    if (i % row < (size_t)of->shared / PAGE_TOKENS) table[i] = table[i % row];
   return table;
 }
 
@@ -74,11 +77,11 @@ static int32_t *random_lists(const shape *of, const int32_t *table, size_t pages
 }
 
 /* In place of table and lengths. */
-static snapmla_status make_lists(subject *s, size_t pages, size_t needed, size_t available) {
+static snapmla_status make_lists(subject *s, size_t available) {
   size_t entries = (size_t)s->shape.batch * (size_t)s->shape.q_len * (size_t)shape_seen(&s->shape);
-  int32_t *table = random_table(needed, available);
-  snapmla_status status =
-      upload(s->b, table ? random_lists(&s->shape, table, pages) : NULL, entries * sizeof(int32_t), &s->indices);
+  int32_t *table = random_table(&s->shape, available);
+  snapmla_status status = upload(s->b, table ? random_lists(&s->shape, table, (size_t)shape_pages(&s->shape)) : NULL,
+                                 entries * sizeof(int32_t), &s->indices);
   free(table);
   s->args.block_table = s->args.seqlens = NULL;
   s->args.indices = (const int32_t *)(void *)s->indices.pointer;
@@ -96,11 +99,11 @@ static float softmax_scale(const shape *of) {
 static snapmla_status make_data(subject *s, const cache *c) {
   const shape *of = &s->shape;
   bench *b = s->b;
-  size_t rows = shape_rows(of), pages = ((size_t)of->tokens + PAGE_TOKENS - 1) / PAGE_TOKENS;
-  size_t needed = pages * (size_t)of->batch, lengths = (size_t)of->batch * (size_t)(of->top ? of->q_len : 1);
+  size_t rows = shape_rows(of), needed = (size_t)(of->batch * shape_pages(of)),
+         lengths = (size_t)of->batch * (size_t)(of->top ? of->q_len : 1);
   snapmla_status status = upload(b, random_bf16(rows * LATENT, 1.7f, 31), rows * LATENT * 2, &s->query);
   if (!status) status = upload(b, random_bf16(rows * ROPE, 1.7f, 32), rows * ROPE * 2, &s->rope);
-  if (!status) status = upload(b, random_table(needed, (size_t)c->count), needed * 4, &s->table);
+  if (!status) status = upload(b, random_table(of, (size_t)c->count), needed * 4, &s->table);
   if (!status) status = upload(b, equal_lengths(of, lengths), lengths * 4, &s->lengths);
   if (!status) status = bench_memory_open(b, rows * LATENT * 2, &s->out);
   if (!status) status = bench_memory_open(b, rows * 4, &s->lse);
@@ -120,7 +123,7 @@ static snapmla_status make_data(subject *s, const cache *c) {
                                   .page_stride = format_page_bytes(of->format),
                                   .num_pages = c->count,
                                   .block_table = (const int32_t *)(void *)s->table.pointer,
-                                  .block_table_stride = (int64_t)pages,
+                                  .block_table_stride = shape_pages(of),
                                   .seqlens = (const int32_t *)(void *)s->lengths.pointer,
                                   .out = s->out.pointer,
                                   .out_stride_batch = q_len * heads * LATENT,
@@ -134,7 +137,7 @@ static snapmla_status make_data(subject *s, const cache *c) {
                                   .workspace = s->workspace.pointer,
                                   .workspace_bytes = snapmla_plan_workspace_bytes(s->plan),
                                   .stream = b->stream};
-  return status || !of->top ? status : make_lists(s, pages, needed, (size_t)c->count);
+  return status || !of->top ? status : make_lists(s, (size_t)c->count);
 }
 
 snapmla_status subject_open(bench *b, const cache *c, const shape *of, const snapmla_plan_options *options,
