@@ -1,5 +1,6 @@
 #include "decode_args.h"
 
+#include <float.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -122,10 +123,11 @@ static snapmla_status check_kv_scale(const snapmla_problem *problem, const char 
                                      const float *pointer) {
   if (smla_kv_facts_of(problem->kv_format)->scaling != SMLA_SCALING_CALL) return SNAPMLA_OK;
   if (pointer) return check_pointer(call, "kv_scale_pointer", pointer, sizeof *pointer);
-  if (kv_scale >= 0.0f && isfinite(kv_scale)) return SNAPMLA_OK;
-  return smla_fail(SNAPMLA_INVALID_ARGUMENT,
-                   "%s: kv_scale is %g, it must be positive and finite: set what the cache's numbers are multiplied by",
-                   call, (double)kv_scale);
+  if (kv_scale == 0.0f || (kv_scale >= FLT_MIN && isfinite(kv_scale))) return SNAPMLA_OK;
+  return smla_fail(
+      SNAPMLA_INVALID_ARGUMENT,
+      "%s: kv_scale is %g, it must be finite and at least 2^-126: set what the cache's numbers are multiplied by", call,
+      (double)kv_scale);
 }
 
 /* How many tokens there are to see: of each request, or in each list. */

@@ -1,5 +1,6 @@
 #include <snapmla/reference.h>
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -49,10 +50,10 @@ static snapmla_status find(const snapmla_problem *problem, const snapmla_cache *
   if (!status) status = find_slot(problem, cache->kv, cache->page_stride, cache->num_pages, slot, place);
   if (status) return status;
   place->kv_scale = cache->kv_scale == 0.0f ? 1.0f : cache->kv_scale;
-  if (place->kv_scale > 0.0f && isfinite(place->kv_scale)) return SNAPMLA_OK;
+  if (place->kv_scale >= FLT_MIN && isfinite(place->kv_scale)) return SNAPMLA_OK;
   return smla_fail(
       SNAPMLA_INVALID_ARGUMENT,
-      "cache: kv_scale is %g, it must be positive and finite: set what the cache's numbers are multiplied by",
+      "cache: kv_scale is %g, it must be finite and at least 2^-126: set what the cache's numbers are multiplied by",
       (double)cache->kv_scale);
 }
 

@@ -141,7 +141,7 @@ typedef struct snapmla_decode_args {
   const int32_t *index_counts; /* [batch, q_len] dense: how many entries of the list count, 0..max_indices; the rest of
                                   it may hold anything */
 
-  /* Of formats with one scale for the whole cache (fp8_tensor): what its numbers are multiplied by, > 0 and finite; 0 stands for 1.
+  /* Of formats with one scale for the whole cache (fp8_tensor): what its numbers are multiplied by, finite and at least 2^-126; 0 stands for 1.
    * A device pointer to one fp32 wins over the number. Formats without it pass both over. */
   float kv_scale;
   const float *kv_scale_pointer;

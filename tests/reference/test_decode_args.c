@@ -288,6 +288,7 @@ static void kv_scale(void **state) {
                {SNAPMLA_KV_FP8_TENSOR, -1.0f, 64, NULL}, /* the pointer wins */
                {SNAPMLA_KV_FP8_TENSOR, -1.0f, 0, "kv_scale is -1"},
                {SNAPMLA_KV_FP8_TENSOR, INFINITY, 0, "kv_scale is inf"},
+               {SNAPMLA_KV_FP8_TENSOR, 0x1p-127f, 0, "kv_scale is 5.87747e-39"},
                {SNAPMLA_KV_FP8_TENSOR, 0.0f, 65, "kv_scale_pointer"},
                {SNAPMLA_KV_BF16, -1.0f, 65, NULL}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
