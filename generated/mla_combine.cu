@@ -251,15 +251,14 @@ DEVICE void mbarrier_wait_cluster(mbarrier b, u32 parity) {
 }
 
 // ---- asynchronous copies
-// How L2 keeps what a copy reads: as ever, or gives it up first.
+// How L2 keeps what a copy reads.
 struct l2_policy {
   u64 bits;
 };
-DEVICE l2_policy l2_evict_first(bool evict_first) {
-  u64 first, normal;
-  asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(first));
-  asm("createpolicy.fractional.L2::evict_normal.b64 %0, 1.0;" : "=l"(normal));
-  return {evict_first ? first : normal};
+DEVICE l2_policy l2_evict_first() {
+  l2_policy policy;
+  asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy.bits));
+  return policy;
 }
 DEVICE void bulk_copy(u32 shared_address, const void *global, u32 bytes, mbarrier b) {
   asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];"
@@ -468,7 +467,7 @@ DEVICE void store_lse(const OutputRow &target, float lse_base2) {
 
 constexpr i32 merge_in_flight = 4;  // pieces of which a thread loads 16 bytes together
 
-// How many pieces a block reads side by side, and its logarithm: a thread then has few rounds of loads. A power of two up to 16.
+// The logarithm of how many pieces a block reads side by side, which is up to 16: a thread then has few rounds of loads.
 DEVICE i32 merge_split(i32 pieces) {
   return (pieces > merge_in_flight) + (pieces > 2 * merge_in_flight) + (pieces > 4 * merge_in_flight) + (pieces > 8 * merge_in_flight);
 }
@@ -535,14 +534,15 @@ struct Sum {
   float4 four[fours];
 };
 
-// Where piece `piece` has what the first has at `first`, `stride` bytes between pieces. What is loaded of pieces is that of the last where
-// there are no more, and is not used: loads then follow each other without a jump.
+// The address in piece `piece` of what lies at `first` in the first piece; pieces are `stride` bytes apart.
 template <class T> DEVICE const T *in_piece(const T *first, u32 stride, i32 piece) {
   return (const T *)((const u8 *)first + (u64)(u32)piece * stride);
 }
+// Where there are no more pieces the last is loaded again and not used: loads follow each other without a jump.
 DEVICE i32 up_to(i32 piece, i32 pieces) { return piece < pieces ? piece : pieces - 1; }
 
 // A row is weighed by warp, a lane of which has every 32th piece, and loads the lse of the first 5 together.
+static_assert(max_pieces % (i32)row_lanes == 0, "weights are stored for whole warps");
 constexpr i32 lse_in_flight = 5, weighed_together = lse_in_flight * (i32)row_lanes;
 DEVICE void load_lse(const float *first, u32 stride, i32 pieces, float (&lse)[lse_in_flight]) {
 #pragma unroll
@@ -555,7 +555,7 @@ DEVICE void load_lse(const float *first, u32 stride, i32 pieces, float (&lse)[ls
   }
 }
 
-// The normalised weights go to `weights`, [pieces]; returns the row's lse (base 2). Pieces without tokens have -inf; a NaN is everyone's.
+// The normalised weights go to `weights`, [pieces], zeros behind the last; returns the row's lse (base 2). Pieces without tokens have -inf; a NaN is everyone's.
 DEVICE float weigh(const float *first, u32 stride, i32 pieces, const float (&lse)[lse_in_flight], smem<float> weights) {
   const i32 lane = (i32)(lane_index() % row_lanes);
   float top = lse[0], sum = 0.0f;
@@ -623,7 +623,7 @@ DEVICE void wait_for_decode() {
 // that is waited for, in a block's first item.
 DEVICE void merge_item(const Params &p, const smla_merge &request, i32 item, bool &waited) {
   const i32 pieces = request.pieces, split = merge_split(pieces), lanes = 1 << split, width = threads >> split, t = (i32)thread_index();
-  const i32 lane = t / width, element = channels * (item * width + t % width), last = p.heads * p.q_len - 1;
+  const i32 lane = t >> (8 - split), element = channels * (item * width + (t & (width - 1))), last = p.heads * p.q_len - 1;
   const bool mine = element / latent <= last;
   const i32 row = mine ? element / latent : last, column = element % latent;
   const smem<float4> sums = shared_at<float4>(0);

@@ -269,15 +269,14 @@ DEVICE void mbarrier_wait_cluster(mbarrier b, u32 parity) {
 }
 
 // ---- asynchronous copies
-// How L2 keeps what a copy reads: as ever, or gives it up first.
+// How L2 keeps what a copy reads.
 struct l2_policy {
   u64 bits;
 };
-DEVICE l2_policy l2_evict_first(bool evict_first) {
-  u64 first, normal;
-  asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(first));
-  asm("createpolicy.fractional.L2::evict_normal.b64 %0, 1.0;" : "=l"(normal));
-  return {evict_first ? first : normal};
+DEVICE l2_policy l2_evict_first() {
+  l2_policy policy;
+  asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy.bits));
+  return policy;
 }
 DEVICE void bulk_copy(u32 shared_address, const void *global, u32 bytes, mbarrier b) {
   asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];"
@@ -712,10 +711,6 @@ DEVICE void fetch_query(const Params &p, Place at) {
     ring.advance();
   }
 }
-// A page that one or two blocks read, and at about the same time, gives way in L2 to later pages before it drives out what others have left
-// there. Where a request has more groups of rows, blocks of a later turn may read it again.
-DEVICE l2_policy page_policy(const Params &p) { return l2_evict_first(p.groups <= 2); }
-
 // What a walk loads first depends on what it loaded before: the share of its unit, the request's row of the block table, and only then a
 // page; for further requests their records. From cold each would wait for memory in turn. A warp without work asks meanwhile for records
 // and table in L2, a block a part of them.
@@ -742,7 +737,7 @@ DEVICE void warm_tables(const Params &p) {
 
 // One thread: an image to its rows of the stage. A bad page's place is taken by page 0.
 DEVICE void fetch_image(const Params &p, u32 stage, mbarrier full, i32 page, i32 image) {
-  const l2_policy l2 = page_policy(p);
+  const l2_policy l2 = l2_evict_first();
   const u8 *source = p.kv + (page < 0 ? 0 : page) * p.page_stride + image % images_per_page * (i32)image_bytes;
   bulk_copy(shared_at<u8>(kv_at + stage * tile_bytes).address(), source, tile_bytes, full, l2);
   bulk_copy(shared_at<u8>(raw_scale_at + stage * scale_bytes).address(), source + tile_bytes, scale_bytes, full, l2);
@@ -752,7 +747,8 @@ DEVICE void fetch_image(const Params &p, u32 stage, mbarrier full, i32 page, i32
 DEVICE float stored_scale(u32 stage, i32 token) {
   return shared_at<float>(raw_scale_at + stage * scale_bytes).load(token);
 }
-// The producer of paged tokens: copies of pages into the ring. How a page is copied is its format's (fetch_image).
+// The producer of paged tokens: copies of pages into the ring. How a page is copied is its format's (fetch_image). It gives way in L2 to later
+// pages before it drives out what others have left there.
 constexpr u32 status_bad_page = 1;  // SNAPMLA_STATUS_BAD_PAGE
 
 // Where the images of a run end: with its tiles, but the request's last tile may lack some.

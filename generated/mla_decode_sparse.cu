@@ -274,15 +274,14 @@ DEVICE void mbarrier_wait_cluster(mbarrier b, u32 parity) {
 }
 
 // ---- asynchronous copies
-// How L2 keeps what a copy reads: as ever, or gives it up first.
+// How L2 keeps what a copy reads.
 struct l2_policy {
   u64 bits;
 };
-DEVICE l2_policy l2_evict_first(bool evict_first) {
-  u64 first, normal;
-  asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(first));
-  asm("createpolicy.fractional.L2::evict_normal.b64 %0, 1.0;" : "=l"(normal));
-  return {evict_first ? first : normal};
+DEVICE l2_policy l2_evict_first() {
+  l2_policy policy;
+  asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy.bits));
+  return policy;
 }
 DEVICE void bulk_copy(u32 shared_address, const void *global, u32 bytes, mbarrier b) {
   asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];"

@@ -247,15 +247,14 @@ DEVICE void mbarrier_wait_cluster(mbarrier b, u32 parity) {
 }
 
 // ---- asynchronous copies
-// How L2 keeps what a copy reads: as ever, or gives it up first.
+// How L2 keeps what a copy reads.
 struct l2_policy {
   u64 bits;
 };
-DEVICE l2_policy l2_evict_first(bool evict_first) {
-  u64 first, normal;
-  asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(first));
-  asm("createpolicy.fractional.L2::evict_normal.b64 %0, 1.0;" : "=l"(normal));
-  return {evict_first ? first : normal};
+DEVICE l2_policy l2_evict_first() {
+  l2_policy policy;
+  asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy.bits));
+  return policy;
 }
 DEVICE void bulk_copy(u32 shared_address, const void *global, u32 bytes, mbarrier b) {
   asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];"
@@ -519,9 +518,9 @@ DEVICE float row_scale(const Row &x) {
   return scale_of(amax);
 }
 
-// x / scale to the last bit for many x of one scale, where |x| is 0 or at least 2^-102: a quotient that is within an ulp is right after a step by its
-// remainder if the reciprocal is correctly rounded (Markstein 1990). What has no remainder, 0 with its sign and what is not finite, is right
-// before it.
+// x / scale to the last bit, for many x of one scale, where |x| is 0 or at least 2^-102 and the scale at least 2^-126: a product by the rounded
+// reciprocal, and one step by its remainder (Markstein 1990). Where there is no remainder (0, and what is not finite) the product is right, sign
+// and all. Less than 2^-102 is 0 as e4m3 either way.
 struct Divisor {
   float scale, inverse;
   DEVICE explicit Divisor(float by) : scale(by), inverse(1.0f / by) {}
@@ -551,8 +550,7 @@ template <class Place> DEVICE void store_content(const Row &x, float scale, Plac
 // The same for RoPE.
 template <class Place> DEVICE void store_rope(const Row &x, float scale, Place place) {
   const u32 lane = lane_index();
-  const Divisor divisor(scale);
-  global_store((u32 *)place(4 * lane), pack_bf16(divisor.quotient(x.rope.x), divisor.quotient(x.rope.y)));
+  global_store((u32 *)place(4 * lane), pack_bf16(x.rope.x / scale, x.rope.y / scale));
 }
 // A query row into the decode kernel's image, one warp: quantised as the format's keys are multiplied. Needs quantize_row.inc.
 constexpr u32 image_rows = 64;

@@ -251,15 +251,14 @@ DEVICE void mbarrier_wait_cluster(mbarrier b, u32 parity) {
 }
 
 // ---- asynchronous copies
-// How L2 keeps what a copy reads: as ever, or gives it up first.
+// How L2 keeps what a copy reads.
 struct l2_policy {
   u64 bits;
 };
-DEVICE l2_policy l2_evict_first(bool evict_first) {
-  u64 first, normal;
-  asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(first));
-  asm("createpolicy.fractional.L2::evict_normal.b64 %0, 1.0;" : "=l"(normal));
-  return {evict_first ? first : normal};
+DEVICE l2_policy l2_evict_first() {
+  l2_policy policy;
+  asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy.bits));
+  return policy;
 }
 DEVICE void bulk_copy(u32 shared_address, const void *global, u32 bytes, mbarrier b) {
   asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];"
@@ -444,7 +443,7 @@ struct smla_merge_share {
 
 constexpr i32 merge_in_flight = 4;  // pieces of which a thread loads 16 bytes together
 
-// How many pieces a block reads side by side, and its logarithm: a thread then has few rounds of loads. A power of two up to 16.
+// The logarithm of how many pieces a block reads side by side, which is up to 16: a thread then has few rounds of loads.
 DEVICE i32 merge_split(i32 pieces) {
   return (pieces > merge_in_flight) + (pieces > 2 * merge_in_flight) + (pieces > 4 * merge_in_flight) + (pieces > 8 * merge_in_flight);
 }

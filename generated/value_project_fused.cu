@@ -247,15 +247,14 @@ DEVICE void mbarrier_wait_cluster(mbarrier b, u32 parity) {
 }
 
 // ---- asynchronous copies
-// How L2 keeps what a copy reads: as ever, or gives it up first.
+// How L2 keeps what a copy reads.
 struct l2_policy {
   u64 bits;
 };
-DEVICE l2_policy l2_evict_first(bool evict_first) {
-  u64 first, normal;
-  asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(first));
-  asm("createpolicy.fractional.L2::evict_normal.b64 %0, 1.0;" : "=l"(normal));
-  return {evict_first ? first : normal};
+DEVICE l2_policy l2_evict_first() {
+  l2_policy policy;
+  asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy.bits));
+  return policy;
 }
 DEVICE void bulk_copy(u32 shared_address, const void *global, u32 bytes, mbarrier b) {
   asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];"
@@ -503,7 +502,7 @@ constexpr float ln_2 = 0.6931471805599453f;
 
 constexpr i32 merge_in_flight = 4;  // pieces of which a thread loads 16 bytes together
 
-// How many pieces a block reads side by side, and its logarithm: a thread then has few rounds of loads. A power of two up to 16.
+// The logarithm of how many pieces a block reads side by side, which is up to 16: a thread then has few rounds of loads.
 DEVICE i32 merge_split(i32 pieces) {
   return (pieces > merge_in_flight) + (pieces > 2 * merge_in_flight) + (pieces > 4 * merge_in_flight) + (pieces > 8 * merge_in_flight);
 }
@@ -689,16 +688,18 @@ DEVICE i32 row_of(const Params &p, i32 token, i32 head) { return token % p.recor
 struct Weights {
   float from, inverse, lse;
 };
+constexpr i32 row_lanes = 32;  // that share a row, in mla_combine: sums are in their order
 DEVICE Weights weigh(const Params &p, const Row &request, i32 row) {
   const float *const lse = p.partial_lse;
+  const i32 lane = (i32)lane_index() % row_lanes;
   float top = -infinity(), sum = 0.0f;
-  for (i32 piece = (i32)lane_index(); piece < request.pieces; piece += 32)
+  for (i32 piece = lane; piece < request.pieces; piece += row_lanes)
     top = max_f32(top, global_load(lse + row_place(p, p.group_rows, request.first_slot + piece, row)));
-  for (u32 mask = 16; mask > 0; mask /= 2) top = max_f32(top, shuffle_xor(top, mask));
+  for (u32 mask = row_lanes / 2; mask > 0; mask /= 2) top = max_f32(top, shuffle_xor(top, mask));
   const float from = top == -infinity() ? 0.0f : top;  // every weight is then zero, or NaN
-  for (i32 piece = (i32)lane_index(); piece < request.pieces; piece += 32)
+  for (i32 piece = lane; piece < request.pieces; piece += row_lanes)
     sum += exp2_approx(global_load(lse + row_place(p, p.group_rows, request.first_slot + piece, row)) - from);
-  for (u32 mask = 16; mask > 0; mask /= 2) sum += shuffle_xor(sum, mask);
+  for (u32 mask = row_lanes / 2; mask > 0; mask /= 2) sum += shuffle_xor(sum, mask);
   return {from, sum == 0.0f ? 0.0f : 1.0f / sum, sum == 0.0f ? -infinity() : from + log2_approx(sum)};
 }
 

@@ -28,7 +28,7 @@ return {
       threads = v.block,
       partial_bytes = partial_bytes,
       channels = channels,
-      lse_in_flight = 5, -- as many as a piece for each unit takes where blocks do not take turns
+      lse_in_flight = 5, -- of a lane: 160 pieces a warp, more than there are multiprocessors (80 where a row has half a warp)
       row_lanes = row_lanes,
       block_elements = channels * v.block,
       -- Blocks a multiprocessor, which is what the runtime launches: with 64 registers a thread, or as many as there
