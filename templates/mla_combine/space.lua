@@ -28,7 +28,7 @@ return {
       threads = v.block,
       partial_bytes = partial_bytes,
       channels = channels,
-      lse_in_flight = 5, -- of a lane: 160 pieces a warp, more than there are multiprocessors (80 where a row has half a warp)
+      lse_in_flight = 5, -- of a lane: 160 pieces a warp (half a warp: 80), more than multiprocessors
       row_lanes = row_lanes,
       block_elements = channels * v.block,
       -- Blocks a multiprocessor, which is what the runtime launches: with 64 registers a thread, or as many as there
