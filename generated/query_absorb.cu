@@ -520,7 +520,7 @@ DEVICE float row_scale(const Row &x) {
 
 // x / scale to the last bit, for many x of one scale, where |x| is 0 or at least 2^-102 and the scale at least 2^-126: a product by the rounded
 // reciprocal, and one step by its remainder (Markstein 1990). Where there is no remainder (0, and what is not finite) the product is right, sign
-// and all. Less than 2^-102 is 0 as e4m3 either way.
+// and all. Of less than 2^-102 the last bit may differ, which is 0 as e4m3 by any scale of a row's own.
 struct Divisor {
   float scale, inverse;
   DEVICE explicit Divisor(float by) : scale(by), inverse(1.0f / by) {}

@@ -44,7 +44,7 @@ device_case device_case_create(snapmla_context *context, const snapmla_plan *pla
   c.args.workspace_bytes = snapmla_plan_workspace_bytes(plan);
   uint8_t *anything = malloc(c.args.workspace_bytes);
   assert_non_null(anything);
-  memset(anything, 0xff, c.args.workspace_bytes); /* NaN, and blocks that have done what they have not */
+  memset(anything, 0xff, c.args.workspace_bytes); /* NaN, wherever it is read as a number */
   c.args.workspace = upload(context, &c, WORKSPACE, anything, c.args.workspace_bytes);
   free(anything);
   assert_int_equal(snapmla_stream_create(context, &c.stream), SNAPMLA_OK);
