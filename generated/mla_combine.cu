@@ -541,9 +541,10 @@ template <class T> DEVICE const T *in_piece(const T *first, u32 stride, i32 piec
 // Where there are no more pieces the last is loaded again and not used: loads follow each other without a jump.
 DEVICE i32 up_to(i32 piece, i32 pieces) { return piece < pieces ? piece : pieces - 1; }
 
-// A row is weighed by warp, a lane of which has every 32th piece, and loads the lse of the first 5 together.
-static_assert(max_pieces % (i32)row_lanes == 0, "weights are stored for whole warps");
 constexpr i32 lse_in_flight = 5, weighed_together = lse_in_flight * (i32)row_lanes;
+static_assert(max_pieces % (i32)row_lanes == 0, "weights are stored for 32 pieces at a time");
+
+// A row is weighed by a warp: a lane has every 32th piece, and loads the lse of the first 5 together.
 DEVICE void load_lse(const float *first, u32 stride, i32 pieces, float (&lse)[lse_in_flight]) {
 #pragma unroll
   for (i32 i = 0; i < lse_in_flight; ++i) {
@@ -555,7 +556,8 @@ DEVICE void load_lse(const float *first, u32 stride, i32 pieces, float (&lse)[ls
   }
 }
 
-// The normalised weights go to `weights`, [pieces], zeros behind the last; returns the row's lse (base 2). Pieces without tokens have -inf; a NaN is everyone's.
+// The normalised weights go to `weights`, [pieces], zeros behind the last; returns the row's lse (base 2). Pieces without tokens have -inf; a
+// NaN is everyone's.
 DEVICE float weigh(const float *first, u32 stride, i32 pieces, const float (&lse)[lse_in_flight], smem<float> weights) {
   const i32 lane = (i32)(lane_index() % row_lanes);
   float top = lse[0], sum = 0.0f;

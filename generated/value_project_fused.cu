@@ -688,7 +688,7 @@ DEVICE i32 row_of(const Params &p, i32 token, i32 head) { return token % p.recor
 struct Weights {
   float from, inverse, lse;
 };
-constexpr i32 row_lanes = 32;  // that share a row, in mla_combine: sums are in their order
+constexpr i32 row_lanes = 32;  // that share a row in mla_combine: sums are in their order
 DEVICE Weights weigh(const Params &p, const Row &request, i32 row) {
   const float *const lse = p.partial_lse;
   const i32 lane = (i32)lane_index() % row_lanes;

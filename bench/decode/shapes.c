@@ -189,8 +189,9 @@ snapmla_status shapes_share(shape_list *list, int32_t tokens) {
   for (size_t i = 0; i < list->count; i++) {
     shape *s = &list->at[i];
     if (tokens > s->tokens)
-      return smla_fail(SNAPMLA_INVALID_ARGUMENT, "%d shared tokens of requests of %d: share as many at most", tokens,
-                       s->tokens);
+      return smla_fail(SNAPMLA_INVALID_ARGUMENT,
+                       "%d tokens are more than the %d of a request of %d,%d,%d: share at most as many, in pages of %d",
+                       tokens, s->tokens, s->batch, s->heads, s->tokens, PAGE_TOKENS);
     s->shared = tokens;
     s->target_us = s->stretch_us = 0;
   }

@@ -1,6 +1,7 @@
 -- Merging the splits of a request.
 local axes = use("common/axes.lua")
 local hopper = use("common/hopper.lua")
+local merge = use("common/merge.lua")
 
 return {
   family = "mla_combine",
@@ -19,14 +20,13 @@ return {
   rules = {},
   derived = function(v)
     local max_pieces = 1024 -- a piece is a unit's, of which there are no more (schedule)
-    local partial_bytes = v.partial == "bf16" and 2 or 4
-    local channels = 16 // partial_bytes -- of a thread
-    local row_lanes = v.latent % (32 * channels) == 0 and 32 or 16 -- of a warp, that are in one row
+    local channels, row_lanes = merge.channels(v.partial), merge.row_lanes(v.latent, v.partial)
     -- Each thread's sum, each row's weights.
     local smem_bytes = v.block * channels * 4 + v.block // row_lanes * max_pieces * 4
     return {
       threads = v.block,
-      partial_bytes = partial_bytes,
+      threads_log2 = math.tointeger(math.log(v.block, 2)),
+      partial_bytes = merge.partial_bytes(v.partial),
       channels = channels,
       lse_in_flight = 5, -- of a lane: 160 pieces a warp (half a warp: 80), more than multiprocessors
       row_lanes = row_lanes,

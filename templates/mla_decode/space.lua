@@ -4,6 +4,7 @@ local axes = use("common/axes.lua")
 local formats = use("formats/formats.lua")
 
 local max_smem = use("common/hopper.lua").max_smem
+local merge = use("common/merge.lua")
 local tile_cycles = use("mla_decode/tile_cycles.lua")
 
 -- What an accuracy level is made of (docs/accuracy.md): the values of its axes. By the level alone where content is
@@ -147,7 +148,7 @@ local function derive(v)
   d.one_by_one = v.pipeline == "off" and shape == shapes.streams -- two stages, of which one is in use
   d.query_buffers = query_buffers
   d.query_bytes = query_bytes
-  d.partial_bytes = v.partial == "bf16" and 2 or 4
+  d.partial_bytes = merge.partial_bytes(v.partial)
   d.tile_cycles = tile_cycles(v)
   d.smem_bytes = query_buffers * query_bytes
     + v.stages * tile_bytes                          -- ring of page images

@@ -1,5 +1,6 @@
 -- The attended latent up to the head's value: out . W_UV for each head.
 local axes = use("common/axes.lua")
+local merge = use("common/merge.lua")
 local skinny = use("common/skinny.lua")
 
 local function groups_for(s) return ((s.heads or 128) < 64 or (s.v or 128) % 128 ~= 0) and 1 or 2 end
@@ -36,6 +37,7 @@ return {
     local d = skinny.quantities(v.columns, v.stages, 64 * v.groups * 128, chunk, v.groups, 1, fused and v.latent or nil)
     d.groups = nil -- the axis
     d.merges = fused and 1 or 0
+    d.row_lanes = merge.row_lanes(v.latent, v.partial)
     return d
   end,
 }
