@@ -667,16 +667,13 @@ DEVICE i32 tokens_of(const Params &p, const Share &share, i32 request) {
   return request == share.first_request ? share.tokens : shuffle(global_load(&p.requests[request].tokens), 0);
 }
 
-// The unit's first request, or one past its last: the start of a walk with next_work.
-DEVICE i32 first_request(const Params &p, Place at) {
-  const Share share = share_of(p, at);
-  return share.last_request < 0 ? 0 : share.first_request;
-}
+// The unit's first request, or one past its last: the start of a walk with next_work. A unit without work has no tokens; told by these, the
+// loads of both records are waited for together.
+DEVICE i32 first_request(const Share &share) { return share.tokens == 0 ? 0 : share.first_request; }
+DEVICE i32 first_request(const Params &p, Place at) { return first_request(share_of(p, at)); }
 
 // The run of `request`, or of the first non-empty one after it; advances `request` past it. False: the share is done.
-// The records are read again each time rather than held: registers are scarce and a run is long.
-DEVICE bool next_work(const Params &p, Place at, i32 &request, Work &w) {
-  const Share share = share_of(p, at);
+DEVICE bool next_work(const Params &p, const Share &share, i32 &request, Work &w) {
   while (request <= share.last_request) {
     w.request = request++;
     w.tokens = tokens_of(p, share, w.request);
@@ -693,6 +690,9 @@ DEVICE i32 partial_slot(const Params &p, Place at, const Work &w) {
   const smla_request record = global_load(p.requests + w.request);
   return record.pieces > 1 ? record.first_slot + (i32)at.unit - record.first_unit : -1;
 }
+
+// The same with the records read again, rather than held from one run to the next: registers are scarce and a run is long.
+DEVICE bool next_work(const Params &p, Place at, i32 &request, Work &w) { return next_work(p, share_of(p, at), request, w); }
 
 // A position in a ring of buffers. Waiting for `parity` waits for this use of the stage to be full;
 // waiting for `parity ^ 1` on the empty barrier waits for the previous use to be over.
@@ -775,19 +775,24 @@ DEVICE i32 end_image(const Work &w) {
   return run < request ? run : request;
 }
 
-// What the block table has for an image. A table shorter than the schedule was told has no page for it. Apart from what becomes of it, so that
-// the load is not waited for at once.
-DEVICE i32 load_page(const Params &p, i32 request, i32 image, i32 end) {
-  const i32 entry = image / images_per_page;
-  return image < end && entry < p.block_table_stride ? global_load(p.block_table + request * p.block_table_stride + entry) : -1;
+// The last entry of a request's row of the block table that a run may read: of its last page, or the table's where that is shorter than the
+// schedule was told.
+DEVICE i32 last_entry(const Params &p, i32 end) {
+  const i32 last = (end - 1) / images_per_page;
+  return last < p.block_table_stride ? last : (i32)p.block_table_stride - 1;
 }
 
-// The page that the number means; -1 for one outside the cache, which is said in the status word, and past the end.
-DEVICE i32 page_of(const Params &p, i32 number, i32 image, i32 end) {
-  if (image >= end) return -1;
-  if (number >= 0 && number < p.num_pages) return number;
-  global_atomic_or(p.status, status_bad_page);
-  return -1;
+// What a request's row has for an image: read without a jump, which would cost more than the load, and for what lies behind `last` read there.
+// Apart from what becomes of it, so that the load is not waited for at once.
+DEVICE i32 load_page(const i32 *row, i32 image, i32 last) {
+  const i32 entry = image / images_per_page;
+  return global_load(row + (entry < last ? entry : last));
+}
+
+// The page that the number means; -1 for one outside the cache and for an image that the table has no page for. Past the run's end it is
+// any.
+DEVICE i32 page_of(const Params &p, i32 number, i32 image, i32 last) {
+  return image / images_per_page <= last && (u32)number < (u32)p.num_pages ? number : -1;
 }
 
 // One thread: waits for the stage and announces what it will hold. A tile with a bad page becomes NaN in prepare_scales.
@@ -803,31 +808,37 @@ DEVICE void fetch_pages(const Params &p, Place at) {
   const i32 lane = (i32)lane_index();
   Ring ring;
   i32 at_once = 2;  // tiles asked for until the first has landed, so that no block waits for others' later ones before it begins
+  Share share = share_of(p, at);  // once before the first page, which all wait for
   Work w;
-  for (i32 request = first_request(p, at); next_work(p, at, request, w);) {
+  for (i32 request = first_request(share); next_work(p, share, request, w); share = share_of(p, at)) {
     const i32 end = end_image(w);
     i32 image = w.first_tile * images_per_tile;
-    const i32 among = image / 32 * 32 + lane;  // the 32 images that `image` is among
-    i32 pages = load_page(p, w.request, among, end), next = load_page(p, w.request, among + 32, end);
-    pages = page_of(p, pages, among, end);
+    const i32 *row = p.block_table + w.request * p.block_table_stride;
+    const i32 last = last_entry(p, end);
+    const i32 among = (image & ~31) + lane;  // the 32 images that `image` is among
+    i32 pages = load_page(row, among, last), next = load_page(row, among + 32, last);
+    pages = page_of(p, pages, among, last);
 #pragma unroll 1
-    while (image < end) {
+    do {
       const i32 images = images_per_tile < end - image ? images_per_tile : end - image;
-      const bool bad = warp_any(lane >= image % 32 && lane < image % 32 + images && pages < 0);
+      const bool bad = warp_any(lane >= (image & 31) && lane < (image & 31) + images && pages < 0);
       if (at_once-- == 0) mbarrier_wait(kv_full(0), 0);
-      if (lane == 0) open_stage(ring, bad, images);
 #pragma unroll 1
       do {
-        const i32 page = shuffle(pages, image % 32);
-        if (lane == 0) fetch_image(p, ring.stage, kv_full(ring.stage), page, image);
+        const i32 page = shuffle(pages, image & 31);
+        if (lane == 0) {
+          if (image % images_per_tile == 0) open_stage(ring, bad, images);
+          fetch_image(p, ring.stage, kv_full(ring.stage), page, image);
+        }
         warp_sync();
       } while (++image % images_per_tile != 0 && image < end);
+      if (bad && lane == 0) global_atomic_or(p.status, status_bad_page);  // not before the page is on its way
       ring.advance();
-      if (image % 32 == 0) {
-        pages = page_of(p, next, image + lane, end);
-        next = load_page(p, w.request, image + 32 + lane, end);
+      if ((image & 31) == 0) {
+        pages = page_of(p, next, image + lane, last);
+        next = load_page(row, image + 32 + lane, last);
       }
-    }
+    } while (image < end);
   }
 }
 // One warp turns a tile's stored scales into what the softmax reads (the scale, its base-2 logarithm and its inverse) and
@@ -1488,15 +1499,18 @@ KERNEL(snapmla_mla_decode, 512) {
   if (warpgroup == 0) {
     registers_lower<24>();
     const u32 warp = warp_index();
-    if (warp == 3) {
-      warm_tables(p);
-    }
-    if (warp == 0) fetch_pages(p, at);
+    // A chain of conditions, not one after another: so the compiler knows that a warp comes to its role whole, and keeps what it agrees on in
+    // uniform registers. The first page is waited for by all: the last role's instructions follow at once.
     if (warp == 1) {
       wait_for_query();
       fetch_query(p, at);
+    } else if (warp == 2) {
+      prepare_scales(p, at);
+    } else if (warp == 3) {
+      warm_tables(p);
+    } else {
+      fetch_pages(p, at);
     }
-    if (warp == 2) prepare_scales(p, at);
   } else {
     consume(p, at, warpgroup - 1);
   }

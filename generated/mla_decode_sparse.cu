@@ -690,16 +690,13 @@ DEVICE i32 tokens_of(const Params &p, const Share &share, i32 request) {
   return request == share.first_request ? share.tokens : shuffle(global_load(&p.requests[request].tokens), 0);
 }
 
-// The unit's first request, or one past its last: the start of a walk with next_work.
-DEVICE i32 first_request(const Params &p, Place at) {
-  const Share share = share_of(p, at);
-  return share.last_request < 0 ? 0 : share.first_request;
-}
+// The unit's first request, or one past its last: the start of a walk with next_work. A unit without work has no tokens; told by these, the
+// loads of both records are waited for together.
+DEVICE i32 first_request(const Share &share) { return share.tokens == 0 ? 0 : share.first_request; }
+DEVICE i32 first_request(const Params &p, Place at) { return first_request(share_of(p, at)); }
 
 // The run of `request`, or of the first non-empty one after it; advances `request` past it. False: the share is done.
-// The records are read again each time rather than held: registers are scarce and a run is long.
-DEVICE bool next_work(const Params &p, Place at, i32 &request, Work &w) {
-  const Share share = share_of(p, at);
+DEVICE bool next_work(const Params &p, const Share &share, i32 &request, Work &w) {
   while (request <= share.last_request) {
     w.request = request++;
     w.tokens = tokens_of(p, share, w.request);
@@ -716,6 +713,9 @@ DEVICE i32 partial_slot(const Params &p, Place at, const Work &w) {
   const smla_request record = global_load(p.requests + w.request);
   return record.pieces > 1 ? record.first_slot + (i32)at.unit - record.first_unit : -1;
 }
+
+// The same with the records read again, rather than held from one run to the next: registers are scarce and a run is long.
+DEVICE bool next_work(const Params &p, Place at, i32 &request, Work &w) { return next_work(p, share_of(p, at), request, w); }
 
 // A position in a ring of buffers. Waiting for `parity` waits for this use of the stage to be full;
 // waiting for `parity ^ 1` on the empty barrier waits for the previous use to be over.
@@ -1564,12 +1564,16 @@ KERNEL(snapmla_mla_decode, 512) {
   if (warpgroup == 0) {
     registers_lower<24>();
     const u32 warp = warp_index();
-    if (warp == 0 || warp == 3) gather_tokens(p, at, warp / 3);
+    // A chain of conditions, not one after another: so the compiler knows that a warp comes to its role whole, and keeps what it agrees on in
+    // uniform registers. The first page is waited for by all: the last role's instructions follow at once.
     if (warp == 1) {
       wait_for_query();
       fetch_query(p, at);
+    } else if (warp == 2) {
+      prepare_scales(p, at);
+    } else {
+      gather_tokens(p, at, warp / 3);
     }
-    if (warp == 2) prepare_scales(p, at);
   } else {
     consume(p, at, warpgroup - 1);
   }
