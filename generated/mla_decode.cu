@@ -96,6 +96,10 @@ DEVICE u32 pin(u32 x) {
   asm volatile("" : "+r"(x));
   return x;
 }
+DEVICE u64 pin(u64 x) {
+  asm volatile("" : "+l"(x));
+  return x;
+}
 
 // ---- global memory
 template <class T> DEVICE T global_load(const T *at) {
@@ -773,10 +777,15 @@ DEVICE void warm_tables(const Params &p) {
 }
 // Fetching a page image: by bulk copies, as it lies.
 
-// One thread: an image to its rows of the stage. A bad page's place is taken by page 0.
-DEVICE void fetch_image(const Params &p, u32 stage, mbarrier full, i32 page, i32 image) {
+// Where an image lies. A bad page's place is taken by page 0.
+typedef const u8 *ImageSource;
+DEVICE ImageSource image_source(const Params &p, i32 page, i32 image) {
+  return (const u8 *)pin((u64)(p.kv + (page < 0 ? 0 : page) * p.page_stride + image % images_per_page * (i32)image_bytes));
+}
+
+// One thread: an image to its rows of the stage.
+DEVICE void fetch_image(const Params &, u32 stage, mbarrier full, ImageSource source, i32 image) {
   const l2_policy l2 = l2_evict_first();
-  const u8 *source = p.kv + (page < 0 ? 0 : page) * p.page_stride + image % images_per_page * (i32)image_bytes;
   bulk_copy(shared_at<u8>(kv_at + stage * tile_bytes).address(), source, tile_bytes, full, l2);
   bulk_copy(shared_at<u8>(raw_scale_at + stage * scale_bytes).address(), source + tile_bytes, scale_bytes, full, l2);
 }
@@ -823,6 +832,15 @@ DEVICE void open_stage(Ring ring, bool bad, i32 images) {
   mbarrier_arrive_expect(kv_full(ring.stage), images * image_bytes);
 }
 
+// Blocks of a request's groups of rows read the same pages. Each asks for one this many cycles after it could: those that ask at once drift
+// apart, and L2 has more to read (docs/performance/experiments.md). Alone with its pages a block does not wait.
+constexpr u64 pace_cycles = 250;
+DEVICE void keep_pace(const Params &p) {
+  if (p.groups == 1) return;
+  const u64 since = clock_cycles();
+  while (clock_cycles() - since < pace_cycles) {}
+}
+
 // One warp. Page numbers are loaded 32 at a time, one batch ahead; lane 0 copies. No prefetch into L2: a prototype with one
 // moved each page nearly twice on an H200, by inference because of it (docs/kernel.md).
 DEVICE void fetch_pages(const Params &p, Place at) {
@@ -844,15 +862,15 @@ DEVICE void fetch_pages(const Params &p, Place at) {
       const i32 images = images_per_tile < end - image ? images_per_tile : end - image;
       const bool bad = warp_any(lane >= (image & 31) && lane < (image & 31) + images && pages < 0);
       if (at_once-- == 0) mbarrier_wait(kv_full(0), 0);
-#pragma unroll 1
-      do {
-        const i32 page = shuffle(pages, image & 31);
-        if (lane == 0) {
-          if (image % images_per_tile == 0) open_stage(ring, bad, images);
-          fetch_image(p, ring.stage, kv_full(ring.stage), page, image);
-        }
-        warp_sync();
-      } while (++image % images_per_tile != 0 && image < end);
+      // Worked out before the stage is free: what is left then are its announcement and the copies.
+      ImageSource source = image_source(p, shuffle(pages, image & 31), image);
+      if (lane == 0) {
+        open_stage(ring, bad, images);
+        if (at_once < 0) keep_pace(p);
+        fetch_image(p, ring.stage, kv_full(ring.stage), source, image);
+      }
+      warp_sync();
+      image += images;
       if (bad && lane == 0) global_atomic_or(p.status, status_bad_page);  // not before the page is on its way
       ring.advance();
       if ((image & 31) == 0) {
@@ -1617,28 +1635,32 @@ DEVICE void consume(const Params &p, Place at, u32 consumer) {
   }
 }
 
+// The producers' code comes first, and of theirs that of the warp whose pages all wait for: from cold, instructions come from memory too. The
+// compiler puts what a comparison of order leads to behind what it does not, as here, and not what one of equality does. Each role ends with a
+// return or a chain of conditions: so the compiler knows that a warp comes to its role whole, and keeps what it agrees on in uniform registers.
 KERNEL(snapmla_mla_decode, 512) {
+  const Place at = {block_index() / (u32)p.groups, block_index() % (u32)p.groups};
+  if (thread_index() == 96) bulk_prefetch(p.units + at.unit, sizeof(smla_unit));  // on its way while barriers are made
   if (thread_index() == 0) init_barriers();
   block_sync();
-  const Place at = {block_index() / (u32)p.groups, block_index() % (u32)p.groups};
   const u32 warpgroup = warpgroup_index();
-  if (warpgroup == 0) {
-    registers_lower<24>();
-    const u32 warp = warp_index();
-    // A chain of conditions, not one after another: so the compiler knows that a warp comes to its role whole, and keeps what it agrees on in
-    // uniform registers. The first page is waited for by all: the last role's instructions follow at once.
-    if (warp == 1) {
-      wait_for_query();
-      fetch_query(p, at);
-    } else if (warp == 2) {
-      prepare_scales(p, at);
-    } else if (warp == 3) {
+  if (thread_index() >= 128) {
+    consume(p, at, warpgroup - 1);
+    return;
+  }
+  registers_lower<24>();
+  const u32 warp = warp_index();
+  if (warp >= 1 && warp < 4) {
+    if (warp > 2) {
       warm_tables(p);
       prepare_weights(p, at);
+    } else if (warp > 1) {
+      prepare_scales(p, at);
     } else {
-      fetch_pages(p, at);
+      wait_for_query();
+      fetch_query(p, at);
     }
-  } else {
-    consume(p, at, warpgroup - 1);
+    return;
   }
+  fetch_pages(p, at);
 }

@@ -93,6 +93,10 @@ DEVICE u32 pin(u32 x) {
   asm volatile("" : "+r"(x));
   return x;
 }
+DEVICE u64 pin(u64 x) {
+  asm volatile("" : "+l"(x));
+  return x;
+}
 
 // ---- global memory
 template <class T> DEVICE T global_load(const T *at) {
@@ -751,16 +755,20 @@ DEVICE void warm_tables(const Params &p) {
 // Fetching rows of tokens: by tensor copies, which make subtiles of them, swizzled on the way. What lies past a row's end (a RoPE
 // of less than 128 bytes) arrives as zeros.
 
-// One thread: `image_tokens` rows of a page to their rows of the stage. A bad page's place is taken by page 0.
-DEVICE void fetch_image(const Params &p, u32 stage, mbarrier full, i32 page, i32 image) {
+// The page that an image is of. A bad page's place is taken by page 0.
+typedef i32 ImageSource;
+DEVICE ImageSource image_source(const Params &, i32 page, i32) { return page < 0 ? 0 : page; }
+
+// One thread: `image_tokens` rows of a page to their rows of the stage.
+DEVICE void fetch_image(const Params &p, u32 stage, mbarrier full, ImageSource page, i32 image) {
   const l2_policy l2 = l2_evict_first();
   constexpr u32 box_bytes = image_tokens * 128;
   const u32 target = shared_at<u8>(kv_at + stage * tile_bytes).address() + image % images_per_tile * box_bytes;
   const i32 row = image % images_per_page * image_tokens;
 #pragma unroll
   for (u32 c = 0; c < subtiles; ++c)
-    tensor_copy(target + c * subtile_bytes, &p.kv_map, c * 128, row, page < 0 ? 0 : page, box_bytes, full, l2);
-  tensor_copy(target + subtiles * subtile_bytes, &p.kv_map, 1024, row, page < 0 ? 0 : page, box_bytes, full, l2);
+    tensor_copy(target + c * subtile_bytes, &p.kv_map, c * 128, row, page, box_bytes, full, l2);
+  tensor_copy(target + subtiles * subtile_bytes, &p.kv_map, 1024, row, page, box_bytes, full, l2);
 }
 
 DEVICE float stored_scale(u32, i32) { return 1.0f; }
@@ -802,6 +810,15 @@ DEVICE void open_stage(Ring ring, bool bad, i32 images) {
   mbarrier_arrive_expect(kv_full(ring.stage), images * image_bytes);
 }
 
+// Blocks of a request's groups of rows read the same pages. Each asks for one this many cycles after it could: those that ask at once drift
+// apart, and L2 has more to read (docs/performance/experiments.md). Alone with its pages a block does not wait.
+constexpr u64 pace_cycles = 250;
+DEVICE void keep_pace(const Params &p) {
+  if (p.groups == 1) return;
+  const u64 since = clock_cycles();
+  while (clock_cycles() - since < pace_cycles) {}
+}
+
 // One warp. Page numbers are loaded 32 at a time, one batch ahead; lane 0 copies. No prefetch into L2: a prototype with one
 // moved each page nearly twice on an H200, by inference because of it (docs/kernel.md).
 DEVICE void fetch_pages(const Params &p, Place at) {
@@ -823,15 +840,15 @@ DEVICE void fetch_pages(const Params &p, Place at) {
       const i32 images = images_per_tile < end - image ? images_per_tile : end - image;
       const bool bad = warp_any(lane >= (image & 31) && lane < (image & 31) + images && pages < 0);
       if (at_once-- == 0) mbarrier_wait(kv_full(0), 0);
-#pragma unroll 1
-      do {
-        const i32 page = shuffle(pages, image & 31);
-        if (lane == 0) {
-          if (image % images_per_tile == 0) open_stage(ring, bad, images);
-          fetch_image(p, ring.stage, kv_full(ring.stage), page, image);
-        }
-        warp_sync();
-      } while (++image % images_per_tile != 0 && image < end);
+      // Worked out before the stage is free: what is left then are its announcement and the copies.
+      ImageSource source = image_source(p, shuffle(pages, image & 31), image);
+      if (lane == 0) {
+        open_stage(ring, bad, images);
+        if (at_once < 0) keep_pace(p);
+        fetch_image(p, ring.stage, kv_full(ring.stage), source, image);
+      }
+      warp_sync();
+      image += images;
       if (bad && lane == 0) global_atomic_or(p.status, status_bad_page);  // not before the page is on its way
       ring.advance();
       if ((image & 31) == 0) {
@@ -1491,27 +1508,31 @@ DEVICE void consume(const Params &p, Place at, u32 consumer) {
   }
 }
 
+// The producers' code comes first, and of theirs that of the warp whose pages all wait for: from cold, instructions come from memory too. The
+// compiler puts what a comparison of order leads to behind what it does not, as here, and not what one of equality does. Each role ends with a
+// return or a chain of conditions: so the compiler knows that a warp comes to its role whole, and keeps what it agrees on in uniform registers.
 KERNEL(snapmla_mla_decode, 512) {
+  const Place at = {block_index() / (u32)p.groups, block_index() % (u32)p.groups};
+  if (thread_index() == 96) bulk_prefetch(p.units + at.unit, sizeof(smla_unit));  // on its way while barriers are made
   if (thread_index() == 0) init_barriers();
   block_sync();
-  const Place at = {block_index() / (u32)p.groups, block_index() % (u32)p.groups};
   const u32 warpgroup = warpgroup_index();
-  if (warpgroup == 0) {
-    registers_lower<24>();
-    const u32 warp = warp_index();
-    // A chain of conditions, not one after another: so the compiler knows that a warp comes to its role whole, and keeps what it agrees on in
-    // uniform registers. The first page is waited for by all: the last role's instructions follow at once.
-    if (warp == 1) {
+  if (thread_index() >= 128) {
+    consume(p, at, warpgroup - 1);
+    return;
+  }
+  registers_lower<24>();
+  const u32 warp = warp_index();
+  if (warp >= 1 && warp < 4) {
+    if (warp > 2) {
+      warm_tables(p);
+    } else if (warp > 1) {
+      prepare_scales(p, at);
+    } else {
       wait_for_query();
       fetch_query(p, at);
-    } else if (warp == 2) {
-      prepare_scales(p, at);
-    } else if (warp == 3) {
-      warm_tables(p);
-    } else {
-      fetch_pages(p, at);
     }
-  } else {
-    consume(p, at, warpgroup - 1);
+    return;
   }
+  fetch_pages(p, at);
 }

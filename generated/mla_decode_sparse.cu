@@ -96,6 +96,10 @@ DEVICE u32 pin(u32 x) {
   asm volatile("" : "+r"(x));
   return x;
 }
+DEVICE u64 pin(u64 x) {
+  asm volatile("" : "+l"(x));
+  return x;
+}
 
 // ---- global memory
 template <class T> DEVICE T global_load(const T *at) {
@@ -1556,25 +1560,29 @@ DEVICE void consume(const Params &p, Place at, u32 consumer) {
   }
 }
 
+// The producers' code comes first, and of theirs that of the warp whose pages all wait for: from cold, instructions come from memory too. The
+// compiler puts what a comparison of order leads to behind what it does not, as here, and not what one of equality does. Each role ends with a
+// return or a chain of conditions: so the compiler knows that a warp comes to its role whole, and keeps what it agrees on in uniform registers.
 KERNEL(snapmla_mla_decode, 512) {
+  const Place at = {block_index() / (u32)p.groups, block_index() % (u32)p.groups};
+  if (thread_index() == 96) bulk_prefetch(p.units + at.unit, sizeof(smla_unit));  // on its way while barriers are made
   if (thread_index() == 0) init_barriers();
   block_sync();
-  const Place at = {block_index() / (u32)p.groups, block_index() % (u32)p.groups};
   const u32 warpgroup = warpgroup_index();
-  if (warpgroup == 0) {
-    registers_lower<24>();
-    const u32 warp = warp_index();
-    // A chain of conditions, not one after another: so the compiler knows that a warp comes to its role whole, and keeps what it agrees on in
-    // uniform registers. The first page is waited for by all: the last role's instructions follow at once.
-    if (warp == 1) {
-      wait_for_query();
-      fetch_query(p, at);
-    } else if (warp == 2) {
+  if (thread_index() >= 128) {
+    consume(p, at, warpgroup - 1);
+    return;
+  }
+  registers_lower<24>();
+  const u32 warp = warp_index();
+  if (warp >= 1 && warp < 3) {
+    if (warp > 1) {
       prepare_scales(p, at);
     } else {
-      gather_tokens(p, at, warp / 3);
+      wait_for_query();
+      fetch_query(p, at);
     }
-  } else {
-    consume(p, at, warpgroup - 1);
+    return;
   }
+  gather_tokens(p, at, warp / 3);
 }

@@ -73,6 +73,10 @@ DEVICE u32 pin(u32 x) {
   asm volatile("" : "+r"(x));
   return x;
 }
+DEVICE u64 pin(u64 x) {
+  asm volatile("" : "+l"(x));
+  return x;
+}
 
 // ---- global memory
 template <class T> DEVICE T global_load(const T *at) {
