@@ -60,9 +60,10 @@ static void fail(smla_search_entry *entry, const smla_verdict *verdict) {
   snprintf(entry->reason, sizeof entry->reason, "%s", verdict->reason);
 }
 
-/* The fixed order: the default, then by text. */
+/* The fixed order: the default, then what the model likes better, then by text. */
 static int comes_first(const search *s, size_t a, size_t b) {
   if (s->candidates[a].is_default != s->candidates[b].is_default) return s->candidates[a].is_default;
+  if (s->entries[a].model_us != s->entries[b].model_us) return s->entries[a].model_us < s->entries[b].model_us;
   return strcmp(s->candidates[a].text, s->candidates[b].text) < 0;
 }
 

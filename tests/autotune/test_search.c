@@ -18,6 +18,7 @@ typedef struct world {
   double times[COUNT]; /* true, in us */
   double noise;        /* relative, uniform */
   smla_fate fails[COUNT];
+  double models[COUNT];
   int compiled[COUNT], checked[COUNT], timed[COUNT];
   int cancel_after; /* reports; 0: never */
   int reports;
@@ -76,6 +77,7 @@ static world make_world(void) {
   world w = {.random = 1};
   for (int i = 0; i < COUNT; i++) {
     w.times[i] = 100 + 5 * i;
+    w.models[i] = i;
     w.fails[i] = SMLA_FATE_PRUNED;
   }
   return w;
@@ -86,7 +88,7 @@ static smla_search_result search(world *w, const smla_search_options *options, s
   for (int i = 0; i < COUNT; i++) {
     snprintf(w->texts[i], sizeof w->texts[i], "v%02d", i);
     w->candidates[i] = (smla_candidate){.text = w->texts[i], .is_default = i == COUNT - 1};
-    entries[i].model_us = i;
+    entries[i].model_us = w->models[i];
   }
   const smla_search_ops ops = {w, compile, check, time_it, progress};
   assert_int_equal(smla_search_run(w->candidates, COUNT, options, &ops, entries, &result), SNAPMLA_OK);
@@ -121,12 +123,15 @@ static void within_the_noise_the_default_wins(void **state) {
   assert_non_null(strstr(entries[0].reason, "noise"));
 }
 
-static void other_ties_go_by_text(void **state) {
+static void other_ties_go_by_the_model_and_then_by_text(void **state) {
   (void)state;
-  world w = make_world();
-  smla_search_entry entries[COUNT] = {0};
-  w.times[7] = w.times[3] = 50;
-  assert_int_equal(search(&w, &usual, entries).winner, 3);
+  for (int alike = 0; alike <= 1; alike++) {
+    world w = make_world();
+    smla_search_entry entries[COUNT] = {0};
+    w.times[7] = w.times[3] = 50;
+    w.models[7] = alike ? w.models[3] : w.models[3] - 0.5;
+    assert_int_equal(search(&w, &usual, entries).winner, alike ? 3 : 7);
+  }
 }
 
 static void five_noisy_searches_agree(void **state) {
@@ -213,7 +218,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_fastest_wins),
       cmocka_unit_test(within_the_noise_the_default_wins),
-      cmocka_unit_test(other_ties_go_by_text),
+      cmocka_unit_test(other_ties_go_by_the_model_and_then_by_text),
       cmocka_unit_test(five_noisy_searches_agree),
       cmocka_unit_test(what_fails_is_out_and_the_rest_goes_on),
       cmocka_unit_test(the_model_prunes_but_not_the_default),
