@@ -161,10 +161,8 @@ GPU and renew this page, from a `portable` build:
     sh scripts/gpu.sh OUTDIR                                                   # on the GPU machine; each of these within ten minutes
     sh scripts/gpu_matrix.sh OUTDIR
     sh scripts/gpu_python.sh OUTDIR
-    build/portable/bin/snapmla-bench-layer --hidden 7168 --csv OUTDIR/layer.csv
     python3 bench/decode/counters.py build/portable/bin/snapmla OUTDIR/counters.csv
-    python3 bench/decode/clocks.py build/portable/bin/snapmla-bench-decode OUTDIR/clocks.csv
-    SNAPMLA_CACHE_DIR=$(mktemp -d) build/portable/bin/snapmla-bench-regret --csv OUTDIR/regret.csv
+    sh scripts/gpu_tables.sh OUTDIR                                            # wisdom tuned anew and times by it; with `clocks regret layer` named, those
     python3 bench/renew_page.py DEVICE OUTDIR                                  # here: files to docs/performance/DEVICE, plots, pages
 
 What a visit leaves out stays as the last one had it. Soaks are summed over visits that go on from `docs/performance/DEVICE/soak.json`, copied into OUTDIR before.
