@@ -88,7 +88,8 @@ typedef struct smla_search_result {
   int deadline_passed, cancelled;
 } smla_search_result;
 
-/* Ties break in favour of the default, then of what is modelled faster, then by the candidates' texts. `entries` has one per candidate.
+/* Ties break in favour of the default, then of what is modelled faster, then by the candidates' texts.
+ * `entries` has one per candidate.
  * Errors: OUT_OF_MEMORY; INVALID_ARGUMENT (no candidates). */
 snapmla_status smla_search_run(const smla_candidate *candidates, size_t count, const smla_search_options *options,
                                const smla_search_ops *ops, smla_search_entry *entries, smla_search_result *result);

@@ -63,7 +63,8 @@ template <class To, class From> DEVICE To reinterpret_bits(const From &from) {
 }
 
 
-// Hides where a value came from, so that what is computed from it is not hoisted out of a loop into scarce registers.
+// Hides where a value came from, so that what is computed from it is not hoisted out of a loop into scarce registers, and that it is computed
+// where it stands, not behind a wait that follows.
 DEVICE u32 pin(u32 x) {
   asm volatile("" : "+r"(x));
   return x;

@@ -91,7 +91,8 @@ template <class To, class From> DEVICE To reinterpret_bits(const From &from) {
 }
 
 
-// Hides where a value came from, so that what is computed from it is not hoisted out of a loop into scarce registers.
+// Hides where a value came from, so that what is computed from it is not hoisted out of a loop into scarce registers, and that it is computed
+// where it stands, not behind a wait that follows.
 DEVICE u32 pin(u32 x) {
   asm volatile("" : "+r"(x));
   return x;
@@ -812,15 +813,15 @@ DEVICE i32 last_entry(const Params &p, i32 end) {
   return last < p.block_table_stride ? last : (i32)p.block_table_stride - 1;
 }
 
-// What a request's row has for an image: read without a jump, which would cost more than the load, and for what lies behind `last` read there.
+// What a request's row has for an image, without a jump, which would cost more than the load; what lies behind `last` gets the entry of `last`.
 // Apart from what becomes of it, so that the load is not waited for at once.
 DEVICE i32 load_page(const i32 *row, i32 image, i32 last) {
   const i32 entry = image / images_per_page;
   return global_load(row + (entry < last ? entry : last));
 }
 
-// The page that the number means; -1 for one outside the cache and for an image that the table has no page for. Past the run's end it is
-// any.
+// The page that the number means; -1 for one outside the cache and for an image that the table has no page for. Past the run's end it
+// may be any.
 DEVICE i32 page_of(const Params &p, i32 number, i32 image, i32 last) {
   return image / images_per_page <= last && (u32)number < (u32)p.num_pages ? number : -1;
 }
@@ -832,8 +833,9 @@ DEVICE void open_stage(Ring ring, bool bad, i32 images) {
   mbarrier_arrive_expect(kv_full(ring.stage), images * image_bytes);
 }
 
-// Blocks of a request's groups of rows read the same pages. Each asks for one this many cycles after it could: those that ask at once drift
-// apart, and L2 has more to read (docs/performance/experiments.md). Alone with its pages a block does not wait.
+// Blocks of a request's groups of rows read the same pages. Once its first has landed, each asks for one this many cycles after it found the
+// stage free: those that ask at once drift apart, and L2 has more to read (docs/performance/experiments.md; of two groups of 64 rows). Alone with
+// its pages a block does not wait.
 constexpr u64 pace_cycles = 250;
 DEVICE void keep_pace(const Params &p) {
   if (p.groups == 1) return;
@@ -867,8 +869,8 @@ DEVICE void fetch_pages(const Params &p, Place at) {
       if (lane == 0) {
         open_stage(ring, bad, images);
         if (at_once < 0) keep_pace(p);
-        fetch_image(p, ring.stage, kv_full(ring.stage), source, image);
       }
+      if (lane == 0) fetch_image(p, ring.stage, kv_full(ring.stage), source, image);
       warp_sync();
       image += images;
       if (bad && lane == 0) global_atomic_or(p.status, status_bad_page);  // not before the page is on its way
@@ -1636,8 +1638,9 @@ DEVICE void consume(const Params &p, Place at, u32 consumer) {
 }
 
 // The producers' code comes first, and of theirs that of the warp whose pages all wait for: from cold, instructions come from memory too. The
-// compiler puts what a comparison of order leads to behind what it does not, as here, and not what one of equality does. Each role ends with a
-// return or a chain of conditions: so the compiler knows that a warp comes to its role whole, and keeps what it agrees on in uniform registers.
+// compiler puts the code that a comparison of order jumps to behind the code that follows it, and not that of one for equality: hence `>= 128` and
+// `warp < 4`. Each role ends with a return or a chain of conditions: so the compiler knows that a warp comes to its role whole, and keeps what it
+// agrees on in uniform registers.
 KERNEL(snapmla_mla_decode, 512) {
   const Place at = {block_index() / (u32)p.groups, block_index() % (u32)p.groups};
   if (thread_index() == 96) bulk_prefetch(p.units + at.unit, sizeof(smla_unit));  // on its way while barriers are made

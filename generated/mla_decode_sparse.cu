@@ -91,7 +91,8 @@ template <class To, class From> DEVICE To reinterpret_bits(const From &from) {
 }
 
 
-// Hides where a value came from, so that what is computed from it is not hoisted out of a loop into scarce registers.
+// Hides where a value came from, so that what is computed from it is not hoisted out of a loop into scarce registers, and that it is computed
+// where it stands, not behind a wait that follows.
 DEVICE u32 pin(u32 x) {
   asm volatile("" : "+r"(x));
   return x;
@@ -1561,8 +1562,9 @@ DEVICE void consume(const Params &p, Place at, u32 consumer) {
 }
 
 // The producers' code comes first, and of theirs that of the warp whose pages all wait for: from cold, instructions come from memory too. The
-// compiler puts what a comparison of order leads to behind what it does not, as here, and not what one of equality does. Each role ends with a
-// return or a chain of conditions: so the compiler knows that a warp comes to its role whole, and keeps what it agrees on in uniform registers.
+// compiler puts the code that a comparison of order jumps to behind the code that follows it, and not that of one for equality: hence `>= 128` and
+// `warp < 4`. Each role ends with a return or a chain of conditions: so the compiler knows that a warp comes to its role whole, and keeps what it
+// agrees on in uniform registers.
 KERNEL(snapmla_mla_decode, 512) {
   const Place at = {block_index() / (u32)p.groups, block_index() % (u32)p.groups};
   if (thread_index() == 96) bulk_prefetch(p.units + at.unit, sizeof(smla_unit));  // on its way while barriers are made

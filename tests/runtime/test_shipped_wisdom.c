@@ -14,7 +14,7 @@
 /* Written by scripts/renew_wisdom.sh --acknowledge REASON: lines of a word and its value. */
 static const char stale_file[] = "autotune/wisdom/stale.txt";
 
-enum { PROBLEMS = 35 /* of scripts/tune_shipped.sh */ };
+enum { PROBLEMS = 34 /* of scripts/tune_shipped.sh */ };
 
 typedef struct fixture {
   smla_generator *generator;
@@ -182,7 +182,8 @@ static int estimated_rows(const fixture *f, const smla_measurement *m) {
   return rows;
 }
 
-/* docs/tuning.md says of how many. The others are ties, most of them: what the model loses, test_model_rows holds to measured times. */
+/* docs/tuning.md says of how many. The others are ties, most of them, which the searches of what ships broke by text, where 16 rows come before 8:
+ * since a search breaks them by the model, three quarters are to be expected of the next. What the model loses, test_model_rows holds to times. */
 static void the_model_chooses_as_was_measured(void **state) {
   const fixture *f = *state;
   size_t same = 0;

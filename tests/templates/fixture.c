@@ -175,8 +175,14 @@ static snapmla_buffer *upload(snapmla_context *context, const void *source, size
 
 /* --- comparison --------------------------------------------------------------------------------------------------------- */
 
+/* A request with more pages than the table has entries. */
+static int outgrows_table(const decode_case *c, int32_t request) {
+  return c->table_entries && c->lengths[request] > c->table_entries * c->problem.page_tokens;
+}
+
 static int is_nan(const decode_case *c, int32_t query) {
-  return query == c->nan_query || query / c->problem.q_len == c->bad_page_request;
+  const int32_t request = query / c->problem.q_len;
+  return query == c->nan_query || request == c->bad_page_request || outgrows_table(c, request);
 }
 
 /* How many tokens a row may see, at most. */
@@ -399,6 +405,18 @@ decode_result decode_case_run(const decode_case *c) {
   args.workspace_bytes = snapmla_buffer_bytes(workspace);
   args.stream = snapmla_stream_handle(stream);
   must(snapmla_plan_schedule(plan, &args));
+  snapmla_buffer *short_table = NULL;
+  int32_t *entries = NULL;
+  if (c->table_entries) {
+    const size_t row = (size_t)c->table_entries;
+    entries = array((size_t)c->batch * row, sizeof *entries);
+    for (int32_t b = 0; b < c->batch; b++)
+      memcpy(entries + (size_t)b * row, d.block_table + b * d.pages_per_request, row * sizeof *entries);
+    short_table = upload(context, entries, (size_t)c->batch * row * sizeof *entries);
+    args.block_table = snapmla_buffer_pointer(short_table);
+    host.block_table = entries;
+    args.block_table_stride = host.block_table_stride = c->table_entries;
+  }
   must(snapmla_plan_decode(plan, &args));
   must(snapmla_stream_synchronize(stream));
   must(snapmla_buffer_read(out, 0, r.out, r.out_count * 2));
@@ -407,12 +425,12 @@ decode_result decode_case_run(const decode_case *c) {
   if (!c->skip_comparison) compare(c, &host, &r);
 
   snapmla_stream_destroy(stream);
-  snapmla_buffer *buffers[] = {latent,  rope, slots, kv,        q_nope,  q_rope, table,
-                               seqlens, out,  lse,   workspace, indices, counts, sinks};
+  snapmla_buffer *buffers[] = {latent, rope, slots,     kv,      q_nope, q_rope, table,      seqlens,
+                               out,    lse,  workspace, indices, counts, sinks,  short_table};
   for (size_t i = 0; i < sizeof buffers / sizeof *buffers; ++i) snapmla_buffer_destroy(buffers[i]);
   snapmla_plan_destroy(plan);
   snapmla_context_destroy(context);
-  free(cache);
+  free(cache), free(entries);
   free_data(&d);
   return r;
 }

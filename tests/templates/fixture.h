@@ -41,8 +41,10 @@ typedef struct decode_case {
   const char *variant;      /* NULL: the problem's own */
   int32_t bad_page_request; /* the block-table entry of this request's last token points outside the cache; -1: none */
   int32_t bad_pages_back;   /* or an entry so many before it */
-  list_filler fill_list;    /* where problem.max_indices is set: no table and no lengths are given then */
-  int32_t nan_query;        /* the query token that its list is meant to make NaN; -1: none */
+  int32_t
+      table_entries; /* a row of the table that the decode call is given, shorter than what the schedule was told; 0: the same */
+  list_filler fill_list; /* where problem.max_indices is set: no table and no lengths are given then */
+  int32_t nan_query;     /* the query token that its list is meant to make NaN; -1: none */
 } decode_case;
 
 typedef struct decode_result {

@@ -294,6 +294,27 @@ static void bad_small_page(void **state) {
   }
 }
 
+/* A table shorter than the schedule was told: NaN for the requests that have more pages, and nothing is read past a row. */
+static void short_table(void **state) {
+  (void)state;
+  static const int32_t of[] = {0, 33, 700, 0, 64, 130};
+  for (int32_t page = 16; page <= 128; page *= 2) {
+    for (int i = 0; i < 4; i++) {
+      decode_case c = decode_case_default();
+      c.batch = sizeof of / sizeof *of;
+      memcpy(c.lengths, of, sizeof of);
+      c.problem.page_tokens = page;
+      c.table_entries = i < 2 ? 1 : 4;
+      c.sms = i % 2 ? 16 : 1;
+      c.variant = (i + page / 32) % 2 ? "mla_decode:rows=64" : NULL;
+      decode_result r = decode_case_run(&c);
+      assert_int_equal(r.status_word, SNAPMLA_STATUS_BAD_PAGE); /* 700 tokens are more than four pages of any size */
+      assert_true(r.rel_l2 <= fast_limit);
+      decode_result_free(&r);
+    }
+  }
+}
+
 static decode_case order_case(int32_t latent_rank, int32_t page_tokens) {
   decode_case c = decode_case_default();
   c.batch = 3;
@@ -357,6 +378,7 @@ int main(void) {
       cmocka_unit_test(small_pages),
       cmocka_unit_test(other_dimensions),
       cmocka_unit_test(bad_page),
+      cmocka_unit_test(short_table),
       cmocka_unit_test(bad_small_page),
       cmocka_unit_test(completion_orders),
       cmocka_unit_test(completion_orders_of_other_dimensions),
