@@ -51,7 +51,7 @@ configure_and_build() { check "$1: configure" 120 cmake --preset "$1" -DSNAPMLA_
 run_tests() {
   preset=$1
   shift
-  check "$preset: tests" 1200 ctest --preset "$preset" --no-tests=error -j "$jobs" "$@"
+  check "$preset: tests" 2400 ctest --preset "$preset" --no-tests=error -j "$jobs" "$@"
 }
 
 step "setup"
