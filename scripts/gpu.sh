@@ -11,24 +11,12 @@ root=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 visit_start "sh scripts/gpu.sh OUTDIR | --dry [OUTDIR]" "$root/build/gpu-dry" 1 "$@"
 cd "$root" || exit 1
 
-build=${SNAPMLA_BUILD:-build/portable}
-program=$build/bin/snapmla
-[ -x "$program" ] || die "$program is not there: cmake --preset portable && cmake --build --preset portable"
-device=${SNAPMLA_GPU:-cuda:0}
-[ "$dry" = 0 ] || device=emulator
+visit_build
 PATH=$PATH:${CUDA_HOME:-/usr/local/cuda}/bin
-# Nothing outside OUTDIR is written.
-SNAPMLA_CACHE_DIR=$out/cache TMPDIR=$out/tmp
-export PATH SNAPMLA_CACHE_DIR TMPDIR
-mkdir -p "$TMPDIR"
+export PATH
 
 parts_start "$out/parts.tsv" "$out" 560
 parts_origin "sh scripts/gpu.sh$([ "$dry" = 0 ] || echo ' --dry') OUTDIR" "$device" "$("$program" --version)"
-
-# On the emulator, left out with the reason; else part.
-gpu_part() {
-  if [ "$dry" = 1 ]; then skip "$1" "it needs a GPU"; else part "$@"; fi
-}
 
 say "device $device, build $build, output $out"
 { date -u; uname -srm; nvidia-smi; nvidia-smi -q -d CLOCK,POWER; } >"$out/machine.log" 2>&1 || true

@@ -17,18 +17,11 @@ visit_start "sh scripts/gpu_matrix.sh OUTDIR [PART...] | --dry [OUTDIR [PART...]
 [ $# = 0 ] || shift
 cd "$root" || exit 1
 
-build=${SNAPMLA_BUILD:-build/portable}
-program=$build/bin/snapmla
+visit_build
 covering=$build/bin/covering
-for file in "$program" "$covering"; do
-  [ -x "$file" ] || die "$file is not there: cmake --preset portable -DSNAPMLA_TESTS=ON && cmake --build --preset portable"
-done
-device=${SNAPMLA_GPU:-cuda:0}
-[ "$dry" = 0 ] || device=emulator
-# Nothing outside OUTDIR is written.
-SNAPMLA_CACHE_DIR=$out/cache TMPDIR=$out/tmp SNAPMLA_TEST_TARGET=$device
-export SNAPMLA_CACHE_DIR TMPDIR SNAPMLA_TEST_TARGET
-mkdir -p "$TMPDIR"
+[ -x "$covering" ] || die "$covering is not there: cmake --preset portable -DSNAPMLA_TESTS=ON && cmake --build --preset portable"
+SNAPMLA_TEST_TARGET=$device
+export SNAPMLA_TEST_TARGET
 
 arguments=${*:+ $*}
 [ $# -gt 0 ] || set -- covering runtime_matrix templates_formats templates_levels templates_sparse_formats templates_sinks templates_layer_output \

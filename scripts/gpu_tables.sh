@@ -6,9 +6,8 @@
 #   sh scripts/gpu_tables.sh OUTDIR [PART...]     within 575 seconds; SNAPMLA_BUILD names another build, SNAPMLA_GPU another device
 #   sh scripts/gpu_tables.sh --dry [OUTDIR [PART...]]   without a GPU: tiny sizes on the emulator, what needs a GPU left out and said
 #
-# Parts, in this order, without `regret` and `layer` where none is named: tune (OUTDIR/wisdom.json, for autotune/wisdom/DEVICE.json; the parts after it use
-# it), benchmark (scripts/gpu_benchmark.sh), rows (rows.csv), clocks (clocks.csv), regret (regret.csv), layer (layer.csv). Then
-# `python3 bench/renew_page.py DEVICE OUTDIR`, where the tree is.
+# Parts, as they are named, or the first four: tune (OUTDIR/wisdom.json; the parts after it use it), benchmark (scripts/gpu_benchmark.sh), rows (rows.csv),
+# clocks (clocks.csv), regret (regret.csv), layer (layer.csv). What to do with the files is said at the end.
 set -u
 root=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 . "$root/scripts/lib.sh"
@@ -17,15 +16,8 @@ visit_start "sh scripts/gpu_tables.sh OUTDIR [PART...] | --dry [OUTDIR [PART...]
 [ $# = 0 ] || shift
 cd "$root" || exit 1
 
-build=${SNAPMLA_BUILD:-build/portable}
-program=$build/bin/snapmla
-[ -x "$program" ] || die "$program is not there: cmake --preset portable -DSNAPMLA_TESTS=ON && cmake --build --preset portable"
-device=${SNAPMLA_GPU:-cuda:0}
-[ "$dry" = 0 ] || device=emulator
-# Nothing outside OUTDIR is written.
-SNAPMLA_CACHE_DIR=$out/cache TMPDIR=$out/tmp
-export SNAPMLA_CACHE_DIR TMPDIR
-mkdir -p "$TMPDIR"
+visit_build
+have python3 || die "there is no python3, which tuning and the times by rows need: install it, it takes no packages"
 
 arguments=${*:+ $*}
 [ $# -gt 0 ] || set -- tune benchmark rows clocks
@@ -38,10 +30,6 @@ done
 
 parts_start "$out/tables.tsv" "$out" 575
 parts_origin "sh scripts/gpu_tables.sh$([ "$dry" = 0 ] || echo ' --dry') OUTDIR$arguments" "$device" "$("$program" --version)"
-# gpu_part NAME SECONDS COMMAND...: on the emulator left out with the reason; else part.
-gpu_part() {
-  if [ "$dry" = 1 ]; then skip "$1" "it needs a GPU"; else part "$@"; fi
-}
 small=
 [ "$dry" = 0 ] || small=--small
 
@@ -74,3 +62,4 @@ if parts_failed; then
   say "FAILED: the logs are in $out"
   exit 1
 fi
+[ "$dry" = 1 ] || say "where the tree is: wisdom.json to autotune/wisdom/DEVICE.json, rows.csv to docs/performance/DEVICE/, then python3 bench/renew_page.py DEVICE $out"

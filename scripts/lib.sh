@@ -155,6 +155,22 @@ visit_start() {
   mkdir -p "$1" && out=$(cd "$1" && pwd) || exit 1
 }
 
+# visit_build: and what they go on with, in the tree's root. Sets `build`, `program` and `device`; nothing outside `out` is written from here on.
+visit_build() {
+  build=${SNAPMLA_BUILD:-build/portable}
+  program=$build/bin/snapmla
+  [ -x "$program" ] || die "$program is not there: cmake --preset portable -DSNAPMLA_TESTS=ON && cmake --build --preset portable"
+  device=${SNAPMLA_GPU:-cuda:0}
+  [ "$dry" = 0 ] || device=emulator
+  SNAPMLA_CACHE_DIR=$out/cache TMPDIR=$out/tmp
+  export SNAPMLA_CACHE_DIR TMPDIR
+  mkdir -p "$TMPDIR"
+}
+# On the emulator, left out with the reason; else part.
+gpu_part() {
+  if [ "$dry" = 1 ]; then skip "$1" "it needs a GPU"; else part "$@"; fi
+}
+
 # The test programs that gpu.sh runs on a GPU, and gpu_tests.sh where none is named.
 # shellcheck disable=SC2034
 gpu_test_programs="runtime_plan runtime_threads templates_sparse templates_shards templates_shard_merge templates_decode"

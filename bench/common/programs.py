@@ -1,5 +1,6 @@
 """Running the programs of bench/ and the command-line program from scripts: Python's standard library alone."""
 
+import argparse
 import csv
 import io
 import json
@@ -75,6 +76,20 @@ def renew(doc, root, pages, command):
         if "--check" in sys.argv[1:]:
             sys.exit(f"{target} is not what the figures beside it say: run {command}")
         target.write_text(text, encoding="utf-8")
+
+
+def way_of(rows):
+    """What times of a decode step are told by: replayed graphs, where there are any."""
+    return "graph" if any(r["mode"] == "graph" for r in rows) else "launch"
+
+
+def parser_of(doc):
+    """The arguments of a script that runs programs on a device."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cuda:0")
+    parser.add_argument("--small", action="store_true")
+    parser.add_argument("--build", default="build/portable")
+    return parser
 
 
 def axis(variant, name):

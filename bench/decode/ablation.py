@@ -7,12 +7,11 @@ Four runs of snapmla-bench-decode a shape: in each format the plan's own variant
 is also held against the double-precision oracle on a short request. OUT.csv: their times as snapmla-bench-decode writes them, with columns
 rel_l2 and rel_l2_limit. On the emulator times are modelled, and say nothing of a GPU.
 """
-import argparse
 import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "common"))
-from programs import Programs, axis, read, single_buffered, table, write
+from programs import Programs, axis, parser_of, read, single_buffered, table, way_of, write
 
 FORMATS = ("bf16", "fp8_token")
 SHAPES = ["1,16,131072", "1,128,131072", "64,64,32768"]
@@ -46,11 +45,6 @@ def measure(programs, shapes, out, command, ceilings=None, seconds_a_shape=0.0):
         write(out, [*(note for note in notes if not note.startswith("command: ")), command], all_rows)
     if not all_rows:
         sys.exit("no shape was measured: give more --seconds")
-
-
-def way_of(rows):
-    """Replayed graphs, where there are any."""
-    return "graph" if any(r["mode"] == "graph" for r in rows) else "launch"
 
 
 def times(rows, part=PART):
@@ -90,10 +84,7 @@ def lines(rows):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cuda:0")
-    parser.add_argument("--small", action="store_true")
-    parser.add_argument("--build", default="build/portable")
+    parser = parser_of(__doc__)
     parser.add_argument("--shape", action="append")
     parser.add_argument("out", type=pathlib.Path)
     o = parser.parse_args()

@@ -8,14 +8,13 @@ few requests of each head count are compared with the first build's, and what di
 forwards and backwards in turn, with snapmla-bench-decode --flush read, or with TEXT in place of that. OUT.csv has all times, written anew after every shape; printed is the
 least of the rounds of each, and its ratio to the first build's. A build takes the variants that its plan does: `--options "--flush read --variant ..."` names one.
 """
-import argparse
 import pathlib
 import shutil
 import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "common"))
-from programs import ROOT, Programs, read, table, write
+from programs import ROOT, Programs, parser_of, read, table, way_of, write
 
 SHAPES = ["1,16,131072", "1,64,131072", "1,128,8192", "16,64,8192", "32,64,8192", "64,64,32768", "128,16,8192", "128,128,8192"]
 SMALL_SHAPES = ["1,16,130", "2,64,130"]
@@ -59,7 +58,7 @@ def unlike(programs, builds, heads):
 
 def times_of(rows):
     """Of one run, by graphs where there are any: the columns of a time."""
-    way = "graph" if any(r["mode"] == "graph" for r in rows) else "launch"
+    way = way_of(rows)
     out = dict.fromkeys((*PARTS.values(), "mhz"), "")
     for r in rows:
         if r["mode"] == way and r["part"] in PARTS:
@@ -83,10 +82,7 @@ def lines(rows, builds):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cuda:0")
-    parser.add_argument("--small", action="store_true")
-    parser.add_argument("--build", default="build/portable")
+    parser = parser_of(__doc__)
     parser.add_argument("--shape", action="append")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--options", default="--flush read")

@@ -9,7 +9,6 @@ layer step's output, by W_O (7168, those of a model of 128 heads; 256 with --sma
 perplexity.csv that bench/accuracy/run.sh wrote in a run of its own; OUTDIR/perplexity.csv is its summary. On the emulator
 (--device emulator --small) times are modelled, and gates on them are not judged. Nothing but Python's standard library is needed.
 """
-import argparse
 import os
 import pathlib
 import sys
@@ -21,7 +20,7 @@ import ablation  # noqa: E402
 import model  # noqa: E402
 import tables  # noqa: E402
 from perplexity import summary  # noqa: E402
-from programs import Programs, read, single_buffered, write  # noqa: E402
+from programs import Programs, parser_of, read, single_buffered, write  # noqa: E402
 
 KINDS = ["bf16,bf16", "fp8_token,bf16", "fp8_tensor,bf16", "fp8_token,fp8"]  # cache, weights
 ABLATED = KINDS[:2]
@@ -64,10 +63,7 @@ def layers(programs, shapes, hidden):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cuda:0")
-    parser.add_argument("--small", action="store_true")
-    parser.add_argument("--build", default="build/portable")
+    parser = parser_of(__doc__)
     parser.add_argument("--hidden", type=int)
     parser.add_argument("--perplexity", type=pathlib.Path)
     parser.add_argument("--seconds", type=float, default=150)

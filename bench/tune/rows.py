@@ -6,12 +6,11 @@ usage: rows.py [--device NAME] [--small] [--build DIR] [--rows N]... [--points F
 FILE (docs/performance/h200/rows.csv): whose heads, batch, tokens, q_len, format and rows are timed; with --rows only those numbers of rows. OUT.csv has the
 same columns, and belongs into docs/performance/DEVICE/rows.csv; it is written when all points are timed. Two minutes on a Hopper GPU.
 """
-import argparse
 import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "common"))
-from programs import ROOT, Programs, read, write
+from programs import ROOT, Programs, parser_of, read, way_of, write
 
 POINT = ["heads", "batch", "tokens", "q_len", "format", "rows"]
 SMALL_POINTS = [{"heads": "16", "batch": "1", "tokens": "130", "q_len": "1", "format": "fp8_token", "rows": rows} for rows in ("8", "16")]
@@ -22,16 +21,12 @@ def timed(programs, point):
     shape = ",".join(point[name] for name in ("batch", "heads", "tokens"))
     notes, rows = programs.rows("snapmla-bench-decode", "--shape", shape, "--flush", "read", "--q-len", point["q_len"], "--format", point["format"],
                                 "--variant", f"mla_decode:rows={point['rows']}")  # fmt: skip
-    way = "graph" if any(r["mode"] == "graph" for r in rows) else "launch"
-    row = next(r for r in rows if r["mode"] == way and r["part"] == "decode+combine")
+    row = next(r for r in rows if r["mode"] == way_of(rows) and r["part"] == "decode+combine")
     return notes, {**point, "us": row["median_us"], "low": row["min_us"], "high": row["p90_us"], "mhz": row["sm_mhz"]}
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cuda:0")
-    parser.add_argument("--small", action="store_true")
-    parser.add_argument("--build", default="build/portable")
+    parser = parser_of(__doc__)
     parser.add_argument("--rows", action="append")
     parser.add_argument("--points", type=pathlib.Path, default=ROOT / "docs" / "performance" / "h200" / "rows.csv")
     parser.add_argument("out", type=pathlib.Path)
