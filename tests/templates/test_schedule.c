@@ -30,6 +30,7 @@ typedef struct rig {
   int64_t longest_run; /* of the last schedule, in tiles */
   int32_t used;        /* its units with work */
   int32_t cut, pieces; /* its requests of more than one piece, and the pieces of them all */
+  int64_t ends[1024];  /* of its units with work, in the sequence of all tiles */
 } rig;
 
 static rig open_rig_with(int32_t sms, int32_t heads, int32_t q_len, int32_t batch, uint32_t flags) {
@@ -158,6 +159,7 @@ static uint32_t check(rig *r, const int32_t *lengths, int32_t batch, int32_t tab
     assert_int_equal(first, covered);
     assert_true(end > first);
     if (end - first > longest_run) longest_run = end - first;
+    r->ends[r->used - 1] = end;
     assert_true(units[u].first_tile < tiles_of(requests[units[u].first_request].tokens));
     assert_true(units[u].end_tile > 0 && units[u].end_tile <= tiles_of(requests[units[u].last_request].tokens));
     covered = end;
@@ -270,6 +272,100 @@ static void short_requests_stay_whole(void **state) {
   assert_int_equal(check(&r, skewed, 51, 64), 0);
   assert_true(r.longest_run <= 6);
   close_rig(&r);
+}
+
+/* The ends of runs of `run` tiles by the rule of templates/schedule/cuts.inc, a run at a time: how many, more than `units` where those do not
+ * suffice. `pieces` gets the number of those of requests that are cut. */
+static int32_t plain_runs(const int64_t *begin, int64_t total, int32_t units, int64_t run, int64_t slack, int64_t *ends, int64_t *pieces) {
+  int32_t used = 0, request = 0, last_cut = -1;
+  int64_t piece = 0, more = 0; /* of a request in equal pieces: their tiles, how many follow */
+  *pieces = 0;
+  for (int64_t at = 0; at < total; at = ends[used++]) {
+    if (used == units) return used + 1;
+    int64_t end = at + run;
+    if (more > 0) {
+      end = --more > 0 ? at + piece : begin[request + 1];
+    } else if (end + slack >= total) {
+      end = total;
+    } else {
+      while (begin[request + 1] <= end) ++request;
+      const int64_t first = begin[request], after = begin[request + 1], tiles = after - first, equal = (tiles - slack + run - 1) / run;
+      if (after - end <= slack) {
+        end = after;
+      } else if (end - first <= slack && first > at) {
+        end = first;
+      } else if (first == at && equal * run - tiles <= slack) {
+        piece = (tiles + equal - 1) / equal;
+        more = (tiles + piece - 1) / piece - 1;
+        end = at + piece;
+      }
+    }
+    if (end > begin[request] && end < begin[request + 1] && end < total) {
+      *pieces += request == last_cut ? 1 : 2;
+      last_cut = request;
+    }
+    ends[used] = end;
+  }
+  return used;
+}
+
+/* The kernel, whose threads look for cuts side by side, cuts where a plain walk over the same lengths does. */
+static void cuts_as_the_rule_says(rig *r, const int32_t *lengths, int32_t batch) {
+  int64_t begin[max_batch + 1] = {0}, ends[1024], longest = 0, pieces;
+  int32_t filled = 0, used = 0;
+  for (int32_t b = 0; b < batch; ++b) {
+    const int64_t tiles = tiles_of(lengths[b]);
+    begin[b + 1] = begin[b] + tiles;
+    if (tiles > longest) longest = tiles;
+    filled += tiles > 0;
+  }
+  const int64_t total = begin[batch], cost = r->at.merge_cost;
+  int64_t run = (total + r->units - 1) / r->units;
+  if (run < r->at.min_share) run = r->at.min_share;
+  while (1024 * run * run < total * cost) ++run;
+  for (;; run += 1 + run / 64) {
+    const int64_t some = (run + 15) / 16;
+    used = plain_runs(begin, total, r->units, run, some < r->at.slack ? some : r->at.slack, ends, &pieces);
+    if (used <= r->units) break;
+  }
+  if (filled <= r->units && longest <= run + pieces * cost / 2048) {
+    used = 0;
+    for (int32_t b = 0; b < batch; ++b)
+      if (begin[b + 1] > begin[b]) ends[used++] = begin[b + 1];
+  }
+  assert_int_equal(check(r, lengths, batch, 64), 0);
+  assert_int_equal(r->used, used);
+  for (int32_t u = 0; u < used; ++u)
+    if (r->ends[u] != ends[u]) fail_msg("%d requests: run %d ends at tile %d, and by the rule at %d", batch, u, (int)r->ends[u], (int)ends[u]);
+}
+
+static void ragged_lengths(void **state) {
+  (void)state;
+  static const struct {
+    int32_t sms, heads, batch;
+  } rigs[] = {{1, 16, 40}, {7, 64, max_batch}, {132, 16, max_batch}, {132, 128, max_batch}};
+  static const int32_t batches[] = {1, 2, 5, 17, 33, 64, 132, 133, 300, max_batch}, most[] = {65, 700, 2000, 4096};
+  uint32_t random = 1;
+  for (size_t i = 0; i < sizeof rigs / sizeof *rigs; ++i) {
+    rig r = open_rig_with(rigs[i].sms, rigs[i].heads, 1, rigs[i].batch, 0);
+    for (size_t b = 0; b < sizeof batches / sizeof *batches && batches[b] <= rigs[i].batch; ++b)
+      for (size_t m = 0; m < sizeof most / sizeof *most; ++m)
+        for (int kind = 0; kind < 4; ++kind) {
+          /* All of any length; a third empty; two thirds short; long ones that are alike. */
+          int32_t lengths[max_batch];
+          for (int32_t n = 0; n < batches[b]; ++n) {
+            random = random * 1664525u + 1013904223u;
+            const int32_t any = (int32_t)((random >> 8) % (uint32_t)(most[m] + 1));
+            lengths[n] = kind == 1 && n % 3 == 1 ? 0 : kind == 2 && n % 3 ? any % 130 : kind == 3 ? most[m] - any % 100 % most[m] : any;
+          }
+          cuts_as_the_rule_says(&r, lengths, batches[b]);
+        }
+    /* Hundreds that end within one run. */
+    int32_t tiny[max_batch];
+    for (int32_t n = 0; n < rigs[i].batch; ++n) tiny[n] = n % 97 == 50 ? 4000 : n % 2;
+    cuts_as_the_rule_says(&r, tiny, rigs[i].batch);
+    close_rig(&r);
+  }
 }
 
 /* The cost model cuts equal requests as the kernel does: what it charges for the longest run and for merging is of these numbers. */
@@ -398,6 +494,7 @@ int main(void) {
                                      cmocka_unit_test(equal_pieces),
                                      cmocka_unit_test(few_tiles),
                                      cmocka_unit_test(short_requests_stay_whole),
+                                     cmocka_unit_test(ragged_lengths),
                                      cmocka_unit_test(the_model_cuts_alike),
                                      cmocka_unit_test(no_run_is_much_longer),
                                      cmocka_unit_test(bad_lengths),
