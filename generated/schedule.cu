@@ -7,7 +7,7 @@
 // The tiles of all requests form one sequence; unit u takes a run of it, from cut u to cut u + 1 (cuts.inc says where they lie). What
 // the requests' pieces and slots are follows from the cuts, prefix sums and a search.
 //
-// One block; a thread takes every 256th request, and then every 256th unit.
+// One block; a thread takes every 256th request, and then every 256th unit. One warp cuts.
 //
 // shared memory   8 sums of the warps     4097 first tiles of the requests     1025 cuts     4096 first items of the merges
 
@@ -558,86 +558,149 @@ DEVICE i32 tiles_of(i32 tokens) { return tokens < 0 ? 0 : (tokens + tile_tokens 
 //   docs/performance/h100).
 // 32 bits hold all of it: 4096 requests of 2^20 tokens are 2^26 tiles.
 
+// One warp walks; its lanes differ in what they look for and what they store.
+
+// What a warp looks for in the sequence of all tiles, 32 places at a time; all its lanes get the answer.
+
+// How many lanes come before the first that has found something; 32 if none has.
+DEVICE i32 lanes_before(bool found) { return 32 - (i32)warp_max(found ? 32 - lane_index() : 0u); }
+
+// A request, and where in the sequence its tiles begin and end and the next one's end.
+struct Span {
+  i32 request, begin, after, next_after;
+};
+
+DEVICE Span span_of(const Params &p, i32 request) {
+  const smem<i32> first_tile = shared_at<i32>(first_tiles_at);
+  return {request, first_tile.load(request), first_tile.load(request + 1), first_tile.load(request + 2 < p.batch ? request + 2 : p.batch)};
+}
+
+// The request that has tile `tile`, which there is: the span's, or one after it. Most often that is one of the next few.
+DEVICE Span find_request(const Params &p, Span span, i32 tile) {
+  const smem<i32> first_tile = shared_at<i32>(first_tiles_at);
+#pragma unroll 1
+  for (const i32 few = span.request + 2; tile >= span.after;) {
+    ++span.request;
+    span.begin = span.after;
+    span.after = span.next_after;
+    span.next_after = first_tile.load(span.request + 2 < p.batch ? span.request + 2 : p.batch);
+    if (span.request < few || tile < span.after) continue;
+    const i32 mine = span.request + (i32)lane_index();
+    const i32 skipped = lanes_before(mine >= p.batch || tile < first_tile.load(mine + 1));
+    span = span_of(p, span.request + (skipped < 32 ? skipped : 31));
+  }
+  return span;
+}
+
 // The shortest run that pays; at least the one that gives every unit work.
 DEVICE i32 shortest_run(const Params &p, i32 total) {
   const i32 even = (total + p.unit_count - 1) / p.unit_count;
-  i32 run = even > p.min_share ? even : p.min_share;
-  while (1024 * (i64)run * run < (i64)total * p.merge_cost) ++run;
-  return run;
+#pragma unroll 1
+  for (i32 run = even > p.min_share ? even : p.min_share;; run += 32) {
+    const i64 mine = run + (i32)lane_index();
+    const i32 lane = lanes_before(1024 * mine * mine >= (i64)total * p.merge_cost);
+    if (lane < 32) return run + lane;
+  }
 }
 
 struct Cuts {
   i32 runs, pieces;  // of requests that are cut
 };
 
-// Cuts into runs of `run` tiles, more or less: more runs than there are units where those do not suffice.
-DEVICE Cuts cut_runs(const Params &p, i32 total, i32 run, i32 slack) {
-  const smem<i32> first_tile = shared_at<i32>(first_tiles_at), cuts = shared_at<i32>(cuts_at);
-  i32 units = 0, request = 0;
-  i32 begin = 0, after = first_tile.load(1);  // of that request
-  i32 piece = 0, more = 0;                    // of a request in equal pieces: their tiles, how many follow
-  i32 pieces = 0, last_cut = -1;
-  cuts.store(0, 0);
+// Cuts into runs of `run` tiles, more or less: more runs than there are units where those do not suffice. `equal_piece` has of each request
+// the tiles of its equal pieces, 0 where it has none.
+DEVICE Cuts cut_runs(const Params &p, i32 total, i32 run, i32 slack, smem<i32> equal_piece) {
+  const smem<i32> cuts = shared_at<i32>(cuts_at);
+  const i32 lane = (i32)lane_index();
+  Span in = span_of(p, 0);
+  i32 units = 0, pieces = 0;
+  if (lane == 0) cuts.store(0, 0);
+#pragma unroll 1
   for (i32 at = 0; at < total;) {
-    if (units == p.unit_count) return {units + 1, 0};
     i32 end = at + run;
-    if (more > 0) {
-      end = --more > 0 ? at + piece : after;
-    } else if (end + slack >= total) {
+    if (end + slack >= total) {
       end = total;
     } else {
-      while (after <= end) {
-        ++request;
-        begin = after;
-        after = first_tile.load(request + 1);
-      }
-      if (after - end <= slack) {
-        end = after;
-      } else if (end - begin <= slack && begin > at) {
-        end = begin;
-      } else if (begin == at) {
-        const i32 tiles = after - begin, pieces = (tiles - slack + run - 1) / run;
-        if (pieces * run - tiles <= slack) {
-          piece = (tiles + pieces - 1) / pieces;
-          more = (tiles + piece - 1) / piece - 1;
-          end = at + piece;
-        }
+      in = find_request(p, in, end);
+      if (in.after - end <= slack) {
+        end = in.after;
+      } else if (end - in.begin <= slack && in.begin > at) {
+        end = in.begin;
+      } else {
+        // The request is cut as often as that leaves more than `rest` tiles: all of its cuts are these.
+        const i32 equal = in.begin == at ? equal_piece.load(in.request) : 0, step = equal > 0 ? equal : run, rest = equal > 0 ? 0 : slack;
+        i32 inside = 0, more;
+        do {
+          const i32 i = inside + lane + 1;
+          const bool fits = at + i * step < in.after - rest;
+          if (fits && units + i <= p.unit_count) cuts.store(units + i, at + i * step);
+          more = lanes_before(!fits);
+          inside += more;
+        } while (more == 32 && units + inside <= p.unit_count);
+        pieces += inside + 1;
+        units += inside - (equal == 0);  // without the one below
+        end = equal > 0 ? in.after : at + inside * step;
       }
     }
-    if (end > begin && end < after && end < total) {
-      pieces += request == last_cut ? 1 : 2;
-      last_cut = request;
-    }
-    cuts.store(++units, end);
+    if (++units > p.unit_count) break;
+    if (lane == 0) cuts.store(units, end);
     at = end;
   }
   return {units, pieces};
 }
 
+// Of each request the tiles of a piece where it is cut into equal ones, 0 where it is not.
+DEVICE void equal_pieces(const Params &p, i32 run, i32 slack, smem<i32> equal_piece) {
+  const smem<i32> first_tile = shared_at<i32>(first_tiles_at);
+#pragma unroll 1
+  for (i32 request = (i32)thread_index(); request < p.batch; request += threads) {
+    const i32 tiles = first_tile.load(request + 1) - first_tile.load(request);
+    i32 piece = 0;
+    if (tiles > run + slack) {
+      const i32 pieces = (tiles - slack + run - 1) / run;
+      if (pieces * run - tiles <= slack) piece = (tiles + pieces - 1) / pieces;
+    }
+    equal_piece.store(request, piece);
+  }
+}
+
 // Cuts between requests alone. Returns the number of runs.
-DEVICE i32 cut_requests(const Params &p, i32 total) {
+DEVICE i32 cut_requests(const Params &p) {
   const smem<i32> first_tile = shared_at<i32>(first_tiles_at), cuts = shared_at<i32>(cuts_at);
-  i32 units = 0, at = 0;
-  cuts.store(0, 0);
-  for (i32 request = 1; at < total; ++request) {
-    const i32 end = first_tile.load(request);
-    if (end == at) continue;
-    cuts.store(++units, end);
-    at = end;
+  i32 units = 0;
+#pragma unroll 1
+  for (i32 base = 0; base < p.batch; base += 32) {
+    const i32 request = base + (i32)lane_index();
+    const i32 end = request < p.batch ? first_tile.load(request + 1) : 0;
+    const bool filled = request < p.batch && end > first_tile.load(request);
+    const i32 unit = units + warp_scan(filled);
+    if (filled) cuts.store(unit, end);
+    units = shuffle(unit, 31);
   }
   return units;
 }
 
-// One thread; `longest` is the most tiles of a request, `filled` how many requests have any. Returns the number of runs, 0 where
+// The whole block; `longest` is the most tiles of a request, `filled` how many requests have any. Returns the number of runs, 0 where
 // there are no tiles.
 DEVICE i32 cut_sequence(const Params &p, i32 total, i32 longest, i32 filled) {
+  const smem<i32> equal_piece = shared_at<i32>(first_items_at), answer = shared_at<i32>(busy_at);  // items are for later
   if (total == 0) return 0;
+#pragma unroll 1
   for (i32 run = shortest_run(p, total);; run += 1 + run / 64) {
-    const i32 some = (run + 15) / 16;
-    const Cuts cuts = cut_runs(p, total, run, some < p.slack ? some : p.slack);
-    if (cuts.runs > p.unit_count) continue;
-    const bool whole = filled <= p.unit_count && longest <= run + cuts.pieces * p.merge_cost / 2048;
-    return whole ? cut_requests(p, total) : cuts.runs;
+    const i32 some = (run + 15) / 16, slack = some < p.slack ? some : p.slack;
+    equal_pieces(p, run, slack, equal_piece);
+    block_sync();
+    if (warp_index() == 0) {
+      const Cuts cuts = cut_runs(p, total, run, slack, equal_piece);
+      warp_sync();  // what lanes stored is stored over by others
+      const bool whole = cuts.runs <= p.unit_count && filled <= p.unit_count && longest <= run + cuts.pieces * p.merge_cost / 2048;
+      const i32 runs = whole ? cut_requests(p) : cuts.runs;
+      if (lane_index() == 0) answer.store(0, runs);
+    }
+    block_sync();
+    const i32 runs = answer.load();
+    if (runs <= p.unit_count) return runs;
+    block_sync();  // the answer is read
   }
 }
 
@@ -694,10 +757,8 @@ KERNEL(snapmla_schedule, threads) {
   block_sync();
   longest = block_max(longest);
   block_scan(filled, filled);
-  if (t == 0) shared_at<i32>(busy_at).store(0, cut_sequence(p, total, longest, filled));
-  block_sync();
+  const i32 busy = cut_sequence(p, total, longest, filled);
   const smem<i32> cuts = shared_at<i32>(cuts_at);
-  const i32 busy = shared_at<i32>(busy_at).load();
 
   i32 slots_before = 0;
   i32 merges = 0, items = 0;

@@ -341,13 +341,14 @@ static void cuts_as_the_rule_says(rig *r, const int32_t *lengths, int32_t batch)
 
 static void ragged_lengths(void **state) {
   (void)state;
+  /* Pieces of the last are the dearest to merge. */
   static const struct {
-    int32_t sms, heads, batch;
-  } rigs[] = {{1, 16, 40}, {7, 64, max_batch}, {132, 16, max_batch}, {132, 128, max_batch}};
-  static const int32_t batches[] = {1, 2, 5, 17, 33, 64, 132, 133, 300, max_batch}, most[] = {65, 700, 2000, 4096};
+    int32_t sms, heads, q_len, batch;
+  } rigs[] = {{1, 16, 1, 40}, {7, 64, 1, max_batch}, {132, 16, 1, max_batch}, {132, 128, 1, max_batch}, {132, 128, 8, 128}};
+  static const int32_t batches[] = {1, 2, 3, 5, 8, 17, 33, 64, 128, 132, 133, 300, max_batch}, most[] = {65, 700, 2000, 4096};
   uint32_t random = 1;
   for (size_t i = 0; i < sizeof rigs / sizeof *rigs; ++i) {
-    rig r = open_rig_with(rigs[i].sms, rigs[i].heads, 1, rigs[i].batch, 0);
+    rig r = open_rig_with(rigs[i].sms, rigs[i].heads, rigs[i].q_len, rigs[i].batch, 0);
     for (size_t b = 0; b < sizeof batches / sizeof *batches && batches[b] <= rigs[i].batch; ++b)
       for (size_t m = 0; m < sizeof most / sizeof *most; ++m)
         for (int kind = 0; kind < 4; ++kind) {
