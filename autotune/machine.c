@@ -9,7 +9,7 @@
  * of an earlier visit. emulator: emulator/model.c.
  *
  * Fitted to the times of docs/performance/h100/rows.csv and h200/rows.csv together, which are alike within 2 % where memory does not
- * decide: latency_mhz (at the low end of such kernels' clocks), ramp_us, row_us and merge_us. */
+ * decide: latency_mhz (what the multiprocessors run at inside such kernels: counters.csv of both), ramp_us, row_us and merge_us. */
 static const smla_machine machines[] = {
     {"emulator",
      "the emulator's model",
@@ -41,7 +41,7 @@ static const smla_machine machines[] = {
      {{8, 0.209, 0.320}, {16, 0.417, 0.640}, {32, 0.697, 0.988}, {64, 0.989, 1}},
      16,
      128,
-     1950,
+     1750,
      3.3,
      0.8,
      1.5,
@@ -59,7 +59,7 @@ static const smla_machine machines[] = {
      {{8, 0.233, 0.335}, {16, 0.466, 0.670}, {32, 0.705, 0.835}, {64, 0.943, 1}},
      16,
      128,
-     1950,
+     1750,
      3.1,
      0.8,
      1.5,

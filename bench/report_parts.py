@@ -117,7 +117,7 @@ def clock_cells(rows, row):
 
 def clock_text(rows):
     """What such a column is."""
-    return ["*MHz*: the multiprocessors' clock, counted before the flush and right after each run that was timed, the mean of both; the median." for _ in clock_header(rows)]
+    return ["*MHz*: the multiprocessors' clock, counted before the flush and right after each run that was timed, the mean of both; the median. Inside the decode kernel it is lower, as *Counters* tells." for _ in clock_header(rows)]
 
 
 def step_rows(rows, gb_per_s):

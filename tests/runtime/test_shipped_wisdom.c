@@ -182,8 +182,8 @@ static int estimated_rows(const fixture *f, const smla_measurement *m) {
   return rows;
 }
 
-/* docs/tuning.md says of how many. The others are ties, most of them, which the searches of what ships broke by text, where 16 rows come before 8:
- * since a search breaks them by the model, three quarters are to be expected of the next. What the model loses, test_model_rows holds to times. */
+/* docs/tuning.md says of how many. Most of the others are within what two visits differ by: eleven are 16 rows for 8, at lengths that
+ * differ. What the model loses, test_model_rows holds to times. */
 static void the_model_chooses_as_was_measured(void **state) {
   const fixture *f = *state;
   size_t same = 0;

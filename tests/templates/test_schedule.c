@@ -11,6 +11,7 @@
 
 #include "common/records.h"
 #include "cuts_model.h"
+#include "plain_cuts.h"
 #include "workspace.h"
 
 #define must(call)                                                       \
@@ -274,69 +275,17 @@ static void short_requests_stay_whole(void **state) {
   close_rig(&r);
 }
 
-/* The ends of runs of `run` tiles by the rule of templates/schedule/cuts.inc, a run at a time: how many, more than `units` where those do not
- * suffice. `pieces` gets the number of those of requests that are cut. */
-static int32_t plain_runs(const int64_t *begin, int64_t total, int32_t units, int64_t run, int64_t slack, int64_t *ends, int64_t *pieces) {
-  int32_t used = 0, request = 0, last_cut = -1;
-  int64_t piece = 0, more = 0; /* of a request in equal pieces: their tiles, how many follow */
-  *pieces = 0;
-  for (int64_t at = 0; at < total; at = ends[used++]) {
-    if (used == units) return used + 1;
-    int64_t end = at + run;
-    if (more > 0) {
-      end = --more > 0 ? at + piece : begin[request + 1];
-    } else if (end + slack >= total) {
-      end = total;
-    } else {
-      while (begin[request + 1] <= end) ++request;
-      const int64_t first = begin[request], after = begin[request + 1], tiles = after - first, equal = (tiles - slack + run - 1) / run;
-      if (after - end <= slack) {
-        end = after;
-      } else if (end - first <= slack && first > at) {
-        end = first;
-      } else if (first == at && equal * run - tiles <= slack) {
-        piece = (tiles + equal - 1) / equal;
-        more = (tiles + piece - 1) / piece - 1;
-        end = at + piece;
-      }
-    }
-    if (end > begin[request] && end < begin[request + 1] && end < total) {
-      *pieces += request == last_cut ? 1 : 2;
-      last_cut = request;
-    }
-    ends[used] = end;
-  }
-  return used;
-}
-
 /* The kernel, whose threads look for cuts side by side, cuts where a plain walk over the same lengths does. */
 static void cuts_as_the_rule_says(rig *r, const int32_t *lengths, int32_t batch) {
-  int64_t begin[max_batch + 1] = {0}, ends[1024], longest = 0, pieces;
-  int32_t filled = 0, used = 0;
-  for (int32_t b = 0; b < batch; ++b) {
-    const int64_t tiles = tiles_of(lengths[b]);
-    begin[b + 1] = begin[b] + tiles;
-    if (tiles > longest) longest = tiles;
-    filled += tiles > 0;
-  }
-  const int64_t total = begin[batch], cost = r->at.merge_cost;
-  int64_t run = (total + r->units - 1) / r->units;
-  if (run < r->at.min_share) run = r->at.min_share;
-  while (1024 * run * run < total * cost) ++run;
-  for (;; run += 1 + run / 64) {
-    const int64_t some = (run + 15) / 16;
-    used = plain_runs(begin, total, r->units, run, some < r->at.slack ? some : r->at.slack, ends, &pieces);
-    if (used <= r->units) break;
-  }
-  if (filled <= r->units && longest <= run + pieces * cost / 2048) {
-    used = 0;
-    for (int32_t b = 0; b < batch; ++b)
-      if (begin[b + 1] > begin[b]) ends[used++] = begin[b + 1];
-  }
+  int64_t begin[max_batch + 1] = {0}, ends[1024];
+  for (int32_t b = 0; b < batch; ++b) begin[b + 1] = begin[b] + tiles_of(lengths[b]);
+  const plain_rule rule = {r->units, r->at.min_share, r->at.slack, r->at.merge_cost};
+  const int32_t used = plain_cuts(&rule, begin, batch, ends);
   assert_int_equal(check(r, lengths, batch, 64), 0);
   assert_int_equal(r->used, used);
   for (int32_t u = 0; u < used; ++u)
-    if (r->ends[u] != ends[u]) fail_msg("%d requests: run %d ends at tile %d, and by the rule at %d", batch, u, (int)r->ends[u], (int)ends[u]);
+    if (r->ends[u] != ends[u])
+      fail_msg("%d requests: run %d ends at tile %d, and by the rule at %d", batch, u, (int)r->ends[u], (int)ends[u]);
 }
 
 static void ragged_lengths(void **state) {
@@ -344,8 +293,10 @@ static void ragged_lengths(void **state) {
   /* Pieces of the last are the dearest to merge. */
   static const struct {
     int32_t sms, heads, q_len, batch;
-  } rigs[] = {{1, 16, 1, 40}, {7, 64, 1, max_batch}, {132, 16, 1, max_batch}, {132, 128, 1, max_batch}, {132, 128, 8, 128}};
-  static const int32_t batches[] = {1, 2, 3, 5, 8, 17, 33, 64, 128, 132, 133, 300, max_batch}, most[] = {65, 700, 2000, 4096};
+  } rigs[] = {
+      {1, 16, 1, 40}, {7, 64, 1, max_batch}, {132, 16, 1, max_batch}, {132, 128, 1, max_batch}, {132, 128, 8, 128}};
+  static const int32_t batches[] = {1, 2, 3, 5, 8, 17, 33, 64, 128, 132, 133, 300, max_batch},
+                       most[] = {65, 700, 2000, 4096};
   uint32_t random = 1;
   for (size_t i = 0; i < sizeof rigs / sizeof *rigs; ++i) {
     rig r = open_rig_with(rigs[i].sms, rigs[i].heads, rigs[i].q_len, rigs[i].batch, 0);
@@ -357,7 +308,10 @@ static void ragged_lengths(void **state) {
           for (int32_t n = 0; n < batches[b]; ++n) {
             random = random * 1664525u + 1013904223u;
             const int32_t any = (int32_t)((random >> 8) % (uint32_t)(most[m] + 1));
-            lengths[n] = kind == 1 && n % 3 == 1 ? 0 : kind == 2 && n % 3 ? any % 130 : kind == 3 ? most[m] - any % 100 % most[m] : any;
+            lengths[n] = kind == 1 && n % 3 == 1 ? 0
+                         : kind == 2 && n % 3    ? any % 130
+                         : kind == 3             ? most[m] - any % 100 % most[m]
+                                                 : any;
           }
           cuts_as_the_rule_says(&r, lengths, batches[b]);
         }
