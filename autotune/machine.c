@@ -9,7 +9,7 @@
  * of an earlier visit. emulator: emulator/model.c.
  *
  * Fitted to the times of docs/performance/h100/rows.csv and h200/rows.csv together, which are alike within 2 % where memory does not
- * decide: latency_mhz (what the multiprocessors run at inside such kernels: counters.csv of both), ramp_us, row_us and merge_us. */
+ * decide: latency_mhz (within what the multiprocessors run at inside such kernels by counters.csv), ramp_us, row_us and merge_us. */
 static const smla_machine machines[] = {
     {"emulator",
      "the emulator's model",

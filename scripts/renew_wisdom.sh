@@ -1,12 +1,14 @@
 #!/bin/sh
 # Renews the wisdom that ships after templates were edited, where what was timed is still the same program:
-# sh scripts/renew_wisdom.sh [--from REVISION] [--acknowledge REASON] [FILE...]
+# sh scripts/renew_wisdom.sh [--same-schedule] [--from REVISION] [--acknowledge REASON] [FILE...]
 #
 # A measurement carries a digest of the templates that its kernels are made of (docs/tuning.md). The revision with those templates is looked
 # for in git's history. Every kernel that a measurement timed is then expanded from the templates of that revision and from those of
 # the working tree. Where all are the same text but for comments and blanks, or else (NVRTC) the same machine code, the measurement
 # gets the new digest and key; where one is not, it is named and left as it is. FILEs are autotune/wisdom/*.json unless given.
 #
+# --same-schedule  the schedule kernel, which a tuning launches before what it times, writes what it wrote (the test templates_schedule, its old
+#                results beside its new ones): your word. It may then be another program
 # --from         a measurement whose digest no revision has was made with the templates of REVISION: your word (edits that were measured
 #                before they were committed). One whose digest history knows goes by history, whatever is said
 # --acknowledge  writes autotune/wisdom/stale.txt where wisdom that ships stays stale: the digest of today's templates, and why nobody tuned
@@ -23,11 +25,16 @@ fail() {
   exit 2
 }
 
-from='' reason=''
+from='' reason='' schedule=''
 newline='
 '
 while :; do
   case ${1:-} in
+  --same-schedule)
+    schedule=--same-schedule
+    shift
+    continue
+    ;;
   --from)
     from=${2:-}
     [ -n "$from" ] || fail "--from needs a revision"
@@ -36,7 +43,7 @@ while :; do
     reason=${2:-}
     case $reason in '' | *"$newline"*) fail "--acknowledge needs a reason, of one line" ;; esac
     ;;
-  -*) fail "usage: sh scripts/renew_wisdom.sh [--from REVISION] [--acknowledge REASON] [FILE...]" ;;
+  -*) fail "usage: sh scripts/renew_wisdom.sh [--same-schedule] [--from REVISION] [--acknowledge REASON] [FILE...]" ;;
   *) break ;;
   esac
   shift 2
@@ -90,7 +97,7 @@ renew_by_history() {
     grep -vxF "$digest" "$work/wanted" >"$work/rest" || :
     mv "$work/rest" "$work/wanted"
     echo "made with the templates of tree $(git rev-parse --short "$tree"):"
-    renew --renew "$work/old" templates "$@"
+    renew $schedule --renew "$work/old" templates "$@"
   done <"$work/trees"
 }
 
@@ -99,7 +106,7 @@ renew_by_word() {
   unpack "$from_tree"
   while read -r digest; do
     echo "no revision has templates of the digest $digest: that they are those of $from is your word"
-    renew --vouched "$digest" --renew "$work/old" templates "$@"
+    renew --vouched "$digest" $schedule --renew "$work/old" templates "$@"
   done <"$work/wanted"
 }
 

@@ -13,7 +13,7 @@
 static const char help[] =
     "usage: snapmla-renew-wisdom --digest DIR\n"
     "       snapmla-renew-wisdom --stale DIR FILE...\n"
-    "       snapmla-renew-wisdom [--vouched DIGEST] --renew OLD NEW FILE...\n\n"
+    "       snapmla-renew-wisdom [--vouched DIGEST] [--same-schedule] --renew OLD NEW FILE...\n\n"
     "Of folders of templates, which are taken whole: what the program was built with counts for nothing.\n\n"
     "  --digest   prints the digest that measurements made with DIR have\n"
     "  --stale    prints the digests of the measurements in the files that were not made with DIR, each once\n"
@@ -21,7 +21,8 @@ static const char help[] =
     "program\n"
     "             under both: the same text but for comments and blanks, or the same machine code. The files are "
     "rewritten\n"
-    "  --vouched  what has this digest was made with OLD too: the caller's word\n\n"
+    "  --vouched  what has this digest was made with OLD too: the caller's word\n"
+    "  --same-schedule  the schedule kernel, which is not in what is timed, writes what it wrote: the caller's word\n\n"
     "exit: 0 done, 1 a measurement stays stale, 2 the command line, a folder or a file is wrong\n";
 
 enum { DONE, STALE, WRONG };
@@ -107,8 +108,10 @@ static snapmla_status renew_file(renewal *r, const char *path, int *stale) {
 }
 
 static void print_kernels(const renewal *r) {
-  static const char *const verdicts[] = {
-      [RENEW_SAME_TEXT] = "same text", [RENEW_SAME_CODE] = "same machine code", [RENEW_OTHER] = "another"};
+  static const char *const verdicts[] = {[RENEW_SAME_TEXT] = "same text",
+                                         [RENEW_SAME_CODE] = "same machine code",
+                                         [RENEW_OTHER_PROGRAM] = "another program",
+                                         [RENEW_OTHER] = "another"};
   for (size_t i = 0; i < r->count; i++) {
     const renew_compared *c = &r->compared[i];
     printf("%-18s %s\n", verdicts[c->kernel.verdict], c->variant);
@@ -117,13 +120,15 @@ static void print_kernels(const renewal *r) {
   }
 }
 
-static int renew(const char *old_folder, const char *new_folder, const char *vouched, char *const *files, int count) {
+static int renew(const char *old_folder, const char *new_folder, const char *vouched, int same_schedule,
+                 char *const *files, int count) {
   smla_generator *old = NULL, *now = NULL;
   renewal r = {0};
   int stale = 0;
   snapmla_status status = smla_generator_make(NULL, 0, old_folder, &old);
   if (!status) status = smla_generator_make(NULL, 0, new_folder, &now);
   if (!status) status = renewal_open(old, now, vouched, &r);
+  r.same_schedule = same_schedule;
   for (int i = 0; i < count && !status; i++) status = renew_file(&r, files[i], &stale);
   if (!status) print_kernels(&r);
   renewal_close(&r);
@@ -138,11 +143,14 @@ int main(int argc, char **argv) {
     vouched = argv[2];
     argc -= 2, argv += 2;
   }
+  const int same_schedule = argc > 1 && !strcmp(argv[1], "--same-schedule");
+  if (same_schedule) argc--, argv++;
+  const int word = vouched || same_schedule;
   const char *mode = argc > 1 ? argv[1] : "";
-  if (!vouched && argc == 2 && (!strcmp(mode, "--help") || !strcmp(mode, "-h"))) return fputs(help, stdout) < 0;
-  if (!vouched && argc == 3 && !strcmp(mode, "--digest")) return print_digest(argv[2]);
-  if (!vouched && argc > 3 && !strcmp(mode, "--stale")) return print_stale(argv[2], argv + 3, argc - 3);
-  if (argc > 4 && !strcmp(mode, "--renew")) return renew(argv[2], argv[3], vouched, argv + 4, argc - 4);
+  if (!word && argc == 2 && (!strcmp(mode, "--help") || !strcmp(mode, "-h"))) return fputs(help, stdout) < 0;
+  if (!word && argc == 3 && !strcmp(mode, "--digest")) return print_digest(argv[2]);
+  if (!word && argc > 3 && !strcmp(mode, "--stale")) return print_stale(argv[2], argv + 3, argc - 3);
+  if (argc > 4 && !strcmp(mode, "--renew")) return renew(argv[2], argv[3], vouched, same_schedule, argv + 4, argc - 4);
   fputs(help, stderr);
   return WRONG;
 }

@@ -67,6 +67,12 @@ static snapmla_status check_plan(const renewal *r, const char *problem_text, con
   return status;
 }
 
+/* Whether a measurement of `kernel` says something of today's. */
+static int stands(const renewal *r, const char *variant, const renew_kernel *kernel) {
+  if (kernel->verdict != RENEW_OTHER_PROGRAM) return kernel->verdict != RENEW_OTHER;
+  return r->same_schedule && !strncmp(variant, "schedule:", strlen("schedule:"));
+}
+
 /* The texts of a measurement's kernels under the new templates; fails with the reason where one is another. */
 static snapmla_status translate(renewal *r, const smla_measurement *m, smla_buffer *out) {
   snapmla_status status = SNAPMLA_OK;
@@ -74,7 +80,7 @@ static snapmla_status translate(renewal *r, const smla_measurement *m, smla_buff
     const size_t length = strcspn(part, ";");
     renew_kernel *kernel = NULL;
     status = compare(r, part, length, m->target, &kernel);
-    if (!status && kernel->verdict == RENEW_OTHER)
+    if (!status && !stands(r, part, kernel))
       status = smla_fail(SNAPMLA_NOT_FOUND, "%.*s: %.500s", (int)strcspn(part, ":"), part, kernel->reason);
     if (!status) status = smla_buffer_printf(out, "%s%s", out->length ? ";" : "", kernel->variant);
     part += length + (part[length] == ';');

@@ -20,6 +20,7 @@ typedef struct renewal {
   const smla_generator *old, *now; /* not owned */
   char old_digest[SMLA_HASH_HEX], now_digest[SMLA_HASH_HEX];
   const char *vouched; /* a digest: what has it was made with `old` too, on the caller's word; or NULL; not owned */
+  int same_schedule; /* that a schedule launched alike writes what it wrote, which no text says, is the caller's word; 0 when opened */
   renew_compared *compared; /* each kernel once; owned */
   size_t count;
 } renewal;
@@ -36,7 +37,8 @@ typedef enum renew_fate {
 snapmla_status renewal_open(const smla_generator *old, const smla_generator *now, const char *vouched, renewal *out);
 void renewal_close(renewal *r);
 
-/* Renews a measurement where all its kernels are the same under both (renew_kernel_compare) and a plan of its problem has exactly those.
+/* Renews a measurement where all its kernels are the same under both (renew_kernel_compare; of the schedule, which no measurement has in what it
+ * times, what it writes, with same_schedule) and a plan of its problem has exactly those.
  * `reason` says what is another where it is STALE. Error: OUT_OF_MEMORY. */
 snapmla_status renewal_apply(renewal *r, smla_measurement *m, renew_fate *fate, char reason[1024]);
 

@@ -46,8 +46,8 @@ static snapmla_status compare_code(side *old, side *now, int *same) {
                                      now->compiled.image.length, same);
 }
 
-static void refuse(renew_kernel *out, const char *why, const char *detail) {
-  out->verdict = RENEW_OTHER;
+static void refuse(renew_kernel *out, renew_verdict verdict, const char *why, const char *detail) {
+  out->verdict = verdict;
   snprintf(out->reason, sizeof out->reason, "%s%.400s", why, detail);
 }
 
@@ -56,13 +56,13 @@ static snapmla_status judge(side *old, side *now, const char *variant, snapmla_t
   snapmla_status status = expand(old, variant, target);
   if (status) return status;
   if (strcmp(old->variant.data, variant)) {
-    refuse(out, "it is not what the old templates call it: ", old->variant.data);
+    refuse(out, RENEW_OTHER, "it is not what the old templates call it: ", old->variant.data);
     return SNAPMLA_OK;
   }
   status = expand(now, variant, target);
   if (status) return status;
   if (memcmp(&old->geometry, &now->geometry, sizeof old->geometry)) {
-    refuse(out, "it is launched otherwise (threads, shared memory, clusters, rows or pieces)", "");
+    refuse(out, RENEW_OTHER, "it is launched otherwise (threads, shared memory, clusters, rows or pieces)", "");
     return SNAPMLA_OK;
   }
   status = renew_text_compare(old->text.data, now->text.data, &same);
@@ -72,18 +72,19 @@ static snapmla_status judge(side *old, side *now, const char *variant, snapmla_t
     return SNAPMLA_OK;
   }
   if (target != SNAPMLA_TARGET_SM90A) {
-    refuse(out, "its text is another", "");
+    refuse(out, RENEW_OTHER_PROGRAM, "its text is another", "");
     return SNAPMLA_OK;
   }
   status = compare_code(old, now, &same);
   if (status == SNAPMLA_NO_COMPILER) {
-    refuse(out, "its text is another, and its machine code cannot be compared: ", snapmla_error_message());
+    refuse(out, RENEW_OTHER_PROGRAM,
+           "its text is another, and its machine code cannot be compared: ", snapmla_error_message());
     return SNAPMLA_OK;
   }
   if (same)
     out->verdict = RENEW_SAME_CODE;
   else
-    refuse(out, "its machine code is another", "");
+    refuse(out, RENEW_OTHER_PROGRAM, "its machine code is another", "");
   return status;
 }
 
@@ -93,7 +94,7 @@ snapmla_status renew_kernel_compare(const smla_generator *old, const smla_genera
   *out = (renew_kernel){.verdict = RENEW_OTHER};
   snapmla_status status = judge(&before, &after, variant, target, out);
   if (status && status != SNAPMLA_OUT_OF_MEMORY) {
-    refuse(out, "", snapmla_error_message());
+    refuse(out, RENEW_OTHER, "", snapmla_error_message());
     status = SNAPMLA_OK;
   }
   if (!status && out->verdict != RENEW_OTHER && !(out->variant = smla_buffer_take(&after.variant)))

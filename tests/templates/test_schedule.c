@@ -27,15 +27,16 @@ typedef struct rig {
   snapmla_plan *plan;
   snapmla_buffer *workspace, *seqlens;
   smla_workspace at;
-  int32_t units;
+  int32_t units, max_context;
   int64_t longest_run; /* of the last schedule, in tiles */
   int32_t used;        /* its units with work */
   int32_t cut, pieces; /* its requests of more than one piece, and the pieces of them all */
   int64_t ends[1024];  /* of its units with work, in the sequence of all tiles */
 } rig;
 
-static rig open_rig_with(int32_t sms, int32_t heads, int32_t q_len, int32_t batch, uint32_t flags) {
-  rig r = {0};
+static rig open_rig_up_to(int32_t max_context, int32_t sms, int32_t heads, int32_t q_len, int32_t batch,
+                          uint32_t flags) {
+  rig r = {.max_context = max_context};
   snapmla_context_options options = {.size = sizeof options, .device = "emulator", .emulator_sms = sms};
   must(snapmla_context_create(&options, &r.context));
   snapmla_problem problem;
@@ -45,7 +46,7 @@ static rig open_rig_with(int32_t sms, int32_t heads, int32_t q_len, int32_t batc
   problem.latent_rank = 256;
   problem.max_batch = batch;
   problem.flags = flags;
-  problem.max_context = 4096;
+  problem.max_context = max_context;
   must(snapmla_plan_create(r.context, &problem, NULL, &r.plan));
   must(snapmla_buffer_create(r.context, snapmla_plan_workspace_bytes(r.plan), &r.workspace));
   must(snapmla_buffer_create(r.context, max_batch * sizeof(int32_t), &r.seqlens));
@@ -59,6 +60,10 @@ static rig open_rig_with(int32_t sms, int32_t heads, int32_t q_len, int32_t batc
   assert_int_equal(r.at.bytes, snapmla_plan_workspace_bytes(r.plan));
   r.units = r.at.unit_count;
   return r;
+}
+
+static rig open_rig_with(int32_t sms, int32_t heads, int32_t q_len, int32_t batch, uint32_t flags) {
+  return open_rig_up_to(4096, sms, heads, q_len, batch, flags);
 }
 
 static rig open_rig_of(int32_t sms, int32_t heads) { return open_rig_with(sms, heads, 1, max_batch, 0); }
@@ -132,7 +137,8 @@ static uint32_t check(rig *r, const int32_t *lengths, int32_t batch, int32_t tab
   must(snapmla_buffer_read(r->workspace, r->at.requests, requests, (size_t)batch * sizeof *requests));
   must(snapmla_buffer_read(r->workspace, r->at.units, units, (size_t)r->units * sizeof *units));
 
-  int64_t total = 0, longest = (int64_t)table_pages * page_tokens < 4096 ? (int64_t)table_pages * page_tokens : 4096;
+  int64_t total = 0, longest = (int64_t)table_pages * page_tokens;
+  if (longest > r->max_context) longest = r->max_context;
   int64_t *begin = calloc((size_t)batch + 1, sizeof *begin);
   for (int32_t b = 0; b < batch; ++b) {
     int bad = lengths[b] < 0 || lengths[b] > longest;
@@ -281,7 +287,7 @@ static void cuts_as_the_rule_says(rig *r, const int32_t *lengths, int32_t batch)
   for (int32_t b = 0; b < batch; ++b) begin[b + 1] = begin[b] + tiles_of(lengths[b]);
   const plain_rule rule = {r->units, r->at.min_share, r->at.slack, r->at.merge_cost};
   const int32_t used = plain_cuts(&rule, begin, batch, ends);
-  assert_int_equal(check(r, lengths, batch, 64), 0);
+  assert_int_equal(check(r, lengths, batch, r->max_context / page_tokens), 0);
   assert_int_equal(r->used, used);
   for (int32_t u = 0; u < used; ++u)
     if (r->ends[u] != ends[u])
@@ -319,6 +325,21 @@ static void ragged_lengths(void **state) {
     int32_t tiny[max_batch];
     for (int32_t n = 0; n < rigs[i].batch; ++n) tiny[n] = n % 97 == 50 ? 4000 : n % 2;
     cuts_as_the_rule_says(&r, tiny, rigs[i].batch);
+    close_rig(&r);
+  }
+}
+
+/* Of more cuts than a warp has lanes. */
+static void long_requests(void **state) {
+  (void)state;
+  static const struct { int32_t sms, heads, q_len; } rigs[] = {{132, 64, 1}, {132, 16, 1}, {78, 128, 1}, {132, 128, 8}};
+  static const int32_t lengths[][3] = {{131072, 0, 0},           {131071, 1, 0},        {0, 131072, 64},
+                                       {131072, 131072, 131072}, {131072, 700, 90000},  {5000, 131072, 0},
+                                       {70000, 131008, 2},       {131072, 65536, 33000}};
+  for (size_t i = 0; i < sizeof rigs / sizeof *rigs; ++i) {
+    rig r = open_rig_up_to(131072, rigs[i].sms, rigs[i].heads, rigs[i].q_len, 3, 0);
+    for (size_t n = 0; n < sizeof lengths / sizeof *lengths; ++n)
+      for (int32_t batch = 1; batch <= 3; ++batch) cuts_as_the_rule_says(&r, lengths[n], batch);
     close_rig(&r);
   }
 }
@@ -450,6 +471,7 @@ int main(void) {
                                      cmocka_unit_test(few_tiles),
                                      cmocka_unit_test(short_requests_stay_whole),
                                      cmocka_unit_test(ragged_lengths),
+                                     cmocka_unit_test(long_requests),
                                      cmocka_unit_test(the_model_cuts_alike),
                                      cmocka_unit_test(no_run_is_much_longer),
                                      cmocka_unit_test(bad_lengths),
