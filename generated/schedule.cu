@@ -9,7 +9,7 @@
 //
 // One block; a thread takes every 256th request, and then every 256th unit. One warp cuts.
 //
-// shared memory   8 sums of the warps     4097 first tiles of the requests     1025 cuts     4096 first items of the merges
+// shared memory   8 sums of the warps     4097 first tiles of the requests     1025 cuts     4096 first items of the merges, and before them the requests' equal pieces
 
 // The dialect on the GPU (docs/dialect.md): every Hopper primitive, each written once, as inline PTX.
 
@@ -556,11 +556,10 @@ DEVICE i32 tiles_of(i32 tokens) { return tokens < 0 ? 0 : (tokens + tile_tokens 
 // - requests that are no more than the units stay whole, each its unit's, where the longest of them takes no longer than a run and half of
 //   what merging was counted as: so much of it is left where blocks run out of work by and by (measured: whole_requests_merging.csv of
 //   docs/performance/h100).
-// 32 bits hold all of it: 4096 requests of 2^20 tokens are 2^26 tiles.
+// 32 bits hold all of it: 4096 requests of 2^20 tokens are 2^26 tiles, of which two or more units have runs of at most about half, and the walk looks
+// 32 runs ahead.
 
-// One warp walks; its lanes differ in what they look for and what they store.
-
-// What a warp looks for in the sequence of all tiles, 32 places at a time; all its lanes get the answer.
+// What a warp looks for 32 places at a time; all its lanes get the answer.
 
 // How many lanes come before the first that has found something; 32 if none has.
 DEVICE i32 lanes_before(bool found) { return 32 - (i32)warp_max(found ? 32 - lane_index() : 0u); }
@@ -607,8 +606,23 @@ struct Cuts {
   i32 runs, pieces;  // of requests that are cut
 };
 
-// Cuts into runs of `run` tiles, more or less: more runs than there are units where those do not suffice. `equal_piece` has of each request
-// the tiles of its equal pieces, 0 where it has none.
+// Places the cuts at + step, at + 2 * step, ... before `limit`, by the lanes side by side, behind `units` others. Returns how many there are.
+DEVICE i32 place_cuts(const Params &p, i32 units, i32 at, i32 step, i32 limit) {
+  const smem<i32> cuts = shared_at<i32>(cuts_at);
+  i32 placed = 0, more;
+#pragma unroll 1
+  do {
+    const i32 i = placed + (i32)lane_index() + 1;
+    const bool fits = at + i * step < limit;
+    if (fits && units + i <= p.unit_count) cuts.store(units + i, at + i * step);
+    more = lanes_before(!fits);
+    placed += more;
+  } while (more == 32 && units + placed <= p.unit_count);
+  return placed;
+}
+
+// Cuts into runs of `run` tiles, more or less: more runs than there are units where those do not suffice. One warp walks; its lanes differ in what
+// they look for and what they store. `equal_piece` has of each request the tiles of its equal pieces, 0 where it has none.
 DEVICE Cuts cut_runs(const Params &p, i32 total, i32 run, i32 slack, smem<i32> equal_piece) {
   const smem<i32> cuts = shared_at<i32>(cuts_at);
   const i32 lane = (i32)lane_index();
@@ -627,16 +641,10 @@ DEVICE Cuts cut_runs(const Params &p, i32 total, i32 run, i32 slack, smem<i32> e
       } else if (end - in.begin <= slack && in.begin > at) {
         end = in.begin;
       } else {
-        // The request is cut as often as that leaves more than `rest` tiles: all of its cuts are these.
+        // The request is cut as often as that leaves more than `rest` tiles, all of its cuts at once: most often it is one.
         const i32 equal = in.begin == at ? equal_piece.load(in.request) : 0, step = equal > 0 ? equal : run, rest = equal > 0 ? 0 : slack;
-        i32 inside = 0, more;
-        do {
-          const i32 i = inside + lane + 1;
-          const bool fits = at + i * step < in.after - rest;
-          if (fits && units + i <= p.unit_count) cuts.store(units + i, at + i * step);
-          more = lanes_before(!fits);
-          inside += more;
-        } while (more == 32 && units + inside <= p.unit_count);
+        i32 inside = 1;
+        if (equal > 0 || at + 2 * step < in.after - rest) inside = place_cuts(p, units, at, step, in.after - rest);
         pieces += inside + 1;
         units += inside - (equal == 0);  // without the one below
         end = equal > 0 ? in.after : at + inside * step;
@@ -664,7 +672,7 @@ DEVICE void equal_pieces(const Params &p, i32 run, i32 slack, smem<i32> equal_pi
   }
 }
 
-// Cuts between requests alone. Returns the number of runs.
+// Cuts between requests alone, behind the first cut, which cut_runs has placed. Returns the number of runs.
 DEVICE i32 cut_requests(const Params &p) {
   const smem<i32> first_tile = shared_at<i32>(first_tiles_at), cuts = shared_at<i32>(cuts_at);
   i32 units = 0;
