@@ -62,4 +62,4 @@ if parts_failed; then
   say "FAILED: the logs are in $out"
   exit 1
 fi
-[ "$dry" = 1 ] || say "where the tree is: wisdom.json to autotune/wisdom/DEVICE.json, rows.csv to docs/performance/DEVICE/, then python3 bench/renew_page.py DEVICE $out"
+[ "$dry" = 1 ] || say "where the tree is: wisdom.json to autotune/wisdom/DEVICE.json, rows.csv to docs/performance/DEVICE/, then python3 bench/renew_page.py DEVICE $out and python3 bench/accuracy/options.py"
