@@ -155,5 +155,6 @@ if [ -n "$acknowledged" ] && grep -qxF "templates $("$program" --digest template
   exit 0
 fi
 echo "some wisdom is not of the templates in the working tree, as its kernels are others now: tune on such a GPU again" \
-  "(sh scripts/tune_shipped.sh FILE), or say why that is still to be done (--acknowledge REASON)"
+  "(sh scripts/tune_shipped.sh FILE), or say why that is still to be done (--acknowledge REASON), or, if the schedule alone is another and writes" \
+  "what it wrote, say that (--same-schedule)"
 exit 1

@@ -28,7 +28,7 @@ typedef struct snapmla_plan snapmla_plan;
 typedef enum snapmla_effort {
   SNAPMLA_EFFORT_ESTIMATE = 0,  /* the cost model alone: instant */
   SNAPMLA_EFFORT_MEASURE = 1,   /* times the handful that the model likes best */
-  SNAPMLA_EFFORT_PATIENT = 2,   /* more of them, more often, and the kernels around the decode kernel too */
+  SNAPMLA_EFFORT_PATIENT = 2,   /* more of them, more often, and the merge and the query's kernel too */
   SNAPMLA_EFFORT_EXHAUSTIVE = 3 /* every legal variant of the decode kernel */
 } snapmla_effort;
 

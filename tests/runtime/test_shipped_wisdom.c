@@ -182,8 +182,7 @@ static int estimated_rows(const fixture *f, const smla_measurement *m) {
   return rows;
 }
 
-/* docs/tuning.md says of how many. Most of the others are within what two visits differ by: eleven are 16 rows for 8, at lengths that
- * differ. What the model loses, test_model_rows holds to times. */
+/* docs/tuning.md says of how many. Eleven of the others are 16 rows for 8. What the model loses, test_model_rows holds to times. */
 static void the_model_chooses_as_was_measured(void **state) {
   const fixture *f = *state;
   size_t same = 0;

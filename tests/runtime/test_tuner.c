@@ -317,7 +317,7 @@ static void keeps_to_a_memory_limit(void **state) {
   snapmla_context_destroy(context);
 }
 
-/* The axes of the kernels around the decode kernel are searched as well, and win together with it. */
+/* The axes of the merge and of the query's kernel are searched as well, and win together with it. */
 static void a_patient_search_looks_around(void **state) {
   (void)state;
   const snapmla_problem p = small_problem(64);
