@@ -22,7 +22,7 @@ typedef struct bench {
   const smla_generator *generator;
   snapmla_device_info info;
   void *stream, *start, *stop; /* one stream; two events on it */
-  int warmups, repeats;        /* repeats: 1 .. BENCH_SAMPLES */
+  int warmups, repeats;        /* repeats: 1 .. BENCH_SAMPLES; 0 where nothing is timed by bench_time */
   bench_action *lead;          /* runs before each time where the caller names nothing else; or NULL */
   void *lead_user;
   const struct bench_clock *clock; /* asked around each time; or NULL */

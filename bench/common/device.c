@@ -120,5 +120,5 @@ void bench_print_header(FILE *file, const bench *b, int argc, char **argv) {
     print_release(file);
     if (!smla_nvrtc_open(&nvrtc)) fprintf(file, "# compiler: NVRTC %d.%d\n", nvrtc->major, nvrtc->minor);
   }
-  fprintf(file, "# runs: %d, after %d unseen\n", b->repeats, b->warmups);
+  if (b->repeats) fprintf(file, "# runs: %d, after %d unseen\n", b->repeats, b->warmups);
 }

@@ -1,0 +1,62 @@
+/* One load for seconds. */
+#include <math.h>
+#include <time.h>
+
+#include "power.h"
+
+static const double batch_seconds = 0.05; /* of what is queued at once: the host sleeps meanwhile */
+
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void doze(double seconds) {
+  const struct timespec t = {(time_t)seconds, (long)((seconds - floor(seconds)) * 1e9)};
+  nanosleep(&t, NULL);
+}
+
+/* `count` launches, and the clock while they run. */
+static snapmla_status run_batch(bench *b, const load *l, long count, double *mhz) {
+  snapmla_status status = SNAPMLA_OK;
+  for (long i = 0; i < count && !status; i++) status = l->launch(l->user);
+  *mhz = energy_mhz(b);
+  if (!l->launch) doze(batch_seconds);
+  return status ? status : b->device->ops->stream_synchronize(b->device, b->stream);
+}
+
+/* As many launches as fill a batch. */
+static snapmla_status batch_of(bench *b, const load *l, double seconds, long *count) {
+  double mhz, start = now();
+  *count = l->launch != NULL;
+  snapmla_status status = run_batch(b, l, *count, &mhz); /* the first loads code */
+  if (status || !l->launch) return status;
+  start = now();
+  status = run_batch(b, l, 1, &mhz);
+  const double batch = seconds < 10 * batch_seconds ? seconds / 10 : batch_seconds, took = now() - start;
+  if (took < batch) *count = lround(batch / (took > 1e-6 ? took : 1e-6));
+  return status;
+}
+
+snapmla_status sustain(bench *b, const load *l, double seconds, drawn *out) {
+  long count, launches = 0;
+  int batches = 0;
+  double clock = 0, mhz, joules = 0, since = 0;
+  snapmla_status status = batch_of(b, l, seconds, &count);
+  const double half = now() + seconds / 2;
+  while (!status && now() < half) status = run_batch(b, l, count, &mhz);
+  since = now();
+  joules = energy_joules(b);
+  while (!status && (now() < half + seconds / 2 || !batches)) {
+    status = run_batch(b, l, count, &mhz);
+    launches += count;
+    clock += mhz;
+    batches++;
+  }
+  if (status) return status;
+  const double end_joules = energy_joules(b), took = now() - since;
+  *out = (drawn){launches && !b->device->is_emulator ? took / (double)launches * 1e6 : (double)NAN,
+                 (end_joules - joules) / took, clock / batches};
+  return SNAPMLA_OK;
+}
