@@ -78,7 +78,7 @@ if [ "$mode" = all ]; then
     check "gpu.sh without a GPU" 300 sh scripts/gpu.sh --dry build/gpu-dry
     check "gpu_matrix.sh without a GPU" 120 sh scripts/gpu_matrix.sh --dry build/matrix-dry
     # its benchmark is gpu.sh's
-    check "gpu_tables.sh without a GPU" 60 sh scripts/gpu_tables.sh --dry build/tables-dry tune rows clocks regret layer
+    check "gpu_tables.sh without a GPU" 60 sh scripts/gpu_tables.sh --dry build/tables-dry tune rows clocks power regret layer
   fi
   check "format" 60 sh scripts/format.sh --check
   check "luacheck" 60 sh scripts/lint_lua.sh

@@ -7,7 +7,7 @@
 #   sh scripts/gpu_tables.sh --dry [OUTDIR [PART...]]   without a GPU: tiny sizes on the emulator, what needs a GPU left out and said
 #
 # Parts, as they are named, or the first four: tune (OUTDIR/wisdom.json; the parts after it use it), benchmark (scripts/gpu_benchmark.sh), rows (rows.csv),
-# clocks (clocks.csv), regret (regret.csv), layer (layer.csv). What to do with the files is said at the end.
+# clocks (clocks.csv), power (power.csv), regret (regret.csv), layer (layer.csv). What to do with the files is said at the end.
 set -u
 root=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 . "$root/scripts/lib.sh"
@@ -23,8 +23,8 @@ arguments=${*:+ $*}
 [ $# -gt 0 ] || set -- tune benchmark rows clocks
 for name in "$@"; do
   case $name in
-  tune | benchmark | rows | clocks | regret | layer) ;;
-  *) die "$name is no part: tune, benchmark, rows, clocks, regret or layer" ;;
+  tune | benchmark | rows | clocks | power | regret | layer) ;;
+  *) die "$name is no part: tune, benchmark, rows, clocks, power, regret or layer" ;;
   esac
 done
 
@@ -50,6 +50,7 @@ for each in "$@"; do
   # shellcheck disable=SC2086 # none or one word
   rows) part rows 200 python3 bench/tune/rows.py --device "$device" $small --build "$build" "$out/rows.csv" ;;
   clocks) gpu_part clocks 60 python3 bench/decode/clocks.py "$build/bin/snapmla-bench-decode" "$out/clocks.csv" ;;
+  power) gpu_part power 120 "$build/bin/snapmla-bench-power" --device "$device" --csv "$out/power.csv" ;;
   # A store of its own: what was tuned here before is not to be found.
   regret) gpu_part regret 120 env SNAPMLA_CACHE_DIR="$out/cache-regret" "$build/bin/snapmla-bench-regret" --device "$device" --csv "$out/regret.csv" ;;
   layer) gpu_part layer 120 "$build/bin/snapmla-bench-layer" --device "$device" --hidden 7168 --csv "$out/layer.csv" ;;
