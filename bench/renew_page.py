@@ -26,7 +26,7 @@ from report_parts import TESTS, check_device, facts_of
 
 # regret.csv and the other are docs/tuning.md's; layer-one-shape.csv and layer-output-BY.csv of gpu.sh are no page's.
 TAKEN = ("ceilings.csv", "decode.csv", *(f"decode-{name}.csv" for name in (*report.FORMATS, "balanced", "max", "speculative")), "layer.csv", "shards*.csv",
-         "regret.csv", "regret_untuned.csv", "counters.csv", "clocks.csv", *(name for name, *_ in TESTS), "soak.json")  # fmt: skip
+         "regret.csv", "regret_untuned.csv", "counters.csv", "clocks.csv", "power.csv", *(name for name, *_ in TESTS), "soak.json")  # fmt: skip
 PLOTTED = {"ceilings.csv", "decode.csv"}
 
 

@@ -5,7 +5,7 @@ usage: report.py [--check] [ROOT]
 
 For each folder docs/performance/DEVICE/ with ceilings.csv, decode.csv and, where measured, decode-FORMAT.csv, decode-balanced.csv, decode-max.csv,
 decode-speculative.csv and parts.tsv (all as `sh scripts/gpu.sh OUTDIR` leaves them), layer.csv (snapmla-bench-layer's), shards*.csv (examples/shards/decode.py's), matrix.tsv
-(scripts/gpu_matrix.sh's), python.tsv (scripts/gpu_python.sh's), counters.csv and clocks.csv (bench/decode/counters.py's and clocks.py's) and soak.json (snapmla-soak's): the tables of that device. docs/performance/limits.md, written by hand, ends the page.
+(scripts/gpu_matrix.sh's), python.tsv (scripts/gpu_python.sh's), counters.csv and clocks.csv (bench/decode/counters.py's and clocks.py's), power.csv (snapmla-bench-power's) and soak.json (snapmla-soak's): the tables of that device. docs/performance/limits.md, written by hand, ends the page.
 With --check nothing is written: exit status 1 where a page is not what the figures say. bench/renew_page.py takes such files from a visit, draws the plots and writes the pages.
 """
 import pathlib
@@ -20,6 +20,7 @@ import report_ceilings
 from programs import read, renew, table, text_of
 from report_counters import clocks_part, counters_part
 from report_parts import clock_cells, clock_header, clock_text, facts_of, layer_part, levels_part, microseconds, shards_part, soak_part, speculative_part, tests_part
+from report_power import power_part
 
 
 TARGETS = pathlib.Path("bench") / "decode" / "targets.csv"
@@ -145,6 +146,7 @@ def device_section(folder, targets, of_targets):
     yield from speculative_part(folder, product)
     yield from counters_part(folder, product)
     yield from clocks_part(folder, product)
+    yield from power_part(folder, product)
     yield from layer_part(folder, best(ceilings, "read", ""))
     yield from shards_part(folder, product)
     yield from tests_part(folder, product)
@@ -162,7 +164,7 @@ GPU and renew this page, from a `portable` build:
     sh scripts/gpu_matrix.sh OUTDIR
     sh scripts/gpu_python.sh OUTDIR
     python3 bench/decode/counters.py build/portable/bin/snapmla OUTDIR/counters.csv
-    sh scripts/gpu_tables.sh OUTDIR                                            # wisdom tuned anew and times by it; with `clocks regret layer` named, those
+    sh scripts/gpu_tables.sh OUTDIR                                            # wisdom tuned anew and times by it; with `clocks power regret layer` named, those
     python3 bench/renew_page.py DEVICE OUTDIR                                  # here: files to docs/performance/DEVICE, plots, pages
 
 What a visit leaves out stays as the last one had it. Soaks are summed over visits that go on from `docs/performance/DEVICE/soak.json`, copied into OUTDIR before.

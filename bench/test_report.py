@@ -14,6 +14,7 @@ import report  # noqa: E402
 import report_ceilings  # noqa: E402
 import report_counters  # noqa: E402
 import report_parts  # noqa: E402
+import report_power  # noqa: E402
 
 NOTES = ["date: today", "command: snapmla-bench-layer --hidden 7168"]
 SHARDS = {"tokens": 262144, "ranks": 2, "heads": 16, "format": "bf16", "way": "a graph", "rel_l2": "2.6e-03", "lse_error": "1e-06", "same_bits": 1,
@@ -248,6 +249,48 @@ class Parts(unittest.TestCase):
         self.assertTrue(any("Power limit 700.00 W" in line for line in text))
         with self.assertRaises(SystemExit):
             list(report_counters.clocks_part(self.folder, "Another GPU"))
+
+    def drawn(self, *rows, device="cuda:0, A GPU, 132 multiprocessors"):
+        """power.csv of rows (load, us, watts, flop, bytes) or, of a decode step, (shape, us, watts); its section."""
+        lines = [f"decode,{r[0]},{r[1]},{r[2]},1500,1,1" if r[0][0].isdigit() else f"{r[0]},,,,{r[1]},{r[2]},1600,{r[3]},{r[4]}" for r in rows]
+        head = f"# date: today\n# command: power --seconds 4\n# device: {device}\n# each: 4 s, of which the second half counts\nload,batch,heads,tokens,us,watts,sm_mhz,flop,bytes\n"
+        (self.folder / "power.csv").write_text(head + "\n".join(lines) + "\n")
+        return list(report_power.power_part(self.folder, "A GPU"))
+
+    # What two requests of 1024 tokens ask for, of 40 heads filled up to 64: 131072 rows and tokens, of 1280 and 1024 operations, and 644 bytes a token.
+    SCORES, VALUES, READ, NOTHING = ("scores", 10, 500, 167772160, 0), ("values", 8, 600, 134217728, 0), ("read", 12, 300, 0, 1318912), ("nothing", "", 100, 0, 0)
+
+    def test_power_is_told_with_the_least_time_by_it(self):
+        text = self.drawn(self.SCORES, self.VALUES, self.READ, ("2,40,1024", 25, 590), ("2,32,1024", 20, 580), self.NOTHING)
+        self.assertEqual(text[1], "### Power")
+        self.assertIn("each for 4 s, of which the second half counts (`power --seconds 4`, today)", text[3])
+        rates = [line.split(" | ", 1)[1] for line in text if " | 1600 | " in line]
+        self.assertEqual(rates, ["17 TFLOP/s | 500 | 1600 | 400 |", "17 TFLOP/s | 600 | 1600 | 500 |", "110 GB/s | 300 | 1600 | 200 |", "– | 100 | 1600 | 0 |"])
+        # (10 · 400 + 8 · 500 + 12 · 200) / (600 - 100)
+        self.assertIn("| 2, 40, 1K | 25.0 | 590 | 1500 | 14.8 | 20.8 | 83 % |", text)
+        self.assertIn("| 2, 32, 1K | 20.0 | 580 | 1500 | 11.6 | – | – |", text)
+        self.assertTrue(any("draws 600 W meanwhile" in line for line in text))
+
+    def test_the_least_time_by_power_is_at_least_that_of_either_unit(self):
+        for read_us, least in ((12, "18.0"), (21, "21.0")):
+            text = self.drawn(("scores", 10, 101, 167772160, 0), ("values", 8, 101, 134217728, 0), ("read", read_us, 101, 0, 1318912), ("2,40,1024", 25, 600), self.NOTHING)
+            self.assertTrue(any(f" | {least} | " in line for line in text), text)
+
+    def test_power_that_was_not_measured_is_a_dash(self):
+        self.assertEqual(list(report_power.power_part(self.folder, "A GPU")), [])
+        step = ("2,40,1024", 25, 590)
+        for rows in ((step,), (self.SCORES, self.VALUES, step, self.NOTHING), (("scores", 10, "", 167772160, 0), self.VALUES, self.READ, step, self.NOTHING),
+                     (self.SCORES, ("values", "", 600, 134217728, 0), self.READ, step, self.NOTHING), (self.SCORES, self.VALUES, self.READ, step, ("nothing", "", "", 0, 0))):  # fmt: skip
+            self.assertIn("| 2, 40, 1K | 25.0 | 590 | 1500 | 14.8 | – | – |", self.drawn(*rows))
+        text = self.drawn(("scores", "", "", 167772160, 0), ("nothing", "", "", 0, 0), ("2,40,1024", "", ""))  # the emulator's
+        self.assertIn("| 2, 40, 1K | – | – | 1500 | – | – | – |", text)
+        self.assertIn("| `nothing` | – | – | 1600 | – |", text)
+        self.assertFalse(any("nan" in line for line in text))
+        self.assertFalse(any("least by power" in line for line in self.drawn(self.SCORES)))
+
+    def test_another_device_s_power_is_refused(self):
+        self.drawn(self.SCORES)
+        self.refused(report_power.power_part, "Another GPU", "power.csv: measured on cuda:0, A GPU, 132 multiprocessors, and the folder's decode.csv on Another GPU")
 
     def test_a_table_of_tests_that_is_cut_or_empty_is_refused(self):
         for text, why in (("# date: today\n", "no rows"), ("doctor\tok\n", "['doctor', 'ok']")):
