@@ -50,7 +50,7 @@ struct snapmla_plan {
 snapmla_status smla_plan_open(snapmla_context *context, const snapmla_problem *problem, snapmla_plan **out);
 
 /* Lays out the workspace that the decode kernel's geometry calls for, once every kernel has variant and geometry.
- * Errors: TEMPLATE (it deals in no rows), ILLEGAL_VARIANT (its clusters do not divide the grid), INVALID_ARGUMENT. */
+ * Errors: TEMPLATE (it deals in no rows), ILLEGAL_VARIANT (its clusters do not divide the groups of rows), INVALID_ARGUMENT. */
 snapmla_status smla_plan_lay_out(snapmla_plan *plan);
 
 /* Loads the kernel of `family`, which has a geometry. Errors: those of the device's load. */

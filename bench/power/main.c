@@ -18,6 +18,7 @@ static const char *const help =
     "  --seconds N       for each, of which the second half counts, 1 to 60 (6)\n"
     "  --only LOAD       one alone: scores, values, read, decode or nothing (all)\n"
     "  --shape B,H,T     decode steps of this shape alone: batch, heads, tokens of each request\n"
+    "  --variant TEXT    override of the steps' variants, whole or in part, as in mla_decode:cluster=2\n"
     "  --templates DIR   where the kernels of the units are (bench/ceilings/templates)\n"
     "  --csv FILE        the figures as CSV\n"
     "  --device NAME     cuda:N or emulator (cuda:0)\n"
@@ -98,9 +99,10 @@ static void run_read(sheet *s) {
 static snapmla_status replay(void *user) { return bench_graph_launch(((subject *)user)->graph); }
 
 /* Replayed graphs, or launches where there are none. */
-static void run_step(sheet *s, const cache *c, const shape *of) {
+static void run_step(sheet *s, const cache *c, const shape *of, const char *variant) {
+  const snapmla_plan_options how = {.size = sizeof how, .variant = variant};
   subject step;
-  snapmla_status status = subject_open(s->b, c, of, NULL, &step);
+  snapmla_status status = subject_open(s->b, c, of, &how, &step);
   load l = {replay, &step, shape_fp8_flop(of) + shape_bf16_flop(of), shape_bytes(of)};
   step.parts = SMLA_PART_ATTEND | SMLA_PART_COMBINE;
   if (!status) status = bench_graph_open(s->b, subject_launch, &step, &step.graph);
@@ -163,7 +165,7 @@ static int run(const options *o, const shape_list *list, sheet *s, int argc, cha
   for (int values = 0; values < 2; values++)
     if (is_wanted(s, loads[values])) run_products(s, values);
   if (is_wanted(s, "read")) run_read(s);
-  for (size_t i = 0; i < list->count && is_wanted(s, "decode"); i++) run_step(s, &c, &list->at[i]);
+  for (size_t i = 0; i < list->count && is_wanted(s, "decode"); i++) run_step(s, &c, &list->at[i], o->command.variant);
   if (is_wanted(s, "nothing")) add(s, "nothing", NULL, &nothing, SNAPMLA_OK); /* last: as warm as the others */
   result = s->failed != 0;
 out:
@@ -182,11 +184,9 @@ static double seconds_of(const char *text) {
 int main(int argc, char **argv) {
   options o = {.command = {.program = "snapmla-bench-power", .help = help, .device = "cuda:0"},
                .templates = "bench/ceilings/templates"};
-  const bench_option own[] = {{"--templates", &o.templates},
-                              {"--only", &o.only},
-                              {"--shape", &o.shape},
-                              {"--seconds", &o.seconds},
-                              {"--csv", &o.csv}};
+  const bench_option own[] = {{"--templates", &o.templates},     {"--only", &o.only},
+                              {"--variant", &o.command.variant}, {"--shape", &o.shape},
+                              {"--seconds", &o.seconds},         {"--csv", &o.csv}};
   shape_list list = {.count = 0};
   sheet s = {.seconds = 6};
   o.command.options = own;

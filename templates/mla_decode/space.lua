@@ -155,7 +155,7 @@ local function derive(v)
     + v.stages * (raw_scale_bytes + 3 * scale_bytes) -- scales: as stored, usable, logarithm, inverse
     + (v.tokens == "paged" and v.stages or 0) * 4    -- bad-page flags
     + shape.memory(v, d)
-    + ((d.weights_by_tile and 4 or 3) * v.stages + 2 * query_buffers + 2 * d.p_buffers -- barriers
+    + (((d.weights_by_tile and 4 or 3) + (v.cluster > 1 and 1 or 0)) * v.stages + 2 * query_buffers + 2 * d.p_buffers -- barriers
       + (d.one_by_one and 1 or 0)) * 8
   return d
 end
@@ -166,7 +166,7 @@ local function fits(settings, rows, stages)
   local v = { rows = rows, latent = settings.latent or 512, rope = settings.rope or 64, page = settings.page or 64,
     format = format, accuracy = accuracy, tokens = settings.tokens or "paged", partial = partial_for(settings),
     pipeline = settings.pipeline or "on", sinks = settings.sinks or "off", values = settings.values or "level",
-    stages = stages }
+    stages = stages, cluster = settings.cluster or 1 }
   for name, value in sorted_pairs(level_of(settings)) do v[name] = value end
   return derive(v).smem_bytes <= max_smem
 end
@@ -227,6 +227,8 @@ return {
       about = "tiles in the shared-memory ring" },
     axes.sinks,
     axes.cuts,
+    { name = "cluster", values = { 1, 2 }, default = 1, quiet = true,
+      about = "blocks that read their pages together, each a part for all of them; of a problem's groups of rows, which it must divide" },
     { name = "values", values = { "level", "f16" }, default = "level", searched = false, quiet = true,
       about = "number type that P and values are multiplied as: the level's, or f16, which e4m3 is widened to" },
   },
@@ -305,6 +307,12 @@ return {
     { name = "streams_own_stages",
       reason = "up to 32 rows, the two streams own the stages of even and odd number: take an even number of stages",
       legal = function(v) return v.rows == 64 or v.stages % 2 == 0 end },
+    { name = "cluster_of_roles",
+      reason = "blocks read page images together where each has 64 rows and tiles overlap: take rows=64, tokens=paged, pipeline=on and fp8_token, "
+        .. "or cluster=1",
+      legal = function(v, d)
+        return v.cluster == 1 or v.rows == 64 and v.tokens == "paged" and v.pipeline == "on" and d.layout == "image"
+      end },
     { name = "ring_fits",
       reason = function(v, d)
         return ("%d stages of latent %d need %d bytes of shared memory and a block has %d: take fewer stages")

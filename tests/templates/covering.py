@@ -24,7 +24,8 @@ NO_PROBLEM = ["accuracy=max,format=bf16"]  # snapmla_problem_check refuses it
 def options_of(variant):
     """The problem that a variant is of, as words."""
     axes = dict(part.split("=") for part in variant.split(":")[1].split(","))
-    words = ["--heads", axes["rows"], "--latent", axes["latent"], "--rope", axes["rope"], "--page", axes["page"], "--format",
+    heads = int(axes["rows"]) * int(axes.get("cluster", 1))  # a group of rows for each block of a cluster
+    words = ["--heads", str(heads), "--latent", axes["latent"], "--rope", axes["rope"], "--page", axes["page"], "--format",
              axes["format"], "--accuracy", axes["accuracy"], "--variant", variant]  # fmt: skip
     if axes["tokens"] == "indexed":
         words += ["--sparse", "96"]

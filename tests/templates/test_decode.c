@@ -315,6 +315,59 @@ static void short_table(void **state) {
   }
 }
 
+/* Blocks that read their pages together, with pages of all sizes, rings of two stages to eight, query tokens and groups partly filled, requests whole
+ * and cut: the same bits as blocks that read for themselves. */
+static void pages_read_together(void **state) {
+  (void)state;
+  static const decode_shape cases[] = {{128, 1, 512, 64, NULL},
+                                       {96, 1, 512, 16, NULL},
+                                       {70, 3, 384, 32, ",stages=3"},
+                                       {64, 2, 128, 128, ",stages=8"},
+                                       {128, 2, 256, 32, ",stages=2"}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (int32_t sms = 2; sms <= 16; sms += 14) {
+      decode_result results[2];
+      for (int together = 0; together < 2; together++) {
+        char variant[64];
+        decode_case c = mixed_case();
+        c.lengths[5] = 300;
+        decode_case_reshape(&c, &cases[i]);
+        snprintf(variant, sizeof variant, "mla_decode:rows=64%s%s", cases[i].variant ? cases[i].variant : "",
+                 together ? ",cluster=2" : "");
+        c.variant = variant;
+        c.sms = sms;
+        results[together] = decode_case_run(&c);
+      }
+      assert_true(results[1].rel_l2 <= fast_limit);
+      assert_memory_equal(results[0].out, results[1].out, results[0].out_count * sizeof *results[0].out);
+      assert_memory_equal(results[0].lse, results[1].lse, results[0].lse_count * sizeof *results[0].lse);
+      for (int together = 0; together < 2; together++) decode_result_free(&results[together]);
+    }
+  }
+}
+
+/* One request's pages are bad, or its row of the table is short: both blocks find the same. */
+static void bad_pages_read_together(void **state) {
+  (void)state;
+  for (int32_t page = 16; page <= 64; page *= 2) {
+    for (int is_short = 0; is_short < 2; is_short++) {
+      decode_case c = mixed_case();
+      c.problem.heads = 128;
+      c.problem.page_tokens = page;
+      c.variant = "mla_decode:rows=64,cluster=2";
+      c.sms = 6;
+      if (is_short)
+        c.table_entries = 4;
+      else
+        c.bad_page_request = 5;
+      decode_result r = decode_case_run(&c);
+      assert_int_equal(r.status_word, SNAPMLA_STATUS_BAD_PAGE);
+      assert_true(r.rel_l2 <= fast_limit);
+      decode_result_free(&r);
+    }
+  }
+}
+
 static decode_case order_case(int32_t latent_rank, int32_t page_tokens) {
   decode_case c = decode_case_default();
   c.batch = 3;
@@ -334,6 +387,8 @@ static void completion_orders(void **state) {
   } cases[] = {
       {5, 4, "mla_decode:rows=64"},
       {5, 1, "mla_decode:rows=64,stages=6"}, /* more stages than buffers of P */
+      {128, 4, "mla_decode:rows=64,cluster=2"},
+      {96, 2, "mla_decode:rows=64,cluster=2,stages=2"},
       {5, 4, NULL},
       {5, 1, NULL},
       {16, 2, NULL},
@@ -380,6 +435,8 @@ int main(void) {
       cmocka_unit_test(bad_page),
       cmocka_unit_test(short_table),
       cmocka_unit_test(bad_small_page),
+      cmocka_unit_test(pages_read_together),
+      cmocka_unit_test(bad_pages_read_together),
       cmocka_unit_test(completion_orders),
       cmocka_unit_test(completion_orders_of_other_dimensions),
   };

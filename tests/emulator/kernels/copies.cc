@@ -70,7 +70,7 @@ static void cluster(const Params &p) {
   u32 sum = 0;
   for (u32 i = 0; i < p.count; i++) {
     if (thread_index() == 0) {
-      if (cluster_rank() == 0) mbarrier_wait_cluster(empty, (i & 1) ^ 1);
+      if (cluster_rank() == 0) mbarrier_wait(empty, (i & 1) ^ 1);
       mbarrier_arrive_expect(full, kPage);
     }
     if (i == 0) cluster_sync();
