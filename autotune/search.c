@@ -62,7 +62,12 @@ static void fail(smla_search_entry *entry, const smla_verdict *verdict) {
 
 /* The fixed order: the default, then what the model likes better, then by text. */
 static int comes_first(const search *s, size_t a, size_t b) {
-  if (s->candidates[a].is_default != s->candidates[b].is_default) return s->candidates[a].is_default;
+  if (s->candidates[a].is_default != s->candidates[b].is_default) {
+    const size_t usual = s->candidates[a].is_default ? a : b, other = usual == a ? b : a;
+    const int other_first = s->options->default_margin > 0 &&
+                            s->entries[other].model_us * s->options->default_margin < s->entries[usual].model_us;
+    return other_first == (other == a);
+  }
   if (s->entries[a].model_us != s->entries[b].model_us) return s->entries[a].model_us < s->entries[b].model_us;
   return strcmp(s->candidates[a].text, s->candidates[b].text) < 0;
 }

@@ -76,7 +76,9 @@ typedef struct smla_search_options {
   size_t finalists;     /* at least 1 */
   size_t pair_rounds;   /* in which every finalist is timed once */
   double noise_floor;   /* relative: the least that counts as a difference */
-  double deadline;      /* of smla_clock_seconds(); 0: none */
+  double
+      default_margin; /* among ties the default comes first, but behind what the model says takes so many times less; 0: behind none */
+  double deadline; /* of smla_clock_seconds(); 0: none */
 } smla_search_options;
 
 typedef struct smla_search_result {

@@ -225,6 +225,7 @@ snapmla_status smla_tuning_search(const smla_tuning *t, const snapmla_plan_optio
   const smla_tryout_options tryout = {options->flags, options->memory_limit_bytes, workers, options->candidate_seconds};
   smla_search_options search = efforts[options->effort];
   search.noise_floor = noise_floor;
+  search.default_margin = smla_default_margin;
   search.compile_batch = (size_t)(workers * COMPILES_PER_WORKER);
   if (options->deadline_seconds > 0) search.deadline = start + options->deadline_seconds;
   session s = {.tuning = t, .options = options, .report = report};

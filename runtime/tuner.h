@@ -36,6 +36,9 @@ snapmla_status smla_tuning_open_class(const smla_generator *generator, const cha
                                       const snapmla_problem *problem, smla_tuning_reach reach, smla_tuning *out);
 void smla_tuning_close(smla_tuning *tuning);
 
+/* The model is not believed to be finer than this factor where it speaks against a problem's usual variant. */
+extern const double smla_default_margin;
+
 /* Microseconds of a candidate by the calibrated model, for `batch` requests of `tokens` tokens in the mean. */
 double smla_tuning_model(const smla_tuning *tuning, const smla_candidate *candidate, double batch, double tokens);
 

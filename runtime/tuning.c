@@ -9,7 +9,7 @@
 #include "tune_store.h"
 #include "tuner.h"
 
-static const double default_margin = 1.02; /* the model is not believed to be finer than this */
+const double smla_default_margin = 1.02;
 enum { CALIBRATION_SAMPLES = 64 };
 static const char decode_family[] = "mla_decode";
 
@@ -143,7 +143,7 @@ snapmla_status smla_tuning_estimate(const smla_tuning *t, double batch, double t
     for (size_t i = 0; i < count; i++)
       if (modelled[i] > 0 && (best == count || modelled[i] < modelled[best])) best = i;
     for (size_t i = 0; i < count && best < count; i++)
-      if (all[i].is_default && modelled[i] > 0 && modelled[i] <= modelled[best] * default_margin) best = i;
+      if (all[i].is_default && modelled[i] > 0 && modelled[i] <= modelled[best] * smla_default_margin) best = i;
     smla_mark mark;
     if (best == count || smla_tuning_mark(&t->key, all[best].text, &mark)) break;
     smla_mark_clear(&mark);

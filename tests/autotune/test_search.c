@@ -123,6 +123,22 @@ static void within_the_noise_the_default_wins(void **state) {
   assert_non_null(strstr(entries[0].reason, "noise"));
 }
 
+/* Where they tie, what the model says takes less by more than the margin comes before the default. */
+static void a_margin_of_the_model_decides_against_the_default(void **state) {
+  (void)state;
+  smla_search_options with_margin = usual;
+  with_margin.default_margin = 1.25;
+  for (int far = 0; far <= 1; far++) {
+    world w = make_world();
+    smla_search_entry entries[COUNT] = {0};
+    w.times[3] = w.times[5] = w.times[COUNT - 1] = 50;
+    w.models[COUNT - 1] = 10;
+    w.models[3] = far ? 7.9 : 8.1;
+    w.models[5] = 8.1;
+    assert_int_equal(search(&w, &with_margin, entries).winner, far ? 3 : COUNT - 1);
+  }
+}
+
 static void other_ties_go_by_the_model_and_then_by_text(void **state) {
   (void)state;
   for (int alike = 0; alike <= 1; alike++) {
@@ -218,6 +234,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_fastest_wins),
       cmocka_unit_test(within_the_noise_the_default_wins),
+      cmocka_unit_test(a_margin_of_the_model_decides_against_the_default),
       cmocka_unit_test(other_ties_go_by_the_model_and_then_by_text),
       cmocka_unit_test(five_noisy_searches_agree),
       cmocka_unit_test(what_fails_is_out_and_the_rest_goes_on),
