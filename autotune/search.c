@@ -60,7 +60,7 @@ static void fail(smla_search_entry *entry, const smla_verdict *verdict) {
   snprintf(entry->reason, sizeof entry->reason, "%s", verdict->reason);
 }
 
-/* The fixed order: the default, then what the model likes better, then by text. */
+/* The fixed order: the default, but behind what the model says takes so much less; then what the model likes better, then by text. */
 static int comes_first(const search *s, size_t a, size_t b) {
   if (s->candidates[a].is_default != s->candidates[b].is_default) {
     const size_t usual = s->candidates[a].is_default ? a : b, other = usual == a ? b : a;
@@ -321,10 +321,15 @@ static void finish(search *s) {
   if (s->alive_count) choose(s);
 }
 
-/* Nothing was timed: what was checked first, the default if it was among them. */
+/* Nothing was timed: of what was checked the default, or what comes first. */
 static void choose_untimed(search *s) {
   for (size_t i = 0; i < s->count; i++) {
     if (s->entries[i].fate != SMLA_FATE_CHECKED) continue;
+    if (s->candidates[i].is_default) {
+      s->result->winner = i;
+      s->result->found = 1;
+      return;
+    }
     if (s->result->found && !comes_first(s, i, s->result->winner)) continue;
     s->result->winner = i;
     s->result->found = 1;

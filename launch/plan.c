@@ -52,13 +52,7 @@ snapmla_status smla_plan_lay_out(snapmla_plan *plan) {
   };
   snapmla_status status = smla_workspace_plan(&plan->problem, plan->multiprocessors, &kernels, &plan->workspace);
   if (status) return status;
-  if (plan->workspace.groups %
-      decode->geometry.cluster) /* the blocks of a cluster are groups of one unit, and read the same pages */
-    status =
-        smla_fail(SNAPMLA_ILLEGAL_VARIANT,
-                  "%s: its clusters of %d blocks do not divide the %d groups of %d rows; take cluster=1, or other rows",
-                  decode->variant, decode->geometry.cluster, plan->workspace.groups, plan->workspace.group_rows);
-  return status;
+  return smla_clusters_check(&plan->problem, decode->geometry.rows, decode->geometry.cluster, decode->variant);
 }
 
 snapmla_status smla_plan_load(snapmla_plan *plan, smla_family family, const smla_image *image) {

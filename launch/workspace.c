@@ -1,5 +1,7 @@
 #include "workspace.h"
 
+#include "status.h"
+
 #include "common/records.h"
 #include "cut_costs.h"
 #include "kv_format.h"
@@ -37,13 +39,25 @@ static snapmla_status reserve(size_t *end, const size_t counts[4], size_t bytes,
   return status ? status : smla_size_add(what, *offset, bytes, end);
 }
 
+int32_t smla_row_groups(const snapmla_problem *problem, int32_t rows) {
+  return (problem->heads * (problem->max_indices ? 1 : problem->q_len) + rows - 1) / rows;
+}
+
+snapmla_status smla_clusters_check(const snapmla_problem *problem, int32_t rows, int32_t cluster, const char *variant) {
+  const int32_t groups = smla_row_groups(problem, rows);
+  if (groups % cluster == 0) return SNAPMLA_OK;
+  return smla_fail(SNAPMLA_ILLEGAL_VARIANT,
+                   "%s: its clusters of %d blocks do not divide the problem's %s of %d rows: take cluster=1", variant,
+                   cluster, groups == 1 ? "one group" : "groups", rows);
+}
+
 snapmla_status smla_workspace_plan(const snapmla_problem *problem, int32_t multiprocessors,
                                    const smla_workspace_kernels *kernels, smla_workspace *out) {
   smla_workspace w = {0};
   w.records = problem->max_indices ? problem->q_len : 1;
   w.rows = problem->heads * problem->q_len / w.records;
   w.group_rows = kernels->group_rows;
-  w.groups = (w.rows + w.group_rows - 1) / w.group_rows;
+  w.groups = smla_row_groups(problem, w.group_rows);
   w.merge_blocks = kernels->merges_at_once * multiprocessors;
   size_t records = (size_t)problem->max_batch * (size_t)w.records, groups = (size_t)w.groups;
   int32_t tiles = (most_tokens(problem) + TILE_TOKENS - 1) / TILE_TOKENS; /* of a record */

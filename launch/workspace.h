@@ -50,4 +50,11 @@ typedef struct smla_workspace_kernels {
 snapmla_status smla_workspace_plan(const snapmla_problem *problem, int32_t multiprocessors,
                                    const smla_workspace_kernels *kernels, smla_workspace *out);
 
+/* Groups of `rows` query rows that a request of a checked problem has, or each of its lists. Pure. */
+int32_t smla_row_groups(const snapmla_problem *problem, int32_t rows);
+
+/* Whether clusters of so many blocks of the decode kernel, groups of one unit that read the same pages, divide the groups of `rows` rows. Error:
+ * ILLEGAL_VARIANT. Pure. */
+snapmla_status smla_clusters_check(const snapmla_problem *problem, int32_t rows, int32_t cluster, const char *variant);
+
 #endif

@@ -1,11 +1,11 @@
 #include "candidates.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "problem_settings.h"
 #include "status.h"
+#include "workspace.h"
 
 typedef struct collection {
   smla_candidate *items;
@@ -14,7 +14,7 @@ typedef struct collection {
   const char *default_text; /* canonical variant of the family */
   const smla_number *fixed; /* numbers of the decode variant, where another family is varied */
   size_t fixed_count;
-  double rows; /* query rows of a request, or of a list */
+  const snapmla_problem *problem;
   smla_variant_refuse *refuse;
   void *user;
 } collection;
@@ -30,14 +30,14 @@ static smla_number *copy_numbers(const smla_quantity *quantities, size_t count) 
   return numbers;
 }
 
-/* Whether clusters of it divide the problem's groups of rows, which a plan asks for (launch/plan.c) and the space, which knows no problem, cannot. */
+/* Whether clusters of it divide the problem's groups of rows, which a plan asks for (smla_clusters_check) and the space, which knows no problem, cannot. */
 static int has_whole_clusters(const collection *c, const smla_quantity *quantities, size_t count) {
-  double rows = 0, cluster = 1;
+  int32_t rows = 0, cluster = 1;
   for (size_t i = 0; i < count; i++) {
-    if (!strcmp(quantities[i].name, "rows")) rows = (double)quantities[i].value;
-    if (!strcmp(quantities[i].name, "cluster")) cluster = (double)quantities[i].value;
+    if (!strcmp(quantities[i].name, "rows")) rows = (int32_t)quantities[i].value;
+    if (!strcmp(quantities[i].name, "cluster")) cluster = (int32_t)quantities[i].value;
   }
-  return rows < 1 || fmod(ceil(c->rows / rows), cluster) == 0;
+  return rows < 1 || smla_row_groups(c->problem, rows) % cluster == 0;
 }
 
 static snapmla_status pass_refusal(void *user, const char *variant, const char *reason) {
@@ -48,8 +48,7 @@ static snapmla_status pass_refusal(void *user, const char *variant, const char *
 static snapmla_status add(void *user, const char *variant, const smla_quantity *quantities, size_t count) {
   collection *c = user;
   if (!has_whole_clusters(c, quantities, count))
-    return pass_refusal(c, variant,
-                        "its clusters do not divide the problem's groups of rows: take cluster=1, or other rows");
+    return pass_refusal(c, variant, "its clusters do not divide the problem's groups of rows: take cluster=1");
   if (c->count == c->capacity) {
     size_t capacity = c->capacity ? 2 * c->capacity : 32;
     smla_candidate *grown = realloc(c->items, capacity * sizeof *grown);
@@ -110,8 +109,7 @@ snapmla_status smla_candidates_make(const smla_generator *generator, const snapm
   smla_buffer rest = {0}, usual = {0};
   smla_number *fixed = NULL;
   smla_problem_texts texts;
-  collection c = {
-      .rows = problem->heads * (problem->max_indices ? 1.0 : problem->q_len), .refuse = refuse, .user = user};
+  collection c = {.problem = problem, .refuse = refuse, .user = user};
   snapmla_status status = rest_of(base, family, &rest);
   if (!status) status = smla_problem_resolve(generator, problem, family, base, &usual);
   if (!status) status = smla_problem_texts_get(generator, problem, family, base, &texts);

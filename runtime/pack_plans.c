@@ -13,6 +13,7 @@
 #include "struct_size.h"
 #include "target_name.h"
 #include "tuner.h"
+#include "workspace.h"
 
 const char smla_pack_no_text[1] = "";
 
@@ -147,8 +148,16 @@ static snapmla_status append_plan(smla_pack_maker *m, const snapmla_pack_request
   return !status && !p->shape ? out_of_memory() : status;
 }
 
-/* The kernels of a plan; variants that were taken over are NULL in *u. */
-static snapmla_status add_kernels(smla_pack_maker *m, snapmla_target target, uses *u, smla_pack_plan *p) {
+/* What a plan of the problem would refuse of its decode kernel. */
+static snapmla_status check_decode(const snapmla_problem *problem, const smla_pack_kernel *k) {
+  smla_geometry geometry;
+  snapmla_status status = smla_geometry_read(k->quantities, k->quantity_count, k->build.variant, &geometry);
+  return status ? status : smla_clusters_check(problem, geometry.rows, geometry.cluster, k->build.variant);
+}
+
+/* The kernels of a problem's plan; variants that were taken over are NULL in *u. */
+static snapmla_status add_kernels(smla_pack_maker *m, const snapmla_problem *problem, snapmla_target target, uses *u,
+                                  smla_pack_plan *p) {
   p->roles = calloc(u->count, sizeof *p->roles);
   p->kernels = calloc(u->count, sizeof *p->kernels);
   if (!p->roles || !p->kernels) return out_of_memory();
@@ -158,6 +167,8 @@ static snapmla_status add_kernels(smla_pack_maker *m, snapmla_target target, use
     p->roles[i] = u->items[i].role;
     status = add_kernel(m, target, u->items[i].variant, &p->kernels[i]);
     u->items[i].variant = NULL;
+    if (!status && !strcmp(p->roles[i], smla_family_names[SMLA_MLA_DECODE]))
+      status = check_decode(problem, &m->kernels[p->kernels[i]]);
   }
   return status;
 }
@@ -176,7 +187,7 @@ static snapmla_status add_plan(smla_pack_maker *m, const snapmla_pack_request *r
     status = choose(m, attention_of(request), request->layer ? attention.data : request->variant, target, device_class,
                     &override_text, p);
   if (!status) status = resolve(m, request, device_class, override_text, layers.data, &u);
-  if (!status) status = add_kernels(m, target, &u, p);
+  if (!status) status = add_kernels(m, attention_of(request), target, &u, p);
   for (size_t i = 0; i < u.count; i++) free(u.items[i].variant);
   free(override_text);
   smla_buffer_free(&layers);

@@ -23,6 +23,8 @@ done
 "$program" gen --variant value_project:combine=fused,columns=8 --target sm90a -o "$new/value_project_fused.cu" >/dev/null
 # A product whose reduction blocks share: a cluster.
 "$program" gen --variant output_project:columns=8,groups=1,split=2,stages=12 --target sm90a -o "$new/output_project_split.cu" >/dev/null
+# The decode kernel whose blocks read their pages together: a cluster.
+"$program" gen --family mla_decode --variant mla_decode:cluster=2 --target sm90a -o "$new/mla_decode_cluster.cu" >/dev/null
 # Another format: rows by tensor copies, bf16 products.
 "$program" gen --family mla_decode --heads 16 --format bf16 --target sm90a -o "$new/mla_decode_16_rows_bf16.cu" >/dev/null
 "$program" gen --family mla_decode --heads 64 --format bf16 --target sm90a -o "$new/mla_decode_64_rows_bf16.cu" >/dev/null

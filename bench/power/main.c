@@ -51,7 +51,15 @@ static void print_number(FILE *file, double value, int digits) {
   fputc(',', file);
 }
 
-/* A line; `shape` NULL: no decode step. Nothing is printed of what failed but why. */
+/* On the console: a dash for what is not known. */
+static void print_figure(double value, int digits, const char *unit) {
+  if (isfinite(value))
+    printf(" %10.*f %s", digits, value, unit);
+  else
+    printf(" %10s %s", "-", unit);
+}
+
+/* A line; `of` NULL: no decode step. Nothing is printed of what failed but why. */
 static void add(sheet *s, const char *name, const shape *of, const load *l, snapmla_status status) {
   drawn d = {0};
   char title[64];
@@ -63,8 +71,13 @@ static void add(sheet *s, const char *name, const shape *of, const load *l, snap
     printf("%-24s failed: %s\n", title, snapmla_error_message());
     return;
   }
-  printf("%-24s %10.1f us %7.0f W %6.0f MHz %8.0f TFLOP/s %8.0f GB/s\n", title, d.us, d.watts, d.mhz,
-         l->flop / d.us / 1e6, l->bytes / d.us / 1e3);
+  printf("%-24s", title);
+  print_figure(d.us, 1, "us");
+  print_figure(d.watts, 0, "W");
+  print_figure(d.mhz, 0, "MHz");
+  print_figure(l->flop > 0 ? l->flop / d.us / 1e6 : (double)NAN, 0, "TFLOP/s");
+  print_figure(l->bytes > 0 ? l->bytes / d.us / 1e3 : (double)NAN, 0, "GB/s");
+  printf("\n");
   fflush(stdout);
   if (!s->csv) return;
   if (of)
@@ -105,8 +118,10 @@ static void run_step(sheet *s, const cache *c, const shape *of, const char *vari
   snapmla_status status = subject_open(s->b, c, of, &how, &step);
   load l = {replay, &step, shape_fp8_flop(of) + shape_bf16_flop(of), shape_bytes(of)};
   step.parts = SMLA_PART_ATTEND | SMLA_PART_COMBINE;
-  if (!status) status = bench_graph_open(s->b, subject_launch, &step, &step.graph);
-  if (status == SNAPMLA_UNSUPPORTED) l.launch = subject_launch, status = SNAPMLA_OK;
+  if (!status) {
+    status = bench_graph_open(s->b, subject_launch, &step, &step.graph);
+    if (status == SNAPMLA_UNSUPPORTED) l.launch = subject_launch, status = SNAPMLA_OK;
+  }
   add(s, "decode", of, &l, status);
   bench_graph_close(step.graph);
   step.graph = NULL;
@@ -125,7 +140,9 @@ static int choose_steps(const options *o, shape_list *list) {
   snapmla_problem problem;
   if (o->shape) {
     shape s = {.set = "one"};
-    if (sscanf(o->shape, "%d,%d,%d", &s.batch, &s.heads, &s.tokens) != 3 || s.batch < 1 || s.heads < 1 || s.tokens < 1)
+    char more;
+    if (sscanf(o->shape, "%d,%d,%d%c", &s.batch, &s.heads, &s.tokens, &more) != 3 || s.batch < 1 || s.heads < 1 ||
+        s.tokens < 1)
       return bench_usage(&o->command, "--shape must be batch,heads,tokens, as in 32,64,8192, not ", o->shape);
     list->at[list->count++] = s;
   } else if (o->command.small) {

@@ -23,12 +23,14 @@ static snapmla_status run_batch(bench *b, const load *l, long count, double *mhz
   for (long i = 0; i < count && !status; i++) status = l->launch(l->user);
   *mhz = energy_mhz(b);
   if (!l->launch) doze(batch_seconds);
-  return status ? status : b->device->ops->stream_synchronize(b->device, b->stream);
+  const snapmla_status done =
+      b->device->ops->stream_synchronize(b->device, b->stream); /* what was launched before a failure as well */
+  return status ? status : done;
 }
 
 /* As many launches as fill a batch. */
 static snapmla_status batch_of(bench *b, const load *l, double seconds, long *count) {
-  double mhz, start = now();
+  double mhz, start;
   *count = l->launch != NULL;
   snapmla_status status = run_batch(b, l, *count, &mhz); /* the first loads code */
   if (status || !l->launch) return status;

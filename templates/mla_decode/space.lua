@@ -155,8 +155,8 @@ local function derive(v)
     + v.stages * (raw_scale_bytes + 3 * scale_bytes) -- scales: as stored, usable, logarithm, inverse
     + (v.tokens == "paged" and v.stages or 0) * 4    -- bad-page flags
     + shape.memory(v, d)
-    + (((d.weights_by_tile and 4 or 3) + (v.cluster > 1 and 1 or 0)) * v.stages + 2 * query_buffers + 2 * d.p_buffers -- barriers
-      + (d.one_by_one and 1 or 0)) * 8
+    + (((d.weights_by_tile and 4 or 3) + (v.cluster > 1 and 1 or 0)) * v.stages -- barriers
+      + 2 * query_buffers + 2 * d.p_buffers + (d.one_by_one and 1 or 0)) * 8
   return d
 end
 
@@ -228,7 +228,8 @@ return {
     axes.sinks,
     axes.cuts,
     { name = "cluster", values = { 1, 2 }, default = 1, quiet = true,
-      about = "blocks that read their pages together, each a part for all of them; of a problem's groups of rows, which it must divide" },
+      about = "blocks that read their pages together, each a part for all of them: groups of rows, which it must "
+        .. "divide" },
     { name = "values", values = { "level", "f16" }, default = "level", searched = false, quiet = true,
       about = "number type that P and values are multiplied as: the level's, or f16, which e4m3 is widened to" },
   },
@@ -308,8 +309,8 @@ return {
       reason = "up to 32 rows, the two streams own the stages of even and odd number: take an even number of stages",
       legal = function(v) return v.rows == 64 or v.stages % 2 == 0 end },
     { name = "cluster_of_roles",
-      reason = "blocks read page images together where each has 64 rows and tiles overlap: take rows=64, tokens=paged, pipeline=on and fp8_token, "
-        .. "or cluster=1",
+      reason = "blocks read page images together where each has 64 rows and tiles overlap: take rows=64, tokens=paged, "
+        .. "pipeline=on and fp8_token, or cluster=1",
       legal = function(v, d)
         return v.cluster == 1 or v.rows == 64 and v.tokens == "paged" and v.pipeline == "on" and d.layout == "image"
       end },

@@ -22,8 +22,9 @@ local measured_alike = { e4m3 = "fp8_token", residual = "fp8_token_r4", widened 
 -- Levels whose arithmetic is that of `fast`, by what content is multiplied as.
 local as_fast = { bf16 = { balanced = true, max = true }, widened = { balanced = true } }
 
--- Groups that read their pages together take so much of what they take where each reads for itself: run after run without a pause, as a server
--- decodes, 0.97 and 0.96 on an H200, at (128, 128, 8K) and (32, 128, 128K), and 0.98 on an H100 (docs/performance/experiments.md).
+-- Groups that read their pages together take so much of what they take where each reads for itself: run after run
+-- without a pause, as a server decodes, 0.97 and 0.96 on an H200, at (128, 128, 8K) and (32, 128, 128K), and 0.98 on an
+-- H100 (docs/performance/experiments.md).
 local together = 0.97
 
 -- A level that was not measured costs a format what it costs fp8_token; other widths in proportion to their channels.

@@ -148,6 +148,25 @@ static void launches_the_right_grids(void **state) {
   assert_nothing_lives();
 }
 
+/* The 2 groups of rows of a unit as one cluster. */
+static void launches_clusters(void **state) {
+  (void)state;
+  bench b = {.host = case_create(&shape, 1)};
+  const snapmla_plan_options options = {.size = sizeof options, .variant = "mla_decode:rows=64,cluster=2"};
+  assert_int_equal(open_gpu("cuda:0", &b.context), SNAPMLA_OK);
+  if (snapmla_plan_create(b.context, &b.host.problem, &options, &b.plan)) fail_msg("%s", snapmla_error_message());
+  b.device = device_case_create(b.context, b.plan, &b.host);
+  if (device_case_run(b.plan, &b.device)) fail_msg("%s: %s", snapmla_error_message(), fake_cuda_fault());
+  device_case_check(&b.device);
+  const fake_cuda_launch *decode = fake_cuda_launch_at(2);
+  assert_string_equal(decode->name, "snapmla_mla_decode");
+  assert_int_equal(decode->cluster, 2);
+  assert_int_equal(decode->grid[0], 4);
+  assert_int_equal(decode->attributes, 2); /* and dependent */
+  bench_destroy(&b);
+  assert_nothing_lives();
+}
+
 /* One dependent launch on the caller's stream, and no other call that a graph could not hold. 2 x 80 rows of 256 channels: an item is 128 of
  * them, a warp's. */
 static void merges_shards_by_one_launch(void **state) {
@@ -384,6 +403,7 @@ int main(void) {
       cmocka_unit_test_setup(refuses_what_is_no_hopper, reset),
       cmocka_unit_test_setup(decodes_as_the_oracle, reset),
       cmocka_unit_test_setup(launches_the_right_grids, reset),
+      cmocka_unit_test_setup(launches_clusters, reset),
       cmocka_unit_test_setup(merges_shards_by_one_launch, reset),
       cmocka_unit_test_setup(launches_for_empty_calls_only_the_schedule, reset),
       cmocka_unit_test_setup(launches_nothing_for_bad_arguments, reset),

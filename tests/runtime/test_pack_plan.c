@@ -222,6 +222,11 @@ static void takes_the_smallest_that_covers(void **state) {
   large = host.problem;
   assert_int_equal(snapmla_pack_make(&options, requests, 2, &data, &bytes), SNAPMLA_INVALID_ARGUMENT);
   assert_non_null(strstr(snapmla_error_message(), "asked for twice"));
+  /* a cluster that no plan could launch */
+  const snapmla_pack_request lone = {.size = sizeof lone, .problem = &large, .variant = "mla_decode:rows=64,cluster=2"};
+  large.heads = 64;
+  assert_int_equal(snapmla_pack_make(&options, &lone, 1, &data, &bytes), SNAPMLA_ILLEGAL_VARIANT);
+  assert_non_null(strstr(snapmla_error_message(), "take cluster=1"));
   snapmla_context_destroy(context);
   case_destroy(&host);
 }

@@ -240,6 +240,10 @@ static void takes_overrides(void **state) {
     assert_null(plan);
     if (!strstr(snapmla_error_message(), cases[i].word)) fail_msg("%s", snapmla_error_message());
   }
+  problem.heads = 64; /* one group of rows, which two blocks cannot share */
+  options.variant = "mla_decode:rows=64,cluster=2";
+  assert_int_equal(snapmla_plan_create(context, &problem, &options, &plan), SNAPMLA_ILLEGAL_VARIANT);
+  assert_non_null(strstr(snapmla_error_message(), "one group of 64 rows: take cluster=1"));
   problem.latent_rank = 512;
   options.variant = "mla_decode:stages=8";
   assert_int_equal(snapmla_plan_create(context, &problem, &options, &plan), SNAPMLA_ILLEGAL_VARIANT);

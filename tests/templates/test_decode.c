@@ -415,6 +415,13 @@ static void completion_orders_of_other_dimensions(void **state) {
       expect_same_in_any_order(cases[k], 3);
     }
   }
+  decode_case together[] = {order_case(384, 16), order_case(128, 32), order_case(384, 128)};
+  for (int k = 0; k < 3; ++k) {
+    together[k].problem.heads = 128;
+    together[k].sms = 2;
+    together[k].variant = "mla_decode:rows=64,cluster=2,stages=2";
+    expect_same_in_any_order(together[k], 3);
+  }
 }
 
 int main(void) {
