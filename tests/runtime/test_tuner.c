@@ -418,6 +418,40 @@ static void explains_and_models(void **state) {
   snapmla_context_destroy(context);
 }
 
+/* Variants whose blocks read their pages together, which a search could try, and those that are refused as the groups do not divide. */
+typedef struct clusters {
+  int open, refused;
+} clusters;
+
+static void on_cluster(void *user, const snapmla_explanation *e) {
+  clusters *c = user;
+  if (!strstr(e->variant, "cluster=2")) return;
+  c->open += strcmp(e->fate, "illegal") != 0;
+  c->refused += strstr(e->reason, "groups of rows: take cluster=1") != NULL;
+}
+
+/* Two groups of 64 rows can be a cluster, one cannot, nor can lists. */
+static void clusters_divide_the_groups(void **state) {
+  (void)state;
+  snapmla_problem p;
+  snapmla_plan_report report;
+  snapmla_context *context = open_emulator(NULL);
+  snapmla_problem_init(&p);
+  const struct {
+    int32_t heads, q_len, lists;
+    int is_open, is_refused;
+  } cases[] = {{128, 1, 0, 1, 0}, {64, 1, 0, 0, 1}, {64, 2, 0, 1, 0}, {96, 2, 0, 0, 1}, {128, 1, 64, 0, 0}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    clusters c = {0};
+    p.heads = cases[i].heads, p.q_len = cases[i].q_len, p.max_indices = cases[i].lists;
+    report = (snapmla_plan_report){.size = sizeof report};
+    assert_int_equal(snapmla_explain(context, &p, NULL, on_cluster, &c, &report), SNAPMLA_OK);
+    assert_int_equal(c.open > 0, cases[i].is_open);
+    assert_int_equal(c.refused > 0, cases[i].is_refused);
+  }
+  snapmla_context_destroy(context);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, temporary_teardown)
   const struct CMUnitTest tests[] = {
@@ -434,6 +468,7 @@ int main(void) {
       TEST(a_store_that_fails_is_done_without),
       TEST(nothing_is_compiled_or_written_unasked),
       TEST(explains_and_models),
+      TEST(clusters_divide_the_groups),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
