@@ -69,16 +69,15 @@ typedef struct smla_search_ops {
 } smla_search_ops;
 
 typedef struct smla_search_options {
-  size_t most_tried;    /* candidates that the model lets through, the default aside; 0: all */
-  double most_slower;   /* and none that is modelled slower than this times the best; 0: no such limit */
-  size_t compile_batch; /* given to `compile` at a time */
-  size_t first_samples; /* of the first round; each further round doubles them */
-  size_t finalists;     /* at least 1 */
-  size_t pair_rounds;   /* in which every finalist is timed once */
-  double noise_floor;   /* relative: the least that counts as a difference */
-  double
-      default_margin; /* among ties the default comes first, but behind what the model says takes so many times less; 0: behind none */
-  double deadline; /* of smla_clock_seconds(); 0: none */
+  size_t most_tried;     /* candidates that the model lets through, the default aside; 0: all */
+  double most_slower;    /* and none that is modelled slower than this times the best; 0: no such limit */
+  size_t compile_batch;  /* given to `compile` at a time */
+  size_t first_samples;  /* of the first round; each further round doubles them */
+  size_t finalists;      /* at least 1 */
+  size_t pair_rounds;    /* in which every finalist is timed once */
+  double noise_floor;    /* relative: the least that counts as a difference */
+  double default_margin; /* a tie goes to the default, but to what is modelled so many times less; 0: always to it */
+  double deadline;       /* of smla_clock_seconds(); 0: none */
 } smla_search_options;
 
 typedef struct smla_search_result {

@@ -36,6 +36,21 @@ static void the_targets_are_fourteen(void **state) {
   assert_int_equal(list.at[37].batch, 128);
 }
 
+static void a_shape_is_read_whole(void **state) {
+  (void)state;
+  static const char *const bad[] = {"", "1,2", "1,2,3x", "1,2,3,", "0,2,3", "1,2,3,4,5", "1,2,3,-1"};
+  shape s;
+  assert_int_equal(shape_read("32,64,8192", 0, &s), SNAPMLA_OK);
+  assert_true(s.batch == 32 && s.heads == 64 && s.tokens == 8192 && s.top == 0 && s.q_len == 1);
+  assert_int_equal(shape_read("1,2,300,40", 1, &s), SNAPMLA_OK);
+  assert_int_equal(s.top, 40);
+  assert_int_equal(shape_read("1,2,300,40", 0, &s), SNAPMLA_INVALID_ARGUMENT);
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    assert_int_equal(shape_read(bad[i], 1, &s), SNAPMLA_INVALID_ARGUMENT);
+  const shape some[] = {{.batch = 2, .tokens = 65}, {.batch = 3, .tokens = 64}};
+  assert_int_equal(shapes_most_pages(some, 2), 4);
+}
+
 static void a_shape_is_counted(void **state) {
   (void)state;
   const shape s = {.batch = 2, .heads = 16, .tokens = 65, .q_len = 1};
@@ -214,6 +229,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(summaries_are_quantiles),
       cmocka_unit_test(the_targets_are_fourteen),
+      cmocka_unit_test(a_shape_is_read_whole),
       cmocka_unit_test(a_shape_is_counted),
       cmocka_unit_test(query_tokens_are_counted_causally),
       cmocka_unit_test(shapes_of_several_query_tokens_are_problems),

@@ -48,6 +48,9 @@ snapmla_status shapes_share(shape_list *list, int32_t tokens);
 int32_t shape_shared_read(const char *text);
 /* What a plan of the shape is made for. Errors: as snapmla_problem_check; INVALID_ARGUMENT where a request is shorter than its query. */
 snapmla_status shape_problem(const shape *s, snapmla_problem *out);
+/* Batch, heads and tokens of "32,64,8192", and with `lists` how many tokens of each request a query chooses, of "32,64,8192,2048": one query token.
+ * Error: INVALID_ARGUMENT (another text). */
+snapmla_status shape_read(const char *text, int lists, shape *out);
 /* Bytes of a page of 64 tokens, latent 512. */
 int64_t format_page_bytes(snapmla_kv_format format);
 
@@ -100,6 +103,8 @@ size_t shape_rows(const shape *s);
 /* Pages that a request has, and those of all requests together. */
 int64_t shape_pages(const shape *s);
 int64_t shape_distinct_pages(const shape *s);
+/* The most that one of `count` shapes needs for all its requests. */
+int64_t shapes_most_pages(const shape *shapes, size_t count);
 /* Bytes that a decode must move and arithmetic that it must do, causal, whatever its level adds to it. Pure. */
 double shape_bytes(const shape *s);
 double shape_fp8_flop(const shape *s);

@@ -72,16 +72,7 @@ static int check(const options *o) {
 }
 
 static snapmla_status choose_shapes(const options *o, shape_list *list) {
-  if (o->shape) {
-    shape s = {.set = "one", .q_len = 1};
-    if (sscanf(o->shape, "%d,%d,%d,%d", &s.batch, &s.heads, &s.tokens, &s.top) < 3 || s.batch < 1 || s.heads < 1 ||
-        s.tokens < 1 || s.top < 0)
-      return smla_fail(SNAPMLA_INVALID_ARGUMENT,
-                       "--shape is \"%s\"; write batch,heads,tokens as in 32,64,8192, or batch,heads,tokens,top",
-                       o->shape);
-    list->at[list->count++] = s;
-    return SNAPMLA_OK;
-  }
+  if (o->shape) return shape_read(o->shape, 1, &list->at[list->count++]);
   if (o->command.small) return shapes_add_small(list, !strcmp(o->set, "speculative") ? 2 : 1), SNAPMLA_OK;
   int all = !strcmp(o->set, "all");
   snapmla_status status = all || !strcmp(o->set, "target") ? shapes_read(list, o->targets) : SNAPMLA_OK;
@@ -188,15 +179,6 @@ static snapmla_status open_flusher(bench *b, const options *o, flusher *f) {
   return status;
 }
 
-static int64_t pages_of(const shape_list *list) {
-  int64_t most = 1;
-  for (size_t i = 0; i < list->count; i++) {
-    int64_t pages = list->at[i].batch * shape_pages(&list->at[i]);
-    if (pages > most) most = pages;
-  }
-  return most;
-}
-
 static int run(const options *o, const shape_list *list, report *r, int argc, char **argv) {
   const bench_command *command = &o->command;
   bench b = {.small = command->small, .warmups = command->small ? 0 : 3, .repeats = command->repeats};
@@ -205,8 +187,8 @@ static int run(const options *o, const shape_list *list, report *r, int argc, ch
   bench_clock clock = {.b = NULL};
   snapmla_status status = bench_open(&b, command->device, o->templates);
   int result = status == SNAPMLA_NO_DEVICE ? BENCH_NO_DEVICE : status ? BENCH_USAGE : 1;
-  if (status || cache_open(&b, list->at[0].format, pages_of(list), &c) || open_flusher(&b, o, &f) ||
-      bench_clock_open(&b, &clock))
+  if (status || cache_open(&b, list->at[0].format, shapes_most_pages(list->at, list->count), &c) ||
+      open_flusher(&b, o, &f) || bench_clock_open(&b, &clock))
     goto out;
   report_begin(r, &b, argc, argv);
   for (size_t i = 0; i < list->count; i++) /* a failure is counted */

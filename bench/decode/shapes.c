@@ -220,6 +220,27 @@ snapmla_status shape_problem(const shape *s, snapmla_problem *out) {
   return snapmla_problem_check(out);
 }
 
+snapmla_status shape_read(const char *text, int lists, shape *out) {
+  shape s = {.set = "one", .q_len = 1};
+  int end = 0, top_end = 0; /* where the third number and the fourth end */
+  (void)sscanf(text, "%d,%d,%d%n,%d%n", &s.batch, &s.heads, &s.tokens, &end, &s.top, &top_end);
+  if (lists && top_end) end = top_end;
+  if (!end || text[end] || s.batch < 1 || s.heads < 1 || s.tokens < 1 || s.top < 0)
+    return smla_fail(SNAPMLA_INVALID_ARGUMENT, "--shape is \"%s\"; write batch,heads,tokens as in 32,64,8192%s", text,
+                     lists ? ", or batch,heads,tokens,top" : "");
+  *out = s;
+  return SNAPMLA_OK;
+}
+
+int64_t shapes_most_pages(const shape *shapes, size_t count) {
+  int64_t most = 1;
+  for (size_t i = 0; i < count; i++) {
+    const int64_t pages = shapes[i].batch * shape_pages(&shapes[i]);
+    if (pages > most) most = pages;
+  }
+  return most;
+}
+
 int64_t format_page_bytes(snapmla_kv_format format) {
   snapmla_problem problem;
   snapmla_page_layout layout = {.size = sizeof layout};

@@ -128,23 +128,11 @@ static void run_step(sheet *s, const cache *c, const shape *of, const char *vari
   subject_close(&step);
 }
 
-static int64_t pages_of(const shape_list *list) {
-  int64_t most = 1;
-  for (size_t i = 0; i < list->count; i++)
-    if (list->at[i].batch * shape_pages(&list->at[i]) > most) most = list->at[i].batch * shape_pages(&list->at[i]);
-  return most;
-}
-
 /* BENCH_GO_ON, or BENCH_USAGE where the shape is none. */
 static int choose_steps(const options *o, shape_list *list) {
   snapmla_problem problem;
   if (o->shape) {
-    shape s = {.set = "one"};
-    char more;
-    if (sscanf(o->shape, "%d,%d,%d%c", &s.batch, &s.heads, &s.tokens, &more) != 3 || s.batch < 1 || s.heads < 1 ||
-        s.tokens < 1)
-      return bench_usage(&o->command, "--shape must be batch,heads,tokens, as in 32,64,8192, not ", o->shape);
-    list->at[list->count++] = s;
+    if (shape_read(o->shape, 0, &list->at[list->count++])) return bench_usage(&o->command, "", snapmla_error_message());
   } else if (o->command.small) {
     list->at[list->count++] = (shape){.set = "small", .batch = 2, .heads = 16, .tokens = 130};
   } else {
@@ -170,7 +158,7 @@ static int run(const options *o, const shape_list *list, sheet *s, int argc, cha
   snapmla_status status = bench_open(&b, o->command.device, o->templates);
   int result = status == SNAPMLA_NO_DEVICE ? BENCH_NO_DEVICE : status ? BENCH_USAGE : 1;
   s->b = &b;
-  if (status || cache_open(&b, list->at[0].format, pages_of(list), &c)) {
+  if (status || cache_open(&b, list->at[0].format, shapes_most_pages(list->at, list->count), &c)) {
     fprintf(stderr, "snapmla-bench-power: %s\n", snapmla_error_message());
     goto out;
   }
@@ -179,6 +167,11 @@ static int run(const options *o, const shape_list *list, sheet *s, int argc, cha
     print_head(s, s->csv, argc, argv);
     fprintf(s->csv, "load,batch,heads,tokens,us,watts,sm_mhz,flop,bytes\n");
   }
+  if (!b.device->is_emulator && !isfinite(energy_joules(&b)))
+    fputs(
+        "snapmla-bench-power: no watts: NVML does not tell the energy of this GPU; install the driver's libnvidia-ml, "
+        "or name it in SNAPMLA_NVML\n",
+        stderr);
   for (int values = 0; values < 2; values++)
     if (is_wanted(s, loads[values])) run_products(s, values);
   if (is_wanted(s, "read")) run_read(s);

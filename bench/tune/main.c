@@ -183,20 +183,11 @@ static snapmla_status run_shape(regret *r, const shape *of) {
   return status;
 }
 
-static int64_t pages_of(const shape *shapes, size_t count) {
-  int64_t most = 1;
-  for (size_t i = 0; i < count; i++) {
-    int64_t pages = (int64_t)shapes[i].batch * ((shapes[i].tokens + PAGE_TOKENS - 1) / PAGE_TOKENS);
-    if (pages > most) most = pages;
-  }
-  return most;
-}
-
 static snapmla_status open_all(regret *r, const options *o, const shape *shapes, size_t count) {
   snapmla_status status = bench_open(r->b, o->command.device, o->templates);
   if (status) return status;
   r->flush_bytes = r->b->small ? 4096 : 4 * (size_t)r->b->info.l2_bytes / 1024 * 1024;
-  status = cache_open(r->b, shapes[0].format, pages_of(shapes, count), &r->cache);
+  status = cache_open(r->b, shapes[0].format, shapes_most_pages(shapes, count), &r->cache);
   if (!status) status = bench_memory_open(r->b, r->flush_bytes + 16, &r->flushed);
   if (!status) status = bench_kernel_open(r->b, "ceiling_flush:by=reading", &r->flush);
   if (!status && o->command.csv && !(r->csv = fopen(o->command.csv, "w")))
@@ -273,9 +264,7 @@ int main(int argc, char **argv) {
   shape one = {.set = "one", .batch = 2, .heads = 4, .tokens = 300, .q_len = 1};
   int exit_code = parse(&o, argc, argv);
   if (exit_code != BENCH_GO_ON) return exit_code;
-  if (o.shape && (sscanf(o.shape, "%d,%d,%d", &one.batch, &one.heads, &one.tokens) != 3 || one.batch < 1 ||
-                  one.heads < 1 || one.tokens < 1))
-    return bench_usage(c, "--shape is batch,heads,context as in 32,64,8192, not ", o.shape);
+  if (o.shape && shape_read(o.shape, 0, &one)) return bench_usage(c, "", snapmla_error_message());
   bench b = {.small = c->small, .repeats = 1};
   regret r = {.b = &b,
               .effort = c->small ? SNAPMLA_EFFORT_MEASURE : SNAPMLA_EFFORT_EXHAUSTIVE,
