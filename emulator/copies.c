@@ -83,7 +83,8 @@ void smla_copies_observe(smla_block *block, smla_mbarrier *barrier, int32_t phas
   }
 }
 
-void smla_copy_start(smla_thread *thread, smla_block *block, const smla_copy *what, uint32_t barrier_offset) {
+/* Starts a copy into `block`. */
+static void start(smla_thread *thread, smla_block *block, const smla_copy *what, uint32_t barrier_offset) {
   const smla_place line = what->line;
   smla_cluster *cluster = block->cluster;
   smla_mbarrier *barrier = smla_mbarrier_find(block, barrier_offset);
@@ -106,6 +107,23 @@ void smla_copy_start(smla_thread *thread, smla_block *block, const smla_copy *wh
   if (cluster->worker->run->order == SNAPMLA_EMULATOR_EAGER) complete(cluster, cluster->copy_count - 1);
 }
 
+void smla_copy_send(smla_thread *thread, const smla_copy *what, uint32_t barrier_offset, uint32_t rank_mask,
+                    const char *name) {
+  smla_cluster *cluster = thread->block->cluster;
+  if (rank_mask == 0 || rank_mask >> cluster->block_count != 0)
+    smla_fault_end(cluster, SMLA_FAULT_COPY_ARGUMENT, what->line, "%s of %s has rank mask 0x%x in a cluster of %u",
+                   name, smla_thread_name(thread), rank_mask, cluster->block_count);
+  for (uint32_t rank = 0; rank < cluster->block_count; rank++) {
+    if (!(rank_mask >> rank & 1)) continue;
+    smla_block *block = cluster->blocks + rank;
+    if (block->live == 0)
+      smla_fault_end(cluster, SMLA_FAULT_EXITED_BLOCK, what->line,
+                     "%s of %s goes to block %llu, whose threads have exited", name, smla_thread_name(thread),
+                     (unsigned long long)block->index);
+    start(thread, block, what, barrier_offset);
+  }
+}
+
 static void bulk_copy(smla_thread *thread, uint32_t address, const void *global, uint32_t bytes, uint32_t barrier,
                       uint32_t rank_mask, const char *what, smla_place line) {
   smla_cluster *cluster = thread->block->cluster;
@@ -117,20 +135,10 @@ static void bulk_copy(smla_thread *thread, uint32_t address, const void *global,
   if (local != thread->block || signalled != thread->block)
     smla_fault_end(cluster, SMLA_FAULT_COPY_ARGUMENT, line,
                    "%s of %s names another block's shared address: give its own", what, smla_thread_name(thread));
-  if (rank_mask == 0 || rank_mask >> cluster->block_count != 0)
-    smla_fault_end(cluster, SMLA_FAULT_COPY_ARGUMENT, line, "%s of %s has rank mask 0x%x in a cluster of %u", what,
-                   smla_thread_name(thread), rank_mask, cluster->block_count);
   thread->role->global_read += bytes;
   thread->role->copied += bytes;
-  for (uint32_t rank = 0; rank < cluster->block_count; rank++) {
-    if (!(rank_mask >> rank & 1)) continue;
-    smla_block *block = cluster->blocks + rank;
-    if (block->live == 0)
-      smla_fault_end(cluster, SMLA_FAULT_EXITED_BLOCK, line, "%s of %s goes to block %llu, whose threads have exited",
-                     what, smla_thread_name(thread), (unsigned long long)block->index);
-    const smla_copy request = {.offset = offset, .bytes = bytes, .global = (void *)(uintptr_t)global, .line = line};
-    smla_copy_start(thread, block, &request, barrier_offset);
-  }
+  const smla_copy request = {.offset = offset, .bytes = bytes, .global = (void *)(uintptr_t)global, .line = line};
+  smla_copy_send(thread, &request, barrier_offset, rank_mask, what);
   smla_thread_yield(thread, 0);
 }
 

@@ -271,6 +271,8 @@ void smla_mbarrier_deliver(smla_block *block, smla_mbarrier *barrier, uint32_t b
 /* copies.c */
 void smla_tensor_copy(unsigned address, const void *map, int x, int y, int z, unsigned bytes, unsigned barrier,
                       smla_place line);
+void smla_tensor_copy_multicast(unsigned address, const void *map, int x, int y, int z, unsigned bytes,
+                                unsigned barrier, unsigned rank_mask, smla_place line);
 void smla_bulk_copy(unsigned address, const void *global, unsigned bytes, unsigned barrier, smla_place line);
 void smla_bulk_copy_multicast(unsigned address, const void *global, unsigned bytes, unsigned barrier,
                               unsigned rank_mask, smla_place line);

@@ -68,6 +68,7 @@ static const smla_services table = {
     .bulk_copy = smla_bulk_copy,
     .bulk_copy_multicast = smla_bulk_copy_multicast,
     .tensor_copy = smla_tensor_copy,
+    .tensor_copy_multicast = smla_tensor_copy_multicast,
     .bulk_store = smla_bulk_store,
     .bulk_store_commit = smla_bulk_store_commit,
     .bulk_store_wait = smla_bulk_store_wait,

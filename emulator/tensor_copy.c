@@ -34,35 +34,46 @@ void smla_tensor_copy_land(const smla_tensor_map_text *map, const int32_t at[3],
   }
 }
 
-void smla_tensor_copy(unsigned address, const void *opaque, int x, int y, int z, unsigned bytes, unsigned barrier,
-                      smla_place line) {
-  smla_thread *thread = smla_step(line);
+static void tensor_copy(smla_thread *thread, uint32_t address, const void *opaque, const int32_t at[3], uint32_t bytes,
+                        uint32_t barrier, uint32_t rank_mask, const char *name, smla_place line) {
   smla_cluster *cluster = thread->block->cluster;
   const smla_tensor_map_text *map = opaque;
   if ((uintptr_t)opaque % 64 || map->mark != SMLA_TENSOR_MAP_MARK)
-    smla_fault_end(cluster, SMLA_FAULT_COPY_ARGUMENT, line, "tensor_copy of %s: %p is no tensor map",
+    smla_fault_end(cluster, SMLA_FAULT_COPY_ARGUMENT, line, "%s of %s: %p is no tensor map", name,
                    smla_thread_name(thread), opaque);
   if (bytes != map->box[0] * map->box[1])
     smla_fault_end(cluster, SMLA_FAULT_COPY_ARGUMENT, line,
-                   "tensor_copy of %s says %u bytes, and the map's box has %u rows of %u bytes",
-                   smla_thread_name(thread), bytes, map->box[1], map->box[0]);
+                   "%s of %s says %u bytes, and the map's box has %u rows of %u bytes", name, smla_thread_name(thread),
+                   bytes, map->box[1], map->box[0]);
   uint32_t offset, barrier_offset;
   const uint32_t alignment = map->swizzled ? 1024 : 128;
-  const smla_block *local = smla_shared_locate(thread, address, bytes, alignment, "tensor_copy", line, &offset);
-  const smla_block *signalled = smla_shared_locate(thread, barrier, 8, 8, "tensor_copy", line, &barrier_offset);
+  const smla_block *local = smla_shared_locate(thread, address, bytes, alignment, name, line, &offset);
+  const smla_block *signalled = smla_shared_locate(thread, barrier, 8, 8, name, line, &barrier_offset);
   if (local != thread->block || signalled != thread->block)
     smla_fault_end(cluster, SMLA_FAULT_COPY_ARGUMENT, line,
-                   "tensor_copy of %s names another block's shared address: give its own", smla_thread_name(thread));
-  const int32_t at[3] = {x, y, z};
+                   "%s of %s names another block's shared address: give its own", name, smla_thread_name(thread));
   for (uint32_t row = 0; row < map->box[1]; row++) {
     uint32_t first = 0, count = inside(map, at, row, &first);
     if (!count) continue;
-    smla_global_check(thread, source_of(map, at, row, first), count, 1, 0, "tensor_copy", line);
+    smla_global_check(thread, source_of(map, at, row, first), count, 1, 0, name, line);
     thread->role->global_read += count;
   }
   thread->role->copied += bytes;
-  smla_copy_start(thread, thread->block,
-                  &(smla_copy){.offset = offset, .bytes = bytes, .map = map, .at = {x, y, z}, .line = line},
-                  barrier_offset);
+  smla_copy_send(thread,
+                 &(smla_copy){.offset = offset, .bytes = bytes, .map = map, .at = {at[0], at[1], at[2]}, .line = line},
+                 barrier_offset, rank_mask, name);
   smla_thread_yield(thread, 0);
+}
+
+void smla_tensor_copy(unsigned address, const void *map, int x, int y, int z, unsigned bytes, unsigned barrier,
+                      smla_place line) {
+  smla_thread *thread = smla_step(line);
+  const int32_t at[3] = {x, y, z};
+  tensor_copy(thread, address, map, at, bytes, barrier, 1u << thread->block->rank, "tensor_copy", line);
+}
+
+void smla_tensor_copy_multicast(unsigned address, const void *map, int x, int y, int z, unsigned bytes,
+                                unsigned barrier, unsigned rank_mask, smla_place line) {
+  const int32_t at[3] = {x, y, z};
+  tensor_copy(smla_step(line), address, map, at, bytes, barrier, rank_mask, "tensor_copy_multicast", line);
 }

@@ -18,6 +18,7 @@ static const char *const help =
     "  --seconds N       for each, of which the second half counts, 1 to 60 (6)\n"
     "  --only LOAD       one alone: scores, values, read, decode or nothing (all)\n"
     "  --shape B,H,T     decode steps of this shape alone: batch, heads, tokens of each request\n"
+    "  --format NAME     of the steps' caches (fp8_token)\n"
     "  --variant TEXT    override of the steps' variants, whole or in part, as in mla_decode:cluster=2\n"
     "  --templates DIR   where the kernels of the units are (bench/ceilings/templates)\n"
     "  --csv FILE        the figures as CSV\n"
@@ -35,7 +36,7 @@ static const int32_t steps[][3] = {{128, 128, 8192}, {128, 128, 32768}, {32, 128
 
 typedef struct options {
   bench_command command;
-  const char *templates, *only, *shape, *seconds, *csv;
+  const char *templates, *only, *shape, *format, *seconds, *csv;
 } options;
 
 typedef struct sheet {
@@ -131,6 +132,9 @@ static void run_step(sheet *s, const cache *c, const shape *of, const char *vari
 /* BENCH_GO_ON, or BENCH_USAGE where the shape is none. */
 static int choose_steps(const options *o, shape_list *list) {
   snapmla_problem problem;
+  snapmla_kv_format format;
+  if (snapmla_kv_format_parse(o->format, &format))
+    return bench_usage(&o->command, "--format: ", snapmla_error_message());
   if (o->shape) {
     if (shape_read(o->shape, 0, &list->at[list->count++])) return bench_usage(&o->command, "", snapmla_error_message());
   } else if (o->command.small) {
@@ -140,7 +144,7 @@ static int choose_steps(const options *o, shape_list *list) {
       list->at[list->count++] =
           (shape){.set = "one", .batch = steps[i][0], .heads = steps[i][1], .tokens = steps[i][2]};
   }
-  shapes_choose(list, SNAPMLA_KV_FP8_TOKEN, SNAPMLA_ACCURACY_FAST, 1);
+  shapes_choose(list, format, SNAPMLA_ACCURACY_FAST, 1);
   for (size_t i = 0; i < list->count; i++)
     if (shape_problem(&list->at[i], &problem)) return bench_usage(&o->command, "", snapmla_error_message());
   return BENCH_GO_ON;
@@ -193,10 +197,15 @@ static double seconds_of(const char *text) {
 
 int main(int argc, char **argv) {
   options o = {.command = {.program = "snapmla-bench-power", .help = help, .device = "cuda:0"},
-               .templates = "bench/ceilings/templates"};
-  const bench_option own[] = {{"--templates", &o.templates},     {"--only", &o.only},
-                              {"--variant", &o.command.variant}, {"--shape", &o.shape},
-                              {"--seconds", &o.seconds},         {"--csv", &o.csv}};
+               .templates = "bench/ceilings/templates",
+               .format = "fp8_token"};
+  const bench_option own[] = {{"--templates", &o.templates},
+                              {"--only", &o.only},
+                              {"--variant", &o.command.variant},
+                              {"--shape", &o.shape},
+                              {"--format", &o.format},
+                              {"--seconds", &o.seconds},
+                              {"--csv", &o.csv}};
   shape_list list = {.count = 0};
   sheet s = {.seconds = 6};
   o.command.options = own;

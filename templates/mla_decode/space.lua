@@ -309,10 +309,10 @@ return {
       reason = "up to 32 rows, the two streams own the stages of even and odd number: take an even number of stages",
       legal = function(v) return v.rows == 64 or v.stages % 2 == 0 end },
     { name = "cluster_of_roles",
-      reason = "blocks read page images together where each has 64 rows and tiles overlap: take rows=64, tokens=paged, "
-        .. "pipeline=on and fp8_token, or cluster=1",
+      reason = "blocks read pages together where each has 64 rows and tiles overlap: take rows=64, tokens=paged "
+        .. "and pipeline=on, or cluster=1",
       legal = function(v, d)
-        return v.cluster == 1 or v.rows == 64 and v.tokens == "paged" and v.pipeline == "on" and d.layout == "image"
+        return v.cluster == 1 or v.rows == 64 and v.tokens == "paged" and v.pipeline == "on"
       end },
     { name = "ring_fits",
       reason = function(v, d)

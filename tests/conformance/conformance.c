@@ -67,6 +67,7 @@ static const primitive_case primitives[] = {
     {"thread_copy", exact, 0},
     {"tensor_copy", exact, 0},
     {"tensor_copy_narrow", exact, 0},
+    {"tensor_copy_multicast", exact, 0},
     {"bulk_copy_multicast", exact, 0},
     {"remote_arrival", exact, 0},
     {"atomic_or", exact, 0},

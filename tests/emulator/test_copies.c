@@ -74,12 +74,13 @@ static void test_cluster(void **state) {
 }
 
 /* Rows of 200 bytes, 208 apart, 20 of a plane; 3 planes from byte 1024 of `in`. */
+enum { ROW = 200, ROW_STRIDE = 208, ROWS = 20, PLANE = ROWS * ROW_STRIDE, PLANES = 3, BASE = 1024 };
+static const uint64_t extents[3] = {ROW, ROWS, PLANES}, strides[2] = {ROW_STRIDE, PLANE};
+static const uint32_t box[2] = {128, 16};
+
 static void test_tensor(void **state) {
   (void)state;
-  enum { ROW = 200, ROW_STRIDE = 208, ROWS = 20, PLANE = ROWS * ROW_STRIDE, PLANES = 3, BASE = 1024 };
   static const struct { uint32_t x, y, z; } boxes[] = {{0, 0, 0}, {64, 2, 1}, {128, 4, 2}, {144, 10, 1}};
-  static const uint64_t extents[3] = {ROW, ROWS, PLANES}, strides[2] = {ROW_STRIDE, PLANE};
-  static const uint32_t box[2] = {128, 16};
   for (int swizzled = 0; swizzled < 2; swizzled++) {
     assert_int_equal(smla_emulator_tensor_map(in + BASE, extents, strides, box, swizzled, in), SNAPMLA_OK);
     for (size_t i = 0; i < sizeof boxes / sizeof *boxes; i++) {
@@ -107,6 +108,26 @@ static void test_tensor(void **state) {
   assert_non_null(strstr(run.report, "says 2048 bytes"));
 }
 
+/* A box for both blocks of a cluster counts as read once, and lands in each. */
+static void test_tensor_of_cluster(void **state) {
+  (void)state;
+  kernel_run run = run_of(6);
+  run.grid[0] = 2;
+  run.cluster = 2;
+  run.count = 3;
+  assert_int_equal(smla_emulator_tensor_map(in + BASE, extents, strides, box, 0, in), SNAPMLA_OK);
+  kernel_object_run_all(&kernel, &run, 0xee);
+  for (uint32_t i = 0; i < 2 * 2048; i++) {
+    const uint32_t row = i % 2048 / 128 + 2, byte = i % 128 + 64;
+    assert_int_equal(out[i], byte < ROW ? in[BASE + PLANE + row * ROW_STRIDE + byte] : 0);
+  }
+  assert_int_equal(run.counters.global_bytes_read, 2048);
+  run.count = 5;
+  assert_int_equal(kernel_object_run(&kernel, &run), SNAPMLA_EMULATOR_FAULT);
+  assert_non_null(strstr(run.report, "tensor_copy_multicast of thread 0"));
+  assert_non_null(strstr(run.report, "has rank mask 0x5 in a cluster of 2"));
+}
+
 static void test_gather(void **state) {
   (void)state;
   kernel_run run = run_of(5);
@@ -121,8 +142,11 @@ static void test_gather(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_ring), cmocka_unit_test(test_store),
-                                     cmocka_unit_test(test_cluster), cmocka_unit_test(test_tensor),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_ring),
+                                     cmocka_unit_test(test_store),
+                                     cmocka_unit_test(test_cluster),
+                                     cmocka_unit_test(test_tensor),
+                                     cmocka_unit_test(test_tensor_of_cluster),
                                      cmocka_unit_test(test_gather)};
   return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -346,6 +346,33 @@ static void pages_read_together(void **state) {
   }
 }
 
+/* The same of the formats that are copied by tensor maps, a subtile by one block and the next by the other. */
+static void rows_read_together(void **state) {
+  (void)state;
+  static const struct {
+    snapmla_kv_format format;
+    decode_shape shape;
+  } cases[] = {{SNAPMLA_KV_BF16, {128, 1, 512, 64, NULL}},       {SNAPMLA_KV_BF16, {70, 3, 384, 16, NULL}},
+               {SNAPMLA_KV_FP8_TENSOR, {128, 1, 512, 32, NULL}}, {SNAPMLA_KV_FP8_TENSOR, {64, 2, 128, 128, NULL}},
+               {SNAPMLA_KV_FP8_TILE, {128, 1, 512, 64, NULL}},   {SNAPMLA_KV_FP8_TILE, {128, 2, 512, 16, NULL}}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    decode_result results[2];
+    for (int together = 0; together < 2; together++) {
+      decode_case c = mixed_case();
+      c.lengths[5] = 300;
+      decode_case_reshape(&c, &cases[i].shape);
+      c.problem.kv_format = cases[i].format;
+      c.variant = together ? "mla_decode:rows=64,cluster=2" : "mla_decode:rows=64";
+      c.sms = 4;
+      results[together] = decode_case_run(&c);
+    }
+    assert_true(results[1].rel_l2 <= fast_limit);
+    assert_memory_equal(results[0].out, results[1].out, results[0].out_count * sizeof *results[0].out);
+    assert_memory_equal(results[0].lse, results[1].lse, results[0].lse_count * sizeof *results[0].lse);
+    for (int together = 0; together < 2; together++) decode_result_free(&results[together]);
+  }
+}
+
 /* One request's pages are bad, or its row of the table is short: both blocks find the same. */
 static void bad_pages_read_together(void **state) {
   (void)state;
@@ -416,6 +443,8 @@ static void completion_orders_of_other_dimensions(void **state) {
     }
   }
   decode_case together[] = {order_case(384, 16), order_case(128, 32), order_case(384, 128)};
+  together[0].problem.kv_format = SNAPMLA_KV_BF16;
+  together[1].problem.kv_format = SNAPMLA_KV_FP8_TENSOR;
   for (int k = 0; k < 3; ++k) {
     together[k].problem.heads = 128;
     together[k].sms = 2;
@@ -443,6 +472,7 @@ int main(void) {
       cmocka_unit_test(short_table),
       cmocka_unit_test(bad_small_page),
       cmocka_unit_test(pages_read_together),
+      cmocka_unit_test(rows_read_together),
       cmocka_unit_test(bad_pages_read_together),
       cmocka_unit_test(completion_orders),
       cmocka_unit_test(completion_orders_of_other_dimensions),

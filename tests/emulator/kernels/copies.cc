@@ -105,6 +105,23 @@ static void tensor(const Params &p) {
   global_store(reinterpret_cast<uint4 *>(p.out) + t, shared_at<uint4>(1024).load(static_cast<i32>(t)));
 }
 
+// Rank 0 sends that box to the blocks of mask `count`, each of which expects it.
+static void tensor_of_cluster(const Params &p) {
+  const mbarrier full = mbarrier_at(kFull);
+  const u32 t = thread_index();
+  if (t == 0) {
+    mbarrier_init(full, 1);
+    mbarrier_init_fence();
+    mbarrier_arrive_expect(full, 2048);
+  }
+  cluster_sync();
+  if (t == 0 && cluster_rank() == 0)
+    tensor_copy_multicast(shared_at<u8>(1024).address(), p.in, 64, 2, 1, 2048, full, static_cast<u16>(p.count));
+  mbarrier_wait(full, 0);
+  global_store(reinterpret_cast<uint4 *>(p.out) + (block_index() * 128 + t), shared_at<uint4>(1024).load(static_cast<i32>(t)));
+  cluster_sync();
+}
+
 // Warps 0 and 1 gather pages in 16-byte pieces, back to front, two warps' worth a page; warp 2 fences what has come, so that
 // warp 3 may store it with bulk_store. The last 16 bytes come in three pieces, of which the last is zero.
 static void gather(const Params &p) {
@@ -152,5 +169,6 @@ KERNEL(copies, 128) {
     case 3: cluster(p); break;
     case 4: tensor(p); break;
     case 5: gather(p); break;
+    case 6: tensor_of_cluster(p); break;
   }
 }

@@ -45,6 +45,7 @@ local primitives = {
   thread_copy = fixed(4096, 4096, 8192),
   tensor_copy = boxes(128),
   tensor_copy_narrow = boxes(64),
+  tensor_copy_multicast = boxes(128),
   bulk_copy_multicast = fixed(2048, 4096, 8192),
   remote_arrival = fixed(4096, 4096, 8192),
   atomic_or = fixed(1024, 2048, 0),
@@ -62,10 +63,12 @@ local names = {
   "ldmatrix", "ldmatrix_trans",
   "stmatrix", "stmatrix_trans", "pack_e4m3", "unpack_e4m3", "pack_bf16", "unpack_bf16", "byte_permute", "shuffle",
   "vote", "fma_rn", "divide", "minmax", "bulk_copy", "bulk_store", "thread_copy", "tensor_copy", "tensor_copy_narrow",
-  "bulk_copy_multicast", "remote_arrival", "atomic_or", "atomic_add", "named_barrier", "cluster_load",
+  "tensor_copy_multicast", "bulk_copy_multicast", "remote_arrival", "atomic_or", "atomic_add", "named_barrier", "cluster_load",
   "exp2_approx", "log2_approx", "reciprocal_approx",
 }
-local clusters = { cluster_load = true, bulk_copy_multicast = true, remote_arrival = true }
+local clusters = {
+  cluster_load = true, bulk_copy_multicast = true, tensor_copy_multicast = true, remote_arrival = true,
+}
 
 return {
   family = "conformance",
