@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cmocka_all.h"
@@ -225,6 +226,109 @@ static void a_command_line_is_read_alike_by_all(void **state) {
   assert_int_equal(command_of(&c, &own_value, (const char *[]){"--small", "--shape", NULL}), BENCH_USAGE);
 }
 
+static void a_rest_is_read_with_decimals(void **state) {
+  (void)state;
+  static const char *const wrong[] = {"-1", "100.1", "", "3x", "nan", "inf", "much"};
+  bench_command c;
+  const char *own_value;
+  assert_int_equal(command_of(&c, &own_value, (const char *[]){NULL}), BENCH_GO_ON);
+  assert_float_equal(c.rest, 3, 1e-12);
+  assert_int_equal(command_of(&c, &own_value, (const char *[]){"--small", NULL}), BENCH_GO_ON);
+  assert_float_equal(c.rest, 0, 1e-12);
+  assert_int_equal(command_of(&c, &own_value, (const char *[]){"--rest", "0", NULL}), BENCH_GO_ON);
+  assert_float_equal(c.rest, 0, 1e-12);
+  assert_int_equal(command_of(&c, &own_value, (const char *[]){"--rest", "100", NULL}), BENCH_GO_ON);
+  assert_float_equal(c.rest, 100, 1e-12);
+  assert_int_equal(command_of(&c, &own_value, (const char *[]){"--rest", "0.5", "--small", NULL}), BENCH_GO_ON);
+  assert_float_equal(c.rest, 0.5, 1e-12);
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+    assert_int_equal(command_of(&c, &own_value, (const char *[]){"--rest", wrong[i], NULL}), BENCH_USAGE);
+  assert_int_equal(command_of(&c, &own_value, (const char *[]){"--rest", NULL}), BENCH_USAGE);
+}
+
+/* What bench_time did: f, a flush; r, a run; -, a rest. */
+static struct {
+  char done[32];
+  double least; /* seconds of the shortest rest */
+} watched;
+
+static void watch(char what) { watched.done[strlen(watched.done)] = what; }
+
+int __real_nanosleep(const struct timespec *t, struct timespec *left);
+int __wrap_nanosleep(const struct timespec *t, struct timespec *left);
+
+/* A rest takes no time here. */
+int __wrap_nanosleep(const struct timespec *t, struct timespec *left) {
+  const double seconds = (double)t->tv_sec + 1e-9 * (double)t->tv_nsec;
+  (void)left;
+  watch('-');
+  if (seconds < watched.least) watched.least = seconds;
+  return 0;
+}
+
+static void take_two_milliseconds(void) { assert_int_equal(__real_nanosleep(&(struct timespec){0, 2000000}, NULL), 0); }
+
+static snapmla_status flush(void *user) {
+  (void)user;
+  watch('f');
+  take_two_milliseconds();
+  return SNAPMLA_OK;
+}
+
+static snapmla_status timed(void *user) {
+  const snapmla_status *result = user;
+  watch('r');
+  take_two_milliseconds();
+  return *result;
+}
+
+static void rests_are_between_runs(void **state) {
+  (void)state;
+  bench b = {.small = 1, .warmups = 1, .repeats = 3, .rest = 2};
+  bench_times times;
+  snapmla_status result = SNAPMLA_OK;
+  assert_int_equal(bench_open(&b, "emulator", NULL), SNAPMLA_OK);
+  assert_float_equal(b.rest, 0, 1e-12); /* there is nothing to let rest */
+  memset(&watched, 0, sizeof watched);
+  assert_int_equal(bench_time(&b, flush, timed, &result, &times), SNAPMLA_OK);
+  assert_string_equal(watched.done, "frfrfrfr");
+  b.rest = 2;
+  memset(&watched, 0, sizeof watched);
+  watched.least = INFINITY;
+  assert_int_equal(bench_time(&b, flush, timed, &result, &times), SNAPMLA_OK);
+  assert_string_equal(watched.done, "fr-fr-fr-fr");
+  assert_true(watched.least >= 2 * 0.004); /* flush and run */
+  memset(&watched, 0, sizeof watched);
+  result = SNAPMLA_DEVICE;
+  assert_int_equal(bench_time(&b, flush, timed, &result, &times), SNAPMLA_DEVICE);
+  assert_string_equal(watched.done, "fr");
+  bench_close(&b);
+}
+
+/* The line of the head that tells of runs. */
+static void runs_told(const bench *b, char line[128]) {
+  char *argv[] = {"program"};
+  FILE *file = tmpfile();
+  assert_non_null(file);
+  bench_print_header(file, b, 1, argv);
+  rewind(file);
+  while (fgets(line, 128, file) && strncmp(line, "# runs: ", 8)) continue;
+  fclose(file);
+}
+
+static void the_head_tells_of_rests(void **state) {
+  (void)state;
+  char line[128];
+  bench b = {.small = 1, .warmups = 3, .repeats = 21};
+  assert_int_equal(bench_open(&b, "emulator", NULL), SNAPMLA_OK);
+  runs_told(&b, line);
+  assert_string_equal(line, "# runs: 21, after 3 unseen\n");
+  b.rest = 2.5;
+  runs_told(&b, line);
+  assert_string_equal(line, "# runs: 21, after 3 unseen, each after a rest of 2.5 times as long\n");
+  bench_close(&b);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(summaries_are_quantiles),
@@ -240,6 +344,9 @@ int main(void) {
       cmocka_unit_test(datasheets_are_found_by_name),
       cmocka_unit_test(a_clock_is_cycles_over_nanoseconds),
       cmocka_unit_test(a_command_line_is_read_alike_by_all),
+      cmocka_unit_test(a_rest_is_read_with_decimals),
+      cmocka_unit_test(rests_are_between_runs),
+      cmocka_unit_test(the_head_tells_of_rests),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

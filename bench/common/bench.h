@@ -23,6 +23,8 @@ typedef struct bench {
   snapmla_device_info info;
   void *stream, *start, *stop; /* one stream; two events on it */
   int warmups, repeats;        /* repeats: 1 .. BENCH_SAMPLES; 0 where nothing is timed by bench_time */
+  double rest;                 /* after each run the GPU is left alone for this many times as long as the run took with
+                                  what comes before it (the flush); 0: at once */
   bench_action *lead;          /* runs before each time where the caller names nothing else; or NULL */
   void *lead_user;
   const struct bench_clock *clock; /* asked around each time; or NULL */
@@ -32,7 +34,8 @@ typedef struct bench {
 enum { BENCH_SAMPLES = 1000 };
 
 /* Opens "cuda:N" or "emulator" (4 multiprocessors where `small`), its templates overlaid by a directory. A GPU's
- * primary context stays current on this thread until bench_close. Errors: as snapmla_context_create. */
+ * primary context stays current on this thread until bench_close. The emulator, whose times are modelled, needs no rest:
+ * there `rest` becomes 0. Errors: as snapmla_context_create. */
 snapmla_status bench_open(bench *b, const char *device, const char *templates);
 void bench_close(bench *b);
 /* Another thread that replays graphs, or captures, needs the GPU's context current too. Not of the emulator. */
@@ -50,7 +53,7 @@ typedef struct bench_option {
 } bench_option;
 
 /* What a program is told. Every program of this kind takes --device, --small and --help; those that time variants take --variant,
- * --repeat and --csv too. */
+ * --repeat, --rest and --csv too. */
 typedef struct bench_command {
   const char *program;         /* its name, before each of its messages */
   const char *help;            /* usage and its own options; what bench_command_read adds is printed after it */
@@ -58,6 +61,7 @@ typedef struct bench_command {
   size_t option_count;
   const char *device, *variant, *csv; /* a default before; NULL: not given */
   int small, repeats;                 /* repeats: 1 .. BENCH_SAMPLES */
+  double rest;                        /* 0 .. 100, as the bench's */
 } bench_command;
 
 /* Reads the command line: --device, --small, --help and the program's own options, all of which its help names. BENCH_GO_ON, or the
@@ -100,8 +104,12 @@ typedef struct bench_times {
 
 /* Runs `action` between two events, `warmups` times unseen and `repeats` times seen; `before` (NULL: the bench's lead)
  * runs unseen before each; the bench's clock, where it has one, is asked before that and after the time. On a GPU that should take longer than the host needs to queue `action`, or the host's time
- * is in it. */
+ * is in it. After every run but the last, those unseen too, the bench rests: the card's power limit acts on the mean draw
+ * over some tens of milliseconds, and would slow a run of one because of what was timed before. */
 snapmla_status bench_time(bench *b, bench_action *before, bench_action *action, void *user, bench_times *out);
+
+/* Sleeps, so that the GPU is left alone. */
+void bench_doze(double seconds);
 
 /* Of `count` values (> 0), which are sorted in place. Pure. */
 bench_times bench_summary(double *values, size_t count);

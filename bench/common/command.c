@@ -1,4 +1,5 @@
 /* The command line of the programs of bench/: what each takes, and what all take. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +10,8 @@ static const char common_help[] =
     "  --small           tiny shapes, to try the program itself\n"
     "  --variant TEXT    override of variants, whole or in part, as in mla_decode:stages=3\n"
     "  --repeat N        runs per time, 1 to 1000 (21; 2 with --small)\n"
+    "  --rest N          after each run the GPU is left alone for N times as long as run and flush took, 0 to 100\n"
+    "                    (3; 0 with --small, and always on the emulator)\n"
     "  --csv FILE        the times as CSV\n"
     "  -h, --help        this text\n\n"
     "exit: 0 all ran, 1 a shape failed, 2 usage, 3 no such device\n";
@@ -48,13 +51,23 @@ static int read_options(bench_command *c, const bench_option *more, size_t more_
 
 int bench_options_read(bench_command *c, int argc, char **argv) { return read_options(c, NULL, 0, "", argc, argv); }
 
+/* The number that is all of `text`, or NaN where it is none. */
+static double number_of(const char *text) {
+  char *end;
+  const double number = strtod(text, &end);
+  return *text && !*end ? number : NAN;
+}
+
 int bench_command_read(bench_command *c, int argc, char **argv) {
-  const char *repeat = NULL;
-  const bench_option timing[] = {{"--variant", &c->variant}, {"--repeat", &repeat}, {"--csv", &c->csv}};
+  const char *repeat = NULL, *rest = NULL;
+  const bench_option timing[] = {
+      {"--variant", &c->variant}, {"--repeat", &repeat}, {"--rest", &rest}, {"--csv", &c->csv}};
   int status = read_options(c, timing, sizeof timing / sizeof *timing, common_help, argc, argv);
   if (status != BENCH_GO_ON) return status;
   c->repeats = repeat ? atoi(repeat) : c->small ? 2 : 21;
   if (c->repeats < 1 || c->repeats > BENCH_SAMPLES) return bench_usage(c, "--repeat must be 1 to 1000, not ", repeat);
+  c->rest = rest ? number_of(rest) : c->small ? 0 : 3;
+  if (!(c->rest >= 0 && c->rest <= 100)) return bench_usage(c, "--rest must be 0 to 100, not ", rest);
   return BENCH_GO_ON;
 }
 

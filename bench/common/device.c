@@ -47,6 +47,7 @@ snapmla_status bench_open(bench *b, const char *device, const char *templates) {
   b->generator = b->context->generator;
   b->info.size = sizeof b->info;
   status = snapmla_context_info(b->context, &b->info);
+  if (b->device->is_emulator) b->rest = 0;
   if (!status && !b->device->is_emulator) status = bench_enter(b);
   if (!status) status = b->device->ops->stream_create(b->device, &b->stream);
   if (!status) status = b->device->ops->event_create(b->device, &b->start);
@@ -120,5 +121,8 @@ void bench_print_header(FILE *file, const bench *b, int argc, char **argv) {
     print_release(file);
     if (!smla_nvrtc_open(&nvrtc)) fprintf(file, "# compiler: NVRTC %d.%d\n", nvrtc->major, nvrtc->minor);
   }
-  if (b->repeats) fprintf(file, "# runs: %d, after %d unseen\n", b->repeats, b->warmups);
+  if (!b->repeats) return;
+  fprintf(file, "# runs: %d, after %d unseen", b->repeats, b->warmups);
+  if (b->rest > 0) fprintf(file, ", each after a rest of %g times as long", b->rest);
+  fputc('\n', file);
 }

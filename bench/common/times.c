@@ -1,8 +1,10 @@
 /* Times and their summary. */
 #include <math.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "bench.h"
+#include "clock.h"
 
 static int ascending(const void *a, const void *b) {
   double x = *(const double *)a, y = *(const double *)b;
@@ -28,11 +30,17 @@ bench_times bench_summary(double *values, size_t count) {
   };
 }
 
+void bench_doze(double seconds) {
+  const struct timespec t = {(time_t)seconds, (long)((seconds - floor(seconds)) * 1e9)};
+  nanosleep(&t, NULL);
+}
+
 snapmla_status bench_time(bench *b, bench_action *before, bench_action *action, void *user, bench_times *out) {
   double samples[BENCH_SAMPLES], clocks[BENCH_SAMPLES];
   const smla_device_ops *ops = b->device->ops;
   snapmla_status status = SNAPMLA_OK;
   for (int i = -b->warmups; i < b->repeats && !status; i++) {
+    const double begun = smla_clock_seconds();
     double elapsed = 0, mhz = NAN;
     if (b->clock) status = bench_clock_launch(b->clock, 0);
     if (!status && before)
@@ -44,9 +52,11 @@ snapmla_status bench_time(bench *b, bench_action *before, bench_action *action, 
     if (!status) status = ops->event_record(b->device, b->stop, b->stream);
     if (!status && b->clock) status = bench_clock_launch(b->clock, 1);
     if (!status) status = ops->stream_synchronize(b->device, b->stream);
+    const double taken = smla_clock_seconds() - begun;
     if (!status) status = ops->event_elapsed(b->device, b->start, b->stop, &elapsed);
     if (!status && b->clock) status = bench_clock_read(b->clock, &mhz);
     if (i >= 0) samples[i] = elapsed, clocks[i] = mhz;
+    if (!status && b->rest > 0 && i + 1 < b->repeats) bench_doze(b->rest * taken);
   }
   if (status) return status;
   *out = bench_summary(samples, (size_t)b->repeats);

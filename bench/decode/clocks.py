@@ -44,7 +44,7 @@ def sample(program, shape, seconds):
     over, failures = threading.Event(), []
 
     def load():
-        command = [program, "--shape", shape, "--flush", "none", "--repeat", "1000"]
+        command = [program, "--shape", shape, "--flush", "none", "--repeat", "1000", "--rest", "0"]
         while not over.is_set() and not failures:
             try:
                 done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)

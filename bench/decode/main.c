@@ -181,7 +181,8 @@ static snapmla_status open_flusher(bench *b, const options *o, flusher *f) {
 
 static int run(const options *o, const shape_list *list, report *r, int argc, char **argv) {
   const bench_command *command = &o->command;
-  bench b = {.small = command->small, .warmups = command->small ? 0 : 3, .repeats = command->repeats};
+  bench b = {
+      .small = command->small, .warmups = command->small ? 0 : 3, .repeats = command->repeats, .rest = command->rest};
   cache c = {0};
   flusher f = {0};
   bench_clock clock = {.b = NULL};

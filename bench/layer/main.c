@@ -208,7 +208,7 @@ int main(int argc, char **argv) {
   int exit_code = bench_command_read(&o.command, argc, argv);
   if (exit_code == BENCH_GO_ON) exit_code = check(&o);
   if (exit_code != BENCH_GO_ON) return exit_code;
-  bench b = {.small = o.command.small, .warmups = 3, .repeats = o.command.repeats};
+  bench b = {.small = o.command.small, .warmups = 3, .repeats = o.command.repeats, .rest = o.command.rest};
   run r = {.b = &b, .variant = o.command.variant};
   snapmla_status status = bench_open(&b, o.command.device, NULL);
   if (!status && o.command.csv && !(r.csv = fopen(o.command.csv, "w")))

@@ -12,17 +12,12 @@ static double now(void) {
   return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static void doze(double seconds) {
-  const struct timespec t = {(time_t)seconds, (long)((seconds - floor(seconds)) * 1e9)};
-  nanosleep(&t, NULL);
-}
-
 /* `count` launches, and the clock while they run. */
 static snapmla_status run_batch(bench *b, const load *l, long count, double *mhz) {
   snapmla_status status = SNAPMLA_OK;
   for (long i = 0; i < count && !status; i++) status = l->launch(l->user);
   *mhz = energy_mhz(b);
-  if (!l->launch) doze(batch_seconds);
+  if (!l->launch) bench_doze(batch_seconds);
   const snapmla_status done =
       b->device->ops->stream_synchronize(b->device, b->stream); /* what was launched before a failure as well */
   return status ? status : done;
