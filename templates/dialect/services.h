@@ -71,8 +71,8 @@ typedef struct smla_services {
                               unsigned rank_mask, smla_place line);
   void (*tensor_copy)(unsigned address, const void *map, int x, int y, int z, unsigned bytes, unsigned barrier,
                       smla_place line);
-  void (*tensor_copy_multicast)(unsigned address, const void *map, int x, int y, int z, unsigned bytes, unsigned barrier,
-                                unsigned rank_mask, smla_place line);
+  void (*tensor_copy_multicast)(unsigned address, const void *map, int x, int y, int z, unsigned bytes,
+                                unsigned barrier, unsigned rank_mask, smla_place line);
   void (*bulk_store)(void *global, unsigned address, unsigned bytes, smla_place line);
   void (*bulk_store_commit)(smla_place line);
   void (*bulk_store_wait)(int pending, smla_place line);
