@@ -157,7 +157,7 @@ HEAD = """<!-- Written by bench/report.py from docs/performance/: change that, n
 # Performance
 
 How: L2 emptied before every run, by reading where nothing else is said, block tables that take pages from all over the cache, replayed graphs, median of 21
-runs after 3 unseen; the query is quantised before (the whole call includes it). `bench/README.md` says more. To measure a
+runs after 3 unseen, each after a rest of three times a run (a head that says of no rest: without); the query is quantised before (the whole call includes it). `bench/README.md` says more. To measure a
 GPU and renew this page, from a `portable` build:
 
     sh scripts/gpu.sh OUTDIR                                                   # on the GPU machine; each of these within ten minutes

@@ -311,9 +311,7 @@ return {
     { name = "cluster_of_roles",
       reason = "blocks read pages together where each has 64 rows and tiles overlap: take rows=64, tokens=paged "
         .. "and pipeline=on, or cluster=1",
-      legal = function(v, d)
-        return v.cluster == 1 or v.rows == 64 and v.tokens == "paged" and v.pipeline == "on"
-      end },
+      legal = function(v) return v.cluster == 1 or v.rows == 64 and v.tokens == "paged" and v.pipeline == "on" end },
     { name = "ring_fits",
       reason = function(v, d)
         return ("%d stages of latent %d need %d bytes of shared memory and a block has %d: take fewer stages")

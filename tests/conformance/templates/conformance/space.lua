@@ -63,8 +63,8 @@ local names = {
   "ldmatrix", "ldmatrix_trans",
   "stmatrix", "stmatrix_trans", "pack_e4m3", "unpack_e4m3", "pack_bf16", "unpack_bf16", "byte_permute", "shuffle",
   "vote", "fma_rn", "divide", "minmax", "bulk_copy", "bulk_store", "thread_copy", "tensor_copy", "tensor_copy_narrow",
-  "tensor_copy_multicast", "bulk_copy_multicast", "remote_arrival", "atomic_or", "atomic_add", "named_barrier", "cluster_load",
-  "exp2_approx", "log2_approx", "reciprocal_approx",
+  "tensor_copy_multicast", "bulk_copy_multicast", "remote_arrival", "atomic_or", "atomic_add", "named_barrier",
+  "cluster_load", "exp2_approx", "log2_approx", "reciprocal_approx",
 }
 local clusters = {
   cluster_load = true, bulk_copy_multicast = true, tensor_copy_multicast = true, remote_arrival = true,
