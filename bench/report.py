@@ -105,7 +105,7 @@ def device_section(folder, targets, of_targets):
     others = {name: pick(read(folder / f"decode-{name}.csv")[1], "decode+combine") for name in formats}
     yield f"## {product}"
     yield ""
-    for name in ("date", "device", "nominal clocks", "driver release", "compiler", "templates", "command"):
+    for name in ("date", "device", "nominal clocks", "driver release", "compiler", "templates", "runs", "command"):
         if name in facts:
             yield f"- {name}: `{facts[name]}`"
     yield ""
@@ -157,7 +157,7 @@ HEAD = """<!-- Written by bench/report.py from docs/performance/: change that, n
 # Performance
 
 How: L2 emptied before every run, by reading where nothing else is said, block tables that take pages from all over the cache, replayed graphs, median of 21
-runs after 3 unseen, each after a rest of three times a run (a head that says of no rest: without); the query is quantised before (the whole call includes it). `bench/README.md` says more. To measure a
+runs after 3 unseen, each after a rest of three times as long where the head of a file says so, and without a rest where it does not; the query is quantised before (the whole call includes it). `bench/README.md` says more. To measure a
 GPU and renew this page, from a `portable` build:
 
     sh scripts/gpu.sh OUTDIR                                                   # on the GPU machine; each of these within ten minutes

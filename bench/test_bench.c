@@ -252,7 +252,11 @@ static struct {
   double least; /* seconds of the shortest rest */
 } watched;
 
-static void watch(char what) { watched.done[strlen(watched.done)] = what; }
+static void watch(char what) {
+  const size_t length = strlen(watched.done);
+  assert_true(length + 1 < sizeof watched.done);
+  watched.done[length] = what;
+}
 
 int __real_nanosleep(const struct timespec *t, struct timespec *left);
 int __wrap_nanosleep(const struct timespec *t, struct timespec *left);

@@ -1,4 +1,5 @@
 /* Times and their summary. */
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <time.h>
@@ -31,8 +32,8 @@ bench_times bench_summary(double *values, size_t count) {
 }
 
 void bench_doze(double seconds) {
-  const struct timespec t = {(time_t)seconds, (long)((seconds - floor(seconds)) * 1e9)};
-  nanosleep(&t, NULL);
+  struct timespec left = {(time_t)seconds, (long)((seconds - floor(seconds)) * 1e9)};
+  while (nanosleep(&left, &left) && errno == EINTR) {}
 }
 
 snapmla_status bench_time(bench *b, bench_action *before, bench_action *action, void *user, bench_times *out) {

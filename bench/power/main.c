@@ -42,8 +42,9 @@ typedef struct options {
 typedef struct sheet {
   bench *b;
   double seconds;
-  const char *only; /* NULL: all loads */
-  FILE *csv;        /* or NULL */
+  const char *only;   /* NULL: all loads */
+  const char *format; /* of the steps' caches */
+  FILE *csv;          /* or NULL */
   int failed;
 } sheet;
 
@@ -152,7 +153,7 @@ static int choose_steps(const options *o, shape_list *list) {
 
 static void print_head(const sheet *s, FILE *file, int argc, char **argv) {
   bench_print_header(file, s->b, argc, argv);
-  fprintf(file, "# each: %g s, of which the second half counts\n", s->seconds);
+  fprintf(file, "# each: %g s, of which the second half counts\n# format: %s\n", s->seconds, s->format);
 }
 
 static int run(const options *o, const shape_list *list, sheet *s, int argc, char **argv) {
@@ -215,6 +216,7 @@ int main(int argc, char **argv) {
   if (o.only && !bench_one_of(o.only, loads))
     return bench_usage(&o.command, "--only must be scores, values, read, decode or nothing, not ", o.only);
   s.only = o.only;
+  s.format = o.format;
   if (o.command.small) s.seconds = small_seconds;
   if (o.seconds && !(s.seconds = seconds_of(o.seconds)))
     return bench_usage(&o.command, "--seconds must be 1 to 60, not ", o.seconds);

@@ -376,11 +376,17 @@ static void rows_read_together(void **state) {
 /* One request's pages are bad, or its row of the table is short: both blocks find the same. */
 static void bad_pages_read_together(void **state) {
   (void)state;
-  for (int32_t page = 16; page <= 64; page *= 2) {
+  static const struct {
+    snapmla_kv_format format;
+    int32_t page;
+  } cases[] = {{SNAPMLA_KV_FP8_TOKEN, 16}, {SNAPMLA_KV_FP8_TOKEN, 32},  {SNAPMLA_KV_FP8_TOKEN, 64},
+               {SNAPMLA_KV_BF16, 64},      {SNAPMLA_KV_FP8_TENSOR, 32}, {SNAPMLA_KV_FP8_TILE, 16}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     for (int is_short = 0; is_short < 2; is_short++) {
       decode_case c = mixed_case();
       c.problem.heads = 128;
-      c.problem.page_tokens = page;
+      c.problem.kv_format = cases[i].format;
+      c.problem.page_tokens = cases[i].page;
       c.variant = "mla_decode:rows=64,cluster=2";
       c.sms = 6;
       if (is_short)
@@ -442,10 +448,12 @@ static void completion_orders_of_other_dimensions(void **state) {
       expect_same_in_any_order(cases[k], 3);
     }
   }
-  decode_case together[] = {order_case(384, 16), order_case(128, 32), order_case(384, 128)};
-  together[0].problem.kv_format = SNAPMLA_KV_BF16;
-  together[1].problem.kv_format = SNAPMLA_KV_FP8_TENSOR;
-  for (int k = 0; k < 3; ++k) {
+  decode_case together[] = {order_case(384, 16), order_case(128, 32), order_case(384, 128),
+                            order_case(384, 16), order_case(128, 32), order_case(512, 16)};
+  together[3].problem.kv_format = SNAPMLA_KV_BF16;
+  together[4].problem.kv_format = SNAPMLA_KV_FP8_TENSOR;
+  together[5].problem.kv_format = SNAPMLA_KV_FP8_TILE;
+  for (int k = 0; k < 6; ++k) {
     together[k].problem.heads = 128;
     together[k].sms = 2;
     together[k].variant = "mla_decode:rows=64,cluster=2,stages=2";

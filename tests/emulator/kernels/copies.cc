@@ -116,7 +116,7 @@ static void tensor_of_cluster(const Params &p) {
   }
   cluster_sync();
   if (t == 0 && cluster_rank() == 0)
-    tensor_copy_multicast(shared_at<u8>(1024).address(), p.in, 64, 2, 1, 2048, full, static_cast<u16>(p.count));
+    tensor_copy_multicast(shared_at<u8>(1024).address(), p.in, 96, 2, 1, 2048, full, static_cast<u16>(p.count));
   mbarrier_wait(full, 0);
   global_store(reinterpret_cast<uint4 *>(p.out) + (block_index() * 128 + t), shared_at<uint4>(1024).load(static_cast<i32>(t)));
   cluster_sync();
