@@ -104,9 +104,12 @@ typedef struct bench_times {
 
 /* Runs `action` between two events, `warmups` times unseen and `repeats` times seen; `before` (NULL: the bench's lead)
  * runs unseen before each; the bench's clock, where it has one, is asked before that and after the time. On a GPU that should take longer than the host needs to queue `action`, or the host's time
- * is in it. After every run but the last, those unseen too, the bench rests: the card's power limit acts on the mean draw
- * over some tens of milliseconds, and would slow a run of one because of what was timed before. */
+ * is in it. After every run but the last, those unseen too, the bench rests: the card's limit of
+ * power acts on what was drawn before, too, and slowed runs of a millisecond. */
 snapmla_status bench_time(bench *b, bench_action *before, bench_action *action, void *user, bench_times *out);
+
+/* The number that is all of `text`, or NaN where it is none. Pure. */
+double bench_number(const char *text);
 
 /* Sleeps, so that the GPU is left alone. */
 void bench_doze(double seconds);

@@ -51,8 +51,7 @@ static int read_options(bench_command *c, const bench_option *more, size_t more_
 
 int bench_options_read(bench_command *c, int argc, char **argv) { return read_options(c, NULL, 0, "", argc, argv); }
 
-/* The number that is all of `text`, or NaN where it is none. */
-static double number_of(const char *text) {
+double bench_number(const char *text) {
   char *end;
   const double number = strtod(text, &end);
   return *text && !*end ? number : NAN;
@@ -66,7 +65,7 @@ int bench_command_read(bench_command *c, int argc, char **argv) {
   if (status != BENCH_GO_ON) return status;
   c->repeats = repeat ? atoi(repeat) : c->small ? 2 : 21;
   if (c->repeats < 1 || c->repeats > BENCH_SAMPLES) return bench_usage(c, "--repeat must be 1 to 1000, not ", repeat);
-  c->rest = rest ? number_of(rest) : c->small ? 0 : 3;
+  c->rest = rest ? bench_number(rest) : c->small ? 0 : 3;
   if (!(c->rest >= 0 && c->rest <= 100)) return bench_usage(c, "--rest must be 0 to 100, not ", rest);
   return BENCH_GO_ON;
 }

@@ -189,13 +189,6 @@ out:
   return result;
 }
 
-/* Of "1" to "60"; 0: another text. */
-static double seconds_of(const char *text) {
-  char *end;
-  const double number = strtod(text, &end);
-  return *text && !*end && number >= 1 && number <= 60 ? number : 0;
-}
-
 int main(int argc, char **argv) {
   options o = {.command = {.program = "snapmla-bench-power", .help = help, .device = "cuda:0"},
                .templates = "bench/ceilings/templates",
@@ -218,7 +211,8 @@ int main(int argc, char **argv) {
   s.only = o.only;
   s.format = o.format;
   if (o.command.small) s.seconds = small_seconds;
-  if (o.seconds && !(s.seconds = seconds_of(o.seconds)))
+  if (o.seconds) s.seconds = bench_number(o.seconds);
+  if (o.seconds && !(s.seconds >= 1 && s.seconds <= 60))
     return bench_usage(&o.command, "--seconds must be 1 to 60, not ", o.seconds);
   if (o.csv && !(s.csv = fopen(o.csv, "w"))) return bench_usage(&o.command, "--csv: cannot be written: ", o.csv);
   status = run(&o, &list, &s, argc, argv);

@@ -1,16 +1,10 @@
 /* One load for seconds. */
 #include <math.h>
-#include <time.h>
 
+#include "clock.h"
 #include "power.h"
 
 static const double batch_seconds = 0.05; /* of what is queued at once: the host sleeps meanwhile */
-
-static double now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 /* `count` launches, and the clock while they run. */
 static snapmla_status run_batch(bench *b, const load *l, long count, double *mhz) {
@@ -29,9 +23,9 @@ static snapmla_status batch_of(bench *b, const load *l, double seconds, long *co
   *count = l->launch != NULL;
   snapmla_status status = run_batch(b, l, *count, &mhz); /* the first loads code */
   if (status || !l->launch) return status;
-  start = now();
+  start = smla_clock_seconds();
   status = run_batch(b, l, 1, &mhz);
-  const double batch = seconds < 10 * batch_seconds ? seconds / 10 : batch_seconds, took = now() - start;
+  const double batch = seconds < 10 * batch_seconds ? seconds / 10 : batch_seconds, took = smla_clock_seconds() - start;
   if (took < batch) *count = lround(batch / (took > 1e-6 ? took : 1e-6));
   return status;
 }
@@ -41,18 +35,18 @@ snapmla_status sustain(bench *b, const load *l, double seconds, drawn *out) {
   int batches = 0;
   double clock = 0, mhz, joules = 0, since = 0;
   snapmla_status status = batch_of(b, l, seconds, &count);
-  const double half = now() + seconds / 2;
-  while (!status && now() < half) status = run_batch(b, l, count, &mhz);
-  since = now();
+  const double half = smla_clock_seconds() + seconds / 2;
+  while (!status && smla_clock_seconds() < half) status = run_batch(b, l, count, &mhz);
+  since = smla_clock_seconds();
   joules = energy_joules(b);
-  while (!status && (now() < half + seconds / 2 || !batches)) {
+  while (!status && (smla_clock_seconds() < half + seconds / 2 || !batches)) {
     status = run_batch(b, l, count, &mhz);
     launches += count;
     clock += mhz;
     batches++;
   }
   if (status) return status;
-  const double end_joules = energy_joules(b), took = now() - since;
+  const double end_joules = energy_joules(b), took = smla_clock_seconds() - since;
   *out = (drawn){launches && !b->device->is_emulator ? took / (double)launches * 1e6 : (double)NAN,
                  (end_joules - joules) / took, clock / batches};
   return SNAPMLA_OK;

@@ -315,9 +315,29 @@ static void short_table(void **state) {
   }
 }
 
-/* Blocks that read their pages together, with pages of all sizes, rings of two stages to eight, query tokens and groups partly filled, requests whole
- * and cut: the same bits as blocks that read for themselves. */
-static void pages_read_together(void **state) {
+/* Blocks that read their pages together give the bits of blocks that read for themselves. */
+static void expect_same_bits_together(snapmla_kv_format format, const decode_shape *shape, int32_t sms) {
+  decode_result results[2];
+  for (int together = 0; together < 2; together++) {
+    char variant[64];
+    decode_case c = mixed_case();
+    c.lengths[5] = 300;
+    decode_case_reshape(&c, shape);
+    c.problem.kv_format = format;
+    snprintf(variant, sizeof variant, "mla_decode:rows=64%s%s", shape->variant ? shape->variant : "",
+             together ? ",cluster=2" : "");
+    c.variant = variant;
+    c.sms = sms;
+    results[together] = decode_case_run(&c);
+  }
+  assert_true(results[1].rel_l2 <= fast_limit);
+  assert_memory_equal(results[0].out, results[1].out, results[0].out_count * sizeof *results[0].out);
+  assert_memory_equal(results[0].lse, results[1].lse, results[0].lse_count * sizeof *results[0].lse);
+  for (int together = 0; together < 2; together++) decode_result_free(&results[together]);
+}
+
+/* With pages of all sizes, rings of two stages to eight, query tokens and groups partly filled, requests whole and cut. */
+static void page_images_read_together(void **state) {
   (void)state;
   static const decode_shape cases[] = {{128, 1, 512, 64, NULL},
                                        {96, 1, 512, 16, NULL},
@@ -325,29 +345,13 @@ static void pages_read_together(void **state) {
                                        {64, 2, 128, 128, ",stages=8"},
                                        {128, 2, 256, 32, ",stages=2"}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    for (int32_t sms = 2; sms <= 16; sms += 14) {
-      decode_result results[2];
-      for (int together = 0; together < 2; together++) {
-        char variant[64];
-        decode_case c = mixed_case();
-        c.lengths[5] = 300;
-        decode_case_reshape(&c, &cases[i]);
-        snprintf(variant, sizeof variant, "mla_decode:rows=64%s%s", cases[i].variant ? cases[i].variant : "",
-                 together ? ",cluster=2" : "");
-        c.variant = variant;
-        c.sms = sms;
-        results[together] = decode_case_run(&c);
-      }
-      assert_true(results[1].rel_l2 <= fast_limit);
-      assert_memory_equal(results[0].out, results[1].out, results[0].out_count * sizeof *results[0].out);
-      assert_memory_equal(results[0].lse, results[1].lse, results[0].lse_count * sizeof *results[0].lse);
-      for (int together = 0; together < 2; together++) decode_result_free(&results[together]);
-    }
+    expect_same_bits_together(SNAPMLA_KV_FP8_TOKEN, &cases[i], 2);
+    expect_same_bits_together(SNAPMLA_KV_FP8_TOKEN, &cases[i], 16);
   }
 }
 
-/* The same of the formats that are copied by tensor maps, a subtile by one block and the next by the other. */
-static void rows_read_together(void **state) {
+/* Formats that are copied by tensor maps, a subtile by one block and the next by the other. */
+static void tensor_copies_read_together(void **state) {
   (void)state;
   static const struct {
     snapmla_kv_format format;
@@ -355,22 +359,8 @@ static void rows_read_together(void **state) {
   } cases[] = {{SNAPMLA_KV_BF16, {128, 1, 512, 64, NULL}},       {SNAPMLA_KV_BF16, {70, 3, 384, 16, NULL}},
                {SNAPMLA_KV_FP8_TENSOR, {128, 1, 512, 32, NULL}}, {SNAPMLA_KV_FP8_TENSOR, {64, 2, 128, 128, NULL}},
                {SNAPMLA_KV_FP8_TILE, {128, 1, 512, 64, NULL}},   {SNAPMLA_KV_FP8_TILE, {128, 2, 512, 16, NULL}}};
-  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    decode_result results[2];
-    for (int together = 0; together < 2; together++) {
-      decode_case c = mixed_case();
-      c.lengths[5] = 300;
-      decode_case_reshape(&c, &cases[i].shape);
-      c.problem.kv_format = cases[i].format;
-      c.variant = together ? "mla_decode:rows=64,cluster=2" : "mla_decode:rows=64";
-      c.sms = 4;
-      results[together] = decode_case_run(&c);
-    }
-    assert_true(results[1].rel_l2 <= fast_limit);
-    assert_memory_equal(results[0].out, results[1].out, results[0].out_count * sizeof *results[0].out);
-    assert_memory_equal(results[0].lse, results[1].lse, results[0].lse_count * sizeof *results[0].lse);
-    for (int together = 0; together < 2; together++) decode_result_free(&results[together]);
-  }
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+    expect_same_bits_together(cases[i].format, &cases[i].shape, 4);
 }
 
 /* One request's pages are bad, or its row of the table is short: both blocks find the same. */
@@ -479,8 +469,8 @@ int main(void) {
       cmocka_unit_test(bad_page),
       cmocka_unit_test(short_table),
       cmocka_unit_test(bad_small_page),
-      cmocka_unit_test(pages_read_together),
-      cmocka_unit_test(rows_read_together),
+      cmocka_unit_test(page_images_read_together),
+      cmocka_unit_test(tensor_copies_read_together),
       cmocka_unit_test(bad_pages_read_together),
       cmocka_unit_test(completion_orders),
       cmocka_unit_test(completion_orders_of_other_dimensions),
